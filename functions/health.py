@@ -1,0 +1,15 @@
+"""GET /health: the service is up, without touching the database. GET /health/database: the database answers."""
+
+from robot_brain import __version__
+from robot_brain.health import database_report
+from robot_brain.http import Request, Response, endpoint
+
+
+@endpoint
+def handler(request: Request) -> Response:
+    """200 at once, so that a probe never wakes the database; or 200 with its condition, 503 where it cannot be had."""
+    request.query()
+    headers = {"cache-control": "no-store"}
+    if request.route == "GET /health/database":
+        return Response(200, database_report(request.deadline), headers)
+    return Response(200, f'{{"status": "ok", "version": "{__version__}"}}', headers)

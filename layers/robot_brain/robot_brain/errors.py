@@ -1,0 +1,145 @@
+"""What can go wrong, by what the caller can do about it. No HTTP and no SQL here; `problems` maps these to answers.
+
+RobotBrainError
+├── SettingsError                  the deployment is configured wrongly
+├── RequestError                   the caller must change the request
+│   ├── MalformedRequestError      it cannot be read: JSON, encoding, a header's syntax
+│   ├── InvalidRequestError        it can be read and breaks a rule; `errors` says where
+│   ├── UnsupportedMediaTypeError
+│   ├── RequestTooLargeError
+│   ├── SessionNotFoundError
+│   ├── PreconditionFailedError    the session is not where If-Match expects it
+│   └── IdempotencyKeyReusedError
+└── DatabaseError                  the request was fine
+    ├── ConflictError              another request was in the way; a retry may succeed
+    ├── DatabaseUnavailableError   waking, full or away: a retry later may succeed
+    ├── DatabaseRefusedError       waiting will not mend it: password, certificate, quota
+    ├── SchemaOutdatedError        the functions are newer than the schema
+    ├── DeadlineExceededError
+    └── UnexpectedDatabaseError    an answer of the database that nobody foresaw
+
+The first line of a docstring is what the client reads unless a better one is given.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypedDict
+
+
+class Violation(TypedDict):
+    """One broken rule: where (`["body", "messages", 0, "user_message"]`), in words, and as a stable type."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class RobotBrainError(Exception):
+    """Something went wrong."""
+
+    title: ClassVar[str] = "Error"
+
+    def __init__(self, detail: str | None = None) -> None:
+        # A subclass always has a docstring; its first line is the message.
+        super().__init__(detail or (self.__doc__ or "").strip().splitlines()[0])
+
+
+class SettingsError(RobotBrainError):
+    """The service is not configured correctly. Its operator finds the reason in the log."""
+
+    title = "Misconfigured"
+
+
+class RequestError(RobotBrainError):
+    """The request cannot be served as it is."""
+
+
+class MalformedRequestError(RequestError):
+    """The request cannot be read."""
+
+    title = "Malformed request"
+
+
+class InvalidRequestError(RequestError):
+    """The request breaks a rule; see errors."""
+
+    title = "Invalid request"
+
+    def __init__(self, errors: list[Violation]) -> None:
+        super().__init__()
+        self.errors = errors
+
+    @classmethod
+    def at(cls, loc: list[str | int], msg: str, kind: str) -> InvalidRequestError:
+        """Return the error for a single broken rule."""
+        return cls([{"loc": loc, "msg": msg, "type": kind}])
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """Send the body with Content-Type: application/json."""
+
+    title = "Unsupported media type"
+
+
+class RequestTooLargeError(RequestError):
+    """The request is larger than 4 MiB. Send fewer turns at a time."""
+
+    title = "Request too large"
+
+
+class SessionNotFoundError(RequestError):
+    """No turn was ever written to this session."""
+
+    title = "Session not found"
+
+
+class PreconditionFailedError(RequestError):
+    """The session's last seq is not what If-Match says. Read the session again and decide anew."""
+
+    title = "Precondition failed"
+
+
+class IdempotencyKeyReusedError(RequestError):
+    """This Idempotency-Key was used for another request. Use a new key for a new request."""
+
+    title = "Idempotency key reused"
+
+
+class DatabaseError(RobotBrainError):
+    """The database could not serve the request."""
+
+
+class ConflictError(DatabaseError):
+    """Other requests for the same session were in the way. Try again."""
+
+    title = "Conflict"
+
+
+class DatabaseUnavailableError(DatabaseError):
+    """The database is not available right now. Try again."""
+
+    title = "Database unavailable"
+
+
+class DatabaseRefusedError(DatabaseError):
+    """The database refuses the service. Its operator finds the reason in the log."""
+
+    title = "Database refused"
+
+
+class SchemaOutdatedError(DatabaseError):
+    """The service is being upgraded. Its operator finds the next step in the log."""
+
+    title = "Schema outdated"
+
+
+class DeadlineExceededError(DatabaseError):
+    """The request took longer than it may. With an Idempotency-Key it is safe to send it again."""
+
+    title = "Deadline exceeded"
+
+
+class UnexpectedDatabaseError(DatabaseError):
+    """The request failed for a reason that was not foreseen."""
+
+    title = "Internal error"

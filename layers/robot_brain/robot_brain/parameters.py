@@ -1,0 +1,110 @@
+"""Path, query and header parameters, parsed by hand: there are few, and reads need not load a validation library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, Violation
+
+LARGEST_SEQ = 2**31 - 1
+
+_NOT_IN_SESSION_ID = re.compile(r"[\x00-\x1f\x7f-\x9f/\\?#%]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\U0010ffff]*")\s*(?:,\s*|$)')
+_IF_MATCH = re.compile(r'"([0-9]{1,18})(?:\.[0-9]{1,18})?"')
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def session_id(text: str, loc: list[str | int]) -> str:
+    """Return `text` where it may name a session. Raise InvalidRequestError at `loc` where it may not."""
+    if not 1 <= len(text) <= 100:
+        raise InvalidRequestError.at(loc, "a session id has 1 to 100 characters", "session_id_length")
+    if text in (".", "..") or _NOT_IN_SESSION_ID.search(text) or _LONE_SURROGATE.search(text):
+        raise InvalidRequestError.at(
+            loc,
+            r"a session id holds no control character and none of / \ ? # %, and is not . or ..",
+            "session_id_characters",
+        )
+    return text
+
+
+def query(raw: str, allowed: Collection[str]) -> dict[str, str]:
+    """Return the parameters of a raw query string.
+
+    Raise MalformedRequestError where its percent-encoding cannot be decoded, InvalidRequestError where a parameter is
+    unknown or given twice.
+    """
+    if _BAD_ESCAPE.search(raw):
+        raise MalformedRequestError("the query string has a % that is not followed by two hexadecimal digits")
+    found: dict[str, str] = {}
+    errors: list[Violation] = []
+    for pair in filter(None, raw.split("&")):
+        name, _, value = (_decoded(part) for part in pair.replace("+", " ").partition("="))
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            errors.append(
+                {"loc": ["query", name], "msg": f"unknown parameter; known: {known}", "type": "unknown_parameter"}
+            )
+        elif name in found:
+            errors.append({"loc": ["query", name], "msg": "given more than once", "type": "repeated_parameter"})
+        else:
+            found[name] = value
+    if errors:
+        raise InvalidRequestError(errors)
+    return found
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text:
+        return text
+    pieces = text.split("%")
+    data = pieces[0].encode() + b"".join(bytes.fromhex(piece[:2]) + piece[2:].encode() for piece in pieces[1:])
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise MalformedRequestError("the query string is not UTF-8") from None
+
+
+def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> int | None:
+    """Return the parameter as a whole number, None where it is absent. Raise InvalidRequestError outside least..most."""
+    text = found.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+        raise InvalidRequestError.at(["query", name], f"must be a whole number from {least} to {most}", "whole_number")
+    return int(text)
+
+
+def exclude(found: Mapping[str, str], one: str, other: str) -> None:
+    """Raise InvalidRequestError where two parameters are given that do not go together."""
+    if one in found and other in found:
+        raise InvalidRequestError.at(["query", one], f"does not go with {other}", "exclusive_parameters")
+
+
+def if_match(header: str | None) -> int | None:
+    """Return the seq of an If-Match header, None where it is absent. Raise MalformedRequestError for another syntax."""
+    if header is None:
+        return None
+    found = _IF_MATCH.fullmatch(header.strip())
+    if not found:
+        raise MalformedRequestError('If-Match must be the last seq in quotes, such as "7", or "0" for a new session')
+    return int(found[1])
+
+
+def if_none_match(header: str | None) -> list[str]:
+    """Return the entity tags of an If-None-Match header, or ["*"]; weak ones as if strong.
+
+    An unreadable header gives no tags: the worst that follows is a full answer.
+    """
+    if header is None:
+        return []
+    return ["*"] if header.strip() == "*" else _ENTITY_TAG.findall(header)
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """Return the key, None where it is absent. Raise MalformedRequestError where it is not 1 to 255 printable ASCII."""
+    if header is not None and not _KEY.fullmatch(header):
+        raise MalformedRequestError("Idempotency-Key must be 1 to 255 printable ASCII characters")
+    return header

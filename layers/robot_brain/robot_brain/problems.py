@@ -1,0 +1,67 @@
+"""Errors as answers: the one table from what went wrong to HTTP, and problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from robot_brain.errors import (
+    ConflictError,
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    DeadlineExceededError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    MalformedRequestError,
+    PreconditionFailedError,
+    RequestTooLargeError,
+    RobotBrainError,
+    SchemaOutdatedError,
+    SessionNotFoundError,
+    UnexpectedDatabaseError,
+    UnsupportedMediaTypeError,
+)
+
+CONTENT_TYPE = "application/problem+json"
+
+_STATUS: dict[type[RobotBrainError], int] = {
+    MalformedRequestError: 400,
+    SessionNotFoundError: 404,
+    ConflictError: 409,
+    PreconditionFailedError: 412,
+    RequestTooLargeError: 413,
+    UnsupportedMediaTypeError: 415,
+    IdempotencyKeyReusedError: 422,
+    InvalidRequestError: 422,
+    DatabaseUnavailableError: 503,
+    DatabaseRefusedError: 503,
+    SchemaOutdatedError: 503,
+    DeadlineExceededError: 504,
+}
+# Seconds. Neon wakes in a few hundred milliseconds; a conflict is over in less.
+_RETRY_AFTER: dict[type[RobotBrainError], int] = {DatabaseUnavailableError: 2, ConflictError: 1}
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error; 500 for what the table does not hold."""
+    return _STATUS.get(type(error), 500)  # type: ignore[arg-type]  # other exceptions are simply not in it
+
+
+def problem(error: Exception, request_id: str, **extension: Any) -> tuple[int, dict[str, str], str]:
+    """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
+    status = status_of(error)
+    told = isinstance(error, RobotBrainError) and status != 500
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.title if isinstance(error, RobotBrainError) else "Internal error",
+        "status": status,
+        "detail": str(error) if told else UnexpectedDatabaseError.__doc__,
+        "request_id": request_id,
+        **extension,
+    }
+    if isinstance(error, InvalidRequestError):
+        document["errors"] = error.errors
+    headers = {"content-type": CONTENT_TYPE}
+    if type(error) in _RETRY_AFTER:
+        headers["retry-after"] = str(_RETRY_AFTER[type(error)])  # type: ignore[index]  # it is in it
+    return status, headers, json.dumps(document)

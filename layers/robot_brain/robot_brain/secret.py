@@ -1,0 +1,104 @@
+"""The database's URL out of AWS Secrets Manager, with nothing but the standard library.
+
+boto3 takes longer to import than a cold start may last (DECISIONS.md), and this is one POST. The signature is AWS
+Signature Version 4 as documented in the AWS General Reference; a test compares it with botocore's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+from robot_brain.deadline import Deadline
+from robot_brain.errors import DatabaseRefusedError, DatabaseUnavailableError, SettingsError
+from robot_brain.settings import Credentials
+
+_TARGET = "secretsmanager.GetSecretValue"
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+
+
+def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
+    """Return the connection string that the secret `arn` holds: the text itself, or its JSON member DATABASE_URL.
+
+    `endpoint` replaces AWS's own where it is not empty. Raise DatabaseUnavailableError where asking again may help,
+    DatabaseRefusedError where it will not, SettingsError where the secret holds no connection string.
+    """
+    region = arn.split(":")[3]
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    url = endpoint or f"https://secretsmanager.{region}.{suffix}"
+    keys = _keys(credentials, deadline)
+    body = json.dumps({"SecretId": arn}).encode()
+    headers = signed_headers(url, region, body, keys, time.gmtime())
+    status, answer = _send("POST", url, body, headers, deadline)
+    if status in _TRANSIENT:
+        raise DatabaseUnavailableError(f"AWS Secrets Manager answered {status}")
+    if status != 200:
+        kind = str(answer.get("__type", "")).rsplit("#", 1)[-1]
+        raise DatabaseRefusedError(
+            f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
+        )
+    text = str(answer.get("SecretString", ""))
+    if text.startswith("{"):
+        text = str(json.loads(text).get("DATABASE_URL", ""))
+    if not text:
+        raise SettingsError(
+            "the secret of DATABASE_SECRET_ARN must be a connection string or JSON with a member DATABASE_URL"
+        )
+    return text
+
+
+def signed_headers(url: str, region: str, body: bytes, keys: Credentials, now: time.struct_time) -> dict[str, str]:
+    """Return the headers, signature included, of one POST of `body` to Secrets Manager at `url`."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
+    headers = {
+        "content-type": _CONTENT_TYPE,
+        "host": urlsplit(url).netloc,
+        "x-amz-date": stamp,
+        "x-amz-target": _TARGET,
+    }
+    if keys.session_token:
+        headers["x-amz-security-token"] = keys.session_token
+    names = ";".join(sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+    request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    scope = f"{stamp[:8]}/{region}/secretsmanager/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    key = f"AWS4{keys.secret_access_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    headers["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={keys.access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    return headers
+
+
+def _keys(credentials: Credentials, deadline: Deadline) -> Credentials:
+    if not credentials.uri:
+        return credentials
+    status, answer = _send("GET", credentials.uri, None, {"authorization": credentials.token}, deadline)
+    if status != 200:
+        raise DatabaseUnavailableError(f"the credentials endpoint of the execution environment answered {status}")
+    return Credentials(str(answer["AccessKeyId"]), str(answer["SecretAccessKey"]), str(answer["Token"]), "", "")
+
+
+def _send(
+    method: str, url: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
+) -> tuple[int, dict[str, object]]:
+    parts = urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=deadline.remaining())
+    try:
+        connection.request(method, parts.path or "/", body, headers)
+        response = connection.getresponse()
+        text = response.read()
+    except (OSError, HTTPException) as error:
+        raise DatabaseUnavailableError(f"{parts.hostname} did not answer: {type(error).__name__}") from error
+    finally:
+        connection.close()
+    return response.status, json.loads(text) if text.startswith(b"{") else {}

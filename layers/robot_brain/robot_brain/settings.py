@@ -1,0 +1,106 @@
+"""The environment variables, read once, here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from robot_brain.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where an AWS call gets its keys: from these, or, in a SnapStart environment, from `uri` with `token`."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    uri: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the service was deployed with. Times are in milliseconds."""
+
+    database_url: str
+    database_secret_arn: str
+    tenant_id: str
+    connection_timeout_ms: int
+    idle_timeout_ms: int
+    max_attempts: int
+    slow_query_ms: int
+    prepare_threshold: int | None
+    ssl_root_cert: str
+    channel_binding: str
+    ssl_negotiation: str
+    secrets_endpoint: str
+
+    @classmethod
+    def parse(cls, environment: Mapping[str, str]) -> Settings:
+        """Return the settings in `environment`. Raise SettingsError, which names the variable and never its value."""
+        url = environment.get("DATABASE_URL", "")
+        arn = environment.get("DATABASE_SECRET_ARN", "")
+        if bool(url) == bool(arn):
+            raise SettingsError("set one of DATABASE_URL and DATABASE_SECRET_ARN, and not both")
+        if arn and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:.+", arn):
+            raise SettingsError("DATABASE_SECRET_ARN is not the ARN of a secret in AWS Secrets Manager")
+        tenant = environment.get("TENANT_ID", "") or "local"
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", tenant):
+            raise SettingsError("TENANT_ID must be 1 to 64 letters, digits, dots, underscores or hyphens")
+        prepare = environment.get("DB_PREPARE_THRESHOLD", "")
+        return cls(
+            database_url=url,
+            database_secret_arn=arn,
+            tenant_id=tenant,
+            connection_timeout_ms=_whole(environment, "DB_CONNECTION_TIMEOUT", 10_000, 1_000, 30_000),
+            idle_timeout_ms=_whole(environment, "DB_IDLE_TIMEOUT", 30_000, 0, 86_400_000),
+            max_attempts=_whole(environment, "DB_MAX_RETRIES", 3, 1, 10),
+            slow_query_ms=_whole(environment, "DB_SLOW_QUERY_MS", 1_000, 1, 60_000),
+            prepare_threshold=_whole(environment, "DB_PREPARE_THRESHOLD", 0, 0, 1_000) if prepare else None,
+            ssl_root_cert=environment.get("DB_SSL_ROOT_CERT", ""),
+            channel_binding=_one_of(environment, "DB_CHANNEL_BINDING", ("", "disable", "prefer", "require")),
+            ssl_negotiation=_one_of(environment, "DB_SSL_NEGOTIATION", ("", "postgres", "direct")),
+            secrets_endpoint=environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
+            or environment.get("AWS_ENDPOINT_URL", ""),
+        )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = environment.get(name, "") or str(default)
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise SettingsError(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = environment.get(name, "")
+    if value not in allowed:
+        raise SettingsError(f"{name} must be one of {', '.join(filter(None, allowed))}")
+    return value
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this execution environment. Raise SettingsError as long as they cannot be parsed."""
+    return Settings.parse(os.environ)
+
+
+def credentials() -> Credentials:
+    """Return the AWS credentials as they are now: a restored SnapStart environment has others than its snapshot had."""
+    return Credentials(
+        access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", ""),
+        secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        session_token=os.environ.get("AWS_SESSION_TOKEN", ""),
+        uri=os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""),
+        token=os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""),
+    )
+
+
+def first_existing(paths: tuple[str, ...]) -> str | None:
+    """Return the first of `paths` that is a file, preceded by SSL_CERT_FILE where that is set."""
+    named = os.environ.get("SSL_CERT_FILE", "")
+    return next((path for path in (named, *paths) if path and os.path.isfile(path)), None)

@@ -1,0 +1,88 @@
+"""Give robot_brain_app a fresh password and print the DATABASE_URL that the functions need, once.
+
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.app_password
+
+The password is sent in plain text over the connection's TLS, because Neon hashes it itself and refuses a ready-made hash.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from local.migrate import MigrationError
+
+ROLE = "robot_brain_app"
+# 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.
+PASSWORD_BYTES = 24
+
+
+def pooled_host(host: str) -> str:
+    """Return the host of Neon's pooler for a direct Neon host, and any other host unchanged."""
+    endpoint, dot, domain = host.partition(".")
+    if host.endswith(".neon.tech") and endpoint.startswith("ep-") and not endpoint.endswith("-pooler"):
+        return f"{endpoint}-pooler{dot}{domain}"
+    return host
+
+
+def app_url(direct_url: str, password: str) -> str:
+    """Return the runtime role's URL for the database that `direct_url` leads to, through the pooler where it is Neon's."""
+    parts = conninfo_to_dict(direct_url)
+    host = pooled_host(str(parts.get("host") or "localhost"))
+    database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")
+    kept = [f"{name}={quote(str(parts[name]), safe='')}" for name in ("sslmode", "sslrootcert") if parts.get(name)]
+    credentials = f"{ROLE}:{quote(password, safe='')}"
+    if host.startswith("/"):
+        kept = [f"host={quote(host, safe='')}", *([f"port={parts['port']}"] if parts.get("port") else [])]
+        return f"postgresql://{credentials}@/{database}?{'&'.join(kept)}"
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f"postgresql://{credentials}@{host}{port}/{database}{'?' if kept else ''}{'&'.join(kept)}"
+
+
+def set_app_password(direct_url: str) -> str:
+    """Let robot_brain_app log in with a fresh random password and return its DATABASE_URL.
+
+    Functions that hold the password before stay connected and cannot connect anew: deploy the new URL soon after.
+    Raise MigrationError where the database cannot be reached or was not migrated.
+    """
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    try:
+        with psycopg.connect(
+            direct_url, autocommit=True, connect_timeout=30, application_name="robot-brain-password"
+        ) as connection:
+            connection.execute(
+                sql.SQL("alter role {} login password {}").format(sql.Identifier(ROLE), sql.Literal(password))
+            )
+    except psycopg.errors.UndefinedObject as error:
+        raise MigrationError(f"the role {ROLE} does not exist: run `make migrate` first") from error
+    except psycopg.Error as error:
+        raise MigrationError(str(error)) from error
+    return app_url(direct_url, password)
+
+
+def main() -> int:
+    """Set the password through DIRECT_DATABASE_URL and print the pooled DATABASE_URL on stdout."""
+    url = os.environ.get("DIRECT_DATABASE_URL", "")
+    if not url:
+        print(
+            "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        print(set_app_password(url))
+    except MigrationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("This is shown once: put it into your secret store now.", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Apply sql/*.sql to a database, each file once, safe to run twice, from two places, and after a kill at any moment.
+
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.migrate
+
+yoyo-migrations finds, orders and records the files. Two of its ways are replaced, because both leave something to clear
+by hand after a kill: it commits a migration and the note that it was applied separately, and its lock is a row that
+survives the process that took it. Here a file and its note are one transaction, and the lock is an advisory lock, which
+ends with its connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from yoyo import read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import parse_uri
+from yoyo.migrations import Migration
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+RECORDS = "robot_brain_migrations"
+# Any number will do; this one is only ever used here.
+LOCK = 0x5242_7261_696E
+ATTEMPTS = 5
+
+logger = logging.getLogger("robot_brain.migrate")
+
+
+class MigrationError(Exception):
+    """A migration could not be applied; the message says what to do. Nothing of the failed file was kept."""
+
+
+class AtomicBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no types
+    """yoyo's psycopg 3 backend, with each migration and its record in one transaction, on a connection that is ours."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._ours = connection
+        super().__init__(parse_uri(f"postgresql+psycopg:///?schema={RECORDS}"), "_yoyo_migration")
+        self.init_database()
+
+    def connect(self, dburi: Any) -> psycopg.Connection[Any]:
+        self.schema = RECORDS
+        return self._ours
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        # Without parameters the text goes to the server as it is, so a `%` in a migration means itself.
+        return super().execute(sql, params) if params else self.connection.execute(sql)
+
+    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:
+        with self.transaction():
+            migration.process_steps(self, "apply", force=force)
+            self.log_migration(migration, "apply")
+            if mark:
+                self.mark_one(migration, log=False)
+
+
+@contextmanager
+def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hold the advisory lock of this database; wait for it as long as another migration runs."""
+    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+    if row is None or not row[0]:
+        logger.info("another migration of this database is running; waiting for it")
+        connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
+
+
+def _apply(backend: AtomicBackend, migration: Migration) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            backend.apply_one(migration)
+        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation) as error:
+            # Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there
+            # ("tuple concurrently updated"); the file is one transaction, so it is simply applied again.
+            if attempt == ATTEMPTS:
+                raise MigrationError(f"{migration.id}: {error}") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MigrationError(
+                f"{migration.id}: {error.diag.message_primary}. "
+                "Migrate as the role that owns the database and has CREATEROLE (on Neon: the role of the connection string)."
+            ) from error
+        except psycopg.Error as error:
+            raise MigrationError(f"{migration.id}: {error}") from error
+        else:
+            return
+
+
+def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
+    """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
+
+    `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock would belong
+    to nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
+    """
+    host = str(conninfo_to_dict(direct_url).get("host") or "")
+    if "-pooler." in host:
+        raise MigrationError(
+            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host, which has no -pooler in its name"
+        )
+    try:
+        connection = psycopg.connect(
+            direct_url, autocommit=True, connect_timeout=30, application_name="robot-brain-migrate"
+        )
+    except psycopg.OperationalError as error:
+        raise MigrationError(f"cannot connect: {error}") from error
+    with connection, _only_one(connection):
+        try:
+            connection.execute(f"create schema if not exists {RECORDS}")
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MigrationError(
+                f"{error.diag.message_primary}. Migrate as the role that owns the database "
+                "(on Neon: the role of the connection string)."
+            ) from error
+        backend = AtomicBackend(connection)
+        # We hold the lock that counts. A row in yoyo's own lock table was left by a process that is dead.
+        if "yoyo_lock" in backend.list_tables():
+            backend.break_lock()
+        backend.ensure_internal_schema_updated()
+        pending = list(backend.to_apply(read_migrations(str(sql))))
+        for migration in pending:
+            logger.info("applying %s", migration.id)
+            _apply(backend, migration)
+        return [migration.id for migration in pending]
+
+
+def main() -> int:
+    """Migrate DIRECT_DATABASE_URL and say what was done."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
+    url = os.environ.get("DIRECT_DATABASE_URL", "")
+    if not url:
+        print(
+            "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        applied = migrate(url)
+    except MigrationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{len(applied)} applied: {', '.join(applied)}" if applied else "Nothing to do: the database is up to date.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

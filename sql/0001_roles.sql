@@ -1,0 +1,119 @@
+-- Robot Brain: the conversation memory of chat robots, inside PostgreSQL.
+--
+-- The database is the API's core. A Lambda function parses a request, calls ONE function of the schema
+-- robot_brain_api, and sends the JSON that this function assembled. One request is one statement is one
+-- transaction is one round trip, so it is right behind a transaction-mode pooler and needs no state in the session.
+--
+--   0001_roles.sql         who may do what
+--   0002_tables.sql        what is kept: sessions, conversations (turns), interactions, idempotency keys, users, audit
+--   0003_partitions.sql    turns live in months; a missing month never loses a turn
+--   0004_statistics.sql    figures that cost what happened since the last refresh, not what is stored
+--   0005_api.sql           the doors: write_message, read_session, stats, health (refresh_stats is in 0004)
+--
+-- Roles
+--   robot_brain_owner   owns schemas, tables and functions. Cannot log in, does not bypass row-level security (RLS).
+--   robot_brain_stats   counts across tenants: it may only read, through policies of its own. Cannot log in.
+--   robot_brain_app     what the functions log in as: it may EXECUTE the five doors and holds nothing else.
+--
+-- Tenants
+--   Every table has tenant_id; RLS is enabled and forced. A door sets robot_brain.tenant_id for its own transaction
+--   (set_config(..., true)) and names the tenant in every condition besides: the condition finds the rows, the policy
+--   stands behind a condition that somebody forgets one day.
+--
+-- A session's turns
+--   The session's row is the lock and the counter. write_message raises message_count under that lock, so seq is
+--   1, 2, 3 ... without gap or double; created_at is read from the clock while the lock is held, and never before the
+--   session's last_active, so time never runs against seq.
+--
+-- Errors that the doors raise have SQLSTATEs of their own; a caller tells them apart by these, never by their words:
+--   RB412   the session's last seq is not what If-Match says
+--   RB422   the idempotency key was used for another request
+--   RB423   the session's user_metadata would be larger than 16 KiB
+--
+-- Migrations are applied once each, in order, every file in a transaction of its own, under an advisory lock.
+-- The migrating role owns the database and has CREATEDB and CREATEROLE, which is what Neon gives, and no more.
+
+set local lock_timeout = '5s';
+
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['robot_brain_owner', 'robot_brain_stats', 'robot_brain_app'] loop
+    if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
+      -- Roles belong to the whole cluster: a migration of another database may create this one at the same moment.
+      begin
+        execute format('create role %I nologin', v_role);
+      exception when duplicate_object or unique_violation then
+        raise notice 'role % was created meanwhile', v_role;
+      end;
+    end if;
+  end loop;
+end
+$$;
+
+-- To hand objects to these roles one has to be their member. PostgreSQL 16 and later make the creator of a role its
+-- administrator only, 15 not even that; this statement is valid, and enough, on all of them.
+grant robot_brain_owner to current_user;
+grant robot_brain_stats to current_user;
+
+-- Neon's pooler refuses settings at connection time and leaks a plain SET to its next client, so the timeouts of the
+-- runtime role sit on the role. A request is one statement: statement_timeout bounds the transaction too.
+alter role robot_brain_app set statement_timeout = '10s';
+alter role robot_brain_app set lock_timeout = '5s';
+alter role robot_brain_app set idle_in_transaction_session_timeout = '10s';
+alter role robot_brain_app set default_transaction_isolation = 'read committed';
+
+do $$
+begin
+  execute format('grant connect on database %I to robot_brain_app', current_database());
+  -- PUBLIC may create temporary tables by default. The statistics need that (REFRESH ... CONCURRENTLY), the app does not.
+  execute format('revoke temporary on database %I from public', current_database());
+  execute format('grant temporary on database %I to robot_brain_stats', current_database());
+  if to_regnamespace('public') is not null and has_schema_privilege('robot_brain_app', 'public', 'create') then
+    revoke create on schema public from public;
+  end if;
+end
+$$;
+
+create schema robot_brain authorization robot_brain_owner;
+create schema robot_brain_api authorization robot_brain_owner;
+
+set local role robot_brain_owner;
+
+comment on schema robot_brain is 'Tables and internal functions of Robot Brain; nobody but its own functions reads them';
+comment on schema robot_brain_api is 'The doors of Robot Brain: one function per request, the only thing the app may use';
+
+alter default privileges for role robot_brain_owner revoke execute on functions from public;
+grant usage on schema robot_brain_api to robot_brain_app;
+grant usage on schema robot_brain to robot_brain_stats;
+
+-- What the functions compare with the version they were written for: every migration that changes a door raises it.
+create function robot_brain.schema_version()
+returns integer
+language sql
+immutable
+parallel safe
+return 1;
+
+-- A moment the way the API writes it: UTC whatever the server's TimeZone, always six digits.
+create function robot_brain.iso_time(p_time timestamptz)
+returns text
+language sql
+stable
+strict
+parallel safe
+return pg_catalog.to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+
+-- The tenant of the running transaction, null where none was set. On a server connection that once had a tenant the
+-- setting comes back as '' and not as null, hence nullif.
+create function robot_brain.current_tenant()
+returns text
+language sql
+stable
+parallel safe
+return nullif(pg_catalog.current_setting('robot_brain.tenant_id', true), '');
+
+reset role;
+
+alter default privileges for role robot_brain_stats revoke execute on functions from public;

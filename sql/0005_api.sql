@@ -1,0 +1,423 @@
+-- depends: 0004_statistics
+-- The doors. Each runs as an owner that cannot bypass RLS, sets the tenant for its own transaction, and returns JSON text.
+
+set local lock_timeout = '5s';
+set local role robot_brain_owner;
+
+-- Append turns to a session, all or nothing, and return the answer's body.
+--   p_messages        1 to 100 turns: {robot_personality, user_message, robot_response, metadata, interaction?}
+--   p_user_metadata   object merged at the top level into the session's, or null
+--   p_if_match        the last seq the session must have, or null
+--   p_origin, p_key   the idempotency key and its namespace ('client' or 'layer'), or nulls
+--   replayed          the body is that of an earlier request with this key; nothing was written now
+-- Raises RB412, RB422 and RB423 (0001_roles.sql), 23514 with the constraint's name where something is larger than allowed.
+-- Locks: the key, then the session's row. Nothing waits for a lock in another order.
+create function robot_brain_api.write_message(
+  p_tenant_id text,
+  p_session_id text,
+  p_messages jsonb,
+  p_user_metadata jsonb,
+  p_if_match bigint,
+  p_origin text,
+  p_key text,
+  out body text,
+  out replayed boolean
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_fingerprint bytea;
+  v_known bytea;
+  v_now timestamptz;
+  v_turns integer;
+  v_response_length bigint;
+  v_answer_bytes bigint;
+  v_last_seq integer;
+  v_opens_day boolean;
+  v_metadata_bytes integer;
+begin
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  replayed := false;
+
+  if p_key is not null then
+    -- A second request with the same key waits here until the first has ended, then sees what it left.
+    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_origin || ':' || p_key, 0));
+    v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
+    select k.fingerprint, k.response into v_known, body
+    from robot_brain.idempotency_keys k
+    where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key and k.expires_at > clock_timestamp();
+    if found then
+      if v_known <> v_fingerprint then
+        raise exception using
+          errcode = 'RB422',
+          message = 'the idempotency key was used for another request',
+          hint = 'Use a new key for a new request.';
+      end if;
+      replayed := true;
+      return;
+    end if;
+  end if;
+
+  -- refresh_stats relies on it: a transaction takes its id before it reads the clock.
+  perform pg_current_xact_id();
+  v_now := clock_timestamp();
+
+  select
+    count(*),
+    sum(length(m ->> 'robot_response')),
+    -- Lambda escapes the JSON once more: seven bytes for a control character, two for a quote of the metadata.
+    sum(
+      7 * (octet_length(m ->> 'robot_personality') + octet_length(m ->> 'user_message') + octet_length(m ->> 'robot_response'))
+      + 2 * octet_length((m -> 'metadata')::text) + 400
+    )
+  into v_turns, v_response_length, v_answer_bytes
+  from jsonb_array_elements(p_messages) m;
+
+  -- The lock and the counter. On conflict the clock is read after the row is locked, so it cannot run against seq.
+  insert into robot_brain.sessions as s (
+    tenant_id, id, user_metadata, metadata_version, created_at, last_active, previous_active,
+    message_count, response_length, answer_bytes
+  )
+  values (
+    p_tenant_id, p_session_id, coalesce(p_user_metadata, '{}'), (p_user_metadata is not null)::integer, v_now, v_now, null,
+    v_turns, v_response_length, v_answer_bytes
+  )
+  on conflict (tenant_id, id) do update set
+    user_metadata = case when p_user_metadata is null then s.user_metadata else s.user_metadata || p_user_metadata end,
+    metadata_version = s.metadata_version + (p_user_metadata is not null)::integer,
+    last_active = greatest(clock_timestamp(), s.last_active),
+    previous_active = s.last_active,
+    message_count = s.message_count + v_turns,
+    response_length = s.response_length + v_response_length,
+    answer_bytes = s.answer_bytes + v_answer_bytes
+  returning
+    s.message_count - v_turns,
+    s.last_active,
+    s.previous_active is null
+      or (s.previous_active at time zone 'UTC')::date < (s.last_active at time zone 'UTC')::date,
+    case when p_user_metadata is not null then octet_length(s.user_metadata::text) end
+  into v_last_seq, v_now, v_opens_day, v_metadata_bytes;
+
+  if p_if_match <> v_last_seq then
+    raise exception using
+      errcode = 'RB412',
+      message = format('the last seq of the session is %s, not %s', v_last_seq, p_if_match),
+      hint = 'Read the session again and decide anew.';
+  end if;
+
+  -- Not a check constraint: every later update would pay for it, and its error quotes the row into the server's log.
+  if v_metadata_bytes > 16384 then
+    raise exception using
+      errcode = 'RB423',
+      message = 'the user_metadata of the session would be larger than 16 KiB',
+      hint = 'Keep less in it; keys are merged, never removed.';
+  end if;
+
+  with written as (
+    insert into robot_brain.conversations (
+      tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response, metadata
+    )
+    select
+      p_tenant_id,
+      p_session_id,
+      v_last_seq + t.n::integer,
+      v_now,
+      v_opens_day and t.n = 1,
+      t.m ->> 'robot_personality',
+      t.m ->> 'user_message',
+      t.m ->> 'robot_response',
+      t.m -> 'metadata'
+    from jsonb_array_elements(p_messages) with ordinality t (m, n)
+    returning id, seq
+  )
+  select
+    json_build_object(
+      'session_id', p_session_id,
+      'message_count', v_last_seq + v_turns,
+      'messages', json_agg(
+        json_build_object('id', w.id, 'seq', w.seq, 'created_at', robot_brain.iso_time(v_now)) order by w.seq
+      )
+    )::text
+  into body
+  from written w;
+
+  if jsonb_path_exists(p_messages, '$[*].interaction') then
+    insert into robot_brain.robot_interactions (
+      tenant_id, session_id, seq, robot_id, interaction_type, duration_ms, success, created_at
+    )
+    select
+      p_tenant_id,
+      p_session_id,
+      v_last_seq + t.n::integer,
+      t.m #>> '{interaction,robot_id}',
+      t.m #>> '{interaction,interaction_type}',
+      (t.m #>> '{interaction,duration_ms}')::integer,
+      (t.m #>> '{interaction,success}')::boolean,
+      v_now
+    from jsonb_array_elements(p_messages) with ordinality t (m, n)
+    where t.m ? 'interaction';
+  end if;
+
+  if p_key is not null then
+    insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)
+    values (p_tenant_id, p_origin, p_key, v_fingerprint, body, v_now + interval '24 hours')
+    on conflict (tenant_id, origin, key) do update set
+      fingerprint = excluded.fingerprint,
+      response = excluded.response,
+      expires_at = excluded.expires_at;
+  end if;
+
+  -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up.
+  delete from robot_brain.idempotency_keys k
+  where k.ctid = any (array(
+    select e.ctid
+    from robot_brain.idempotency_keys e
+    where e.tenant_id = p_tenant_id and e.expires_at <= v_now
+    order by e.expires_at
+    limit 4
+    for update skip locked
+  ));
+end
+$$;
+
+-- A page of a session's turns, oldest first, as the answer's body.
+--   p_limit           1 to 200 turns
+--   p_before, p_after exclusive seqs; before: the newest below it; after: the oldest above it; neither: the newest
+--   p_max_chars       with the newest: as many whole turns as fit, the newest always
+--   p_known_etags     what the client holds ('"7"', or '*'); body is null where its copy is still right
+-- etag is null where the session is unknown. A page may hold fewer turns than asked, so that the answer stays under the
+-- 6 MB that Lambda passes on; its cursors continue where it ends.
+create function robot_brain_api.read_session(
+  p_tenant_id text,
+  p_session_id text,
+  p_limit integer,
+  p_before bigint,
+  p_after bigint,
+  p_max_chars bigint,
+  p_known_etags text[],
+  out body text,
+  out etag text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- Below 6,291,556 bytes by more than the session's own metadata and the envelope can take.
+  c_answer_bytes constant integer := 5500000;
+  v_session robot_brain.sessions;
+  v_first bigint;
+  v_last bigint;
+  v_turn record;
+  v_bytes bigint := 0;
+  v_chars bigint := 0;
+  v_fitting integer := 0;
+  v_messages json;
+begin
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+
+  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  if not found then
+    return;
+  end if;
+
+  etag := '"' || v_session.message_count
+    || case when v_session.metadata_version > 0 then '.' || v_session.metadata_version else '' end || '"';
+  if etag = any (p_known_etags) or '*' = any (p_known_etags) then
+    return;
+  end if;
+
+  -- seq has no gaps, so a page is a range of it. Turns written since the session's row was read are for the next request.
+  if p_after is null then
+    v_last := least(p_before - 1, v_session.message_count);
+    v_first := greatest(v_last - p_limit + 1, 1);
+  else
+    v_first := p_after + 1;
+    v_last := least(p_after + p_limit, v_session.message_count);
+  end if;
+
+  -- Few sessions are so long that the answer has to be measured before it is made.
+  if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
+    for i in 0 .. v_last - v_first loop
+      select
+        length(c.user_message) + length(c.robot_response) as chars,
+        octet_length(to_json(json_build_object(
+          'robot_personality', c.robot_personality, 'user_message', c.user_message,
+          'robot_response', c.robot_response, 'metadata', c.metadata
+        )::text)::text) + 400 as bytes
+      into v_turn
+      from robot_brain.conversations c
+      where c.tenant_id = p_tenant_id
+        and c.session_id = p_session_id
+        and c.created_at between v_session.created_at and v_session.last_active
+        and c.seq = case when p_after is null then v_last - i else v_first + i end;
+      v_bytes := v_bytes + v_turn.bytes;
+      v_chars := v_chars + v_turn.chars;
+      exit when v_fitting > 0 and (v_bytes > c_answer_bytes or v_chars > p_max_chars);
+      v_fitting := v_fitting + 1;
+    end loop;
+    if p_after is null then
+      v_first := v_last - v_fitting + 1;
+    else
+      v_last := v_first + v_fitting - 1;
+    end if;
+  end if;
+
+  select json_agg(json_build_object(
+    'id', c.id, 'seq', c.seq, 'robot_personality', c.robot_personality, 'user_message', c.user_message,
+    'robot_response', c.robot_response, 'metadata', c.metadata, 'created_at', robot_brain.iso_time(c.created_at)
+  ) order by c.seq)
+  into v_messages
+  from robot_brain.conversations c
+  where c.tenant_id = p_tenant_id
+    and c.session_id = p_session_id
+    and c.created_at between v_session.created_at and v_session.last_active
+    and c.seq between v_first and v_last;
+
+  body := json_build_object(
+    'session', json_build_object(
+      'id', v_session.id,
+      'created_at', robot_brain.iso_time(v_session.created_at),
+      'last_active', robot_brain.iso_time(v_session.last_active),
+      'message_count', v_session.message_count,
+      'user_metadata', v_session.user_metadata
+    ),
+    'messages', coalesce(v_messages, '[]'),
+    'page', json_build_object(
+      'before', case when v_messages is not null and v_first > 1 then v_first end,
+      'after', case when v_messages is not null then v_last else p_after end
+    )
+  );
+end
+$$;
+
+-- The tenant's figures as of the last refresh, or with p_session_id one session's, live. body is null where that session
+-- is unknown.
+create function robot_brain_api.stats(
+  p_tenant_id text,
+  p_session_id text,
+  out body text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_today constant date := (now() at time zone 'UTC')::date;
+  v_watermark timestamptz;
+begin
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+
+  if p_session_id is not null then
+    select json_build_object(
+      'session_id', s.id,
+      'message_count', s.message_count,
+      'last_message', robot_brain.iso_time(s.last_active),
+      'avg_response_length', round(s.response_length::numeric / nullif(s.message_count, 0), 2)
+    )
+    into body
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    return;
+  end if;
+
+  select w.watermark into strict v_watermark from robot_brain.stats_watermark w where w.tenant_id = '*';
+
+  body := json_build_object(
+    'as_of', robot_brain.iso_time(v_watermark),
+    'age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - v_watermark)))::bigint,
+    'totals', (
+      select json_build_object(
+        'sessions', coalesce(sum(t.sessions), 0),
+        'messages', coalesce(sum(t.messages), 0),
+        'interactions', coalesce(sum(t.interactions), 0)
+      )
+      from robot_brain.tenant_stats t
+      where t.tenant_id = p_tenant_id
+    ),
+    'personalities', (
+      -- Bounded, as every answer is: a tenant may invent a personality per turn.
+      select coalesce(json_agg(json_build_object(
+        'robot_personality', p.robot_personality,
+        'messages', p.messages,
+        'avg_response_length', round(p.response_length::numeric / nullif(p.messages, 0), 2)
+      ) order by p.messages desc, p.robot_personality), '[]')
+      from (
+        select p.*
+        from robot_brain.personality_stats p
+        where p.tenant_id = p_tenant_id
+        order by p.messages desc, p.robot_personality
+        limit 1000
+      ) p
+    ),
+    'daily', (
+      select json_agg(json_build_object(
+        'date', v_today - ago,
+        'sessions', coalesce(d.sessions, 0),
+        'messages', coalesce(d.messages, 0)
+      ) order by ago desc)
+      from generate_series(0, 30) ago
+      left join robot_brain.daily_stats d on d.tenant_id = p_tenant_id and d.day = v_today - ago
+    ),
+    'top_sessions', (
+      select coalesce(json_agg(json_build_object(
+        'session_id', t.session_id,
+        'message_count', t.message_count,
+        'last_message', robot_brain.iso_time(t.last_message)
+      ) order by t.message_count desc, t.last_message desc, t.session_id), '[]')
+      from (
+        select t.*
+        from robot_brain.session_stats t
+        where t.tenant_id = p_tenant_id
+        order by t.message_count desc, t.last_message desc, t.session_id
+        limit 10
+      ) t
+    )
+  );
+end
+$$;
+
+-- What an operator wants to know of the server, as JSON text. The caller adds what only a client can see.
+create function robot_brain_api.health(out body text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  body := (
+    select json_build_object(
+      'server_version', current_setting('server_version'),
+      'schema_version', robot_brain.schema_version(),
+      'read_only', pg_is_in_recovery() or current_setting('transaction_read_only')::boolean,
+      'backend_pid', pg_backend_pid(),
+      'stats_as_of', robot_brain.iso_time(w.watermark),
+      'stats_age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - w.watermark)))::bigint
+    )
+    from robot_brain.stats_watermark w
+    where w.tenant_id = '*'
+  );
+end
+$$;
+
+-- The schedule's door: owned by robot_brain_owner like the others, so that the schema has one owner.
+create function robot_brain_api.refresh_stats(out body text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  body := robot_brain.refresh_stats();
+end
+$$;
+
+grant execute on function
+  robot_brain_api.write_message(text, text, jsonb, jsonb, bigint, text, text),
+  robot_brain_api.read_session(text, text, integer, bigint, bigint, bigint, text[]),
+  robot_brain_api.stats(text, text),
+  robot_brain_api.health(),
+  robot_brain_api.refresh_stats()
+to robot_brain_app;
+
+reset role;

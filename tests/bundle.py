@@ -1,0 +1,162 @@
+"""The four functions as Lambda calls them, in this process: `handler(event, context)` with events like those in events/."""
+
+import copy
+import json
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import health
+import read_session
+import stats
+import write_message
+from robot_brain import connection, settings, telemetry
+
+EVENTS = Path(__file__).resolve().parent.parent / "events"
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Context:
+    """What a handler uses of Lambda's context."""
+
+    function_name: str = "Function"
+    milliseconds: int = 10_000
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return a fixed time; tests of the deadline set it."""
+        return self.milliseconds
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a handler returned. `json` is the parsed body, {} where there is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str | None
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else {}
+
+
+def event(name: str) -> Json:
+    """Return a copy of events/<name>.json."""
+    loaded: Json = json.loads((EVENTS / f"{name}.json").read_text())
+    return loaded
+
+
+def turn(number: int = 1, **fields: Any) -> Json:
+    """Return a valid turn whose texts say its number."""
+    return {
+        "robot_personality": "barista",
+        "user_message": f"question {number}",
+        "robot_response": f"answer {number}",
+        **fields,
+    }
+
+
+_HANDLERS: dict[str, Any] = {
+    "write_message": write_message.handler,
+    "read_session": read_session.handler,
+    "stats": stats.handler,
+    "health": health.handler,
+}
+
+
+class Bundle:
+    """Calls the functions; each method makes the event of one route from its file under events/."""
+
+    def __init__(self, milliseconds: int = 10_000) -> None:
+        self.context = Context(milliseconds=milliseconds)
+
+    def call(self, function: str, event: Json) -> Reply:
+        """Run one event through one function, as JSON on the way in and out, which is what Lambda does."""
+        answer = _HANDLERS[function](json.loads(json.dumps(event)), self.context)
+        answer = json.loads(json.dumps(answer))
+        return Reply(answer["statusCode"], answer["headers"], answer.get("body"))
+
+    def write(self, session_id: str, body: Any, headers: Mapping[str, str] | None = None, query: str = "") -> Reply:
+        """POST a turn, a batch, or a raw text to a session."""
+        request = event("write_message")
+        request["rawPath"] = f"/sessions/{session_id}/messages"
+        request["pathParameters"] = {"session_id": session_id}
+        request["rawQueryString"] = query
+        request["body"] = body if isinstance(body, str) else json.dumps(body)
+        request["headers"].update(headers or {})
+        return self.call("write_message", request)
+
+    def read(self, session_id: str, headers: Mapping[str, str] | None = None, **query: Any) -> Reply:
+        """GET a page of a session."""
+        request = event("read_session")
+        request["rawPath"] = f"/sessions/{session_id}"
+        request["pathParameters"] = {"session_id": session_id}
+        request["rawQueryString"] = urlencode(query)
+        request["headers"].update(headers or {})
+        return self.call("read_session", request)
+
+    def stats(self, **query: Any) -> Reply:
+        """GET /stats."""
+        request = event("stats")
+        request["rawQueryString"] = urlencode(query)
+        return self.call("stats", request)
+
+    def refresh(self) -> Json:
+        """Do what the schedule does."""
+        answer: Json = stats.handler(event("schedule"), self.context)
+        return answer
+
+    def health(self) -> Reply:
+        """GET /health."""
+        return self.call("health", event("health"))
+
+    def database_health(self) -> Reply:
+        """GET /health/database."""
+        return self.call("health", event("health_database"))
+
+
+class _CurrentStdout:
+    """The logger lives as long as the process, and pytest gives each test a stdout of its own: write to that."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@contextmanager
+def deployed(environment: Mapping[str, str], monkeypatch: Any) -> Iterator[Bundle]:
+    """Start a new execution environment: these variables, nothing parsed yet, no connection yet."""
+    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN", "TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    for handler in telemetry.logger().handlers:
+        handler.stream = _CurrentStdout()
+    try:
+        yield Bundle()
+    finally:
+        forget()
+
+
+def forget() -> None:
+    """End the execution environment: close its connection and forget its settings."""
+    if connection.lazy_connection.cache_info().currsize:
+        connection.lazy_connection().discard()
+    connection.lazy_connection.cache_clear()
+    settings.settings.cache_clear()
+
+
+def copied(request: Json, **changes: Any) -> Json:
+    """Return a deep copy of an event with top-level members replaced."""
+    return {**copy.deepcopy(request), **changes}

@@ -1,0 +1,83 @@
+"""No line of any log holds a message's text, whatever happens to the request."""
+
+import json
+
+import pytest
+
+from tests.bundle import Bundle, deployed, turn
+from tests.servers.databases import Database
+
+MARK = "MARKED-4711-TEXT"
+
+
+def marked(**fields: object) -> dict[str, object]:
+    """Return a turn that carries the mark in every place that holds a user's words."""
+    return {
+        **turn(user_message=f"u {MARK}", robot_response=f"r {MARK}", metadata={f"k {MARK}": f"v {MARK}"}),
+        **fields,
+    }
+
+
+def test_no_log_line_holds_a_text(
+    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"idempotency-key": "k"}
+    metadata = {"user_metadata": {"m": MARK}}
+    statuses = [
+        bundle.write("s", {**marked(), **metadata}, key).status,
+        bundle.write("s", {**marked(), **metadata}, key).status,
+        bundle.write("s", marked(metadata={"x": MARK}), key).status,
+        bundle.write("s", {"messages": [marked()] * 3}).status,
+        bundle.write("s", marked(), {"if-match": '"77"'}).status,
+        bundle.write("s", marked(unknown=MARK)).status,
+        bundle.write("s", marked(user_message=f"{MARK}\0")).status,
+        bundle.write("s", marked(metadata={"x": MARK * 2000})).status,
+        bundle.write("s", {**marked(), "user_metadata": {str(n): MARK for n in range(400)}}).status,
+        bundle.write("s", {**marked(), "user_metadata": {str(n): MARK for n in range(500, 900)}}).status,
+        bundle.write("s", json.dumps(marked())[:-5]).status,
+        bundle.write("s", marked(), {"content-type": "text/plain"}).status,
+        bundle.read("s").status,
+        bundle.stats().status,
+    ]
+    # A server that is gone, one that refuses, one without the schema, and one whose functions fail on the row.
+    for change in ("drop schema robot_brain_api cascade",):
+        with database.admin() as admin:
+            admin.execute(change.encode())
+        statuses.append(bundle.write("s", marked()).status)
+    with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}, monkeypatch) as away:
+        statuses.append(away.write("s", marked()).status)
+    with deployed({"DATABASE_URL": f"{MARK} is no URL"}, monkeypatch) as wrong:
+        statuses.append(wrong.write("s", marked()).status)
+    # fmt: off
+    assert statuses == [201, 201, 422, 201, 412, 422, 422, 422, 201, 422, 400, 415, 200, 200, 503, 503, 500]
+    # fmt: on
+    out, err = capfd.readouterr()
+    lines = (out + err).splitlines()
+    assert sum('"message":"answered"' in line for line in lines) == len(statuses)
+    assert [line for line in lines if MARK in line or "secret" in line] == []
+
+
+def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", marked(), {"idempotency-key": "k"})
+    bundle.write("s", marked(user_message=MARK), {"idempotency-key": "k"})
+    bundle.write("s", marked(), {"if-match": '"77"'})
+    for start in (0, 500):
+        bundle.write("s", {**marked(), "user_metadata": {str(n): MARK for n in range(start, start + 400)}})
+    log = database.postgres.process.log.read_text(errors="replace")
+    assert "the last seq of the session" in log
+    assert MARK not in log
+
+
+def test_a_request_gives_one_log_line_and_one_metrics_line(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+    bundle.write("s", turn())
+    bundle.read("s")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    logs = [line for line in lines if "_aws" not in line]
+    metrics = [line for line in lines if "_aws" in line]
+    assert [line["route"] for line in logs] == ["POST /sessions/{session_id}/messages", "GET /sessions/{session_id}"]
+    assert logs[0]["session_id"] == logs[1]["session_id"] == "s"
+    assert (logs[0]["turns"], logs[0]["status"]) == (1, 201)
+    assert "turns" not in logs[1]
+    assert len(metrics) == 2
+    assert metrics[0]["ConnectionsOpened"] == [1.0]
+    assert metrics[1]["ConnectionsReused"] == [1.0]

@@ -1,0 +1,100 @@
+"""A missing month never loses a turn, and making it moves what DEFAULT holds."""
+
+import psycopg
+import pytest
+
+from tests.bundle import Bundle, turn
+from tests.servers.databases import Database
+
+
+def this_month(admin: psycopg.Connection) -> str:
+    """Return the name of the current month's partition."""
+    row = admin.execute("select 'conversations_' || to_char(now() at time zone 'UTC', 'YYYY_MM')").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def drop_this_month(database: Database) -> None:
+    """Leave the current month without a partition, as if nobody had made one."""
+    with database.admin() as admin:
+        admin.execute(f"drop table robot_brain.{this_month(admin)}".encode())
+
+
+def places(database: Database) -> dict[str, int]:
+    """Return the number of turns in each partition that has any."""
+    with database.admin() as admin:
+        return dict(
+            admin.execute("select tableoid::regclass::text, count(*) from robot_brain.conversations group by 1").fetchall()
+        )
+
+
+def test_a_turn_without_a_month_lands_in_default_and_is_read(bundle: Bundle, database: Database) -> None:
+    drop_this_month(database)
+    assert bundle.write("s", turn(1)).status == 201
+    assert places(database) == {"robot_brain.conversations_default": 1}
+    assert [message["user_message"] for message in bundle.read("s").json["messages"]] == ["question 1"]
+
+
+def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle: Bundle, database: Database) -> None:
+    drop_this_month(database)
+    bundle.write("s", {"messages": [turn(number) for number in range(1, 4)]})
+    with psycopg.connect(database.app_url, autocommit=True) as other:
+        other.execute(
+            "select robot_brain_api.write_message('other', 's', %s, null, null, null, null)",
+            ['[{"robot_personality":"p","user_message":"","robot_response":"","metadata":{}}]'],
+        )
+    before = bundle.read("s").body
+    assert bundle.refresh()["months_made"] == 1
+    with database.admin() as admin:
+        assert places(database) == {f"robot_brain.{this_month(admin)}": 4}
+        unforced = admin.execute(
+            "select relname from pg_class where relnamespace = 'robot_brain'::regnamespace and relkind in ('r', 'p')"
+            " and not (relrowsecurity and relforcerowsecurity)"
+        ).fetchall()
+    assert unforced == []
+    assert bundle.read("s").body == before
+    assert bundle.write("s", turn(4)).json["message_count"] == 4
+    assert bundle.stats().json["totals"]["messages"] == 3
+
+
+def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        for ahead in (2, 3, 4):
+            row = admin.execute(
+                "select to_char((now() at time zone 'UTC') + make_interval(months => %s), 'YYYY_MM')", [ahead]
+            ).fetchone()
+            assert row is not None
+            admin.execute(f"drop table robot_brain.conversations_{row[0]}".encode())
+    assert bundle.refresh()["months_made"] == 2
+    assert bundle.refresh()["months_made"] == 0
+
+
+def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
+    drop_this_month(database)
+    bundle.write("s", turn())
+    with database.admin() as admin, admin.transaction():
+        admin.execute("select * from robot_brain.conversations_default")
+        assert bundle.refresh()["months_made"] == 0
+    assert bundle.refresh()["months_made"] == 1
+    assert bundle.stats().json["totals"]["messages"] == 1
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
+def test_months_and_times_are_utc_whatever_the_servers_time_zone(
+    bundle: Bundle, database: Database, zone: str
+) -> None:
+    with database.admin() as admin:
+        admin.execute(f"alter database {database.name} set timezone = '{zone}'".encode())
+        bounds = admin.execute(
+            "select c.relname, pg_get_expr(c.relpartbound, c.oid) from pg_class c"
+            " where c.relname = 'conversations_' || to_char(now() at time zone 'UTC', 'YYYY_MM')"
+        ).fetchall()
+    assert len(bounds) == 1
+    written = bundle.write("s", turn()).json
+    page = bundle.read("s").json
+    assert page["messages"][0]["created_at"] == written["messages"][0]["created_at"]
+    with database.admin() as admin:
+        row = admin.execute(
+            "select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from robot_brain.conversations"
+        ).fetchone()
+    assert row == (page["messages"][0]["created_at"],)

@@ -1,0 +1,188 @@
+"""GET /sessions/{session_id} against a real database."""
+
+import json
+
+import pytest
+
+from tests.bundle import Bundle, event, turn
+from tests.servers.databases import Database
+
+LAMBDA_LIMIT = 6_291_556
+
+
+@pytest.fixture
+def seven(bundle: Bundle) -> Bundle:
+    """A session `s` of seven turns."""
+    for number in range(1, 8):
+        assert bundle.write("s", turn(number)).status == 201
+    return bundle
+
+
+def seqs(reply_json: dict[str, list[dict[str, int]]]) -> list[int]:
+    """Return the seqs of a page."""
+    return [message["seq"] for message in reply_json["messages"]]
+
+
+def test_what_was_written_is_read_back(bundle: Bundle) -> None:
+    sent = turn(1, user_message='é "q" \\ \n\t\x01 \U0001f916 </script>', metadata={"a": [1, 1.5, None, {"b": "ü"}]})
+    written = bundle.write("ü ñ+&=", {**sent, "user_metadata": {"k": "v"}}).json
+    page = bundle.read("ü ñ+&=").json
+    assert set(page) == {"session", "messages", "page"}
+    created = written["messages"][0]["created_at"]
+    assert page["session"] == {
+        "id": "ü ñ+&=",
+        "created_at": created,
+        "last_active": created,
+        "message_count": 1,
+        "user_metadata": {"k": "v"},
+    }
+    assert page["messages"] == [{**written["messages"][0], **sent}]
+    assert page["page"] == {"before": None, "after": 1}
+
+
+def test_absent_metadata_reads_as_an_empty_object(bundle: Bundle) -> None:
+    bundle.write("s", turn())
+    page = bundle.read("s").json
+    assert (page["messages"][0]["metadata"], page["session"]["user_metadata"]) == ({}, {})
+
+
+def test_an_unknown_session_is_not_found(bundle: Bundle) -> None:
+    reply = bundle.call("read_session", event("read_session"))
+    assert (reply.status, reply.json["title"]) == (404, "Session not found")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected", "before", "after"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6, 7], None, 7),
+        ({"limit": 3}, [5, 6, 7], 5, 7),
+        ({"limit": 3, "before": 5}, [2, 3, 4], 2, 4),
+        ({"limit": 3, "before": 2}, [1], None, 1),
+        ({"limit": 200, "before": 2**31 - 1}, [1, 2, 3, 4, 5, 6, 7], None, 7),
+        ({"before": 1}, [], None, None),
+        ({"limit": 3, "after": 0}, [1, 2, 3], None, 3),
+        ({"limit": 3, "after": 3}, [4, 5, 6], 4, 6),
+        ({"after": 6}, [7], 7, 7),
+        ({"after": 7}, [], None, 7),
+        ({"after": 2**31 - 1}, [], None, 2**31 - 1),
+    ],
+)
+def test_pages(
+    seven: Bundle, query: dict[str, int], expected: list[int], before: int | None, after: int | None
+) -> None:
+    page = seven.read("s", **query).json
+    assert seqs(page) == expected
+    assert page["page"] == {"before": before, "after": after}
+
+
+def test_the_default_is_the_fifty_newest(bundle: Bundle) -> None:
+    bundle.write("s", {"messages": [turn(number) for number in range(60)]})
+    assert seqs(bundle.read("s").json) == list(range(11, 61))
+
+
+@pytest.mark.parametrize(
+    ("max_chars", "expected"),
+    # A turn has 10 + 8 code points.
+    [(1, [7]), (18, [7]), (35, [7]), (36, [6, 7]), (125, [2, 3, 4, 5, 6, 7]), (126, [1, 2, 3, 4, 5, 6, 7])],
+)
+def test_max_chars_takes_whole_turns_from_the_newest(seven: Bundle, max_chars: int, expected: list[int]) -> None:
+    assert seqs(seven.read("s", max_chars=max_chars).json) == expected
+
+
+def test_max_chars_counts_code_points_and_stays_within_limit_and_before(bundle: Bundle) -> None:
+    bundle.write("s", {"messages": [turn(n, user_message="\U0001f916" * 10, robot_response="") for n in range(5)]})
+    assert seqs(bundle.read("s", max_chars=30).json) == [3, 4, 5]
+    assert seqs(bundle.read("s", max_chars=30, limit=2).json) == [4, 5]
+    page = bundle.read("s", max_chars=20, before=4).json
+    assert (seqs(page), page["page"]) == ([2, 3], {"before": 2, "after": 3})
+
+
+def test_following_before_walks_the_history_once_whatever_is_written_meanwhile(seven: Bundle) -> None:
+    seen: list[int] = []
+    page = seven.read("s", limit=2).json
+    while True:
+        seen[:0] = seqs(page)
+        seven.write("s", turn(99))
+        if page["page"]["before"] is None:
+            break
+        page = seven.read("s", limit=2, before=page["page"]["before"]).json
+    assert seen == [1, 2, 3, 4, 5, 6, 7]
+
+
+# Entity tags
+
+
+def test_the_etag_is_the_last_seq_and_gets_a_version_with_user_metadata(bundle: Bundle) -> None:
+    bundle.write("s", turn())
+    assert bundle.read("s").headers["etag"] == '"1"'
+    bundle.write("s", {**turn(), "user_metadata": {}})
+    assert bundle.read("s").headers["etag"] == '"2.1"'
+    bundle.write("s", turn())
+    assert bundle.read("s").headers["etag"] == '"3.1"'
+
+
+@pytest.mark.parametrize("held", ['"7"', 'W/"7"', '"1", W/"7"', '"x","7" , "9"', "*"])
+def test_a_copy_that_is_still_right_is_not_sent_again(seven: Bundle, held: str) -> None:
+    reply = seven.read("s", {"if-none-match": held})
+    assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, '"7"')
+
+
+@pytest.mark.parametrize("held", ['"6"', 'W/"6"', '"77"', "7", '"7.1"', "", "nonsense"])
+def test_another_copy_is_replaced(seven: Bundle, held: str) -> None:
+    assert seven.read("s", {"if-none-match": held}).status == 200
+
+
+def test_any_copy_of_an_unknown_session_is_not_found(bundle: Bundle) -> None:
+    assert bundle.read("nobody", {"if-none-match": "*"}).status == 404
+
+
+# Size
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("\x01", 1), ('"', 2), ("\\", 2), ("\n", 3), ("x", 10), ("é", 10), ("\U0001f916", 10)],
+    ids=["control", "quote", "backslash", "newline", "letter", "accent", "emoji"],
+)
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundle, text: str, fits: int) -> None:
+    largest = text * (256 * 1024 // len(text.encode()))
+    for number in range(24):
+        reply = bundle.write("s", turn(number, user_message=largest, robot_response=largest))
+        assert reply.status == 201
+    for start, step in (({}, "before"), ({"after": 0}, "after")):
+        seen: list[int] = []
+        query: dict[str, int] = dict(start)
+        while True:
+            page = bundle.read("s", limit=200, **query)
+            assert page.status == 200
+            # What Lambda measures: the whole answer as JSON, in which the body is a string of JSON.
+            answer = {"statusCode": 200, "headers": dict(page.headers), "body": page.body}
+            assert len(json.dumps(answer, ensure_ascii=False).encode()) < LAMBDA_LIMIT
+            if not seqs(page.json):
+                break
+            assert len(seqs(page.json)) >= min(fits, 24 - len(seen))
+            seen = seqs(page.json) + seen if step == "before" else seen + seqs(page.json)
+            following = page.json["page"][step]
+            if following is None:
+                break
+            query = {step: following}
+        assert seen == list(range(1, 25))
+
+
+def test_a_read_touches_only_the_months_the_session_lived_in(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", turn())
+    with database.admin() as admin:
+        admin.execute("set plan_cache_mode = force_generic_plan")
+        admin.execute(
+            "prepare page (text, text, timestamptz, timestamptz, bigint, bigint) as"
+            " select * from robot_brain.conversations c where c.tenant_id = $1 and c.session_id = $2"
+            " and c.created_at between $3 and $4 and c.seq between $5 and $6"
+        )
+        plan = admin.execute(
+            "explain (analyze, costs off, timing off) execute page('local', 's', now() - interval '1 minute', now(), 1, 50)"
+        ).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    scanned = {line.split(" on ")[1].split()[0] for line in text.splitlines() if " on conversations" in line}
+    assert len(scanned) == 1, text
+    assert "Index" in text

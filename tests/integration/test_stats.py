@@ -1,0 +1,149 @@
+"""GET /stats and the refresh behind it."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from tests.bundle import Bundle, deployed, event, turn
+from tests.servers.databases import Database
+
+
+def test_before_the_first_refresh_everything_is_zero_and_as_of_is_not_null(bundle: Bundle) -> None:
+    figures = bundle.call("stats", event("stats")).json
+    assert set(figures) == {"as_of", "age_seconds", "totals", "personalities", "daily", "top_sessions"}
+    assert figures["as_of"].endswith("Z")
+    assert figures["totals"] == {"sessions": 0, "messages": 0, "interactions": 0}
+    assert (figures["personalities"], figures["top_sessions"]) == ([], [])
+
+
+def test_a_refresh_counts_what_was_written(bundle: Bundle) -> None:
+    bundle.write("long", {"messages": [turn(n, robot_response="x" * 10) for n in range(3)]})
+    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4))
+    bundle.write("short", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True}))
+    refreshed = bundle.refresh()
+    figures = bundle.stats().json
+    assert figures["as_of"] == refreshed["as_of"]
+    assert figures["age_seconds"] >= 0
+    assert figures["totals"] == {"sessions": 2, "messages": 5, "interactions": 1}
+    assert figures["personalities"] == [
+        {"robot_personality": "barista", "messages": 4, "avg_response_length": 9.5},
+        {"robot_personality": "waiter", "messages": 1, "avg_response_length": 4},
+    ]
+    assert [(top["session_id"], top["message_count"]) for top in figures["top_sessions"]] == [("long", 3), ("short", 2)]
+    days = [day["date"] for day in figures["daily"]]
+    today = datetime.now(UTC).date()
+    assert len(days) == 31
+    assert days == sorted(days)
+    assert today - timedelta(days=1) <= datetime.fromisoformat(days[-1]).date() <= today
+    assert sum(day["messages"] for day in figures["daily"]) == 5
+    assert sum(day["sessions"] for day in figures["daily"]) == 2
+
+
+def test_refreshing_again_counts_nothing_twice(bundle: Bundle) -> None:
+    for number in range(5):
+        bundle.write("s", turn(number))
+        bundle.refresh()
+        bundle.refresh()
+    assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 5, "interactions": 0}
+
+
+def test_a_session_counts_once_on_each_of_its_days(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", {"messages": [turn(), turn()]})
+    with database.admin() as admin:
+        admin.execute(
+            "update robot_brain.sessions set last_active = last_active - interval '3 days', created_at = created_at - interval '3 days'"
+        )
+        admin.execute("update robot_brain.conversations set created_at = created_at - interval '3 days'")
+        admin.execute("update robot_brain.stats_watermark set watermark = watermark - interval '5 days'")
+    bundle.write("s", {"messages": [turn(), turn()]})
+    bundle.write("s", turn())
+    bundle.refresh()
+    days = [(day["sessions"], day["messages"]) for day in bundle.stats().json["daily"] if day["messages"]]
+    assert days == [(1, 2), (1, 3)]
+
+
+def test_one_session_is_answered_live(bundle: Bundle) -> None:
+    bundle.write("demo", turn(robot_response="four"))
+    bundle.write("demo", turn(robot_response="sixsix!"))
+    figures = bundle.call("stats", event("stats_session"))
+    assert figures.status == 200
+    last = bundle.read("demo").json["session"]["last_active"]
+    assert figures.json == {
+        "session_id": "demo",
+        "message_count": 2,
+        "last_message": last,
+        "avg_response_length": 5.5,
+    }
+
+
+def test_an_unknown_session_has_no_figures(bundle: Bundle) -> None:
+    assert bundle.stats(session_id="nobody").status == 404
+
+
+def test_the_refresh_counts_every_tenant_and_stats_shows_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tenant, turns in (("red", 2), ("blue", 3)):
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+            bundle.write(f"session of {tenant}", {"messages": [turn(robot_personality=tenant)] * turns})
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}, monkeypatch) as bundle:
+        bundle.refresh()
+        assert bundle.stats().json["totals"]["messages"] == 0
+    for tenant, turns in (("red", 2), ("blue", 3)):
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+            figures = bundle.stats().json
+            assert figures["totals"] == {"sessions": 1, "messages": turns, "interactions": 0}
+            assert [one["robot_personality"] for one in figures["personalities"]] == [tenant]
+            assert [one["session_id"] for one in figures["top_sessions"]] == [f"session of {tenant}"]
+            other = "blue" if tenant == "red" else "red"
+            assert bundle.stats(session_id=f"session of {other}").status == 404
+
+
+def test_a_commit_in_flight_is_neither_skipped_nor_counted_twice(bundle: Bundle, database: Database) -> None:
+    bundle.write("before", turn())
+    with psycopg.connect(database.direct_url) as slow:
+        # A write that has taken its time stamp and has not committed: the refresh must not go past it.
+        slow.execute("set local role robot_brain_owner")
+        slow.execute(
+            "select robot_brain_api.write_message('local', 'slow', %s, null, null, null, null)",
+            ['[{"robot_personality":"p","user_message":"","robot_response":"","metadata":{}}]'],
+        )
+        bundle.refresh()
+        assert bundle.stats().json["totals"]["messages"] <= 1
+        slow.commit()
+    bundle.write("after", turn())
+    bundle.refresh()
+    bundle.refresh()
+    assert bundle.stats().json["totals"] == {"sessions": 3, "messages": 3, "interactions": 0}
+
+
+def test_two_refreshes_at_once_count_once(database: Database, bundle: Bundle) -> None:
+    bundle.write("s", {"messages": [turn()] * 50})
+    failures: list[BaseException] = []
+
+    def refresh() -> None:
+        try:
+            with psycopg.connect(database.app_url, autocommit=True) as connection:
+                connection.execute("select robot_brain_api.refresh_stats()")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=refresh) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert bundle.stats().json["totals"]["messages"] == 50
+
+
+def test_a_session_silent_for_31_days_leaves_the_view_and_still_answers(bundle: Bundle, database: Database) -> None:
+    bundle.write("old", turn())
+    bundle.write("new", turn())
+    with database.admin() as admin:
+        admin.execute("update robot_brain.sessions set last_active = now() - interval '40 days' where id = 'old'")
+    bundle.refresh()
+    assert [one["session_id"] for one in bundle.stats().json["top_sessions"]] == ["new"]
+    assert bundle.stats(session_id="old").json["message_count"] == 1

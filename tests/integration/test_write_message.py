@@ -1,0 +1,209 @@
+"""POST /sessions/{session_id}/messages against a real database."""
+
+import re
+
+import pytest
+
+from tests.bundle import Bundle, deployed, event, turn
+from tests.servers.databases import Database
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")
+
+
+def rows(database: Database, query: str) -> list[tuple[object, ...]]:
+    """Run a query as superuser, who sees every tenant."""
+    with database.admin() as admin:
+        return admin.execute(query.encode()).fetchall()
+
+
+def test_a_turn_is_answered_with_its_id_seq_and_time(bundle: Bundle) -> None:
+    reply = bundle.call("write_message", event("write_message"))
+    assert reply.status == 201
+    assert reply.headers["content-type"] == "application/json"
+    assert "idempotent-replayed" not in reply.headers
+    assert set(reply.json) == {"session_id", "message_count", "messages"}
+    assert (reply.json["session_id"], reply.json["message_count"]) == ("demo", 1)
+    (message,) = reply.json["messages"]
+    assert set(message) == {"id", "seq", "created_at"}
+    assert message["seq"] == 1
+    assert UUID.fullmatch(message["id"])
+    assert TIME.fullmatch(message["created_at"])
+
+
+def test_turns_of_one_write_count_on_and_share_one_time(bundle: Bundle) -> None:
+    bundle.write("s", turn(1))
+    reply = bundle.write("s", {"messages": [turn(2), turn(3), turn(4)]})
+    assert reply.json["message_count"] == 4
+    assert [message["seq"] for message in reply.json["messages"]] == [2, 3, 4]
+    assert len({message["created_at"] for message in reply.json["messages"]}) == 1
+    assert len({message["id"] for message in reply.json["messages"]}) == 3
+
+
+def test_a_batch_of_one_hundred_turns_is_written(bundle: Bundle) -> None:
+    reply = bundle.write("s", {"messages": [turn(number) for number in range(100)]})
+    assert (reply.status, reply.json["message_count"]) == (201, 100)
+
+
+def test_a_body_in_base64_is_read(bundle: Bundle) -> None:
+    assert bundle.call("write_message", event("write_message_base64")).status == 201
+    assert bundle.read("demo").json["messages"][0]["metadata"] == {"api_calls": ["get_menu_items", "add_order_item"]}
+
+
+def test_user_metadata_merges_at_the_top_level(bundle: Bundle) -> None:
+    bundle.write("s", {**turn(), "user_metadata": {"a": {"x": 1}, "b": 1}})
+    bundle.write("s", turn())
+    bundle.write("s", {"messages": [turn()], "user_metadata": {"a": {"y": 2}}})
+    assert bundle.read("s").json["session"]["user_metadata"] == {"a": {"y": 2}, "b": 1}
+
+
+def test_an_interaction_names_the_personality_where_no_robot_is_given(bundle: Bundle, database: Database) -> None:
+    bundle.call("write_message", event("write_message_batch"))
+    bundle.write(
+        "s", turn(interaction={"interaction_type": "x", "duration_ms": 0, "success": False, "robot_id": "robot-7"})
+    )
+    found = rows(
+        database,
+        "select session_id, seq, robot_id, interaction_type, duration_ms, success"
+        " from robot_brain.robot_interactions order by id",
+    )
+    assert found == [("demo", 2, "barista", "order", 840, True), ("s", 1, "robot-7", "x", 0, False)]
+
+
+# Idempotency
+
+
+def test_the_same_key_and_request_give_the_first_answer_again(bundle: Bundle, database: Database) -> None:
+    request = event("write_message_idempotent")
+    first = bundle.call("write_message", request)
+    bundle.write("demo", turn(2))
+    again = bundle.call("write_message", request)
+    assert (first.status, again.status) == (201, 201)
+    assert again.body == first.body
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert rows(database, "select count(*) from robot_brain.conversations") == [(2,)]
+
+
+def test_a_replay_comes_before_if_match(bundle: Bundle) -> None:
+    headers = {"idempotency-key": "k", "if-match": '"0"'}
+    first = bundle.write("s", turn(), headers)
+    again = bundle.write("s", turn(), headers)
+    other = bundle.write("s", turn(), {"idempotency-key": "k", "if-match": '"77"'})
+    assert first.status == again.status == other.status == 201
+    assert first.body == again.body == other.body
+
+
+def test_a_request_is_the_same_whatever_the_order_of_its_keys_and_with_its_defaults(bundle: Bundle) -> None:
+    key = {"idempotency-key": "k"}
+    full = '{"robot_personality":"p","user_message":"u","robot_response":"r","metadata":{"b":1,"a":2}}'
+    moved = '{"metadata":{"a":2,"b":1},"robot_response":"r","user_message":"u","robot_personality":"p"}'
+    batch = f'{{"messages":[{moved}]}}'
+    bodies = [bundle.write("s", text, key) for text in (full, moved, batch)]
+    assert {reply.status for reply in bodies} == {201}
+    assert len({reply.body for reply in bodies}) == 1
+    bare = [bundle.write("t", {**turn(), **extra}, {"idempotency-key": "d"}) for extra in ({}, {"metadata": {}})]
+    assert bare[0].body == bare[1].body
+
+
+@pytest.mark.parametrize(
+    ("session_id", "body"),
+    [
+        ("other", turn()),
+        ("s", turn(2)),
+        ("s", {**turn(), "user_metadata": {}}),
+        ("s", {"messages": [turn(), turn()]}),
+        ("s", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True})),
+    ],
+    ids=["another session", "another text", "user_metadata added", "one turn more", "an interaction added"],
+)
+def test_a_key_used_for_another_request_is_refused(
+    bundle: Bundle, database: Database, session_id: str, body: object
+) -> None:
+    bundle.write("s", turn(), {"idempotency-key": "k"})
+    reply = bundle.write(session_id, body, {"idempotency-key": "k"})
+    assert reply.status == 422
+    assert reply.json["title"] == "Idempotency key reused"
+    assert rows(database, "select count(*), (select count(*) from robot_brain.sessions) from robot_brain.conversations") == [
+        (1, 1)
+    ]
+
+
+def test_only_a_successful_write_is_remembered(bundle: Bundle) -> None:
+    failed = bundle.write("s", turn(), {"idempotency-key": "k", "if-match": '"5"'})
+    written = bundle.write("s", turn(), {"idempotency-key": "k"})
+    assert (failed.status, written.status) == (412, 201)
+    assert "idempotent-replayed" not in written.headers
+
+
+def test_a_key_is_forgotten_after_24_hours_and_a_write_clears_a_few(bundle: Bundle, database: Database) -> None:
+    for number in range(6):
+        bundle.write("s", turn(number), {"idempotency-key": f"k{number}"})
+    remembered = rows(
+        database,
+        "select distinct (expires_at - created_at)::text from robot_brain.idempotency_keys k"
+        " join robot_brain.conversations c on (k.response::jsonb #>> '{messages,0,id}')::uuid = c.id",
+    )
+    assert remembered == [("1 day",)]
+    with database.admin() as admin:
+        admin.execute("update robot_brain.idempotency_keys set expires_at = now() - interval '1 second'")
+    again = bundle.write("s", turn(5), {"idempotency-key": "k5"})
+    assert "idempotent-replayed" not in again.headers
+    bundle.write("s", turn(9), {"idempotency-key": "k9"})
+    assert sorted(rows(database, "select key from robot_brain.idempotency_keys")) == [("k5",), ("k9",)]
+
+
+def test_the_layers_own_keys_cannot_be_reached_or_seen(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", turn())
+    ((key,),) = rows(database, "select key from robot_brain.idempotency_keys where origin = 'layer'")
+    reply = bundle.write("other", turn(2), {"idempotency-key": str(key)})
+    assert reply.status == 201
+    assert "idempotent-replayed" not in reply.headers
+
+
+# If-Match
+
+
+def test_if_match_writes_only_at_the_expected_seq(bundle: Bundle) -> None:
+    assert bundle.call("write_message", event("write_message_if_match")).status == 201
+    assert bundle.call("write_message", event("write_message_if_match")).status == 412
+    assert bundle.write("demo-new", turn(), {"if-match": '"1"'}).status == 201
+    stale = bundle.write("demo-new", turn(), {"if-match": '"1"'})
+    assert (stale.status, stale.json["title"]) == (412, "Precondition failed")
+    assert bundle.read("demo-new").json["session"]["message_count"] == 2
+
+
+def test_a_session_that_must_exist_is_not_created(bundle: Bundle) -> None:
+    assert bundle.write("s", turn(), {"if-match": '"3"'}).status == 412
+    assert bundle.read("s").status == 404
+
+
+def test_if_match_takes_the_etag_of_a_read(bundle: Bundle) -> None:
+    bundle.write("s", {**turn(), "user_metadata": {"a": 1}})
+    etag = bundle.read("s").headers["etag"]
+    assert etag == '"1.1"'
+    assert bundle.write("s", turn(), {"if-match": etag}).status == 201
+
+
+# Tenants
+
+
+def test_two_tenants_share_session_ids_and_keys_and_see_nothing_of_each_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tenant in ("red", "blue"):
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+            reply = bundle.write("s", turn(user_message=tenant), {"idempotency-key": "k"})
+            assert (reply.status, reply.json["message_count"]) == (201, 1)
+            assert "idempotent-replayed" not in reply.headers
+    for tenant in ("red", "blue"):
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+            assert [message["user_message"] for message in bundle.read("s").json["messages"]] == [tenant]
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}, monkeypatch) as bundle:
+        assert bundle.read("s").status == 404
+
+
+@pytest.mark.parametrize("name", ["x-tenant-id", "tenant-id", "x-robot-brain-tenant"])
+def test_no_header_changes_the_tenant(bundle: Bundle, database: Database, name: str) -> None:
+    bundle.write("s", turn(), {name: "other"})
+    assert rows(database, "select distinct tenant_id from robot_brain.sessions") == [("local",)]
