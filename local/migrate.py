@@ -80,9 +80,10 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             backend.apply_one(migration)
-        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation) as error:
+        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation, psycopg.errors.UndefinedObject) as error:
             # Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there
-            # ("tuple concurrently updated"); the file is one transaction, so it is simply applied again.
+            # ("tuple concurrently updated", or a role that exists and cannot be seen yet); the file is one transaction,
+            # so it is simply applied again.
             if attempt == ATTEMPTS:
                 raise MigrationError(f"{migration.id}: {error}") from error
         except psycopg.errors.InsufficientPrivilege as error:

@@ -34,6 +34,7 @@
 -- The migrating role owns the database and has CREATEDB and CREATEROLE, which is what Neon gives, and no more.
 
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 
 do $$
 declare

@@ -1,7 +1,11 @@
 -- depends: 0001_roles
 -- What Robot Brain keeps. Tables carry the names of the project's origin.
+--
+-- The contract ends a seq at 2^31 - 1 and a duration as well; a counter of a session cannot pass its seq.
+-- squawk-ignore-file prefer-bigint-over-int
 
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 set local role robot_brain_owner;
 
 -- A conversation of one user with one robot, and the counters that make its reads and statistics cheap.

@@ -3,6 +3,7 @@
 -- moves it there in the same transaction.
 
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 set local role robot_brain_owner;
 
 create table robot_brain.conversations_default partition of robot_brain.conversations default;

@@ -2,6 +2,7 @@
 -- The doors. Each runs as an owner that cannot bypass RLS, sets the tenant for its own transaction, and returns JSON text.
 
 set local lock_timeout = '5s';
+set local statement_timeout = '60s';
 set local role robot_brain_owner;
 
 -- Append turns to a session, all or nothing, and return the answer's body.

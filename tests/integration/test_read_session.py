@@ -147,7 +147,7 @@ def test_any_copy_of_an_unknown_session_is_not_found(bundle: Bundle) -> None:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundle, text: str, fits: int) -> None:
     largest = text * (256 * 1024 // len(text.encode()))
-    for number in range(24):
+    for number in range(12):
         reply = bundle.write("s", turn(number, user_message=largest, robot_response=largest))
         assert reply.status == 201
     for start, step in (({}, "before"), ({"after": 0}, "after")):
@@ -161,13 +161,13 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundl
             assert len(json.dumps(answer, ensure_ascii=False).encode()) < LAMBDA_LIMIT
             if not seqs(page.json):
                 break
-            assert len(seqs(page.json)) >= min(fits, 24 - len(seen))
+            assert len(seqs(page.json)) >= min(fits, 12 - len(seen))
             seen = seqs(page.json) + seen if step == "before" else seen + seqs(page.json)
             following = page.json["page"][step]
             if following is None:
                 break
             query = {step: following}
-        assert seen == list(range(1, 25))
+        assert seen == list(range(1, 13))
 
 
 def test_a_read_touches_only_the_months_the_session_lived_in(bundle: Bundle, database: Database) -> None:

@@ -141,10 +141,10 @@ def test_a_key_is_forgotten_after_24_hours_and_a_write_clears_a_few(bundle: Bund
         bundle.write("s", turn(number), {"idempotency-key": f"k{number}"})
     remembered = rows(
         database,
-        "select distinct (expires_at - created_at)::text from robot_brain.idempotency_keys k"
+        "select distinct extract(epoch from expires_at - created_at)::integer from robot_brain.idempotency_keys k"
         " join robot_brain.conversations c on (k.response::jsonb #>> '{messages,0,id}')::uuid = c.id",
     )
-    assert remembered == [("1 day",)]
+    assert remembered == [(24 * 3600,)]
     with database.admin() as admin:
         admin.execute("update robot_brain.idempotency_keys set expires_at = now() - interval '1 second'")
     again = bundle.write("s", turn(5), {"idempotency-key": "k5"})

@@ -9,6 +9,7 @@ import math
 import select
 import time
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
 import psycopg
@@ -110,8 +111,9 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         # Its text quotes the URL, password and all.
         raise SettingsError("DATABASE_URL is not a PostgreSQL connection string") from None
-    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "").split(",")
-    if not all(_is_this_machine(host) for host in hosts):
+    # Where there is a hostaddr, libpq goes there and only looks whether the certificate names the host.
+    hosts = ",".join(str(parameters[name]) for name in ("host", "hostaddr") if name in parameters)
+    if not all(_is_this_machine(host) for host in hosts.split(",")):
         if parameters.get("sslmode") == "disable":
             raise SettingsError("DATABASE_URL says sslmode=disable, which is for a database on this machine only")
         parameters["sslmode"] = "verify-full"
@@ -130,7 +132,12 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
 
 
 def _is_this_machine(host: str) -> bool:
-    return host in ("", "localhost", "::1") or host.startswith(("/", "@", "127."))
+    if host in ("", "localhost") or host.startswith(("/", "@")):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @cache

@@ -18,12 +18,17 @@ RobotBrainError
     ├── DeadlineExceededError
     └── UnexpectedDatabaseError    an answer of the database that nobody foresaw
 
-The first line of a docstring is what the client reads unless a better one is given.
+The first line of a docstring is what the client reads, unless a RequestError is given a better one; what the others are
+given is for the operator, in the log.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, TypedDict
+
+
+_MOST_ERRORS = 100
+_LONGEST_NAME = 100
 
 
 class Violation(TypedDict):
@@ -40,8 +45,12 @@ class RobotBrainError(Exception):
     title: ClassVar[str] = "Error"
 
     def __init__(self, detail: str | None = None) -> None:
-        # A subclass always has a docstring; its first line is the message.
-        super().__init__(detail or (self.__doc__ or "").strip().splitlines()[0])
+        super().__init__(detail or self.summary())
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return what anybody may read of such an error: the first line of its docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 class SettingsError(RobotBrainError):
@@ -67,7 +76,11 @@ class InvalidRequestError(RequestError):
 
     def __init__(self, errors: list[Violation]) -> None:
         super().__init__()
-        self.errors = errors
+        # An answer stays short, however many mistakes there are and however long the names are that the client made up.
+        self.errors: list[Violation] = [
+            {**error, "loc": [part if isinstance(part, int) else part[:_LONGEST_NAME] for part in error["loc"]]}
+            for error in errors[:_MOST_ERRORS]
+        ]
 
     @classmethod
     def at(cls, loc: list[str | int], msg: str, kind: str) -> InvalidRequestError:

@@ -54,6 +54,8 @@ _REFUSED = (
     "channel binding",
 )
 
+_NEXT_STEP = "the schema is older than the functions, or not there: run make migrate with DIRECT_DATABASE_URL"
+
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
     "RB412": (PreconditionFailedError, False, False),
@@ -96,9 +98,9 @@ def while_calling(error: psycopg.Error) -> Failure:
         )
         return Failure(too_large, repeat=False, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
-    return Failure(kind(), repeat, lost)
+    return Failure(kind(_NEXT_STEP if kind is SchemaOutdatedError else None), repeat, lost)
 
 
 def cause(error: psycopg.Error) -> str:
     """Return the cause for the log: without DETAIL and CONTEXT, which quote rows."""
-    return f"{error.sqlstate} {error.diag.message_primary}" if error.sqlstate else str(error).splitlines()[0]
+    return f"{error.sqlstate} {error.diag.message_primary}" if error.sqlstate else str(error).partition("\n")[0]

@@ -40,7 +40,8 @@ def stored_size(value: Any) -> int:
     if isinstance(value, list):
         return 2 + sum(stored_size(member) for member in value) + 2 * max(0, len(value) - 1)
     if isinstance(value, float):
-        return len(format(Decimal(repr(value)), "f"))
+        # Adding 0.0 takes the sign off a negative zero, which a decimal does not have.
+        return len(format(Decimal(repr(value + 0.0)), "f"))
     return len(json.dumps(value, ensure_ascii=False).encode())
 
 

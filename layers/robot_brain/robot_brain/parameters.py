@@ -12,7 +12,7 @@ LARGEST_SEQ = 2**31 - 1
 _NOT_IN_SESSION_ID = re.compile(r"[\x00-\x1f\x7f-\x9f/\\?#%]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\U0010ffff]*")\s*(?:,\s*|$)')
+_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")\s*(?:,\s*|$)')
 _IF_MATCH = re.compile(r'"([0-9]{1,18})(?:\.[0-9]{1,18})?"')
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -60,10 +60,10 @@ def _decoded(text: str) -> str:
     if "%" not in text:
         return text
     pieces = text.split("%")
-    data = pieces[0].encode() + b"".join(bytes.fromhex(piece[:2]) + piece[2:].encode() for piece in pieces[1:])
     try:
+        data = pieces[0].encode() + b"".join(bytes.fromhex(piece[:2]) + piece[2:].encode() for piece in pieces[1:])
         return data.decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise MalformedRequestError("the query string is not UTF-8") from None
 
 
@@ -96,7 +96,7 @@ def if_match(header: str | None) -> int | None:
 def if_none_match(header: str | None) -> list[str]:
     """Return the entity tags of an If-None-Match header, or ["*"]; weak ones as if strong.
 
-    An unreadable header gives no tags: the worst that follows is a full answer.
+    What cannot be read is passed over: the worst that follows is a full answer.
     """
     if header is None:
         return []

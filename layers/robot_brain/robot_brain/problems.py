@@ -14,6 +14,7 @@ from robot_brain.errors import (
     InvalidRequestError,
     MalformedRequestError,
     PreconditionFailedError,
+    RequestError,
     RequestTooLargeError,
     RobotBrainError,
     SchemaOutdatedError,
@@ -50,12 +51,16 @@ def status_of(error: Exception) -> int:
 def problem(error: Exception, request_id: str, **extension: Any) -> tuple[int, dict[str, str], str]:
     """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
     status = status_of(error)
-    told = isinstance(error, RobotBrainError) and status != 500
+    if status == 500:
+        detail = UnexpectedDatabaseError.summary()
+    else:
+        # What a RequestError says is for the client; of the others it reads the kind, and the log has the rest.
+        detail = str(error) if isinstance(error, RequestError) else type(error).summary()  # type: ignore[attr-defined]
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title if isinstance(error, RobotBrainError) else "Internal error",
         "status": status,
-        "detail": str(error) if told else UnexpectedDatabaseError.__doc__,
+        "detail": detail,
         "request_id": request_id,
         **extension,
     }

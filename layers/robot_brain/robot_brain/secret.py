@@ -42,14 +42,22 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
         raise DatabaseRefusedError(
             f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
         )
-    text = str(answer.get("SecretString", ""))
-    if text.startswith("{"):
-        text = str(json.loads(text).get("DATABASE_URL", ""))
-    if not text:
+    found = _connection_string(answer.get("SecretString"))
+    if not found:
         raise SettingsError(
             "the secret of DATABASE_SECRET_ARN must be a connection string or JSON with a member DATABASE_URL"
         )
-    return text
+    return found
+
+
+def _connection_string(secret: object) -> str | None:
+    if not isinstance(secret, str) or not secret.startswith("{"):
+        return secret if isinstance(secret, str) else None
+    try:
+        found = json.loads(secret).get("DATABASE_URL")
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None
 
 
 def signed_headers(url: str, region: str, body: bytes, keys: Credentials, now: time.struct_time) -> dict[str, str]:

@@ -1,0 +1,62 @@
+# Everything is installed into this folder; Python 3.11 or later is all that is needed.
+PYTHON ?= $(shell for python in python3.13 python3 python3.14 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+RUN = .venv/bin/python
+export PYTHONUNBUFFERED = 1
+
+help:  ## Print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=
+	@$(RUN) -m local.serve
+
+invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
+	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
+
+migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL
+	@$(RUN) -m local.migrate
+
+app-password: .venv/run  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
+	@$(RUN) -m local.app_password
+
+build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on
+	@$(RUN) -m local.build
+
+test: .venv/test .venv-sam/done  ## Run every test that this machine can run; the others say what they need
+	@$(RUN) -m pytest $(PYTEST)
+
+check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, SQL and template lint, unit tests
+	@$(RUN) -m ruff format --check --quiet .
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m mypy
+	@PYTHONPATH=.:layers/robot_brain .venv/bin/lint-imports
+	@.venv/bin/squawk sql/*.sql
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
+	@$(RUN) -m pytest -q tests/unit
+
+format: .venv/test  ## Rewrite the Python files the way `check` wants them
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
+
+# One stamp for each set of packages; a changed requirements file installs anew.
+.venv/run: layers/robot_brain/requirements.txt local/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into .venv ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
+	@touch $@
+
+.venv/test: .venv/run tests/requirements.txt
+	@echo "Installing what the tests need into .venv ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# The SAM CLI pins versions of its own, so it lives apart.
+.venv-sam/done: .venv/run tests/requirements-sam.txt
+	@test -x .venv-sam/bin/python || $(RUN) -m venv .venv-sam
+	@echo "Installing the SAM CLI into .venv-sam ..."
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
+	@touch $@
+
+.PHONY: help run invoke migrate app-password build test check format
