@@ -1,7 +1,8 @@
-"""The four functions as Lambda calls them, in this process: `handler(event, context)` with events like those in events/."""
+"""The four functions as Lambda calls them, in this process: `handler(event, context)` with events as under events/."""
 
 import copy
 import json
+import logging
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -142,6 +143,7 @@ def deployed(environment: Mapping[str, str], monkeypatch: Any) -> Iterator[Bundl
         monkeypatch.setenv(name, value)
     forget()
     for handler in telemetry.logger().handlers:
+        assert isinstance(handler, logging.StreamHandler)
         handler.stream = _CurrentStdout()
     try:
         yield Bundle()

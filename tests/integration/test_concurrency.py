@@ -84,8 +84,12 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
 
     total = WRITERS * sum(3 if number % 3 == 0 else 1 for number in range(WRITES))
     with database.admin() as admin:
-        stored = admin.execute("select seq, extract(epoch from created_at), user_message from robot_brain.conversations order by seq").fetchall()
-        counter = admin.execute("select message_count, extract(epoch from last_active) from robot_brain.sessions").fetchone()
+        stored = admin.execute(
+            "select seq, extract(epoch from created_at), user_message from robot_brain.conversations order by seq"
+        ).fetchall()
+        counter = admin.execute(
+            "select message_count, extract(epoch from last_active) from robot_brain.sessions"
+        ).fetchone()
     assert [seq for seq, _, _ in stored] == list(range(1, total + 1))
     assert counter == (total, stored[-1][1])
     times = [created_at for _, created_at, _ in stored]

@@ -44,7 +44,9 @@ def test_no_log_line_holds_a_text(
         with database.admin() as admin:
             admin.execute(change.encode())
         statuses.append(bundle.write("s", marked()).status)
-    with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}, monkeypatch) as away:
+    with deployed(
+        {"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}, monkeypatch
+    ) as away:
         statuses.append(away.write("s", marked()).status)
     with deployed({"DATABASE_URL": f"{MARK} is no URL"}, monkeypatch) as wrong:
         statuses.append(wrong.write("s", marked()).status)

@@ -24,7 +24,9 @@ def places(database: Database) -> dict[str, int]:
     """Return the number of turns in each partition that has any."""
     with database.admin() as admin:
         return dict(
-            admin.execute("select tableoid::regclass::text, count(*) from robot_brain.conversations group by 1").fetchall()
+            admin.execute(
+                "select tableoid::regclass::text, count(*) from robot_brain.conversations group by 1"
+            ).fetchall()
         )
 
 
@@ -80,9 +82,7 @@ def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
-def test_months_and_times_are_utc_whatever_the_servers_time_zone(
-    bundle: Bundle, database: Database, zone: str
-) -> None:
+def test_months_and_times_are_utc_whatever_the_servers_time_zone(bundle: Bundle, database: Database, zone: str) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set timezone = '{zone}'".encode())
         bounds = admin.execute(
@@ -95,6 +95,7 @@ def test_months_and_times_are_utc_whatever_the_servers_time_zone(
     assert page["messages"][0]["created_at"] == written["messages"][0]["created_at"]
     with database.admin() as admin:
         row = admin.execute(
-            "select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from robot_brain.conversations"
+            "select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            " from robot_brain.conversations"
         ).fetchone()
     assert row == (page["messages"][0]["created_at"],)

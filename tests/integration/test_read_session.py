@@ -1,6 +1,7 @@
 """GET /sessions/{session_id} against a real database."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_an_unknown_session_is_not_found(bundle: Bundle) -> None:
     ],
 )
 def test_pages(
-    seven: Bundle, query: dict[str, int], expected: list[int], before: int | None, after: int | None
+    seven: Bundle, query: dict[str, Any], expected: list[int], before: int | None, after: int | None
 ) -> None:
     page = seven.read("s", **query).json
     assert seqs(page) == expected
@@ -152,7 +153,7 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundl
         assert reply.status == 201
     for start, step in (({}, "before"), ({"after": 0}, "after")):
         seen: list[int] = []
-        query: dict[str, int] = dict(start)
+        query: dict[str, Any] = dict(start)
         while True:
             page = bundle.read("s", limit=200, **query)
             assert page.status == 200
@@ -180,7 +181,8 @@ def test_a_read_touches_only_the_months_the_session_lived_in(bundle: Bundle, dat
             " and c.created_at between $3 and $4 and c.seq between $5 and $6"
         )
         plan = admin.execute(
-            "explain (analyze, costs off, timing off) execute page('local', 's', now() - interval '1 minute', now(), 1, 50)"
+            "explain (analyze, costs off, timing off)"
+            " execute page('local', 's', now() - interval '1 minute', now(), 1, 50)"
         ).fetchall()
     text = "\n".join(line for (line,) in plan)
     scanned = {line.split(" on ")[1].split()[0] for line in text.splitlines() if " on conversations" in line}

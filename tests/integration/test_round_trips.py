@@ -36,7 +36,8 @@ def test_a_request_is_one_statement_to_the_server(bundle: Bundle, database: Data
         status = REQUESTS[name](bundle)
         calls = admin.execute(
             "select s.query, s.calls from pg_stat_statements s join pg_roles r on r.oid = s.userid"
-            " where r.rolname = 'robot_brain_app' and s.dbid = (select oid from pg_database where datname = current_database())"
+            " where r.rolname = 'robot_brain_app'"
+            " and s.dbid = (select oid from pg_database where datname = current_database())"
             " and s.toplevel"
         ).fetchall()
     assert status in (EXPECTED.get(name, status), 200, 201)

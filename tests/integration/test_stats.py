@@ -53,7 +53,8 @@ def test_a_session_counts_once_on_each_of_its_days(bundle: Bundle, database: Dat
     bundle.write("s", {"messages": [turn(), turn()]})
     with database.admin() as admin:
         admin.execute(
-            "update robot_brain.sessions set last_active = last_active - interval '3 days', created_at = created_at - interval '3 days'"
+            "update robot_brain.sessions set last_active = last_active - interval '3 days',"
+            " created_at = created_at - interval '3 days'"
         )
         admin.execute("update robot_brain.conversations set created_at = created_at - interval '3 days'")
         admin.execute("update robot_brain.stats_watermark set watermark = watermark - interval '5 days'")
