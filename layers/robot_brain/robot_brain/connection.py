@@ -54,13 +54,18 @@ class LazyConnection:
             self._parameters = connection_parameters(self._url(deadline), self._settings)
         seconds = min(self._settings.connection_timeout_ms / 1000, deadline.remaining())
         started = time.monotonic()
-        self._connection = psycopg.connect(
-            **self._parameters,
-            # libpq takes whole seconds and at least two.
-            connect_timeout=max(2, math.ceil(seconds)),
-            autocommit=True,
-            prepare_threshold=self._settings.prepare_threshold,
-        )
+        try:
+            self._connection = psycopg.connect(
+                **self._parameters,
+                # libpq takes whole seconds and at least two.
+                connect_timeout=max(2, math.ceil(seconds)),
+                autocommit=True,
+                prepare_threshold=self._settings.prepare_threshold,
+            )
+        except psycopg.Error:
+            # The secret may have been rotated since it was fetched.
+            self._parameters = None
+            raise
         telemetry.took("ConnectMilliseconds", time.monotonic() - started)
         self.opened += 1
         telemetry.count("ConnectionsOpened")

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from typing import ClassVar, TypedDict
 
-
 _MOST_ERRORS = 100
 _LONGEST_NAME = 100
 

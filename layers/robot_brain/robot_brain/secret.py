@@ -35,10 +35,10 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
     body = json.dumps({"SecretId": arn}).encode()
     headers = signed_headers(url, region, body, keys, time.gmtime())
     status, answer = _send("POST", url, body, headers, deadline)
-    if status in _TRANSIENT:
-        raise DatabaseUnavailableError(f"AWS Secrets Manager answered {status}")
+    kind = str(answer.get("__type", "")).rsplit("#", 1)[-1]
+    if status in _TRANSIENT or kind == "ThrottlingException":
+        raise DatabaseUnavailableError(f"AWS Secrets Manager answered {status} {kind}")
     if status != 200:
-        kind = str(answer.get("__type", "")).rsplit("#", 1)[-1]
         raise DatabaseRefusedError(
             f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
         )
@@ -90,9 +90,10 @@ def _keys(credentials: Credentials, deadline: Deadline) -> Credentials:
     if not credentials.uri:
         return credentials
     status, answer = _send("GET", credentials.uri, None, {"authorization": credentials.token}, deadline)
-    if status != 200:
+    key, secret, token = (str(answer.get(name, "")) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
+    if status != 200 or not key or not secret:
         raise DatabaseUnavailableError(f"the credentials endpoint of the execution environment answered {status}")
-    return Credentials(str(answer["AccessKeyId"]), str(answer["SecretAccessKey"]), str(answer["Token"]), "", "")
+    return Credentials(key, secret, token, "", "")
 
 
 def _send(
@@ -102,11 +103,11 @@ def _send(
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.netloc, timeout=deadline.remaining())
     try:
-        connection.request(method, parts.path or "/", body, headers)
+        connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
         response = connection.getresponse()
         text = response.read()
-    except (OSError, HTTPException) as error:
+        return response.status, json.loads(text) if text.startswith(b"{") else {}
+    except (OSError, HTTPException, ValueError) as error:
         raise DatabaseUnavailableError(f"{parts.hostname} did not answer: {type(error).__name__}") from error
     finally:
         connection.close()
-    return response.status, json.loads(text) if text.startswith(b"{") else {}

@@ -1,0 +1,117 @@
+"""The bundle as `make build` makes it, in a copy of the project, with the SAM CLI and Python 3.13 of this machine."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.binaries import MissingBinaryError
+
+PROJECT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ("WriteMessageFunction", "ReadSessionFunction", "HealthFunction", "StatsFunction")
+SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/__init__.py", "local/build.py")
+BUILD_WITHIN_SECONDS = 600.0
+
+
+def host_architecture() -> str:
+    """Return this machine's processor as Lambda names it."""
+    return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+def find_sam() -> Path:
+    """Return the SAM CLI, the project's own or the one on PATH. Raise MissingBinaryError where there is none."""
+    own = PROJECT / ".venv-sam" / "bin" / "sam"
+    found = own if own.exists() else shutil.which("sam")
+    if found is None:
+        raise MissingBinaryError("no SAM CLI here: make build installs it")
+    return Path(found)
+
+
+def sam_python() -> Path:
+    """Return the interpreter of the SAM CLI, which has its libraries. Raise MissingBinaryError if it is unknown."""
+    with find_sam().open("rb") as script:
+        line = script.readline().decode(errors="replace")
+    interpreter = Path(line.removeprefix("#!").strip())
+    if not line.startswith("#!") or not interpreter.is_file():
+        raise MissingBinaryError(f"{find_sam()} is no script of a Python that could be used for its libraries")
+    return interpreter
+
+
+def python313() -> Path:
+    """Return the Python 3.13 that the Makefiles find. Raise MissingBinaryError where there is none."""
+    command = ["make", "--silent", "--file", "functions/Makefile", "--eval", "print: ; @echo $(PYTHON313)", "print"]
+    asked = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    found = shutil.which(asked.stdout.strip()) if asked.stdout.strip() else None
+    if found is None:
+        raise MissingBinaryError("no Python 3.13 here to compile with: uv python install 3.13")
+    return Path(found)
+
+
+@dataclass(frozen=True)
+class SamBundle:
+    """A copy of the project with what SAM built from it: `build` is .aws-sam/build."""
+
+    folder: Path
+
+    @property
+    def build(self) -> Path:
+        """The folder of built artifacts, one for the layer and one for each function, and the built template."""
+        return self.folder / ".aws-sam" / "build"
+
+    def sam(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run the SAM CLI in the copy and return what it printed, whatever its exit code."""
+        return self.run([str(find_sam()), *arguments], environment)
+
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the copy with the environment SAM gets."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=sam_environment() | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_WITHIN_SECONDS,
+            check=False,
+        )
+
+
+def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path = PROJECT) -> SamBundle:
+    """Copy what is built from to `folder` and build it as `make build` does."""
+    bundle = SamBundle(folder)
+    for source in SOURCES:
+        origin, copy = project / source, folder / source
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(origin, copy)
+    choice = {"ARCHITECTURE": architecture, "SNAPSTART": snapstart}
+    done = bundle.run([sys.executable, "-m", "local.build"], choice)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return bundle
+
+
+def sam_environment() -> dict[str, str]:
+    """Return the test run's environment without what would make SAM call home or use somebody's AWS account.
+
+    There are no credentials in it: `sam local` would ask AWS whose they are before each invocation.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "DATABASE_"))}
+    return kept | {
+        "PATH": f"{find_sam().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHON313": str(python313()),
+        "PIP_PYTHON": sys.executable,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_CHECK_UPDATES": "0",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }

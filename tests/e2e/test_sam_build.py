@@ -1,0 +1,193 @@
+"""What `sam build` makes: the right wheels, compiled once and for all, small, the same bytes every time."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, build_bundle, host_architecture, python313
+
+LIMIT_BYTES = 60 * 1024 * 1024
+ELF_MACHINES = {"x86_64": 62, "arm64": 183}
+UNCHECKED_HASH = 0b01
+
+# Imports a handler as Lambda does and tells which files of the bundle Python compiled, and which it only loaded.
+IMPORT_HANDLER = """
+import importlib, importlib.machinery, json, sys
+handler, *folders = sys.argv[1:]
+sys.path[:0] = folders
+compiled = []
+source_to_code = importlib.machinery.SourceFileLoader.source_to_code
+def note(self, data, path, **options):
+    compiled.append(path)
+    return source_to_code(self, data, path, **options)
+importlib.machinery.SourceFileLoader.source_to_code = note
+module = importlib.import_module(handler)
+assert callable(module.handler)
+files = [m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)]
+json.dump({"compiled": compiled, "imported": files}, sys.stdout)
+"""
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Return the names of all files in `folder` with the digests of their contents."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def machines(folder: Path) -> set[int]:
+    """Return the machine numbers in the ELF headers of all shared objects in `folder`."""
+    found = set()
+    for path in folder.rglob("*"):
+        content = path.read_bytes()[:20] if path.is_file() else b""
+        if content.startswith(b"\x7fELF"):
+            found.add(int.from_bytes(content[18:20], "little"))
+        else:
+            assert ".so" not in path.suffixes, path
+    return found
+
+
+def import_handler(build: Path, function: str, handler: str) -> dict[str, list[str]]:
+    """Import the handler from the built folders with Python 3.13, which may write no bytecode."""
+    folders = [str(build / function), str(build / "RobotBrainLayer" / "python")]
+    done = subprocess.run(
+        [str(python313()), "-B", "-I", "-c", IMPORT_HANDLER, handler, *folders],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, list[str]] = yaml.safe_load(done.stdout)
+    return {key: [path for path in paths if path.startswith(str(build))] for key, paths in said.items()}
+
+
+def handlers(build: Path) -> dict[str, str]:
+    """Return the module of each function's handler, as the built template says."""
+    resources = yaml.safe_load((build / "template.yaml").read_text())["Resources"]
+    return {name: resources[name]["Properties"]["Handler"].removesuffix(".handler") for name in FUNCTIONS}
+
+
+def test_nothing_is_compiled_at_a_cold_start(sam_bundle: SamBundle, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(sam_bundle.build, build)
+    for path in [build, *build.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = digest(build)
+    for function, handler in handlers(build).items():
+        said = import_handler(build, function, handler)
+        assert any("/robot_brain/" in path for path in said["imported"])
+        assert any("/psycopg_binary/" in path for path in said["imported"])
+        assert said["compiled"] == []
+    assert digest(build) == before
+
+
+def test_a_missing_bytecode_file_would_be_noticed(sam_bundle: SamBundle, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(sam_bundle.build, build)
+    shutil.rmtree(build / "RobotBrainLayer" / "python" / "robot_brain" / "__pycache__")
+    said = import_handler(build, "HealthFunction", "health")
+    assert any("/robot_brain/" in path for path in said["compiled"])
+
+
+@pytest.mark.parametrize("folder", ["RobotBrainLayer", *FUNCTIONS])
+def test_every_source_has_bytecode_that_is_never_checked(sam_bundle: SamBundle, folder: str) -> None:
+    root = sam_bundle.build / folder
+    sources = list(root.rglob("*.py"))
+    assert sources
+    for source in sources:
+        compiled = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert int.from_bytes(compiled.read_bytes()[4:8], "little") == UNCHECKED_HASH, source
+    extra = [path for path in root.rglob("*.pyc") if ".cpython-313." not in path.name]
+    assert extra == []
+
+
+def test_tracebacks_name_the_files_where_lambda_has_them(sam_bundle: SamBundle) -> None:
+    script = "import marshal, sys; print(marshal.loads(open(sys.argv[1], 'rb').read()[16:]).co_filename)"
+    for built, there in (
+        ("WriteMessageFunction/__pycache__/write_message", "/var/task/write_message.py"),
+        ("RobotBrainLayer/python/robot_brain/__pycache__/settings", "/opt/python/robot_brain/settings.py"),
+    ):
+        compiled = sam_bundle.build / f"{built}.cpython-313.pyc"
+        asked = subprocess.run(
+            [str(python313()), "-c", script, str(compiled)], capture_output=True, text=True, check=True
+        )
+        assert asked.stdout.strip() == there
+
+
+def test_the_layer_holds_shared_objects_of_its_own_architecture_only(
+    sam_bundle: SamBundle, arm_bundle: SamBundle
+) -> None:
+    assert machines(sam_bundle.build / "RobotBrainLayer") == {ELF_MACHINES[host_architecture()]}
+    assert machines(arm_bundle.build / "RobotBrainLayer") == {ELF_MACHINES["arm64"]}
+
+
+def test_only_what_was_built_may_be_deployed(sam_bundle: SamBundle, arm_bundle: SamBundle) -> None:
+    for built, architecture, snapstart in ((sam_bundle, host_architecture(), "off"), (arm_bundle, "arm64", "on")):
+        parameters = yaml.safe_load((built.build / "template.yaml").read_text())["Parameters"]
+        assert parameters["Architecture"]["Default"] == architecture
+        assert parameters["Architecture"]["AllowedValues"] == [architecture]
+        assert parameters["SnapStart"]["Default"] == snapstart
+        assert parameters["SnapStart"]["AllowedValues"] == [snapstart]
+
+
+def test_the_layer_is_far_below_the_limit_and_ships_its_licenses(sam_bundle: SamBundle, arm_bundle: SamBundle) -> None:
+    for built in (sam_bundle, arm_bundle):
+        files = [path for path in (built.build / "RobotBrainLayer").rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in files) < LIMIT_BYTES
+        assert not [path for path in files if path.suffix == ".pyi"]
+        packages = {path.parent.name for path in files if path.name == "METADATA"}
+        licensed = {path.relative_to(built.build).parts[2] for path in files if "LICENSE" in path.name.upper()}
+        assert len(packages) == len(requirements())
+        assert packages <= licensed
+
+
+def test_everybody_may_read_what_is_built(sam_bundle: SamBundle) -> None:
+    # Lambda runs as another user than the one who zipped; a builder's umask of 077 must not lock it out.
+    for path in sam_bundle.build.rglob("*"):
+        if path.name != "template.yaml":
+            assert path.stat().st_mode & 0o055 == (0o055 if path.is_dir() else path.stat().st_mode & 0o011 | 0o044)
+
+
+def test_the_same_sources_give_the_same_bytes(sam_bundle: SamBundle, tmp_path: Path) -> None:
+    again = build_bundle(tmp_path / "again", host_architecture(), "off", project=sam_bundle.folder)
+    assert digest(again.build) == digest(sam_bundle.build)
+    mtimes = {path.stat().st_mtime for path in again.build.rglob("*") if path.parent != again.build}
+    assert len(mtimes) == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"ARCHITECTURE": "mips"}, "ARCHITECTURE=mips is neither x86_64 nor arm64"),
+        ({"PYTHON313": "/not/there"}, "PYTHON313=/not/there is not Python 3.13"),
+        ({"PYTHON313": "", "PATH": "/not", "HOME": "/not", "PYENV_ROOT": "/not"}, "say PYTHON313=/path/to/python3.13"),
+    ],
+)
+def test_a_layer_that_cannot_be_right_is_not_built(
+    sam_bundle: SamBundle, tmp_path: Path, choice: dict[str, str], message: str
+) -> None:
+    make = shutil.which("make")
+    assert make is not None
+    environment = choice | {"ARTIFACTS_DIR": str(tmp_path)}
+    done = sam_bundle.run([make, "-C", "layers/robot_brain", "build-RobotBrainLayer"], environment)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_template_has_no_lint_finding(sam_bundle: SamBundle) -> None:
+    done = sam_bundle.sam("validate", "--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is a valid SAM Template" in done.stdout
+
+
+def requirements() -> list[str]:
+    """Return the layer's pins."""
+    lines = (Path(__file__).resolve().parents[2] / "layers/robot_brain/requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

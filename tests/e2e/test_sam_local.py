@@ -1,0 +1,212 @@
+"""`sam local` runs what was built in containers like Lambda's, against a PostgreSQL with TLS on this machine.
+
+The server listens on the gateway address of Docker's bridge, which containers reach and nobody outside does. With
+SAM_LOCAL=required nothing is skipped: the workflow that has Docker sets it.
+"""
+
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.sam_bundle import FUNCTIONS, PROJECT, SamBundle, find_sam, host_architecture, sam_environment
+from tests.servers.address import Address
+from tests.servers.authority import Authority
+from tests.servers.binaries import MissingBinaryError, debian_postgres
+from tests.servers.databases import Database, make_template
+from tests.servers.postgres import start_tls
+from tests.servers.process import free_port
+
+IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
+READY_WITHIN_SECONDS = 120.0
+MARK = "a text that no log may show"
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Docker's default network: `gateway` is this machine as containers see it."""
+
+    gateway: str
+    subnet: str
+
+
+@dataclass(frozen=True)
+class SamLocal:
+    """The SAM CLI in a folder with what was built, and the database the functions are to use."""
+
+    bundle: SamBundle
+    database: Database
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What SAM passes on to the functions."""
+        return {"DATABASE_URL": self.database.app_url, "TENANT_ID": "local"}
+
+    def invoke(self, function: str, event: str) -> tuple[dict[str, Any], str]:
+        """Run one event and return the function's answer and everything it logged."""
+        path = str(PROJECT / "events" / event)
+        done = self.bundle.sam(
+            "local", "invoke", function, "--event", path, "--skip-pull-image", environment=self.environment
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer, done.stderr
+
+
+def docker(*arguments: str) -> str:
+    """Run the Docker client. Raise MissingBinaryError where there is none or its daemon does not answer."""
+    if shutil.which("docker") is None:
+        raise MissingBinaryError("no Docker here")
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MissingBinaryError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def find_bridge() -> Bridge:
+    """Return Docker's bridge and see that AWS's image is here. Raise MissingBinaryError where something is missing."""
+    docker("info", "--format", "{{.ServerVersion}}")
+    docker("image", "inspect", "--format", "{{.Id}}", IMAGE)
+    [configured] = json.loads(docker("network", "inspect", "bridge"))
+    address = configured["IPAM"]["Config"][0]
+    subnet = ipaddress.ip_network(address["Subnet"])
+    gateway = address.get("Gateway") or str(subnet[1])
+    with socket.socket() as probe:
+        try:
+            probe.bind((gateway, 0))
+        except OSError as error:
+            raise MissingBinaryError(f"Docker's gateway {gateway} is no address of this machine: {error}") from error
+    return Bridge(gateway, str(subnet))
+
+
+@pytest.fixture(scope="module")
+def bridge() -> Bridge:
+    """Docker's bridge; skips where Docker, AWS's image, SAM or PostgreSQL is missing."""
+    try:
+        find_sam()
+        debian_postgres()
+        return find_bridge()
+    except MissingBinaryError as missing:
+        if os.environ.get("SAM_LOCAL") == "required":
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def sam_local(
+    bridge: Bridge, sam_bundle: SamBundle, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SamLocal]:
+    """What was built, with the CA's certificate beside each function, and a migrated database that containers reach."""
+    folder = tmp_path_factory.mktemp("sam-local") / "project"
+    shutil.copytree(sam_bundle.folder, folder)
+    copy = SamBundle(folder)
+    for function in FUNCTIONS:
+        shutil.copy(authority.root_cert, copy.build / function / "ca.pem")
+    server = start_tls(authority, {"listen_addresses": f"127.0.0.1,{bridge.gateway}"})
+    try:
+        with (server.folder / "data" / "pg_hba.conf").open("a") as access:
+            access.write(f"hostssl all all {bridge.subnet} scram-sha-256\n")
+        with server.admin() as admin:
+            admin.execute("select pg_reload_conf()")
+        # The certificate is for localhost, so that is whom the function asks for, at the address where it can be found.
+        tls = {"hostaddr": bridge.gateway, "sslmode": "verify-full", "sslrootcert": "/var/task/ca.pem"}
+        address = Address("localhost", server.address.port, tls)
+        with make_template(server).clone("tls", address) as database:
+            yield SamLocal(copy, database)
+    finally:
+        server.stop()
+
+
+def request(method: str, url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    """Send one request and return status and JSON body."""
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLocal) -> None:
+    answer, log = sam_local.invoke("WriteMessageFunction", "write_message.json")
+    assert answer["statusCode"] == 201
+    written = json.loads(answer["body"])
+    assert (written["session_id"], written["message_count"]) == ("demo", 1)
+    sent = json.loads(json.loads((PROJECT / "events" / "write_message.json").read_text())["body"])
+    assert sent["user_message"] not in log
+
+    answer, log = sam_local.invoke("ReadSessionFunction", "read_session.json")
+    assert answer["statusCode"] == 200
+    [message] = json.loads(answer["body"])["messages"]
+    assert {name: message[name] for name in sent} == sent
+    assert sent["user_message"] not in log
+
+    answer, _ = sam_local.invoke("HealthFunction", "health.json")
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "ok")
+
+    answer, _ = sam_local.invoke("HealthFunction", "health_database.json")
+    assert answer["statusCode"] == 200
+
+    answer, _ = sam_local.invoke("StatsFunction", "schedule.json")
+    assert "statusCode" not in answer
+
+    answer, _ = sam_local.invoke("StatsFunction", "stats.json")
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["totals"]["messages"] == 1
+
+
+def test_sam_local_start_api_writes_and_reads(sam_local: SamLocal, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = tmp_path / "sam.log"
+    command = [str(find_sam()), "local", "start-api", "--host", "127.0.0.1", "--port", str(port), "--skip-pull-image"]
+    with log.open("wb") as output:
+        api = subprocess.Popen(
+            command,
+            cwd=sam_local.bundle.folder,
+            env=sam_environment() | sam_local.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_for_port(port, api, log)
+        turn = {"robot_personality": "barista", "user_message": MARK, "robot_response": MARK, "metadata": {"n": 1}}
+        status, written = request("POST", f"{url}/sessions/over%20HTTP/messages", turn)
+        assert (status, written["message_count"]) == (201, 1), log.read_text()
+        status, page = request("GET", f"{url}/sessions/over%20HTTP?limit=10")
+        assert status == 200, log.read_text()
+        [message] = page["messages"]
+        assert {name: message[name] for name in turn} == turn
+        status, problem = request("GET", f"{url}/sessions/nobody")
+        assert (status, problem["status"]) == (404, 404)
+    finally:
+        api.send_signal(signal.SIGINT)
+        api.wait(60)
+    assert MARK not in log.read_text()
+
+
+def wait_for_port(port: int, api: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Return when something listens on the port; fail with SAM's output if it ends before or takes too long."""
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert api.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
