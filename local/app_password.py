@@ -2,7 +2,7 @@
 
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.app_password
 
-The password is sent in plain text over the connection's TLS, because Neon hashes it itself and refuses a ready-made hash.
+The password is sent in plain text, inside the connection's TLS: Neon hashes it itself and refuses a ready-made hash.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pooled_host(host: str) -> str:
 
 
 def app_url(direct_url: str, password: str) -> str:
-    """Return the runtime role's URL for the database that `direct_url` leads to, through the pooler where it is Neon's."""
+    """Return the runtime role's URL of the same database, through the pooler where it is Neon's."""
     parts = conninfo_to_dict(direct_url)
     host = pooled_host(str(parts.get("host") or "localhost"))
     database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")

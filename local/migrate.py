@@ -89,7 +89,8 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(
                 f"{migration.id}: {error.diag.message_primary}. "
-                "Migrate as the role that owns the database and has CREATEROLE (on Neon: the role of the connection string)."
+                "Migrate as the role that owns the database and has CREATEROLE "
+                "(on Neon: the role of the connection string)."
             ) from error
         except psycopg.Error as error:
             raise MigrationError(f"{migration.id}: {error}") from error
@@ -100,13 +101,13 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
     """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
 
-    `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock would belong
-    to nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
+    `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
+    nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
     """
     host = str(conninfo_to_dict(direct_url).get("host") or "")
     if "-pooler." in host:
         raise MigrationError(
-            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host, which has no -pooler in its name"
+            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
         )
     try:
         connection = psycopg.connect(

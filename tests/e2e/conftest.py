@@ -1,5 +1,7 @@
-"""What SAM makes of the project, built once a run."""
+"""What SAM makes of the project, built once a run; and folders that servers can reach."""
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,14 @@ def sam_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
 def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
     """The bundle built for arm64 and with SnapStart."""
     return _build(tmp_path_factory.mktemp("arm-bundle"), "arm64", "on")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder, which is not tmp_path: as root the server runs as another user, and each further run of pytest
+    shuts the parent of its folders to all others again."""
+    with tempfile.TemporaryDirectory(prefix="rb-") as name:
+        yield Path(name)
 
 
 def _build(folder: Path, architecture: str, snapstart: str) -> SamBundle:

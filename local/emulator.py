@@ -1,0 +1,156 @@
+"""Lambda for one machine: starts execution environments when all are busy, stops idle ones, bounds them."""
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from local.environment import ExecutionEnvironment
+from local.outcome import Outcome
+from local.runtime import Launch
+from local.template import Function
+
+
+class ThrottledError(Exception):
+    """As many requests as the concurrency limit allows are running already."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Execution environments: `started` and `stopped` since the beginning, `busy` and `idle` now."""
+
+    started: int
+    stopped: int
+    busy: int
+    idle: int
+
+
+class Emulator:
+    """Runs events through the functions of a template, each in a real process, one event at a time in each.
+
+    Use it as an async context manager: leaving it kills every process. It belongs to the event loop it was
+    entered in.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        *,
+        launch: Launch,
+        open_log: Callable[[str], BinaryIO],
+        concurrency: int = 50,
+        idle_seconds: float = 300,
+    ) -> None:
+        """Take the functions by name and how to run them.
+
+        `open_log(function name)` gives an unbuffered file that the emulator closes. `concurrency` bounds the
+        requests that run at the same time, and the processes, over all functions together, as an account's
+        limit does. An environment that was idle for `idle_seconds` is stopped.
+        """
+        self._functions = functions
+        self._launch = launch
+        self._open_log = open_log
+        self._concurrency = concurrency
+        self._idle_seconds = idle_seconds
+        self._logs: dict[str, BinaryIO] = {}
+        self._busy: set[ExecutionEnvironment] = set()
+        # Oldest first; a request takes the newest, so that the others get old enough to be stopped.
+        self._idle: dict[ExecutionEnvironment, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[Outcome] | asyncio.Task[None]] = set()
+        self._closed = False
+        self._started = 0
+        self._stopped = 0
+
+    async def __aenter__(self) -> Self:
+        """Nothing is started before the first event."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill every process and wait until all are gone."""
+        self._closed = True
+        while self._idle:
+            self._retire(next(iter(self._idle)))
+        while self._tasks:
+            for environment in self._busy:
+                environment.kill()
+            # Again and again: one that was just being started has no process to kill yet.
+            await asyncio.wait(self._tasks, timeout=0.05)
+        for log in self._logs.values():
+            log.close()
+
+    @property
+    def counters(self) -> Counters:
+        """How many execution environments there are and were."""
+        return Counters(self._started, self._stopped, len(self._busy), len(self._idle))
+
+    def environments(self, function: str) -> list[ExecutionEnvironment]:
+        """Return the function's environments, busy ones first: to kill, freeze or thaw one."""
+        return [each for each in (*self._busy, *self._idle) if each.function.name == function]
+
+    async def invoke(self, function: str, event: bytes) -> Outcome:
+        """Run `event` (JSON) through the function of that name and return what it came to.
+
+        It never raises for what the function does. Raises ThrottledError past the concurrency limit and
+        KeyError for a function that the template does not have.
+        """
+        environment = self._take(self._functions[function])
+        # Whatever becomes of our caller (a client that went away), the environment finishes what it has
+        # begun.
+        task = asyncio.get_running_loop().create_task(self._run(environment, event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _run(self, environment: ExecutionEnvironment, event: bytes) -> Outcome:
+        try:
+            if environment.requests == 0 and not environment.alive:
+                await environment.start()
+            trace = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Sampled=0"
+            return await environment.invoke(event, str(uuid.uuid4()), trace)
+        finally:
+            self._give_back(environment)
+
+    def _take(self, function: Function) -> ExecutionEnvironment:
+        for environment in reversed(self._idle):
+            if environment.function is function:
+                self._idle.pop(environment).cancel()
+                if not environment.alive:
+                    # Somebody killed it while it was idle: the next request gets another, as in Lambda.
+                    self._end(environment)
+                    return self._take(function)
+                self._busy.add(environment)
+                return environment
+        if self._closed or len(self._busy) >= self._concurrency:
+            raise ThrottledError(f"{self._concurrency} requests are running, which is the limit, or the emulator stops")
+        if len(self._busy) + len(self._idle) >= self._concurrency:
+            self._retire(next(iter(self._idle)))
+        if function.name not in self._logs:
+            self._logs[function.name] = self._open_log(function.name)
+        environment = ExecutionEnvironment(function, self._launch, self._logs[function.name])
+        self._started += 1
+        self._busy.add(environment)
+        return environment
+
+    def _give_back(self, environment: ExecutionEnvironment) -> None:
+        self._busy.discard(environment)
+        if self._closed or not environment.alive:
+            self._end(environment)
+            return
+        timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._retire, environment)
+        self._idle[environment] = timer
+
+    def _retire(self, environment: ExecutionEnvironment) -> None:
+        self._idle.pop(environment).cancel()
+        self._end(environment)
+
+    def _end(self, environment: ExecutionEnvironment) -> None:
+        self._stopped += 1
+        task = asyncio.get_running_loop().create_task(environment.stop())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

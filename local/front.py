@@ -1,0 +1,171 @@
+"""The HTTP API on this machine: routes a request to its function and answers as API Gateway would.
+
+Not emulated: authorization (IAM), throttling by rate, CORS. The gateway's own errors are `{"message": …}`.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.web_protocol import RequestHandler
+
+from local.emulator import Emulator, ThrottledError
+from local.outcome import PAYLOAD_LIMIT
+from local.payload import (
+    BadTargetError,
+    HttpRequest,
+    HttpResponse,
+    MalformedResponseError,
+    Router,
+    build_event,
+    read_response,
+    split_target,
+)
+from local.template import Template
+
+BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
+INTEGRATION_SECONDS = 30.0  # what an HTTP API waits for a function, at the most
+
+
+class _Protocol(RequestHandler):
+    """HTTP as aiohttp speaks it, with the gateway's errors in place of its own."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP, or an error of ours, without a word of why; ours is logged."""
+        if status >= 500:
+            self.log_exception("the front failed on a request", exc_info=exc)
+        answer = HttpResponse.of_gateway(status)
+        response = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        """Make the protocol of one connection."""
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class Front:
+    """Serves a template's routes through an emulator on a bound socket; an async context manager."""
+
+    def __init__(
+        self,
+        template: Template,
+        emulator: Emulator,
+        bound: socket.socket,
+        *,
+        access: Callable[[str], None],
+        integration_seconds: float = INTEGRATION_SECONDS,
+    ) -> None:
+        """Take the routes, what runs them, and a bound socket; `access` receives one line a request."""
+        self._router = Router(template.routes)
+        self._emulator = emulator
+        self._socket = bound
+        self._access = access
+        self._integration_seconds = integration_seconds
+        self._host = "{}:{}".format(*bound.getsockname()[:2])
+        self._runner: web.ServerRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        """Listen from now on."""
+        # A compressed body reaches the function as it was sent.
+        server = _Server(self._handle, access_log=None, auto_decompress=False)
+        self._runner = web.ServerRunner(server, shutdown_timeout=2)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Accept nothing more, give running requests two seconds, close."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        began = time.monotonic()
+        answer, function = await self._answer(request)
+        # The path as it was sent: ASCII without control characters, or it has been refused.
+        target = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
+        milliseconds = (time.monotonic() - began) * 1000
+        self._access(f"{request.method} {target} {answer.status} {milliseconds:.0f} ms {function}".rstrip())
+        return _to_aiohttp(answer)
+
+    async def _answer(self, request: web.BaseRequest) -> tuple[HttpResponse, str]:
+        """Return the response and the name of the function that made it, empty if the gateway did."""
+        try:
+            path, query = split_target(request.raw_path)
+        except BadTargetError:
+            return HttpResponse.of_gateway(400), ""
+        matched = self._router.match(request.method, path)
+        if matched is None:
+            return HttpResponse.of_gateway(404), ""
+        body = await _read_body(request)
+        if body is None:
+            return HttpResponse.of_gateway(413), ""
+        route, parameters = matched
+        peer = cast("tuple[Any, ...] | None", request.transport and request.transport.get_extra_info("peername"))
+        http_request = HttpRequest(
+            method=request.method,
+            target=request.raw_path,
+            protocol=f"HTTP/{request.version.major}.{request.version.minor}",
+            headers=list(request.headers.items()),
+            body=body,
+            source_ip=str(peer[0]) if peer else "127.0.0.1",
+            host=request.headers.get("Host", self._host),
+            received=time.time(),
+        )
+        event = build_event(http_request, route, path, query, parameters)
+        if len(event) > PAYLOAD_LIMIT:
+            return HttpResponse.of_gateway(413), ""
+        return await self._invoke(route.function, event), route.function
+
+    async def _invoke(self, function: str, event: bytes) -> HttpResponse:
+        try:
+            async with asyncio.timeout(self._integration_seconds):
+                outcome = await self._emulator.invoke(function, event)
+        except (TimeoutError, ThrottledError):
+            return HttpResponse.of_gateway(503)
+        if outcome.error is not None:
+            return HttpResponse.of_gateway(500)
+        try:
+            return read_response(outcome.payload)
+        except MalformedResponseError as error:
+            self._access(f"{function}: {error}")
+            return HttpResponse.of_gateway(500)
+
+
+async def _read_body(request: web.BaseRequest) -> bytes | None:
+    """Return the whole body, or None if it is over the limit; what is over is left unread."""
+    if (request.content_length or 0) > BODY_LIMIT:
+        return None
+    if request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
+        # curl waits a second for this before it sends a large body.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def _to_aiohttp(answer: HttpResponse) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body or None)
+    if "content-type" in response.headers:
+        del response.headers["content-type"]
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    return response

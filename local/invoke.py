@@ -1,0 +1,83 @@
+"""Run one event through one function, as `sam local invoke` does: `python -m local.invoke FUNCTION EVENT`.
+
+FUNCTION is the logical id or the file's name, EVENT a file with JSON (`-` is standard input). The response
+goes to standard output, the function's log to standard error; the exit code is 1 if the function failed.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from local.emulator import Emulator
+from local.outcome import Outcome
+from local.provision import ready_database
+from local.runtime import Launch
+from local.serve import CLEAR_ERRORS
+from local.settings import Settings, SettingsError, parser, read_settings
+from local.state import State
+from local.template import Function, load_template
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Run the event and return the exit code: 0, 1 if the function failed, 2 if it could not be run."""
+    options = parser("python -m local.invoke", "Run one event through one function and print its response.", environ)
+    options.add_argument("function", metavar="FUNCTION", help="WriteMessageFunction or write_message")
+    options.add_argument("event", metavar="EVENT", help="a file with the event as JSON, - is standard input")
+    parsed = options.parse_args(arguments)
+    try:
+        settings = read_settings(parsed, environ)
+        function = load_template(settings.template).function(parsed.function)
+        event = _read_event(parsed.event)
+        with _database(settings) as app_url:
+            database = {} if app_url is None else {"DATABASE_URL": app_url}
+            launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database})
+            outcome = asyncio.run(_invoke(function, event, launch))
+    except CLEAR_ERRORS as error:
+        print(f"{parsed.function} cannot be invoked: {error}", file=sys.stderr)
+        return 2
+    print(outcome.payload.decode("utf-8", "backslashreplace"))
+    return 1 if outcome.error else 0
+
+
+async def _invoke(function: Function, event: bytes, launch: Launch) -> Outcome:
+    async with Emulator(
+        {function.name: function},
+        launch=launch,
+        open_log=lambda name: os.fdopen(os.dup(2), "wb", buffering=0),
+    ) as emulator:
+        return await emulator.invoke(function.name, event)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[str | None]:
+    """Yield the URL of the running stack's database, or of one started for this event; None if it is set."""
+    if settings.own_database:
+        yield None
+        return
+    state = State(settings.state)
+    if running := state.running():
+        if running.app_url is None:
+            raise SettingsError("the local stack runs on a DATABASE_URL of its own: set the same for this command")
+        yield running.app_url
+        return
+    with state.lock(), ready_database(settings, state, lambda line: print(line, file=sys.stderr)) as app_url:
+        yield app_url
+
+
+def _read_event(name: str) -> bytes:
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        json.loads(content)
+    except OSError as error:
+        raise SettingsError(f"{name} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise SettingsError(f"{name} is not JSON: {error}") from error
+    return content
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

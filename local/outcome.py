@@ -1,0 +1,29 @@
+"""What a function's invocation comes to, for who asked for it."""
+
+import json
+from dataclasses import dataclass
+
+PAYLOAD_LIMIT = 6_291_556  # bytes of an event and of a response: Lambda's 6 MB and a little
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The response's bytes, or the JSON of an error and its type in `error`."""
+
+    payload: bytes
+    error: str | None = None
+
+
+def failure(kind: str, message: str) -> Outcome:
+    """Return the outcome of an error that the emulator itself found, in Lambda's words."""
+    return Outcome(json.dumps({"errorType": kind, "errorMessage": message}).encode(), kind)
+
+
+def reported_error(body: bytes | None, default: str) -> Outcome:
+    """Return the outcome of an error that a runtime reported; `default` is its type if it names none."""
+    try:
+        described = json.loads(body or b"")
+    except ValueError:
+        return failure(default, "the runtime reported an error that is not JSON")
+    kind = described.get("errorType") if isinstance(described, dict) else None
+    return Outcome(body or b"", str(kind or default))

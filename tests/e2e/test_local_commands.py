@@ -1,0 +1,185 @@
+"""`make run` and `make invoke` whole: the project's own functions and database, each command in its own process."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from local.postgres import embedded_postgres
+from tests.e2e.local_stack import ROOT, command, running
+
+TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
+
+
+def lines_until(process: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if match := re.search(pattern, line):
+            return match
+    raise AssertionError(f"{''.join(seen)}\n{process.communicate()[1]}")
+
+
+def call(url: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as response:
+        return json.loads(response.read())
+
+
+def server_pid(state: Path) -> int:
+    return int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def servers_of(state: Path) -> list[int]:
+    """Return the processes that have the state folder in their command line."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(state) in part for part in process.info["cmdline"] or [])
+    ]
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_what_is_written_is_read_also_by_invoke_and_after_a_restart(folder: Path) -> None:
+    with running(folder) as stack:
+        assert call(f"{stack.url}/sessions/demo/messages", TURN)["messages"][0]["seq"] == 1
+        assert call(f"{stack.url}/sessions/demo")["messages"][0]["user_message"] == "Hello!"
+        assert call(f"{stack.url}/health/database")["status"] in ("healthy", "degraded")
+
+        invoke = command("local.invoke", folder, "WriteMessageFunction", "events/write_message.json")
+        output, log = invoke.communicate(timeout=120)
+        assert invoke.returncode == 0, log
+        assert json.loads(output)["statusCode"] == 201
+        assert "REPORT RequestId" in log
+        assert json.loads(json.loads(output)["body"])["message_count"] == 2
+
+        second = command("local.serve", folder)
+        output, errors = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert "runs already: process" in errors
+        pid = server_pid(folder)
+    wait_until_gone(pid)
+    assert servers_of(folder) == []
+
+    with running(folder, FREEZE="1") as stack:
+        assert call(f"{stack.url}/sessions/demo")["session"]["message_count"] == 2
+        assert call(f"{stack.url}/sessions/demo")["session"]["message_count"] == 2
+    logs = {path.name for path in (folder / "logs").iterdir()}
+    assert {"WriteMessageFunction.log", "ReadSessionFunction.log"} <= logs
+    assert not any("Hello!" in path.read_text() for path in (folder / "logs").iterdir())
+
+
+def test_after_kill_9_the_next_start_heals_by_itself(folder: Path) -> None:
+    with running(folder, FREEZE="1") as stack:
+        call(f"{stack.url}/sessions/demo/messages", TURN)
+        functions = [child.pid for child in psutil.Process(stack.process.pid).children()]
+        assert functions
+        stack.process.kill()
+        stack.process.wait()
+    for pid in functions:
+        wait_until_gone(pid)
+    assert psutil.pid_exists(server_pid(folder)), "the server is a daemon and has outlived its starter"
+    with running(folder) as stack:
+        assert call(f"{stack.url}/sessions/demo")["session"]["message_count"] == 1
+    assert servers_of(folder) == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.9])
+def test_a_signal_while_it_starts_leaves_nothing_running(folder: Path, seconds: float) -> None:
+    """Whenever it comes; the pauses only make it likely that it comes in different steps."""
+    process = command("local.serve", folder)
+    lines_until(process, "Creating PostgreSQL")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Stopped." in output
+    assert servers_of(folder) == []
+    with running(folder) as stack:
+        assert call(f"{stack.url}/health")["status"] == "ok"
+
+
+def test_a_busy_port_is_named_before_anything_is_started(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = command("local.serve", folder, PORT=str(port))
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"port {port} on 127.0.0.1 is not free" in errors
+    assert "PORT=3001" in errors
+    assert not (folder / "postgres").exists()
+
+
+def test_your_own_database_is_used_and_nothing_started(folder: Path) -> None:
+    state = folder / "state"
+    with embedded_postgres(folder / "own") as own:
+        first = command("local.serve", state, DATABASE_URL=own.app_url, DIRECT_DATABASE_URL=own.direct_url)
+        lines_until(first, "ready on")
+        first.terminate()
+        first.communicate(timeout=60)
+        assert first.returncode == 0
+        own.let_runtime_log_in()
+        with running(state, DATABASE_URL=own.app_url) as stack:
+            assert call(f"{stack.url}/sessions/demo/messages", TURN)["message_count"] == 1
+            invoke = command("local.invoke", state, "read_session", "events/read_session.json")
+            _, errors = invoke.communicate(timeout=60)
+            assert invoke.returncode == 2
+            assert "set the same" in errors
+    assert not (state / "postgres").exists()
+
+
+def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(folder: Path) -> None:
+    invoke = command("local.invoke", folder, "stats", "-")
+    output, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    assert invoke.returncode == 0, log
+    json.loads(output)
+    failing = command("local.invoke", folder, "stats", "-", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    output, _ = failing.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    assert failing.returncode == 1
+    assert json.loads(output)["errorType"]
+    for arguments, message in [
+        (["nothing", "-"], "there is no function nothing"),
+        (["stats", "none.json"], "none.json"),
+    ]:
+        refused = command("local.invoke", folder, *arguments)
+        _, errors = refused.communicate("{}", timeout=60)
+        assert refused.returncode == 2
+        assert message in errors
+    assert servers_of(folder) == []
+
+
+def test_a_pid_file_of_another_process_and_an_unfinished_folder_are_no_obstacle(folder: Path) -> None:
+    data = folder / "postgres"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("18\n")
+    with embedded_postgres(data) as postgres:
+        assert "robot_brain_migrator" in postgres.direct_url
+    assert len(list(folder.glob("postgres.unfinished-*"))) == 1
+    # As after a reboot: the number in the file is a living process, which is no server.
+    (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n{data}\n\n 1 1\nready\n")
+    (data / ".handle_pids.json").write_text("[1]")
+    with embedded_postgres(data):
+        pid = server_pid(folder)
+        assert pid != os.getpid()
+    wait_until_gone(pid)

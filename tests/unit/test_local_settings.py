@@ -1,0 +1,81 @@
+"""What the local commands take from the environment: what reaches the functions, what is refused."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from local.runtime import Launch, command, variables
+from local.settings import Settings, SettingsError, parser, read_settings
+from local.template import Function
+
+
+def settings(environ: Mapping[str, str], *arguments: str) -> Settings:
+    options = parser("test", "A test.", environ)
+    options.add_argument("--port", default=environ.get("PORT", "3000"))
+    return read_settings(options.parse_args(arguments), environ)
+
+
+def test_only_the_functions_own_variables_reach_them() -> None:
+    read = settings(
+        {
+            "DATABASE_URL": "postgresql://a",
+            "TENANT_ID": "acme",
+            "DB_MAX_RETRIES": "1",
+            "POWERTOOLS_SERVICE_NAME": "x",
+            "HOME": "/home/someone",
+            "AWS_ACCESS_KEY_ID": "key",
+            "DIRECT_DATABASE_URL": "postgresql://b",
+            "DB_IDLE_TIMEOUT": "",
+        },
+        "--log",
+        "debug",
+    )
+    assert read.functions == {
+        "DATABASE_URL": "postgresql://a",
+        "TENANT_ID": "acme",
+        "DB_MAX_RETRIES": "1",
+        "POWERTOOLS_SERVICE_NAME": "x",
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+    }
+    assert read.own_database
+    assert read.direct_url == "postgresql://b"
+
+
+def test_credentials_reach_the_functions_only_with_a_secret() -> None:
+    read = settings({"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "p"})
+    assert read.functions == {"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key"}
+    assert read.own_database
+
+
+def test_without_a_database_the_embedded_one_is_meant() -> None:
+    read = settings({})
+    assert (read.own_database, read.direct_url, read.port, read.functions) == (False, None, 3000, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"PORT": "70000"}, "PORT is '70000'"),
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"LOG": "LOUD"}, "LOG is 'LOUD'"),
+        ({"DIRECT_DATABASE_URL": "postgresql://b"}, "DATABASE_URL is not"),
+    ],
+)
+def test_what_cannot_be_is_named(environ: Mapping[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings(environ)
+
+
+def test_the_settings_win_over_the_template_and_lambdas_own_names_over_both() -> None:
+    function = Function("F", "f.handler", Path("code"), environment={"A": "template", "B": "template"})
+    launch = Launch(settings={"B": "settings", "TZ": "Europe/Rome"})
+    made = variables(function, launch, "127.0.0.1:1", "stream")
+    assert (made["A"], made["B"], made["TZ"]) == ("template", "settings", ":UTC")
+    assert made["AWS_LAMBDA_RUNTIME_API"] == "127.0.0.1:1"
+
+
+def test_each_runtime_has_its_command() -> None:
+    function = Function("F", "f.handler", Path("code"))
+    assert command(function, Launch(runtime="awslambdaric"))[1:] == ["-m", "awslambdaric", "f.handler"]
+    assert command(function, Launch(runtime="loop"))[2].endswith("runtime_loop.py")
