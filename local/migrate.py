@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,15 @@ RECORDS = "robot_brain_migrations"
 # Any number will do; this one is only ever used here.
 LOCK = 0x5242_7261_696E
 ATTEMPTS = 5
+# Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role that exists
+# meanwhile, exists and cannot be seen yet, or is changed by both. A file is one transaction, so it is applied again.
+_MET_ANOTHER = (
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.InternalError_,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.UniqueViolation,
+)
 
 logger = logging.getLogger("robot_brain.migrate")
 
@@ -80,18 +90,17 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             backend.apply_one(migration)
-        except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation, psycopg.errors.UndefinedObject) as error:
-            # Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there
-            # ("tuple concurrently updated", or a role that exists and cannot be seen yet); the file is one transaction,
-            # so it is simply applied again.
-            if attempt == ATTEMPTS:
+        except _MET_ANOTHER as error:
+            if attempt < ATTEMPTS:
+                time.sleep(0.1 * attempt)
+            elif isinstance(error, psycopg.errors.InsufficientPrivilege):
+                raise MigrationError(
+                    f"{migration.id}: {error.diag.message_primary}. "
+                    "Migrate as the role that owns the database and has CREATEROLE "
+                    "(on Neon: the role of the connection string)."
+                ) from error
+            else:
                 raise MigrationError(f"{migration.id}: {error}") from error
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise MigrationError(
-                f"{migration.id}: {error.diag.message_primary}. "
-                "Migrate as the role that owns the database and has CREATEROLE "
-                "(on Neon: the role of the connection string)."
-            ) from error
         except psycopg.Error as error:
             raise MigrationError(f"{migration.id}: {error}") from error
         else:

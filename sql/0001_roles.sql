@@ -41,13 +41,9 @@ declare
   v_role text;
 begin
   foreach v_role in array array['robot_brain_owner', 'robot_brain_stats', 'robot_brain_app'] loop
+    -- Roles belong to the whole cluster: the migration of another database may have made them.
     if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
-      -- Roles belong to the whole cluster: a migration of another database may create this one at the same moment.
-      begin
-        execute format('create role %I nologin', v_role);
-      exception when duplicate_object or unique_violation then
-        raise notice 'role % was created meanwhile', v_role;
-      end;
+      execute format('create role %I nologin', v_role);
     end if;
   end loop;
 end

@@ -1,0 +1,112 @@
+"""`make app-password`: how the runtime role gets, and changes, its password."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from local.app_password import app_url, set_app_password
+from local.migrate import MigrationError
+from tests.integration.migrations import ROOT
+from tests.servers.databases import APP, Database, Template, set_app_login
+from tests.servers.pgbouncer import PgBouncer
+from tests.servers.postgres import Postgres
+
+over_tls = pytest.mark.parametrize("database", ["tls"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The role belongs to the whole server: other tests log in with the password it had before."""
+    yield
+    if "database" in request.fixturenames:
+        template: Template = request.getfixturevalue("tls_template")
+        with template.postgres.admin() as admin:
+            set_app_login(admin, template.app_password)
+
+
+def who(url: str) -> tuple[object, ...] | None:
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        return connection.execute("select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
+
+
+@over_tls
+def test_the_password_has_128_bits_and_logs_in_over_verified_tls(database: Database) -> None:
+    url = set_app_password(database.direct_url)
+
+    password = urlsplit(url).password
+    assert password is not None
+    # Of the URL-safe base64 alphabet each character carries six bits.
+    assert len(password) * 6 >= 128
+    assert parse_qs(urlsplit(url).query)["sslmode"] == ["verify-full"]
+    assert who(url) == (APP, True)
+
+
+@over_tls
+def test_a_new_password_replaces_the_one_before(database: Database) -> None:
+    first, second = set_app_password(database.direct_url), set_app_password(database.direct_url)
+
+    assert first != second
+    assert who(second) == (APP, True)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        who(first)
+
+
+@over_tls
+def test_the_pooler_takes_a_new_password_at_once(database: Database, pooler: PgBouncer) -> None:
+    for _ in range(2):
+        password = urlsplit(set_app_password(database.direct_url)).password
+        assert password is not None
+        assert who(pooler.address.url(APP, password, database.name)) == (APP, True)
+
+
+@over_tls
+def test_the_password_is_stored_as_a_scram_verifier_only(database: Database) -> None:
+    password = urlsplit(set_app_password(database.direct_url)).password
+    assert password is not None
+    with database.admin() as admin:
+        row = admin.execute("select rolpassword from pg_authid where rolname = %s", [APP]).fetchone()
+    assert row is not None
+    assert row[0].startswith("SCRAM-SHA-256$")
+    assert password not in row[0]
+
+
+@over_tls
+def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local.app_password"],
+        cwd=ROOT,
+        env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": database.direct_url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (url,) = done.stdout.splitlines()
+    assert who(url) == (APP, True)
+    password = urlsplit(url).password
+    assert password is not None
+    assert password not in done.stderr
+
+
+def test_the_url_for_neon_leads_to_the_pooler() -> None:
+    direct = "postgresql://owner:o@ep-quiet-sun-a1b2c3d4.eu-central-1.aws.neon.tech/brain?sslmode=require"
+
+    assert urlsplit(app_url(direct, "p/w")).hostname == "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
+    assert urlsplit(app_url(direct, "p/w")).username == APP
+    assert urlsplit(app_url(direct, "p/w")).password == "p%2Fw"
+    assert urlsplit(app_url(direct, "p/w")).path == "/brain"
+    assert "owner" not in app_url(direct, "p/w")
+
+
+def test_a_url_that_is_pooled_already_and_a_host_that_is_not_neon_stay_as_they_are() -> None:
+    for host in ("ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech", "db.example.org", "127.0.0.1"):
+        assert urlsplit(app_url(f"postgresql://owner:o@{host}:5433/brain", "p")).netloc == f"{APP}:p@{host}:5433"
+
+
+def test_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
+    with pytest.raises(MigrationError, match="make migrate"):
+        set_app_password(empty_cluster.direct_url("postgres"))

@@ -1,0 +1,250 @@
+"""Migrations: as the role that Neon gives, on every version, each file once, whatever happens in between."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from local.migrate import MigrationError, migrate
+from tests.integration.migrations import FILES, RECORDS, empty, finish, migrating, recorded, schema
+from tests.servers.databases import create_database, drop_database
+from tests.servers.gate import Gate, gate_in, wait_for_pid
+from tests.servers.postgres import Postgres
+
+WAITS_FOR_MIGRATION = """
+select pid from pg_locks where locktype = 'advisory' and not granted and objsubid = 1
+  and database = (select oid from pg_database where datname = current_database())
+"""
+WAITS_FOR_TRANSACTION = """
+select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'transactionid' and not l.granted and a.datname = %s
+"""
+GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
+
+MakeDatabase = Callable[[], str]
+
+
+@pytest.fixture
+def make_database(empty_cluster: Postgres) -> MakeDatabase:
+    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        with empty_cluster.admin() as admin:
+            create_database(admin, name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def admin(empty_cluster: Postgres, make_database: MakeDatabase) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to an empty database that waits for its first migration."""
+    with empty_cluster.admin(make_database()) as connection:
+        yield connection
+
+
+@pytest.fixture
+def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
+    """The migrating role's URL of the database `admin` is connected to."""
+    return empty_cluster.direct_url(admin.info.dbname)
+
+
+@pytest.fixture(scope="session")
+def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
+    """One undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
+    name = f"whole_{secrets.token_hex(6)}"
+    with cluster.admin() as main:
+        create_database(main, name)
+        try:
+            with cluster.admin(name) as admin, gate_in(admin) as gate:
+                migrate(cluster.direct_url(name))
+                return gate.seen(), schema(admin)
+        finally:
+            drop_database(main, name)
+
+
+@contextmanager
+def killed_at(gate: Gate, direct_url: str, statement: int) -> Iterator[int]:
+    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
+    gate.close(statement)
+    with migrating(direct_url) as process:
+        backend = gate.wait_for_arrival(process)
+        process.kill()
+        process.wait()
+        yield backend
+
+
+def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
+    assert migrate(direct_url) == FILES
+    before = schema(admin)
+
+    assert migrate(direct_url) == []
+
+    assert recorded(admin) == FILES
+    assert schema(admin) == before
+
+
+def test_the_command_says_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
+    with migrating(direct_url) as process:
+        assert finish(process) == FILES
+    with migrating(direct_url) as process:
+        assert finish(process) == []
+
+
+def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
+    with gate_in(admin) as gate:
+        gate.close(at_statement=3)
+        with migrating(direct_url) as one, migrating(direct_url) as other:
+            gate.wait_for_arrival(one, other)
+            wait_for_pid(admin, WAITS_FOR_MIGRATION, [], one, other)
+            gate.open()
+            applied = [finish(one), finish(other)]
+
+    assert sorted(applied) == [[], FILES]
+    assert recorded(admin) == FILES
+
+
+def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
+    empty_cluster: Postgres, make_database: MakeDatabase, subtests: pytest.Subtests
+) -> None:
+    # Which one is first at each shared row is chance, so it is tried some times.
+    for attempt in range(3):
+        names = [make_database(), make_database()]
+        urls = [empty_cluster.direct_url(name) for name in names]
+        with subtests.test(f"attempt {attempt}"), migrating(urls[0]) as one, migrating(urls[1]) as other:
+            assert [finish(one), finish(other)] == [FILES, FILES]
+            for name in names:
+                with empty_cluster.admin(name) as admin:
+                    assert recorded(admin) == FILES
+        empty(empty_cluster)
+
+
+@pytest.mark.parametrize("end_of_the_first", ["succeeds", "is killed"])
+def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_the_shared_roles(
+    empty_cluster: Postgres,
+    admin: psycopg.Connection,
+    direct_url: str,
+    make_database: MakeDatabase,
+    whole: tuple[list[tuple[int, int]], list[str]],
+    end_of_the_first: str,
+) -> None:
+    statements, _ = whole
+    after_the_roles = max(statement for statement, applied in statements if applied == 0)
+    second = make_database()
+    with gate_in(admin) as gate:
+        gate.close(after_the_roles)
+        with migrating(direct_url) as one:
+            gate.wait_for_arrival(one)
+            with migrating(empty_cluster.direct_url(second)) as other:
+                # It meets the first one's roles, which are there and not committed.
+                wait_for_pid(admin, WAITS_FOR_TRANSACTION, [second], other)
+                if end_of_the_first == "is killed":
+                    one.kill()
+                gate.open()
+                assert finish(other) == FILES
+            if end_of_the_first == "succeeds":
+                assert finish(one) == FILES
+
+    with empty_cluster.admin(second) as looking:
+        assert recorded(looking) == FILES
+    assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("moment", ["before it begins", "in its middle", "before its last statement"])
+def test_a_migration_killed_leaves_nothing_to_clear_by_hand(
+    admin: psycopg.Connection,
+    direct_url: str,
+    whole: tuple[list[tuple[int, int]], list[str]],
+    file: str,
+    moment: str,
+) -> None:
+    statements, undisturbed = whole
+    number = FILES.index(file)
+    own = [statement for statement, applied in statements if applied == number]
+    # What comes before the first file is the note-taking of the migration tool itself.
+    chosen = {"before it begins": own[0], "in its middle": own[len(own) // 2], "before its last statement": own[-1]}
+    with gate_in(admin) as gate:
+        with killed_at(gate, direct_url, chosen[moment]) as backend:
+            gate.open()
+            wait_for_pid(admin, GONE, [backend])
+        assert recorded(admin) == FILES[:number]
+
+        assert migrate(direct_url) == FILES[number:]
+
+    assert recorded(admin) == FILES
+    assert schema(admin) == undisturbed
+
+
+def test_the_next_migration_waits_for_what_a_killed_one_still_does(
+    admin: psycopg.Connection, direct_url: str, whole: tuple[list[tuple[int, int]], list[str]]
+) -> None:
+    statements, undisturbed = whole
+    midway, _ = statements[len(statements) // 2]
+    with (
+        gate_in(admin) as gate,
+        killed_at(gate, direct_url, midway),
+        migrating(direct_url) as second,
+    ):
+        # The server has not noticed the kill: its process still holds its locks and its transaction.
+        wait_for_pid(admin, WAITS_FOR_MIGRATION, [], second)
+        gate.open()
+        finish(second)
+
+    assert recorded(admin) == FILES
+    assert schema(admin) == undisturbed
+
+
+def test_a_lock_row_that_a_dead_process_left_holds_nobody_up(admin: psycopg.Connection, direct_url: str) -> None:
+    migrate(direct_url)
+    admin.execute(
+        f"""
+        create table if not exists {RECORDS}.yoyo_lock
+          (locked int default 1 primary key, ctime timestamp, pid int not null)
+        """
+    )
+    admin.execute(f"insert into {RECORDS}.yoyo_lock (ctime, pid) values (now(), 999999)")
+    admin.execute(f"alter table {RECORDS}.yoyo_lock owner to robot_brain_migrator")
+
+    assert migrate(direct_url) == []
+
+
+def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+    admin.execute("create role poor login nosuperuser nocreaterole password 'poor'")
+    admin.execute(f"alter database {admin.info.dbname} owner to poor")
+    url = empty_cluster.address.url("poor", "poor", admin.info.dbname)
+
+    with pytest.raises(MigrationError, match="CREATEROLE"):
+        migrate(url)
+
+    assert recorded(admin) == []
+    with migrating(url) as process:
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "CREATEROLE" in log
+    assert "Traceback" not in log
+
+
+def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+    admin.execute("create role stranger login createrole password 'stranger'")
+
+    with pytest.raises(MigrationError, match="owns the database"):
+        migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
+    with pytest.raises(MigrationError, match="cannot connect") as caught:
+        migrate("postgresql://someone:s3cr3t@127.0.0.1:1/nothing?connect_timeout=2")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_the_pooled_host_of_neon_is_refused() -> None:
+    with pytest.raises(MigrationError, match="direct"):
+        migrate("postgresql://someone:secret@ep-quiet-sun-123456-pooler.eu-central-1.aws.neon.tech/neondb")

@@ -1,0 +1,254 @@
+"""What robot_brain_app, the role the functions log in as, can do: execute five functions, and nothing else."""
+
+from collections.abc import Iterator, Sequence
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.servers.databases import APP, Database
+
+DOORS = ["health", "read_session", "refresh_stats", "stats", "write_message"]
+SCHEMAS = ["robot_brain", "robot_brain_api", "robot_brain_migrations"]
+TIMEOUTS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
+
+FORBIDDEN: dict[str, LiteralString] = {
+    "create a schema": "create schema mine",
+    "create a table": "create table public.mine ()",
+    "create a table among ours": "create table robot_brain.mine ()",
+    "create a table among the doors": "create table robot_brain_api.mine ()",
+    "create a temporary table": "create temporary table mine ()",
+    "create a view": "create view public.mine as select 1",
+    "create a sequence": "create sequence public.mine",
+    "create a type": "create type public.mine as enum ('a')",
+    "create a function": "create function public.mine() returns int language sql return 1",
+    "create a temporary function": "create function pg_temp.mine() returns int language sql return 1",
+    "create a function among the doors": "create function robot_brain_api.mine() returns int language sql return 1",
+    "replace a door": "create or replace function robot_brain_api.health() returns text language sql return ''",
+    "drop a door": "drop function robot_brain_api.health()",
+    "create a role": "create role mine",
+    "give itself a role": f"grant robot_brain_owner to {APP}",
+    "give itself a right": f"grant select on robot_brain.conversations to {APP}",
+    "lift its limits": f"alter role {APP} superuser",
+    "bypass row-level security": f"alter role {APP} bypassrls",
+    "create a database": "create database mine",
+    "create an event trigger": "create event trigger mine on ddl_command_start execute function robot_brain.mine()",
+    "create a foreign data wrapper": "create foreign data wrapper mine",
+    "create a publication for all tables": "create publication mine for all tables",
+    "drop a table": "drop table robot_brain.sessions",
+    "change a table": "alter table robot_brain.sessions disable row level security",
+    "lock a table": "do 'begin lock table robot_brain.sessions in access share mode; end'",
+    "create a policy": "create policy mine on robot_brain.sessions using (true)",
+    "refresh the view by itself": "refresh materialized view robot_brain.session_stats",
+    "switch triggers off": "set session_replication_role = replica",
+    "change the server": "alter system set work_mem = '1GB'",
+    "read a file": "select pg_catalog.pg_read_file('PG_VERSION')",
+    "write a file": "copy (select 1) to '/dev/null'",
+    "run a program": "copy (select 1) to program 'true'",
+    "read password hashes": "select rolpassword from pg_catalog.pg_authid",
+}
+
+
+@pytest.fixture
+def app(database: Database) -> Iterator[psycopg.Connection]:
+    """A connection as the functions have it."""
+    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def refused(app: psycopg.Connection, statement: sql.SQL | sql.Composed) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        app.execute(statement)
+
+
+def relations(database: Database) -> Sequence[tuple[int, str, str, str]]:
+    """Return (oid, kind, schema, name) of all tables, partitions, views and sequences that are not the system's."""
+    with database.admin() as admin:
+        found: Sequence[tuple[int, str, str, str]] = admin.execute(
+            """
+            select c.oid, c.relkind::text, n.nspname, c.relname
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+              and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+            order by n.nspname, c.relname
+            """
+        ).fetchall()
+    return found
+
+
+def test_it_is_the_app_that_is_tested_here(app: psycopg.Connection) -> None:
+    row = app.execute("select session_user, current_user, current_setting('is_superuser')").fetchone()
+    assert row == (APP, APP, "off")
+
+
+def test_the_app_cannot_touch_any_table_partition_or_view(database: Database, app: psycopg.Connection) -> None:
+    tried = 0
+    for _, kind, schema, name in relations(database):
+        relation = sql.Identifier(schema, name)
+        if kind == "S":
+            refused(app, sql.SQL("select nextval({})").format(sql.Literal(f"{schema}.{name}")))
+            continue
+        refused(app, sql.SQL("select from {}").format(relation))
+        refused(app, sql.SQL("insert into {} default values").format(relation))
+        refused(app, sql.SQL("delete from {}").format(relation))
+        refused(app, sql.SQL("truncate {}").format(relation))
+        refused(app, sql.SQL("update {} set tenant_id = tenant_id").format(relation))
+        tried += 1
+    assert tried >= 26 + 8, "the loop must have seen the partitions and the tables"
+
+
+def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database) -> None:
+    # A second look, in the catalog: the test before would also pass for want of USAGE on the schema alone.
+    with database.admin() as admin:
+        for oid, kind, schema, name in relations(database):
+            if kind == "S":
+                question = "select has_sequence_privilege(%s, %s::oid, 'usage, select, update'), false"
+            else:
+                question = """
+                    select
+                      has_table_privilege(%s, %s::oid, 'select, insert, update, delete, truncate, references, trigger'),
+                      has_any_column_privilege(%s, %s::oid, 'select, insert, update, references')
+                """
+            answer = admin.execute(question, [APP, oid] * (1 if kind == "S" else 2)).fetchone()
+            assert answer == (False, False), f"{schema}.{name}"
+
+
+def test_the_app_may_use_the_doors_schema_only(database: Database) -> None:
+    with database.admin() as admin:
+        for schema in [*SCHEMAS, "public"]:
+            answer = admin.execute(
+                "select has_schema_privilege(%s, %s, 'usage'), has_schema_privilege(%s, %s, 'create')",
+                [APP, schema, APP, schema],
+            ).fetchone()
+            # What `public` lets everybody look up is empty, and nobody but the database's owner can create there.
+            assert answer == (schema in ("robot_brain_api", "public"), False), schema
+
+
+def test_the_app_cannot_create_change_or_run_what_is_not_its_own(
+    app: psycopg.Connection, subtests: pytest.Subtests
+) -> None:
+    for name, statement in FORBIDDEN.items():
+        with subtests.test(name):
+            refused(app, sql.SQL(statement))
+
+
+def test_the_app_cannot_create_an_extension(database: Database, app: psycopg.Connection) -> None:
+    with database.admin() as admin:
+        offered = admin.execute(
+            "select name from pg_available_extensions where installed_version is null order by name"
+        ).fetchall()
+    assert offered
+    for (name,) in offered:
+        refused(app, sql.SQL("create extension {} cascade").format(sql.Identifier(name)))
+
+
+def test_the_app_cannot_become_any_other_role(database: Database, app: psycopg.Connection) -> None:
+    with database.admin() as admin:
+        roles = [name for (name,) in admin.execute("select rolname from pg_roles where rolname <> %s", [APP])]
+    assert {"robot_brain_owner", "robot_brain_stats", "robot_brain_migrator", "postgres"} <= set(roles)
+    for name in roles:
+        refused(app, sql.SQL("set role {}").format(sql.Identifier(name)))
+        refused(app, sql.SQL("set session authorization {}").format(sql.Identifier(name)))
+
+
+def test_the_app_is_a_member_of_nothing_and_nobody_special(database: Database) -> None:
+    with database.admin() as admin:
+        member_of = admin.execute(
+            "select roleid::regrole::text from pg_auth_members where member = %s::regrole", [APP]
+        ).fetchall()
+        attributes = admin.execute(
+            """
+            select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
+            from pg_roles where rolname = %s
+            """,
+            [APP],
+        ).fetchone()
+    assert member_of == []
+    assert attributes == (False, False, False, False, False)
+
+
+def test_the_app_may_connect_to_its_database_and_create_nothing_there(database: Database) -> None:
+    with database.admin() as admin:
+        for right, granted in {"connect": True, "create": False, "temporary": False}.items():
+            answer = admin.execute("select has_database_privilege(%s, current_database(), %s)", [APP, right]).fetchone()
+            assert answer == (granted,), right
+
+
+def test_the_app_owns_nothing(database: Database) -> None:
+    with database.admin() as admin:
+        owned = admin.execute(
+            "select classid::regclass, objid from pg_shdepend where refobjid = %s::regrole and deptype = 'o'", [APP]
+        ).fetchall()
+    assert owned == []
+
+
+def test_the_app_may_execute_exactly_the_five_doors(database: Database) -> None:
+    with database.admin() as admin:
+        allowed = admin.execute(
+            """
+            select n.nspname || '.' || p.proname
+            from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+            where n.nspname not in ('pg_catalog', 'information_schema')
+              and has_function_privilege(%s, p.oid, 'execute')
+            order by 1
+            """,
+            [APP],
+        ).fetchall()
+    assert [name for (name,) in allowed] == [f"robot_brain_api.{door}" for door in DOORS]
+
+
+def test_the_app_cannot_call_an_internal_function(database: Database, app: psycopg.Connection) -> None:
+    with database.admin() as admin:
+        internal = admin.execute(
+            """
+            select p.proname, p.pronargs from pg_proc p where p.pronamespace = 'robot_brain'::regnamespace
+            """
+        ).fetchall()
+    assert internal
+    for name, arguments in internal:
+        nulls = sql.SQL(", ").join([sql.NULL] * arguments)
+        refused(app, sql.SQL("select {}({})").format(sql.Identifier("robot_brain", name), nulls))
+
+
+def test_every_door_runs_as_a_role_that_cannot_log_in_and_names_its_search_path(database: Database) -> None:
+    with database.admin() as admin:
+        doors = admin.execute(
+            """
+            select p.proname, p.prosecdef, r.rolcanlogin, r.rolsuper or r.rolbypassrls,
+                   exists (select from unnest(p.proconfig) setting where setting like 'search_path=%')
+            from pg_proc p join pg_roles r on r.oid = p.proowner
+            where p.pronamespace = 'robot_brain_api'::regnamespace
+            order by 1
+            """
+        ).fetchall()
+    assert doors == [(door, True, False, False, True) for door in DOORS]
+
+
+def test_the_timeouts_of_the_app_are_in_force(database: Database, app: psycopg.Connection) -> None:
+    for name in TIMEOUTS:
+        row = app.execute("select setting::int, source from pg_settings where name = %s", [name]).fetchone()
+        assert row is not None
+        milliseconds, source = row
+        # The HTTP API gives up after 30 seconds: nothing may hold a connection or a lock for longer.
+        assert 0 < milliseconds < 30_000, name
+        assert source == "user", name
+
+
+def test_the_statistics_of_the_planner_show_the_app_no_word_of_a_user(
+    database: Database, app: psycopg.Connection
+) -> None:
+    with database.admin() as admin:
+        admin.execute("analyze")
+    assert app.execute("select count(*) from pg_stats where schemaname like 'robot_brain%'").fetchone() == (0,)
+
+
+def test_nobody_but_the_app_may_open_a_door(database: Database) -> None:
+    with database.admin() as admin:
+        public = admin.execute(
+            """
+            select p.proname from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+            where p.pronamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regnamespace) and a.grantee = 0
+            """
+        ).fetchall()
+    assert public == []

@@ -1,0 +1,146 @@
+"""What the migrations leave: owners, row-level security, tenants, months."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import psycopg
+import pytest
+
+from tests.servers.databases import Database
+
+OWNERS = {"robot_brain_owner", "robot_brain_stats"}
+ORIGIN = {
+    "sessions": {"id", "user_metadata", "created_at", "last_active", "message_count"},
+    "conversations": {
+        "id", "robot_personality", "user_message", "robot_response", "session_id", "metadata", "created_at",
+    },
+    "robot_interactions": {"id", "robot_id", "interaction_type", "duration_ms", "success", "metadata", "created_at"},
+    "users": {"id"},
+    "user_profiles": {"user_id"},
+    "audit_logs": {"table_name", "record_id", "action", "old_data", "new_data", "user_id", "created_at"},
+    "session_stats": {"session_id", "message_count", "last_message", "avg_response_length"},
+}  # fmt: skip
+MONTHS_AHEAD = 24
+TURN = '[{"robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {}}]'
+
+# The newest PostgreSQL and the distribution's; the pooler changes nothing about a catalog.
+pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+
+
+@pytest.fixture
+def admin(database: Database) -> Iterator[psycopg.Connection]:
+    with database.admin() as connection:
+        yield connection
+
+
+def test_the_tables_of_the_origin_are_there_by_name_with_their_columns(admin: psycopg.Connection) -> None:
+    for table, columns in ORIGIN.items():
+        found = admin.execute(
+            "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+            [f"robot_brain.{table}"],
+        ).fetchall()
+        assert columns <= {name for (name,) in found}, table
+
+
+def test_every_table_partition_and_view_has_a_tenant(admin: psycopg.Connection) -> None:
+    without = admin.execute(
+        """
+        select c.relname from pg_class c
+        where c.relnamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regnamespace)
+          and c.relkind in ('r', 'p', 'm', 'v')
+          and not exists (
+            select from pg_attribute a
+            where a.attrelid = c.oid and a.attname = 'tenant_id' and (a.attnotnull or c.relkind in ('m', 'v'))
+          )
+        """
+    ).fetchall()
+    assert without == []
+
+
+def test_row_level_security_is_enabled_and_forced_on_every_table_and_partition(admin: psycopg.Connection) -> None:
+    tables = admin.execute(
+        """
+        select c.relname, c.relrowsecurity, c.relforcerowsecurity from pg_class c
+        where c.relkind in ('r', 'p')
+          and c.relnamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regnamespace)
+        """
+    ).fetchall()
+    assert len(tables) >= len(ORIGIN) + MONTHS_AHEAD
+    assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
+
+
+def test_everything_belongs_to_two_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
+    owners = admin.execute(
+        """
+        with ours as (select oid from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))
+        select nspowner::regrole::text from pg_namespace join ours using (oid)
+        union select relowner::regrole::text from pg_class join ours on ours.oid = relnamespace
+        union select proowner::regrole::text from pg_proc join ours on ours.oid = pronamespace
+        union select typowner::regrole::text from pg_type join ours on ours.oid = typnamespace
+        """
+    ).fetchall()
+    assert {name for (name,) in owners} == OWNERS
+
+
+def test_the_owning_roles_can_neither_log_in_nor_bypass_anything(admin: psycopg.Connection) -> None:
+    roles = admin.execute(
+        """
+        select rolname, rolcanlogin or rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
+        from pg_roles where rolname like 'robot\\_brain\\_%' and rolname <> 'robot_brain_migrator'
+          and rolname <> 'robot_brain_app'
+        """
+    ).fetchall()
+    assert dict(roles) == dict.fromkeys(OWNERS, False)
+
+
+def test_the_base_needs_no_extension_and_leaves_the_public_schema_empty(admin: psycopg.Connection) -> None:
+    assert admin.execute("select extname from pg_extension").fetchall() == [("plpgsql",)]
+    for catalog, column in (("pg_class", "relnamespace"), ("pg_proc", "pronamespace"), ("pg_type", "typnamespace")):
+        question = f"select count(*) from {catalog} where {column} = 'public'::regnamespace"
+        assert admin.execute(question).fetchone() == (0,), catalog
+
+
+def test_there_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection) -> None:
+    admin.execute("set timezone = 'UTC'")
+    admin.execute("set datestyle = 'ISO, YMD'")
+    found = admin.execute(
+        """
+        select pg_get_expr(c.relpartbound, c.oid)
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'robot_brain.conversations'::regclass
+        """
+    ).fetchall()
+    now = datetime.now(UTC)
+    first = now.year * 12 + now.month - 1
+    bounds = [
+        f"{month // 12:04}-{month % 12 + 1:02}-01 00:00:00+00" for month in range(first, first + MONTHS_AHEAD + 2)
+    ]
+    expected = {f"FOR VALUES FROM ('{begin}') TO ('{end}')" for begin, end in pairwise(bounds)}
+    assert {bound for (bound,) in found} == expected | {"DEFAULT"}
+    assert len(found) == MONTHS_AHEAD + 2
+
+
+def test_the_owner_sees_the_turns_of_the_tenant_it_named_and_none_past_the_parent(
+    database: Database, admin: psycopg.Connection
+) -> None:
+    with psycopg.connect(database.app_url, autocommit=True) as app:
+        for tenant in ("a", "b"):
+            app.execute("select robot_brain_api.write_message(%s, 's', %s, null, null, 'client', null)", [tenant, TURN])
+    partitions = admin.execute(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'robot_brain.conversations'::regclass"
+    ).fetchall()
+    tenants = "select array_agg(distinct tenant_id order by tenant_id) from robot_brain."
+
+    assert admin.execute(f"{tenants}conversations").fetchone() == (["a", "b"],)
+    with admin.transaction():
+        admin.execute("set local role robot_brain_owner")
+        assert admin.execute(f"{tenants}conversations").fetchone() == (None,)
+        admin.execute("select set_config('robot_brain.tenant_id', 'a', true)")
+        for table in ("conversations", "sessions"):
+            assert admin.execute(f"{tenants}{table}").fetchone() == (["a"],)
+        for (partition,) in partitions:
+            assert admin.execute(f"select count(*) from {partition}").fetchone() == (0,)
+    with admin.transaction():
+        admin.execute("set local role robot_brain_stats")
+        assert admin.execute(f"{tenants}conversations").fetchone() == (["a", "b"],)
