@@ -31,7 +31,7 @@ RECORDS = "robot_brain_migrations"
 # Any number will do; this one is only ever used here.
 LOCK = 0x5242_7261_696E
 ATTEMPTS = 5
-# Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role that exists
+# Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role exists
 # meanwhile, exists and cannot be seen yet, or is changed by both. A file is one transaction, so it is applied again.
 _MET_ANOTHER = (
     psycopg.errors.DuplicateObject,

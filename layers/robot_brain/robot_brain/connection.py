@@ -40,8 +40,8 @@ class LazyConnection:
     def get(self, deadline: Deadline) -> psycopg.Connection[Any]:
         """Return a connection in autocommit mode that is open as far as can be seen without asking the server.
 
-        Raise psycopg.OperationalError where it cannot be opened within `deadline` or DB_CONNECTION_TIMEOUT, SettingsError
-        where DATABASE_URL is not a connection string or would send data in plain text to another host.
+        Raise psycopg.OperationalError where it cannot be opened within `deadline` or DB_CONNECTION_TIMEOUT,
+        SettingsError where DATABASE_URL is not a connection string or would send data in plain text to another host.
         """
         if self._connection is not None:
             if self._is_fresh(self._connection):

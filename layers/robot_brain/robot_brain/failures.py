@@ -1,7 +1,7 @@
 """What a failure of the database means, told by phase and SQLSTATE, and by text only while connecting.
 
-While connecting libpq gives no SQLSTATE, and every error of Neon's proxy carries XX000, so the text is all there is. The
-permanent texts are looked for first: some of them contain a transient one.
+While connecting libpq gives no SQLSTATE, and every error of Neon's proxy carries XX000, so the text is all there is.
+The permanent texts are looked for first: some of them contain a transient one.
 """
 
 from __future__ import annotations

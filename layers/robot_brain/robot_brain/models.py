@@ -13,6 +13,8 @@ from robot_brain.errors import InvalidRequestError
 
 MAX_TEXT_BYTES = 256 * 1024
 MAX_METADATA_BYTES = 16 * 1024
+# Naming 300,000 mistakes takes seconds, and nobody reads them.
+_MOST_ERRORS = 1000
 
 
 def _text(value: str) -> str:
@@ -110,6 +112,10 @@ class Write:
                 one = OneTurn.model_validate(document)
                 turns, metadata = [one], one.user_metadata
         except ValidationError as error:
+            if error.error_count() > _MOST_ERRORS:
+                raise InvalidRequestError.at(
+                    ["body"], f"breaks the rules in {error.error_count()} places", "too_many_errors"
+                ) from None
             raise InvalidRequestError(
                 [
                     {"loc": ["body", *found["loc"]], "msg": found["msg"], "type": found["type"]}

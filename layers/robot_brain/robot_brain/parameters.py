@@ -68,7 +68,7 @@ def _decoded(text: str) -> str:
 
 
 def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> int | None:
-    """Return the parameter as a whole number, None where it is absent. Raise InvalidRequestError outside least..most."""
+    """Return the parameter as a whole number, None where absent. Raise InvalidRequestError outside least..most."""
     text = found.get(name)
     if text is None:
         return None
