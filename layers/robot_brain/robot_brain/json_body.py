@@ -21,8 +21,8 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
     """Return the object that `body` holds; of a repeated key the last counts.
 
     Raise MalformedRequestError for what is not UTF-8, base64 or JSON, and for numbers that are NaN, infinite or beyond
-    a double; RequestTooLargeError over 4 MiB; InvalidRequestError for NUL, lone surrogates, nesting over 64, and for JSON
-    that is not an object.
+    a double; RequestTooLargeError over 4 MiB; InvalidRequestError for NUL, lone surrogates, nesting over 64, and for
+    JSON that is not an object.
     """
     text = _text(body, is_base64)
     try:
