@@ -1,0 +1,182 @@
+"""Requests at the edge as data: what is sent, and what a refusal must look like."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from tests.bundle import Bundle, Json, Reply, event, turn
+
+# Stands in texts and values of bad requests; no answer may repeat it.
+MARK = "MARKED-4711"
+
+Send = Callable[[Bundle], Reply]
+
+TABLES = ("sessions", "conversations", "idempotency_keys", "robot_interactions")
+
+_NEVER_TOLD = (
+    MARK,
+    "Traceback",
+    'File "',
+    ".py",
+    "psycopg",
+    "pydantic",
+    "SQLSTATE",
+    "CONTEXT",
+    "DETAIL",
+    "select ",
+    "insert into",
+    "robot_brain_api",
+    "robot_brain.",
+    "postgresql://",
+)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A request that is refused: `points` is the `loc` of an error, or words of `detail`."""
+
+    says: str
+    status: int
+    points: list[str | int] | str
+    send: Send
+
+
+@dataclass(frozen=True)
+class Good:
+    """A write that is taken, and the turns (as sent) that reading the session gives back."""
+
+    says: str
+    session: str
+    send: Send
+    turns: list[Json]
+
+
+def marked(**fields: Any) -> Json:
+    """Return a valid turn whose texts are marked."""
+    return turn(user_message=MARK, robot_response=MARK, **fields)
+
+
+def raw(members: str) -> str:
+    """Return the JSON text of a marked turn with more `members`, such as '"metadata": {}', written as they are."""
+    return json.dumps(marked())[:-1] + f", {members}}}"
+
+
+def nested(depth: int) -> Json:
+    """Return an object of `depth` objects and lists inside one another."""
+    value: Any = {} if depth % 2 else []
+    for level in range(depth - 1, 0, -1):
+        value = {"a": value} if level % 2 else [value]
+    found: Json = value
+    return found
+
+
+def post(
+    body: Any,
+    session: str = "demo",
+    query: str = "",
+    base64_of: bytes | None = None,
+    is_base64: bool = False,
+    **headers: str | None,
+) -> Send:
+    """Return a write of `body` (text as it is, None for no body, else as JSON), or of base64 of `base64_of`.
+
+    Underscores in header names become hyphens; None leaves the header out.
+    """
+
+    def send(bundle: Bundle) -> Reply:
+        request = event("write_message")
+        request["pathParameters"] = {"session_id": session}
+        request["rawQueryString"] = query
+        request["body"] = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+        if body is None:
+            del request["body"]
+        request["isBase64Encoded"] = is_base64 or base64_of is not None
+        if base64_of is not None:
+            request["body"] = base64.b64encode(base64_of).decode()
+        _set(request["headers"], headers)
+        return bundle.call("write_message", request)
+
+    return send
+
+
+def get(query: str = "", session: str = "kept", **headers: str) -> Send:
+    """Return a read with a raw query string."""
+
+    def send(bundle: Bundle) -> Reply:
+        request = event("read_session")
+        request["pathParameters"] = {"session_id": session}
+        request["rawQueryString"] = query
+        _set(request["headers"], headers)
+        return bundle.call("read_session", request)
+
+    return send
+
+
+def other(name: str, query: str) -> Send:
+    """Return the request of events/<name>.json with a raw query string."""
+
+    def send(bundle: Bundle) -> Reply:
+        return bundle.call(function_of(event(name)), event(name) | {"rawQueryString": query})
+
+    return send
+
+
+def function_of(request: Json) -> str:
+    """Return the name of the function that an event goes to."""
+    path = request["routeKey"].partition(" ")[2]
+    if path.endswith("/messages"):
+        return "write_message"
+    return "read_session" if path.startswith("/sessions") else path.split("/")[1]
+
+
+def row_counts(admin: psycopg.Connection) -> dict[str, int]:
+    """Count the rows of every table that a write touches."""
+    union = " union all ".join(f"select '{table}', count(*) from robot_brain.{table}" for table in TABLES)
+    return dict(admin.execute(union.encode()).fetchall())
+
+
+def assert_problem(reply: Reply, status: int, request_id: str) -> None:
+    """Assert that the answer is problem+json with its members and tells nothing that an outsider must not read."""
+    assert reply.status == status, reply.body
+    assert reply.headers["content-type"] == "application/problem+json"
+    answer = reply.json
+    assert set(answer) - {"errors"} == {"type", "title", "status", "detail", "request_id"}
+    assert answer["type"] == "about:blank"
+    assert answer["status"] == status
+    assert answer["request_id"] == request_id
+    assert answer["title"]
+    assert answer["detail"]
+    for error in answer.get("errors", []):
+        assert set(error) == {"loc", "msg", "type"}
+        assert error["loc"]
+        assert error["loc"][0] in ("body", "query", "path")
+        assert error["msg"]
+        assert error["type"]
+    assert_tells_nothing(reply)
+
+
+def assert_tells_nothing(reply: Reply) -> None:
+    """Assert that neither code, SQL nor what was sent is in an answer."""
+    text = json.dumps([dict(reply.headers), reply.body])
+    told = [words for words in _NEVER_TOLD if words in text or words in (reply.body or "")]
+    assert told == []
+
+
+def points(reply: Reply, where: list[str | int] | str) -> bool:
+    """Return whether a problem points where it should: an error's `loc`, or words in `detail`."""
+    if isinstance(where, str):
+        return where in reply.json["detail"]
+    return where in [error["loc"] for error in reply.json.get("errors", [])]
+
+
+def _set(headers: dict[str, str], changes: Mapping[str, str | None]) -> None:
+    for name, value in changes.items():
+        name = name.replace("_", "-")
+        if value is None:
+            headers.pop(name, None)
+        else:
+            headers[name] = value

@@ -1,0 +1,104 @@
+"""Every bad request is refused with the right status, says where, tells nothing, and leaves nothing behind."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from robot_brain.json_body import MAX_BYTES
+from tests.bundle import EVENTS, Bundle, deployed, event
+from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
+from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE
+from tests.integration.edge import Bad, assert_problem, function_of, marked, points, post, row_counts
+from tests.servers.databases import Database, Template
+
+TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE]
+FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
+
+# What Lambda takes as an answer, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_ANSWER_BYTES = 6_291_556
+
+_FILES_STATUS = {
+    "read_session_percent": 400,
+    "write_message_base64": 400,
+    "write_message_content_type": 415,
+    "write_message_idempotency_key": 400,
+    "write_message_if_match": 400,
+    "write_message_nan": 400,
+    "write_message_not_json": 400,
+}
+
+
+@pytest.fixture(scope="module")
+def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connection]]:
+    """One database for the whole table, because nothing may be written to it, with the session `kept` in it."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        embedded_template.clone("embedded") as database,
+        deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions,
+        database.admin() as admin,
+    ):
+        assert post(KEPT, "kept", idempotency_key=KEPT_KEY)(functions).status == 201
+        yield functions, admin
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
+def test_a_bad_request_is_refused_and_leaves_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
+    functions, admin = quiet
+    before = row_counts(admin)
+
+    reply = row.send(functions)
+
+    assert_problem(reply, row.status, functions.context.aws_request_id)
+    assert points(reply, row.points), reply.body
+    # `errors` goes with broken rules; a key that was used before breaks none of the body's.
+    assert ("errors" in reply.json) == (row.status == 422 and isinstance(row.points, list))
+    assert "retry-after" not in reply.headers
+    assert row_counts(admin) == before
+
+
+def test_the_table_has_each_row_once() -> None:
+    sentences = [row.says for row in TABLE]
+    assert len(set(sentences)) == len(sentences)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bad_event_file_is_refused_and_leaves_nothing(database: Database, bundle: Bundle, name: str) -> None:
+    request = event(f"bad/{name}")
+
+    reply = bundle.call(function_of(request), request)
+
+    assert_problem(reply, _FILES_STATUS.get(name, 422), bundle.context.aws_request_id)
+    with database.admin() as admin:
+        assert set(row_counts(admin).values()) == {0}
+
+
+def test_a_request_with_300_000_mistakes_gets_a_short_answer(quiet: tuple[Bundle, psycopg.Connection]) -> None:
+    functions, admin = quiet
+    before = row_counts(admin)
+    body = marked(**{str(number): 0 for number in range(300_000)})
+
+    reply = post(body)(functions)
+
+    assert_problem(reply, 422, functions.context.aws_request_id)
+    assert reply.json["errors"] == [
+        {"loc": ["body"], "msg": "breaks the rules in 300000 places", "type": "too_many_errors"}
+    ]
+    assert len(reply.body or "") < 100_000
+    assert row_counts(admin) == before
+
+
+@pytest.mark.parametrize("where", ["unknown", "nul", "query"])
+def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Connection], where: str) -> None:
+    functions, _ = quiet
+    name = "€" * (MAX_BYTES // 4)
+    send = {
+        "unknown": post(marked(**{name: 0})),
+        "nul": post(marked(metadata={name: "\0"})),
+        "query": post(marked(), query=f"{name}=1"),
+    }[where]
+
+    reply = send(functions)
+
+    assert_problem(reply, 422, functions.context.aws_request_id)
+    assert len(reply.body or "") < LAMBDA_ANSWER_BYTES // 100

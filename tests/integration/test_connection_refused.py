@@ -1,0 +1,238 @@
+"""What keeps the connection from opening: told apart by what helps, and the reason stands in the log alone."""
+
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from robot_brain.connection import lazy_connection
+from tests.aws import moto_server, secrets_manager
+from tests.bundle import Bundle, Reply, deployed, turn
+from tests.integration.edge import assert_problem
+from tests.log_lines import logged
+from tests.servers.authority import make_authority
+from tests.servers.databases import APP, Database, create_database, drop_database
+
+with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+
+
+def opened() -> int:
+    """Return how many connections this environment opened."""
+    return lazy_connection().opened
+
+
+def with_other_password(url: str) -> str:
+    """Return the URL with a password that is none."""
+    parameters = psycopg.conninfo.conninfo_to_dict(url)
+    return url.replace(f":{parameters['password']}@", ":MARKED-4711@")
+
+
+def refused(bundle: Bundle, reply: Reply, lines: list[dict[str, Any]], error: str) -> None:
+    """Assert a 503 that no waiting mends: no Retry-After, one attempt, and the reason in the log alone."""
+    assert_problem(reply, 503, bundle.context.aws_request_id)
+    assert "retry-after" not in reply.headers
+    assert (lines[-1]["error"], lines[-1]["attempts"]) == (error, 1)
+
+
+@contextmanager
+def nobody_listening() -> Iterator[int]:
+    """Give a port of 127.0.0.1 that refuses, and that nobody else gets meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def wait_until_it_answers(functions: Bundle) -> None:
+    """Repeat a read until it is answered: PgBouncer refuses for a while after a login that failed."""
+    for _ in range(600):
+        if functions.read("demo").status == 404:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server did not come back")
+
+
+@with_passwords
+def test_a_wrong_password_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = with_other_password(database.app_url)
+    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        reply = functions.write("demo", turn())
+        refused(functions, reply, lines(), "DatabaseRefusedError")
+        assert "authentication failed" in lines()[-1]["database_error"]
+        assert "authentication" not in (reply.body or "")
+        assert "MARKED-4711" not in str(lines())
+
+
+@with_passwords
+def test_a_server_of_another_authority_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
+    other = make_authority(tmp_path).root_cert
+    with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}, monkeypatch) as functions, logged() as lines:
+        refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
+        assert "certificate verify failed" in lines()[-1]["database_error"]
+
+
+@with_passwords
+def test_a_server_of_the_right_authority_under_another_name_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
+    url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
+    with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}, monkeypatch) as functions, logged() as lines:
+        refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
+        assert "does not match host name" in lines()[-1]["database_error"]
+
+
+@with_passwords
+def test_plain_text_is_refused_by_the_server(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = database.app_url.partition("?")[0] + "?sslmode=disable"
+    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        reply = functions.read("demo")
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert lines()[-1]["error"].startswith("Database")
+
+
+@with_passwords
+def test_the_ca_bundle_of_the_settings_serves(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, _, query = database.app_url.partition("?")
+    root = query.partition("sslrootcert=")[2]
+    environment = {"DATABASE_URL": f"{url}?sslmode=verify-full&sslrootcert=system", "DB_SSL_ROOT_CERT": root}
+    with deployed(environment, monkeypatch) as functions:
+        assert functions.database_health().json["tls"] is True
+
+
+@pytest.mark.parametrize("database", ["tls"], indirect=True)
+def test_channel_binding_can_be_required(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "DB_CHANNEL_BINDING": "require"}, monkeypatch) as functions:
+        assert functions.database_health().status == 200
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_server_that_is_away_may_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, attempts: int
+) -> None:
+    with nobody_listening() as port:
+        for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
+            environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
+            with deployed(environment, monkeypatch) as functions, logged() as lines:
+                reply = functions.write("demo", turn())
+                assert_problem(reply, 503, functions.context.aws_request_id)
+                assert int(reply.headers["retry-after"]) > 0
+                assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseUnavailableError", attempts)
+                assert str(port) not in (reply.body or "")
+
+
+def test_a_server_that_came_back_is_used_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+        admin.execute(f"alter role {APP} nologin".encode())
+        try:
+            assert functions.read("demo").status == 503
+        finally:
+            admin.execute(f"alter role {APP} login".encode())
+        assert functions.read("demo").status in (404, 503)
+        wait_until_it_answers(functions)
+
+
+def test_a_database_without_the_schema_tells_the_operator_to_migrate(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{database.name}_empty"
+    with database.postgres.admin() as admin:
+        create_database(admin, name)
+        try:
+            url = database.app_url.replace(database.name, name)
+            with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+                for reply in (functions.read("demo"), functions.write("demo", turn()), functions.database_health()):
+                    refused(functions, reply, lines(), "SchemaOutdatedError")
+                    assert "make migrate" in lines()[-1]["reason"]
+                    assert "migrate" not in (reply.body or "")
+                assert opened() == 1
+        finally:
+            drop_database(admin, name)
+
+
+def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute("drop table robot_brain.idempotency_keys cascade")
+    with logged() as lines:
+        reply = bundle.write("demo", turn(user_message="MARKED-4711"))
+        assert_problem(reply, 500, bundle.context.aws_request_id)
+        (line,) = lines()
+    assert (line["error"], line["attempts"]) == ("UnexpectedDatabaseError", 1)
+    assert line["database_error"].startswith("42P01 ")
+    assert any("database.py" in frame for frame in line["frames"])
+    assert "MARKED-4711" not in str(line)
+
+
+def test_without_time_left_nothing_is_opened(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+        functions.context.milliseconds = 400
+        reply = functions.write("demo", turn())
+        assert_problem(reply, 504, functions.context.aws_request_id)
+        assert opened() == 0
+        functions.context.milliseconds = 10_000
+        assert functions.write("demo", turn()).json["message_count"] == 1
+
+
+def test_wrong_settings_are_a_500_until_they_are_right(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}, monkeypatch) as functions, logged() as lines:
+        reply = functions.read("demo")
+        assert_problem(reply, 500, functions.context.aws_request_id)
+        assert "DATABASE_URL" in lines()[-1]["reason"]
+        assert "MARKED-4711" not in str(lines())
+
+
+@contextmanager
+def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
+    """Keep `text` as a secret; give the functions' environment for it, a client that can change it, and its ARN."""
+    with moto_server() as url:
+        client = secrets_manager(url)
+        # moto keeps what it was told for the life of the process, not of the server.
+        arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=text)["ARN"]
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_SECRETS_MANAGER": url}
+        yield {"DATABASE_SECRET_ARN": arn, "DB_IDLE_TIMEOUT": "1", **keys}, client, arn
+
+
+def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+    with secret(database.app_url) as (environment, client, arn), deployed(environment, monkeypatch) as functions:
+        assert functions.write("demo", turn()).status == 201
+        client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+        time.sleep(0.01)
+        assert functions.read("demo").status == 200
+        assert opened() == 2
+
+
+def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+    with (
+        secret(database.app_url) as (environment, client, arn),
+        deployed(environment, monkeypatch) as functions,
+        logged() as lines,
+    ):
+        client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+        reply = functions.read("demo")
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert "retry-after" not in reply.headers
+        assert "ResourceNotFoundException" in lines()[-1]["reason"]
+        for told in ("Secret", "AWS", arn):
+            assert told not in (reply.body or "")
+
+
+@with_passwords
+def test_a_secret_that_was_rotated_is_fetched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+    with (
+        secret(with_other_password(database.app_url)) as (environment, client, arn),
+        deployed(environment, monkeypatch) as functions,
+    ):
+        assert functions.read("demo").status == 503
+        client.put_secret_value(SecretId=arn, SecretString=database.app_url)
+        wait_until_it_answers(functions)

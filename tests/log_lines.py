@@ -1,0 +1,25 @@
+"""The structured log of the functions, as a test reads it."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from robot_brain import telemetry
+
+
+@contextmanager
+def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Collect what is logged meanwhile; give a function that returns the lines so far."""
+    handler = telemetry.logger().registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    text = io.StringIO()
+    # The handler keeps the stdout of the test that made it, so pytest's own capture does not see every line.
+    before = handler.setStream(text)
+    try:
+        yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
+    finally:
+        if before is not None:
+            handler.setStream(before)

@@ -1,0 +1,151 @@
+"""libpq's parameters: plain text to this machine only, and everywhere else TLS that verifies who answers."""
+
+from pathlib import Path
+
+import pytest
+
+from robot_brain import connection
+from robot_brain.connection import connection_parameters
+from robot_brain.errors import SettingsError
+from robot_brain.settings import Settings
+
+SETTINGS = Settings.parse({"DATABASE_URL": "-"})
+NEON = "postgresql://app:hush-4711@ep-cool-name-123456-pooler.eu-central-1.aws.neon.tech/db"
+
+
+def with_settings(**variables: str) -> Settings:
+    """Return settings with these variables set."""
+    return Settings.parse({"DATABASE_URL": "-", **variables})
+
+
+@pytest.fixture(autouse=True)
+def bundle_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only CA bundle of this machine."""
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setattr(connection, "_CA_BUNDLES", (str(tmp_path / "none.pem"), str(bundle)))
+    return bundle
+
+
+@pytest.mark.parametrize("sslmode", ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca"])
+def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path) -> None:
+    assert connection_parameters(NEON + sslmode, SETTINGS) == {
+        "user": "app",
+        "password": "hush-4711",
+        "host": "ep-cool-name-123456-pooler.eu-central-1.aws.neon.tech",
+        "dbname": "db",
+        "sslmode": "verify-full",
+        "sslrootcert": str(bundle_file),
+        "application_name": "robot-brain",
+    }
+
+
+OTHERS = [
+    "postgresql://u@example.com/db",
+    "postgresql://u@127.example.com/db",
+    "postgresql://u@127.0.0.1.example.com/db",
+    "postgresql://u@localhost.example.com/db",
+    "postgresql://u@10.0.0.1/db",
+    "postgresql://u@0.0.0.0/db",
+    "postgresql://u@[2001:db8::1]/db",
+    "postgresql://u@[::]/db",
+    "postgresql://u@localhost,example.com/db",
+    "postgresql://u@127.0.0.1:5432,203.0.113.5:5432/db",
+    "host=localhost hostaddr=203.0.113.5 dbname=db",
+    "hostaddr=203.0.113.5 dbname=db",
+    "hostaddr=127.0.0.1,203.0.113.5 dbname=db",
+    "host=example.com hostaddr=127.0.0.1 dbname=db",
+]
+
+
+@pytest.mark.parametrize("url", OTHERS)
+def test_what_only_looks_like_this_machine_is_verified(url: str, bundle_file: Path) -> None:
+    parameters = connection_parameters(url, SETTINGS)
+    assert (parameters["sslmode"], parameters["sslrootcert"]) == ("verify-full", str(bundle_file))
+
+
+@pytest.mark.parametrize("url", OTHERS)
+def test_plain_text_to_another_machine_is_refused(url: str) -> None:
+    url += ("&" if "?" in url else "?") + "sslmode=disable" if "://" in url else " sslmode=disable"
+    with pytest.raises(SettingsError, match="sslmode=disable"):
+        connection_parameters(url, SETTINGS)
+
+
+HERE = [
+    "postgresql://u@localhost/db",
+    "postgresql://u@127.0.0.1:5432/db",
+    "postgresql://u@127.1.2.3/db",
+    "postgresql://u@[::1]/db",
+    "postgresql://u@/db?host=/run/postgresql",
+    "postgresql://u@%2Frun%2Fpostgresql/db",
+    "postgresql://u@localhost,127.0.0.1/db",
+    "postgresql:///db",
+    "host=localhost hostaddr=127.0.0.1 dbname=db",
+    "host=@abstract dbname=db",
+]
+
+
+@pytest.mark.parametrize("url", HERE)
+def test_plain_text_is_for_this_machine(url: str) -> None:
+    parameters = connection_parameters(url, SETTINGS)
+    assert "sslmode" not in parameters
+    assert "sslrootcert" not in parameters
+    url += ("&" if "?" in url else "?") + "sslmode=disable" if "://" in url else " sslmode=disable"
+    assert connection_parameters(url, SETTINGS)["sslmode"] == "disable"
+
+
+def test_tls_to_this_machine_is_verified_where_it_is_asked_for(bundle_file: Path) -> None:
+    parameters = connection_parameters("postgresql://u@127.0.0.1/db?sslmode=verify-full", SETTINGS)
+    assert (parameters["sslmode"], parameters["sslrootcert"]) == ("verify-full", str(bundle_file))
+
+
+@pytest.mark.parametrize("root", ["", "?sslrootcert=system"])
+def test_the_ca_bundle_of_the_settings_comes_before_that_of_the_machine(root: str) -> None:
+    parameters = connection_parameters(NEON + root, with_settings(DB_SSL_ROOT_CERT="/chosen.pem"))
+    assert parameters["sslrootcert"] == "/chosen.pem"
+
+
+def test_the_ca_bundle_of_the_url_comes_before_all(bundle_file: Path) -> None:
+    chosen = with_settings(DB_SSL_ROOT_CERT="/chosen.pem")
+    assert connection_parameters(f"{NEON}?sslrootcert=/url.pem", chosen)["sslrootcert"] == "/url.pem"
+    assert connection_parameters(f"{NEON}?sslrootcert=system", SETTINGS)["sslrootcert"] == str(bundle_file)
+
+
+def test_without_any_ca_bundle_nothing_is_sent(bundle_file: Path) -> None:
+    bundle_file.unlink()
+    with pytest.raises(SettingsError, match="DB_SSL_ROOT_CERT"):
+        connection_parameters(NEON, SETTINGS)
+    assert connection_parameters("postgresql://u@localhost/db", SETTINGS)["host"] == "localhost"
+
+
+def test_channel_binding_and_direct_negotiation_are_passed_on() -> None:
+    chosen = with_settings(DB_CHANNEL_BINDING="require", DB_SSL_NEGOTIATION="direct")
+    parameters = connection_parameters(f"{NEON}?channel_binding=prefer", chosen)
+    assert (parameters["channel_binding"], parameters["sslnegotiation"]) == ("require", "direct")
+
+
+def test_what_the_url_says_otherwise_is_kept() -> None:
+    parameters = connection_parameters(f"{NEON}?application_name=shop&keepalives=0&connect_timeout=1", SETTINGS)
+    assert (parameters["application_name"], parameters["keepalives"]) == ("shop", "0")
+    assert "connect_timeout" not in parameters
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hush-4711",
+        "postgresql://app:hush-4711@[::1/db",
+        "postgresql://app:hush-4711@host/db?hush-4711",
+        "postgresql://app:hush-4711%zz@host/db",
+        "postgresql://app@host/db?password=hush-4711&nonsense=hush-4711",
+        "password='hush-4711",
+        "mysql://app:hush-4711@host/db",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_not_quoted(url: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        connection_parameters(url, SETTINGS)
+    assert str(error.value) == "DATABASE_URL is not a PostgreSQL connection string"
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__

@@ -1,0 +1,169 @@
+"""A body's text becomes a JSON object, or is refused: what cannot be read as 400, what breaks a rule as 422."""
+
+import base64
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_brain import json_body
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, RequestTooLargeError
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+objects = st.dictionaries(texts, values, max_size=4)
+
+
+def refusal(text: str) -> tuple[list[str | int], str]:
+    """Return where and what rule `text` breaks."""
+    with pytest.raises(InvalidRequestError) as error:
+        json_body.parse(text, False)
+    (only,) = error.value.errors
+    return only["loc"], only["type"]
+
+
+@given(objects, st.booleans(), st.booleans())
+def test_every_object_is_read_as_it_was_written(sent: dict[str, Any], ascii_only: bool, as_base64: bool) -> None:
+    text = json.dumps(sent, ensure_ascii=ascii_only)
+    body = base64.b64encode(text.encode()).decode() if as_base64 else text
+    assert json_body.parse(body, as_base64) == sent
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for is_base64 in (False, True):
+        with suppress(MalformedRequestError, InvalidRequestError):
+            assert isinstance(json_body.parse(text, is_base64), dict)
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    with suppress(MalformedRequestError, InvalidRequestError):
+        assert isinstance(json_body.parse(base64.b64encode(data).decode(), True), dict)
+
+
+def test_of_a_repeated_key_the_last_counts() -> None:
+    assert json_body.parse('{"a": 1, "b": 2, "a": 3}', False) == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-0", "1.5", "1e308", "-1.7976931348623157e308", "5e-324", "1e-400", "9" * 308]
+)
+def test_a_number_within_a_double_is_read(number: str) -> None:
+    assert float(json_body.parse(f'{{"x": {number}}}', False)["x"]) == float(number)
+
+
+def test_a_long_integer_keeps_its_digits() -> None:
+    largest = int(1.7976931348623157e308)
+    for number in (2**53 + 1, largest, -largest):
+        assert json_body.parse(f'{{"x": {number}}}', False) == {"x": number}
+    assert math.isinf(float("9" * 309))
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["NaN", "Infinity", "-Infinity", "1e309", "-1e400", "1.8e308", "9" * 309, "-" + "9" * 309, "1" * 311, "7" * 5000],
+)
+def test_a_number_that_no_double_holds_is_malformed(number: str) -> None:
+    for text in (f'{{"x": {number}}}', f'{{"x": [{{"y": {number}}}]}}', number):
+        with pytest.raises(MalformedRequestError):
+            json_body.parse(text, False)
+
+
+def test_a_syntax_error_says_where_and_quotes_nothing() -> None:
+    with pytest.raises(MalformedRequestError) as error:
+        json_body.parse('{"secret": hush}', False)
+    assert str(error.value) == "the body is not JSON: Expecting value at character 11"
+    assert error.value.__cause__ is None
+    assert error.value.__suppress_context__
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"a"', "null", "true"])
+def test_another_json_than_an_object_breaks_a_rule(text: str) -> None:
+    assert refusal(text) == (["body"], "object")
+
+
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\udfff", "\\ude00\\ud83d", "a\\uD83Dz", "\\ud83d\\n"])
+@pytest.mark.parametrize(
+    ("text", "loc"),
+    [
+        ('{"a": "%s"}', ["body", "a"]),
+        ('{"a": [0, {"b": "%s"}]}', ["body", "a", 1, "b"]),
+        ('{"a": {"%s": 1}}', ["body", "a"]),
+        ('{"%s": 1}', ["body"]),
+    ],
+)
+def test_nul_and_half_a_surrogate_pair_break_a_rule(text: str, loc: list[str | int], escape: str) -> None:
+    assert refusal(text % escape) == (loc, "forbidden_character")
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    assert json_body.parse('{"a": "\\ud83e\\udd16"}', False) == {"a": "\U0001f916"}
+
+
+def test_nesting_of_64_is_read_and_65_breaks_a_rule() -> None:
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        inside = 63
+        text = '{"a":' + opening * inside + ("0" if opening != "[" else "") + closing * inside + "}"
+        assert json_body.parse(text, False)
+        deeper = '{"a":' + opening * (inside + 1) + ("0" if opening != "[" else "") + closing * (inside + 1) + "}"
+        loc, kind = refusal(deeper)
+        assert (loc[:2], kind) == (["body", "a"], "nesting")
+        assert len(loc) <= 8
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    assert json_body.parse(json.dumps({"a": [[]] * 1000, "b": "[{" * 1000}), False)
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000, 2_000_000])
+def test_a_very_deep_text_breaks_the_rule_and_nothing_else(depth: int) -> None:
+    for text in (
+        "[" * depth,
+        "[" * depth + "]" * depth,
+        '{"a":' * (depth // 5),
+        '{"a":' + "[" * depth + "]" * depth + "}",
+    ):
+        with pytest.raises((InvalidRequestError, MalformedRequestError)):
+            json_body.parse(text, False)
+
+
+def test_4_mib_is_read_and_a_byte_more_is_too_large() -> None:
+    text = '{"a": 1}'.ljust(json_body.MAX_BYTES)
+    assert json_body.parse(text, False) == {"a": 1}
+    assert json_body.parse(base64.b64encode(text.encode()).decode(), True) == {"a": 1}
+    for longer in (text + " ", "é" * (json_body.MAX_BYTES // 2) + " "):
+        with pytest.raises(RequestTooLargeError):
+            json_body.parse(longer, False)
+        with pytest.raises(RequestTooLargeError):
+            json_body.parse(base64.b64encode(longer.encode()).decode(), True)
+
+
+@pytest.mark.parametrize(
+    "body", ["%%%", "eyJhIjogMX0", "eyJhIjog\nMX0=", "eyJhIjog-_0=", "é", "=", "eyJhIjogMX0=eyJhIjogMX0="]
+)
+def test_what_is_not_base64_is_malformed(body: str) -> None:
+    with pytest.raises(MalformedRequestError, match="base64"):
+        json_body.parse(body, True)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff", b'{"a": "\xe9"}', b'{"a": "\xed\xa0\xbd"}', b'{"a": "\xc0\x80"}', '{"a": 1}'.encode("utf-16")]
+)
+def test_what_is_not_utf_8_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedRequestError, match="UTF-8"):
+        json_body.parse(base64.b64encode(data).decode(), True)
+
+
+def test_a_surrogate_that_came_without_an_escape_is_not_utf_8() -> None:
+    with pytest.raises(MalformedRequestError, match="UTF-8"):
+        json_body.parse('{"a": "\ud83d"}', False)

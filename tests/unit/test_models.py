@@ -1,0 +1,158 @@
+"""The body of a write as a model: what is filled in, what is refused, and that nothing is converted."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_brain.errors import InvalidRequestError
+from robot_brain.models import MAX_METADATA_BYTES, MAX_TEXT_BYTES, Write, stored_size
+
+Json = dict[str, Any]
+
+
+def turn(**fields: Any) -> Json:
+    """Return a valid turn."""
+    return {"robot_personality": "barista", "user_message": "", "robot_response": "", **fields}
+
+
+def interaction(**fields: Any) -> Json:
+    """Return a valid interaction."""
+    return {"interaction_type": "order", "duration_ms": 5, "success": True, **fields}
+
+
+def refusals(document: Json) -> list[tuple[list[str | int], str]]:
+    """Return where and which rules `document` breaks."""
+    with pytest.raises(InvalidRequestError) as error:
+        Write(document)
+    return [(found["loc"], found["type"]) for found in error.value.errors]
+
+
+def test_one_turn_is_a_list_of_one_with_its_defaults() -> None:
+    write = Write(turn(user_metadata={"name": "Ada"}))
+    assert write.turns == 1
+    assert json.loads(write.messages) == [turn(metadata={})]
+    assert write.user_metadata is not None
+    assert json.loads(write.user_metadata) == {"name": "Ada"}
+
+
+def test_a_batch_keeps_its_order() -> None:
+    write = Write({"messages": [turn(user_message=str(number)) for number in range(100)]})
+    assert write.turns == 100
+    assert [message["user_message"] for message in json.loads(write.messages)] == [str(number) for number in range(100)]
+    assert write.user_metadata is None
+
+
+def test_one_turn_and_a_batch_of_it_are_the_same_write() -> None:
+    sent = turn(metadata={"b": 1, "a": None}, interaction=interaction())
+    assert Write(dict(sent)).messages == Write({"messages": [sent]}).messages
+
+
+def test_the_robot_of_an_interaction_is_the_personality_unless_named() -> None:
+    (message,) = json.loads(Write(turn(interaction=interaction())).messages)
+    assert message["interaction"] == interaction(robot_id="barista")
+    (message,) = json.loads(Write(turn(interaction=interaction(robot_id="r2"))).messages)
+    assert message["interaction"] == interaction(robot_id="r2")
+
+
+def test_null_inside_metadata_is_kept() -> None:
+    metadata = {"a": None, "b": [None, {"c": None}]}
+    (message,) = json.loads(Write(turn(metadata=metadata)).messages)
+    assert message["metadata"] == metadata
+
+
+def test_default_metadata_is_not_shared() -> None:
+    first = json.loads(Write({"messages": [turn(metadata={"a": 1}), turn()]}).messages)
+    assert [message["metadata"] for message in first] == [{"a": 1}, {}]
+    assert json.loads(Write(turn()).messages)[0]["metadata"] == {}
+
+
+def test_every_broken_rule_is_named() -> None:
+    assert refusals({"messages": [turn(robot_personality=""), turn(x=1), {}]}) == [
+        (["body", "messages", 0, "robot_personality"], "string_too_short"),
+        (["body", "messages", 1, "x"], "extra_forbidden"),
+        (["body", "messages", 2, "robot_personality"], "missing"),
+        (["body", "messages", 2, "user_message"], "missing"),
+        (["body", "messages", 2, "robot_response"], "missing"),
+    ]
+
+
+def test_of_many_mistakes_the_first_hundred_are_named_and_of_very_many_none() -> None:
+    hundreds = refusals(turn(**{f"x{number}": 0 for number in range(1000)}))
+    assert hundreds == [(["body", f"x{number}"], "extra_forbidden") for number in range(100)]
+    assert refusals(turn(**{f"x{number}": 0 for number in range(1001)})) == [(["body"], "too_many_errors")]
+
+
+@pytest.mark.parametrize("member", ["metadata", "user_metadata", "interaction"])
+@pytest.mark.parametrize("value", [None, [], "{}", 0, False])
+def test_an_optional_object_is_an_object_or_absent(member: str, value: object) -> None:
+    ((loc, _),) = refusals(turn(**{member: value}))
+    assert loc == ["body", member]
+
+
+@pytest.mark.parametrize("value", [None, True, 1.0, "1", -1, 2**31, 10**300, []])
+def test_a_duration_is_a_whole_number_to_2_31(value: object) -> None:
+    ((loc, _),) = refusals(turn(interaction=interaction(duration_ms=value)))
+    assert loc == ["body", "interaction", "duration_ms"]
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "true", []])
+def test_success_is_true_or_false(value: object) -> None:
+    assert refusals(turn(interaction=interaction(success=value))) == [(["body", "interaction", "success"], "bool_type")]
+
+
+@pytest.mark.parametrize("length", [1, 50])
+def test_a_name_has_1_to_50_code_points(length: int) -> None:
+    for character in ("a", "€", "\U0001f916"):
+        assert Write(turn(robot_personality=character * length)).turns == 1
+        assert refusals(turn(robot_personality=character * 51)) == [(["body", "robot_personality"], "string_too_long")]
+
+
+@pytest.mark.parametrize("character", ["a", "é", "€", "\U0001f916"])
+def test_a_text_has_at_most_256_kib_of_utf_8(character: str) -> None:
+    fitting = character * (MAX_TEXT_BYTES // len(character.encode()))
+    fitting += "a" * (MAX_TEXT_BYTES - len(fitting.encode()))
+    assert Write(turn(user_message=fitting, robot_response=fitting)).turns == 1
+    assert refusals(turn(user_message=fitting + "a")) == [(["body", "user_message"], "text_too_large")]
+    assert refusals(turn(robot_response="a" + fitting)) == [(["body", "robot_response"], "text_too_large")]
+
+
+@pytest.mark.parametrize("member", ["metadata", "user_metadata"])
+def test_metadata_has_at_most_16_kib_as_stored(member: str) -> None:
+    fitting = {"a": "b" * (MAX_METADATA_BYTES - len('{"a": ""}'))}
+    assert Write(turn(**{member: fitting})).turns == 1
+    assert refusals(turn(**{member: {"a": fitting["a"] + "b"}})) == [(["body", member], "metadata_too_large")]
+    # 53 numbers of 309 digits each, in 272 bytes of JSON.
+    assert refusals(turn(**{member: {"a": [1e308] * 53}})) == [(["body", member], "metadata_too_large")]
+
+
+# PostgreSQL 15 to 18: octet_length('…'::jsonb::text). test_stored_size.py asks a server about many more.
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ({}, 2),
+        ([], 2),
+        (None, 4),
+        ("é", 4),
+        ('"\\\n\x01', 14),
+        ("\x7f", 3),
+        (-12, 3),
+        (1.5, 3),
+        (1e308, 309),
+        (1e16, 17),
+        (1e-7, 9),
+        (-0.0, 3),
+        ({"a": [1, True], "b": {}}, 25),
+    ],
+)
+def test_the_stored_size_by_example(value: object, size: int) -> None:
+    assert stored_size(value) == size
+
+
+@given(
+    st.recursive(st.none() | st.integers(-(10**9), 10**9) | st.text(st.characters(exclude_categories=["Cs"])), st.lists)
+)
+def test_the_stored_size_of_what_json_writes_alike_is_its_length(value: object) -> None:
+    assert stored_size(value) == len(json.dumps(value, ensure_ascii=False).encode())

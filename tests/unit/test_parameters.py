@@ -1,0 +1,203 @@
+"""Path, query and header parameters: by example, and against the standard library for whatever is valid."""
+
+import re
+import unicodedata
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_brain import parameters
+from robot_brain.errors import InvalidRequestError, MalformedRequestError
+
+LOC: list[str | int] = ["path", "session_id"]
+
+# Text that UTF-8 can carry: everything but surrogates.
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def violation(error: pytest.ExceptionInfo[InvalidRequestError]) -> tuple[list[str | int], str]:
+    """Return where and what the only broken rule is."""
+    (only,) = error.value.errors
+    return only["loc"], only["type"]
+
+
+@given(st.dictionaries(texts, texts, max_size=5))
+def test_a_query_reads_as_the_standard_library_reads_it(sent: dict[str, str]) -> None:
+    for raw in (urlencode(sent), urlencode(sent, quote_via=quote)):
+        expected = dict(parse_qsl(raw, keep_blank_values=True, strict_parsing=bool(raw)))
+        assert parameters.query(raw, sent) == expected == sent
+
+
+@given(texts, texts)
+def test_a_query_need_not_be_encoded_where_it_is_unambiguous(name: str, value: str) -> None:
+    raw = re.sub("[%&+=]", "", name) + "=" + re.sub("[%&+]", "", value)
+    assert parameters.query(raw, {raw.partition("=")[0]}) == {raw.partition("=")[0]: raw.partition("=")[2]}
+
+
+@given(st.text())
+def test_a_query_of_anything_is_read_or_refused(raw: str) -> None:
+    try:
+        found = parameters.query(raw, {"limit", ""})
+    except (MalformedRequestError, InvalidRequestError):
+        return
+    assert set(found) <= {"limit", ""}
+
+
+@given(st.binary(min_size=1, max_size=6))
+def test_percent_encoded_bytes_are_utf_8_or_refused(data: bytes) -> None:
+    raw = "limit=" + "".join(f"%{byte:02x}" for byte in data)
+    try:
+        expected = data.decode()
+    except UnicodeDecodeError:
+        with pytest.raises(MalformedRequestError, match="UTF-8"):
+            parameters.query(raw, {"limit"})
+    else:
+        assert parameters.query(raw, {"limit"}) == {"limit": expected}
+
+
+def test_every_unknown_and_repeated_parameter_is_named() -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        parameters.query("a=1&limit=1&b=2&limit=2", {"limit", "before"})
+    assert [(found["loc"], found["type"]) for found in error.value.errors] == [
+        (["query", "a"], "unknown_parameter"),
+        (["query", "b"], "unknown_parameter"),
+        (["query", "limit"], "repeated_parameter"),
+    ]
+    assert error.value.errors[0]["msg"] == "unknown parameter; known: before, limit"
+
+
+@pytest.mark.parametrize("raw", ["%", "a=%", "a=%1", "a=%g0", "a=%0g", "a=%%41", "a=1%", "%E2%82=1", "a=%80", "a=%ff"])
+def test_an_encoding_that_is_none_is_malformed(raw: str) -> None:
+    with pytest.raises(MalformedRequestError):
+        parameters.query(raw, {"a"})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100))
+def test_a_session_id_is_refused_exactly_for_what_the_contract_names(text: str) -> None:
+    control = any(unicodedata.category(character) == "Cc" for character in text)
+    if control or set(text) & set("/\\?#%") or text in (".", ".."):
+        with pytest.raises(InvalidRequestError) as error:
+            parameters.session_id(text, LOC)
+        assert violation(error) == (LOC, "session_id_characters")
+    else:
+        assert parameters.session_id(text, LOC) == text
+
+
+@pytest.mark.parametrize("text", ["", "a" * 101, "€" * 101])
+def test_a_session_id_has_1_to_100_characters(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        parameters.session_id(text, LOC)
+    assert violation(error) == (LOC, "session_id_length")
+
+
+@given(st.integers(0, 10**11))
+def test_a_whole_number_is_read(number: int) -> None:
+    assert parameters.whole_number({"limit": str(number)}, "limit", 0, 10**11) == number
+
+
+@given(texts.filter(lambda text: not re.fullmatch("[0-9]{1,12}", text, re.ASCII)))
+def test_nothing_else_is_a_whole_number(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        parameters.whole_number({"limit": text}, "limit", 0, 10**12)
+    assert violation(error) == (["query", "limit"], "whole_number")
+
+
+@pytest.mark.parametrize("number", [0, 201, 10**12])
+def test_a_whole_number_has_bounds(number: int) -> None:
+    with pytest.raises(InvalidRequestError, match="rule") as error:
+        parameters.whole_number({"limit": str(number)}, "limit", 1, 200)
+    assert error.value.errors[0]["msg"] == "must be a whole number from 1 to 200"
+
+
+def test_an_absent_number_is_none() -> None:
+    assert parameters.whole_number({}, "limit", 1, 200) is None
+
+
+def test_two_parameters_that_do_not_go_together() -> None:
+    parameters.exclude({"before": "1"}, "before", "after")
+    parameters.exclude({"after": "1"}, "before", "after")
+    with pytest.raises(InvalidRequestError) as error:
+        parameters.exclude({"before": "1", "after": "1"}, "before", "after")
+    assert violation(error) == (["query", "before"], "exclusive_parameters")
+
+
+@pytest.mark.parametrize(
+    ("header", "seq"),
+    [(None, None), ('"0"', 0), ('"7"', 7), (' "7" ', 7), ('"007"', 7), ('"7.12"', 7), (f'"{"9" * 18}"', 10**18 - 1)],
+)
+def test_if_match_reads_the_part_before_the_dot(header: str | None, seq: int | None) -> None:
+    assert parameters.if_match(header) == seq
+
+
+@pytest.mark.parametrize(
+    "header", ["", "7", '""', '"a"', '"-1"', '"7', '"7."', '".7"', '"7.1.2"', '"\u0667"', 'W/"7"', "*", '"7", "8"']
+)
+def test_another_if_match_is_malformed(header: str) -> None:
+    with pytest.raises(MalformedRequestError, match="If-Match"):
+        parameters.if_match(header)
+
+
+# RFC 9110: etagc = %x21 / %x23-7E / obs-text
+tags = st.text(st.characters(min_codepoint=0x21, exclude_characters='"\x7f', exclude_categories=["Cs"])).map(
+    '"{}"'.format
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), tags, st.sampled_from([",", ", ", " ,\t", ",,"])), max_size=6))
+def test_if_none_match_reads_every_list_of_tags(sent: list[tuple[bool, str, str]]) -> None:
+    header = "".join(f"{'W/' * weak}{tag}{separator}" for weak, tag, separator in sent)
+    expected = [tag for _, tag, _ in sent]
+    assert parameters.if_none_match(header) == expected
+    assert parameters.if_none_match(header.rstrip(", \t")) == expected
+
+
+@given(st.text())
+def test_if_none_match_never_fails(header: str) -> None:
+    for tag in parameters.if_none_match(header):
+        assert tag == "*" or (tag[0] == tag[-1] == '"' and tag in header)
+        tag.encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        (None, []),
+        ("", []),
+        ("*", ["*"]),
+        (" * ", ["*"]),
+        ("7", []),
+        ('"7', []),
+        ('"a b"', []),
+        ('W/ "7"', ['"7"']),
+        ('"7.1"', ['"7.1"']),
+        ('"a,b", W/"c"', ['"a,b"', '"c"']),
+    ],
+)
+def test_if_none_match_by_example(header: str | None, known: list[str]) -> None:
+    assert parameters.if_none_match(header) == known
+
+
+def test_an_if_none_match_of_many_quotes_takes_no_longer_than_it_is_long() -> None:
+    for header in ('"' * 100_000, '"a" ' * 50_000, '"a"' + " " * 100_000 + "x", 'W/"' * 50_000):
+        parameters.if_none_match(header)
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255))
+def test_a_printable_key_is_taken_as_it_is(key: str) -> None:
+    assert parameters.idempotency_key(key) == key
+
+
+def test_without_a_key_there_is_none() -> None:
+    assert parameters.idempotency_key(None) is None
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\n", "\t", "a\x7f", "\x00", "\u0667"])
+def test_another_key_is_malformed(key: str) -> None:
+    with pytest.raises(MalformedRequestError, match="Idempotency-Key"):
+        parameters.idempotency_key(key)
+
+
+def test_a_plus_is_a_space_and_an_encoded_plus_a_plus() -> None:
+    assert parameters.query(f"a=b+c&d={quote_plus('+ ')}", {"a", "d"}) == {"a": "b c", "d": "+ "}

@@ -1,0 +1,117 @@
+"""Errors as answers: every error of the tree has its status, and only a request's own errors are told in words."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from robot_brain import errors
+from robot_brain.errors import InvalidRequestError, RequestError, RobotBrainError, Violation
+from robot_brain.problems import problem, status_of
+
+MARK = "MARKED-4711"
+
+
+def leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
+    """Return the errors that are raised: those that nothing else derives from."""
+    below = kind.__subclasses__()
+    if not below:
+        yield kind
+    for each in below:
+        yield from leaves(each)
+
+
+def make(kind: type[RobotBrainError], text: str = MARK) -> RobotBrainError:
+    """Return an error of this kind that says `text`, where it can say anything."""
+    if issubclass(kind, InvalidRequestError):
+        return InvalidRequestError.at(["body"], "is wrong", "wrong")
+    return kind(text)
+
+
+STATUS = {
+    "MalformedRequestError": 400,
+    "SessionNotFoundError": 404,
+    "ConflictError": 409,
+    "PreconditionFailedError": 412,
+    "RequestTooLargeError": 413,
+    "UnsupportedMediaTypeError": 415,
+    "InvalidRequestError": 422,
+    "IdempotencyKeyReusedError": 422,
+    "SettingsError": 500,
+    "UnexpectedDatabaseError": 500,
+    "DatabaseUnavailableError": 503,
+    "DatabaseRefusedError": 503,
+    "SchemaOutdatedError": 503,
+    "DeadlineExceededError": 504,
+}
+KINDS = sorted(leaves(RobotBrainError), key=lambda kind: kind.__name__)
+
+
+def test_the_table_is_whole() -> None:
+    assert {kind.__name__: status_of(make(kind)) for kind in KINDS} == STATUS
+    assert status_of(ValueError(MARK)) == 500
+    assert status_of(MemoryError()) == 500
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    drawn = {line.split("── ")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "── " in line}
+    assert drawn == {kind.__name__ for kind in KINDS} | {"RequestError", "DatabaseError"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_problem_has_its_members(kind: type[RobotBrainError]) -> None:
+    status, headers, body = problem(make(kind), "id-1")
+    answer = json.loads(body)
+    assert headers["content-type"] == "application/problem+json"
+    assert set(answer) - {"errors"} == {"type", "title", "status", "detail", "request_id"}
+    assert (answer["status"], answer["request_id"]) == (status, "id-1")
+    assert ("errors" in answer) == (kind is InvalidRequestError)
+    assert answer["title"] == ("Internal error" if kind is errors.UnexpectedDatabaseError else kind.title)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_clients_own_errors_are_told_in_words(kind: type[RobotBrainError]) -> None:
+    _, _, body = problem(make(kind), "id-1")
+    told = issubclass(kind, RequestError) and kind is not InvalidRequestError
+    assert (MARK in body) == told
+
+
+@pytest.mark.parametrize("error", [ValueError(MARK), KeyError(MARK), RuntimeError(MARK), RecursionError(MARK)])
+def test_an_unforeseen_exception_tells_nothing(error: Exception) -> None:
+    status, headers, body = problem(error, "id-1")
+    assert (status, set(headers)) == (500, {"content-type"})
+    assert json.loads(body) == {
+        "type": "about:blank",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "The request failed for a reason that was not foreseen.",
+        "request_id": "id-1",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_retry_after_stands_where_a_retry_may_help(kind: type[RobotBrainError]) -> None:
+    _, headers, _ = problem(make(kind), "id-1")
+    helps = kind.__name__ in ("DatabaseUnavailableError", "ConflictError")
+    assert headers.get("retry-after", "").isdigit() == helps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_has_a_sentence_of_its_own(kind: type[RobotBrainError]) -> None:
+    assert kind.summary().endswith((".", "see errors."))
+    assert "\n" not in kind.summary()
+    if kind is not InvalidRequestError:
+        assert str(kind()) == kind.summary()
+
+
+def test_the_extension_members_stand_beside() -> None:
+    _, _, body = problem(errors.DatabaseUnavailableError(), "id-1", report={"status": "unhealthy"})
+    assert json.loads(body)["report"] == {"status": "unhealthy"}
+
+
+def test_the_errors_of_an_answer_are_few_and_short() -> None:
+    many: list[Violation] = [{"loc": ["body", "€" * 100_000, 3], "msg": "is wrong", "type": "wrong"}] * 100_000
+    _, _, body = problem(InvalidRequestError(many), "id-1")
+    assert len(json.loads(body)["errors"]) == 100
+    assert json.loads(body)["errors"][0]["loc"] == ["body", "€" * 100, 3]
+    assert len(many[0]["loc"][1] if isinstance(many[0]["loc"][1], str) else "") == 100_000

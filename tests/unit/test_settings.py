@@ -1,0 +1,177 @@
+"""The environment: what it means, and that an error names the variable and never its value."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from robot_brain.errors import SettingsError
+from robot_brain.settings import Credentials, Settings, credentials, first_existing, settings
+
+LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
+URL = {"DATABASE_URL": "postgresql://app:hush-4711@127.0.0.1/db"}
+NUMBERS = ("DB_CONNECTION_TIMEOUT", "DB_IDLE_TIMEOUT", "DB_MAX_RETRIES", "DB_SLOW_QUERY_MS", "DB_PREPARE_THRESHOLD")
+ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain-AbCdEf"
+
+
+def test_the_defaults() -> None:
+    assert dataclasses.asdict(Settings.parse(URL)) == {
+        "database_url": URL["DATABASE_URL"],
+        "database_secret_arn": "",
+        "tenant_id": "local",
+        "connection_timeout_ms": 10_000,
+        "idle_timeout_ms": 30_000,
+        "max_attempts": 3,
+        "slow_query_ms": 1_000,
+        "prepare_threshold": None,
+        "ssl_root_cert": "",
+        "channel_binding": "",
+        "ssl_negotiation": "",
+        "secrets_endpoint": "",
+    }
+
+
+def test_every_variable_is_read() -> None:
+    found = Settings.parse(
+        {
+            "DATABASE_SECRET_ARN": ARN,
+            "TENANT_ID": "Shop-1.a_b",
+            "DB_CONNECTION_TIMEOUT": "1000",
+            "DB_IDLE_TIMEOUT": "0",
+            "DB_MAX_RETRIES": "10",
+            "DB_SLOW_QUERY_MS": "60000",
+            "DB_PREPARE_THRESHOLD": "0",
+            "DB_SSL_ROOT_CERT": "/ca.pem",
+            "DB_CHANNEL_BINDING": "require",
+            "DB_SSL_NEGOTIATION": "direct",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:1",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:2",
+        }
+    )
+    assert dataclasses.astuple(found) == (
+        "", ARN, "Shop-1.a_b", 1_000, 0, 10, 60_000, 0, "/ca.pem", "require", "direct", "http://127.0.0.1:1",
+    )  # fmt: skip
+
+
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    """CloudFormation gives an empty text for a parameter that nobody filled in."""
+    names = ("TENANT_ID", *NUMBERS, "DB_SSL_ROOT_CERT", "DB_CHANNEL_BINDING", "DB_SSL_NEGOTIATION", *ENDPOINTS)
+    empty = dict.fromkeys(("DATABASE_SECRET_ARN", *names), "")
+    assert Settings.parse(empty | URL) == Settings.parse(URL)
+
+
+def test_the_endpoint_of_all_services_serves_for_secrets() -> None:
+    assert Settings.parse({**URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}).secrets_endpoint == "http://127.0.0.1:2"
+
+
+WRONG = [
+    ({}, "DATABASE_URL"),
+    ({"DATABASE_URL": ""}, "DATABASE_URL"),
+    ({**URL, "DATABASE_SECRET_ARN": ARN}, "DATABASE_SECRET_ARN"),
+    ({"DATABASE_SECRET_ARN": "hush-4711"}, "DATABASE_SECRET_ARN"),
+    ({"DATABASE_SECRET_ARN": ARN.replace("secretsmanager", "ssm") + "hush-4711"}, "DATABASE_SECRET_ARN"),
+    ({"DATABASE_SECRET_ARN": ARN.replace("123456789012", "hush-4711")}, "DATABASE_SECRET_ARN"),
+    ({"DATABASE_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"}, "DATABASE_SECRET_ARN"),
+    *(
+        ({**URL, "TENANT_ID": tenant}, "TENANT_ID")
+        for tenant in (" ", "a b", "hush-4711!", "x" * 65, "é", "a\n", "a/b")
+    ),
+    *(
+        ({**URL, name: value}, name)
+        for name in NUMBERS
+        for value in ("-1", "1.5", "1e3", " 5", "5\n", "\u0665", "hush-4711", "9999999999", "1_000", "+5")
+    ),
+    ({**URL, "DB_CONNECTION_TIMEOUT": "999"}, "DB_CONNECTION_TIMEOUT"),
+    ({**URL, "DB_CONNECTION_TIMEOUT": "30001"}, "DB_CONNECTION_TIMEOUT"),
+    ({**URL, "DB_MAX_RETRIES": "0"}, "DB_MAX_RETRIES"),
+    ({**URL, "DB_MAX_RETRIES": "11"}, "DB_MAX_RETRIES"),
+    ({**URL, "DB_SLOW_QUERY_MS": "0"}, "DB_SLOW_QUERY_MS"),
+    ({**URL, "DB_IDLE_TIMEOUT": "86400001"}, "DB_IDLE_TIMEOUT"),
+    ({**URL, "DB_PREPARE_THRESHOLD": "1001"}, "DB_PREPARE_THRESHOLD"),
+    ({**URL, "DB_CHANNEL_BINDING": "hush-4711"}, "DB_CHANNEL_BINDING"),
+    ({**URL, "DB_CHANNEL_BINDING": "Require"}, "DB_CHANNEL_BINDING"),
+    ({**URL, "DB_SSL_NEGOTIATION": "hush-4711"}, "DB_SSL_NEGOTIATION"),
+]
+
+
+@pytest.mark.parametrize(("environment", "name"), WRONG)
+def test_an_error_names_the_variable_and_never_its_value(environment: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        Settings.parse(environment)
+    assert name in str(error.value)
+    assert "hush" not in repr(error.value)
+    assert error.value.__cause__ is None
+    assert error.value.__context__ is None
+
+
+def test_settings_that_were_wrong_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.cache_clear()
+    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    try:
+        with pytest.raises(SettingsError):
+            settings()
+        monkeypatch.setenv("DATABASE_URL", "postgresql:///one")
+        assert settings().database_url == "postgresql:///one"
+        monkeypatch.setenv("DATABASE_URL", "postgresql:///two")
+        assert settings().database_url == "postgresql:///one"
+    finally:
+        settings.cache_clear()
+
+
+def test_credentials_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    )
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    assert credentials() == Credentials("", "", "", "", "")
+    for name in names:
+        monkeypatch.setenv(name, name.lower())
+    assert credentials() == Credentials(*(name.lower() for name in names))
+
+
+def test_the_first_ca_bundle_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    first, second, named = (str(tmp_path / name) for name in ("first", "second", "named"))
+    assert first_existing((first, second)) is None
+    Path(second).touch()
+    Path(first).mkdir()
+    assert first_existing((first, second)) == second
+    monkeypatch.setenv("SSL_CERT_FILE", named)
+    assert first_existing((first, second)) == second
+    Path(named).touch()
+    assert first_existing((first, second)) == named
+
+
+def test_importing_every_module_reads_no_setting_and_opens_nothing() -> None:
+    """In a process of its own, where an audit hook refuses sockets and the environment holds no setting."""
+    script = """
+import importlib, pkgutil, sys
+def hook(event, arguments):
+    if event.startswith("socket."):
+        raise SystemExit(f"{event} at import")
+sys.addaudithook(hook)
+import robot_brain
+for module in pkgutil.iter_modules(robot_brain.__path__):
+    importlib.import_module(f"robot_brain.{module.name}")
+from robot_brain import connection, settings
+assert not connection.lazy_connection.cache_info().currsize
+assert not settings.settings.cache_info().currsize
+print("ok")
+"""
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(LAYER), *(path for path in sys.path if path)]),
+        "PATH": os.environ["PATH"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("ok\n", 0), done.stderr
