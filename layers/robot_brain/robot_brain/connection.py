@@ -98,7 +98,7 @@ class LazyConnection:
     def _url(self, deadline: Deadline) -> str:
         if self._settings.database_url:
             return self._settings.database_url
-        # Most deployments with a secret pay for these imports, no other does.
+        # Only a deployment with a secret pays for these imports.
         from robot_brain.secret import fetch_database_url
 
         return fetch_database_url(
