@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
-from local.migrate import MigrationError
+from local.migrate import MigrationError, parse_direct_url
 
 ROLE = "robot_brain_app"
 # 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.
@@ -33,7 +32,7 @@ def pooled_host(host: str) -> str:
 
 def app_url(direct_url: str, password: str) -> str:
     """Return the runtime role's URL of the same database, through the pooler where it is Neon's."""
-    parts = conninfo_to_dict(direct_url)
+    parts = parse_direct_url(direct_url)
     host = pooled_host(str(parts.get("host") or "localhost"))
     database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")
     kept = [f"{name}={quote(str(parts[name]), safe='')}" for name in ("sslmode", "sslrootcert") if parts.get(name)]
@@ -52,6 +51,7 @@ def set_app_password(direct_url: str) -> str:
     Raise MigrationError where the database cannot be reached or was not migrated.
     """
     password = secrets.token_urlsafe(PASSWORD_BYTES)
+    url = app_url(direct_url, password)
     try:
         with psycopg.connect(
             direct_url, autocommit=True, connect_timeout=30, application_name="robot-brain-password"
@@ -61,9 +61,11 @@ def set_app_password(direct_url: str) -> str:
             )
     except psycopg.errors.UndefinedObject as error:
         raise MigrationError(f"the role {ROLE} does not exist: run `make migrate` first") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(f"{error.diag.message_primary}: run it as the role that ran `make migrate`") from error
     except psycopg.Error as error:
         raise MigrationError(str(error)) from error
-    return app_url(direct_url, password)
+    return url
 
 
 def main() -> int:

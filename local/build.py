@@ -69,6 +69,8 @@ def find_sam() -> str:
 
 def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
     """Run `sam build` and return its exit code. The generated template, if any, is .aws-sam/template.yaml."""
+    if " " in str(PROJECT):
+        raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
     generated = template_for(source, architecture, snapstart)
     template = PROJECT / "template.yaml"
@@ -77,7 +79,7 @@ def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
         template.parent.mkdir(exist_ok=True)
         template.write_text(generated)
     command = [find_sam(), "build", "--template-file", str(template), "--base-dir", str(PROJECT)]
-    environment = {**os.environ, "ARCHITECTURE": architecture}
+    environment = {**os.environ, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode
 
 

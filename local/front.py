@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import ClientPayloadError, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
 from local.emulator import Emulator, ThrottledError
@@ -28,6 +28,7 @@ from local.payload import (
 from local.template import Template
 
 BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
+BODY_SECONDS = 30.0  # what a request's body may take to arrive
 INTEGRATION_SECONDS = 30.0  # what an HTTP API waits for a function, at the most
 
 
@@ -111,7 +112,14 @@ class Front:
         matched = self._router.match(request.method, path)
         if matched is None:
             return HttpResponse.of_gateway(404), ""
-        body = await _read_body(request)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read_body(request)
+        except TimeoutError:
+            return HttpResponse.of_gateway(408), ""
+        except (ConnectionError, ClientPayloadError):
+            # The client has gone, or what it sends is not HTTP; where it still listens it is told so.
+            return HttpResponse.of_gateway(400), ""
         if body is None:
             return HttpResponse.of_gateway(413), ""
         route, parameters = matched

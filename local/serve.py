@@ -6,6 +6,7 @@ it; data stays.
 
 import asyncio
 import errno
+import json
 import os
 import signal
 import socket
@@ -22,11 +23,12 @@ from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
 from local.schedule import ScheduleError, parse_expression, run_schedule
-from local.settings import Settings, SettingsError, parser, read_settings
+from local.settings import ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a polite kill, the terminal closed
+HEALTH = "HealthFunction"
 CLEAR_ERRORS = (SettingsError, StateInUseError, TemplateError, ScheduleError, PostgresError, MigrationError)
 
 
@@ -100,10 +102,28 @@ async def _serve(
         async with Front(template, emulator, bound, access=_say), asyncio.TaskGroup() as group:
             state.announce(Running(os.getpid(), app_url))
             _greet(settings, bound, time.monotonic() - began)
-            schedules = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
+            tasks = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
+            if HEALTH in template.functions:
+                tasks.append(group.create_task(_check_database(emulator, settings)))
             await stop.wait()
-            for task in schedules:
+            for task in tasks:
                 task.cancel()
+
+
+async def _check_database(emulator: Emulator, settings: Settings) -> None:
+    """Ask the functions for their database once, so that a wrong setting is told here and not by the first request."""
+    event = (ROOT / "events" / "health_database.json").read_bytes()
+    try:
+        outcome = await emulator.invoke(HEALTH, event)
+    except ThrottledError:
+        return
+    answer = {} if outcome.error else json.loads(outcome.payload)
+    if answer.get("statusCode") != 200:
+        problem = json.loads(answer.get("body") or "{}")
+        _say(
+            f"The functions cannot use the database: {problem.get('title', outcome.error)}. "
+            f"The reason is in {settings.state}/logs/{HEALTH}.log."
+        )
 
 
 def _bind(port: int) -> socket.socket:
@@ -124,7 +144,9 @@ def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
     url = "http://{}:{}".format(*bound.getsockname())
     if settings.runtime == "loop":
         _say("The functions run in a loop of our own (awslambdaric has no wheel here, or --runtime loop).")
-    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {settings.state}/.")
+    stays = "your database" if settings.own_database else f"{settings.state}/"
+    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {stays}.")
+    _say(f"The functions' logs are in {settings.state}/logs/.")
     _say("Nobody is asked for credentials here; deployed, all but GET /health need a signature (AWS_IAM).")
     turn = '{"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}'
     _say(f"""

@@ -17,7 +17,7 @@ LOG_LIMIT = 10_000_000  # bytes a function's log may have when a run begins
 
 
 class StateInUseError(Exception):
-    """Another process holds the state folder."""
+    """The state folder cannot be used: another process holds it, or it cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,14 @@ class State:
     """The state folder at `folder`, made if it is not there."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder; its parent must exist."""
+        """Take the folder. Raise StateInUseError if it cannot be made."""
         self.folder = folder.resolve()
-        self.folder.mkdir(exist_ok=True)
-        # Nothing of a checkout's state belongs in its history, whatever the project ignores.
-        (self.folder / ".gitignore").write_text("*\n")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Nothing of a checkout's state belongs in its history, whatever the project ignores.
+            (self.folder / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise StateInUseError(f"{self.folder} cannot be used: {error.strerror}. Set STATE=<folder>.") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

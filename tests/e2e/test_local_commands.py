@@ -183,3 +183,34 @@ def test_a_pid_file_of_another_process_and_an_unfinished_folder_are_no_obstacle(
         pid = server_pid(folder)
         assert pid != os.getpid()
     wait_until_gone(pid)
+
+
+def test_a_database_that_cannot_be_used_is_told_at_the_start(folder: Path) -> None:
+    state = folder / "state"
+    with running(state, DATABASE_URL="postgresql://nobody:hush-4711@127.0.0.1:1/none") as stack:
+        deadline = time.monotonic() + 60
+        while "cannot use the database" not in stack.output.read_text():
+            assert time.monotonic() < deadline, stack.output.read_text()
+            time.sleep(0.05)
+        assert "Database unavailable" in stack.output.read_text()
+        assert "data stays in your database" in stack.output.read_text()
+    logs = "".join(path.read_text() for path in (state / "logs").iterdir())
+    assert "hush-4711" not in stack.output.read_text() + logs
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("with space", "path with a space"),
+        ("long" * 25, "too long for a socket"),
+        ("a file/state", "cannot be used"),
+    ],
+)
+def test_a_state_folder_that_cannot_be_used_is_refused_in_a_sentence(folder: Path, name: str, message: str) -> None:
+    (folder / "a file").touch()
+    process = command("local.serve", folder / name)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert message in errors
+    assert "STATE=<folder>" in errors
+    assert "Traceback" not in errors

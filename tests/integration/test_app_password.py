@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 
 from local.app_password import app_url, set_app_password
-from local.migrate import MigrationError
+from local.migrate import MigrationError, migrate
 from tests.integration.migrations import ROOT
 from tests.servers.databases import APP, Database, Template, set_app_login
 from tests.servers.pgbouncer import PgBouncer
@@ -110,3 +110,21 @@ def test_a_url_that_is_pooled_already_and_a_host_that_is_not_neon_stay_as_they_a
 def test_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match="make migrate"):
         set_app_password(empty_cluster.direct_url("postgres"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush-4711@[::1/brain",
+        "mysql://me:hush-4711@host/brain",
+        "postgresql://me:hush%zz@host/x",
+        "hush-4711",
+    ],
+)
+@pytest.mark.parametrize("work", [migrate, set_app_password])
+def test_a_url_that_cannot_be_read_is_never_quoted(url: str, work: Callable[[str], object]) -> None:
+    with pytest.raises(MigrationError) as raised:
+        work(url)
+    assert "hush" not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert "DIRECT_DATABASE_URL" in str(raised.value)

@@ -19,6 +19,7 @@ from robot_brain.errors import (
     RobotBrainError,
     SchemaOutdatedError,
     SessionNotFoundError,
+    SettingsError,
     UnexpectedDatabaseError,
     UnsupportedMediaTypeError,
 )
@@ -52,7 +53,7 @@ def problem(error: Exception, request_id: str, **extension: Any) -> tuple[int, d
     """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
     status = status_of(error)
     if status == 500:
-        detail = UnexpectedDatabaseError.summary()
+        detail = (SettingsError if isinstance(error, SettingsError) else UnexpectedDatabaseError).summary()
     else:
         # What a RequestError says is for the client; of the others it reads the kind, and the log has the rest.
         detail = str(error) if isinstance(error, RequestError) else type(error).summary()  # type: ignore[attr-defined]

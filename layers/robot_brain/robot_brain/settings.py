@@ -43,6 +43,8 @@ class Settings:
     def parse(cls, environment: Mapping[str, str]) -> Settings:
         """Return the settings in `environment`. Raise SettingsError, which names the variable and never its value."""
         url = environment.get("DATABASE_URL", "")
+        if url == "none":  # what one answers `sam deploy --guided`, which takes no empty answer
+            url = ""
         arn = environment.get("DATABASE_SECRET_ARN", "")
         if bool(url) == bool(arn):
             raise SettingsError("set one of DATABASE_URL and DATABASE_SECRET_ARN, and not both")
