@@ -38,6 +38,9 @@ format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
+bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk beside 50,000 (ROUNDS=, OUTPUT=)
+	@$(RUN) -m tests.bench.scale
+
 # One stamp for each set of packages; a changed requirements file installs anew.
 .venv/run: layers/robot_brain/requirements.txt local/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
@@ -59,4 +62,4 @@ format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
 	@touch $@
 
-.PHONY: help run invoke migrate app-password build test check format
+.PHONY: help run invoke migrate app-password build test check format bench-scale

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.bundle import Bundle, event, turn
-from tests.servers.databases import Database
 
 LAMBDA_LIMIT = 6_291_556
 
@@ -169,22 +168,3 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundl
                 break
             query = {step: following}
         assert seen == list(range(1, 13))
-
-
-def test_a_read_touches_only_the_months_the_session_lived_in(bundle: Bundle, database: Database) -> None:
-    bundle.write("s", turn())
-    with database.admin() as admin:
-        admin.execute("set plan_cache_mode = force_generic_plan")
-        admin.execute(
-            "prepare page (text, text, timestamptz, timestamptz, bigint, bigint) as"
-            " select * from robot_brain.conversations c where c.tenant_id = $1 and c.session_id = $2"
-            " and c.created_at between $3 and $4 and c.seq between $5 and $6"
-        )
-        plan = admin.execute(
-            "explain (analyze, costs off, timing off)"
-            " execute page('local', 's', now() - interval '1 minute', now(), 1, 50)"
-        ).fetchall()
-    text = "\n".join(line for (line,) in plan)
-    scanned = {line.split(" on ")[1].split()[0] for line in text.splitlines() if " on conversations" in line}
-    assert len(scanned) == 1, text
-    assert "Index" in text

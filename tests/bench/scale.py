@@ -1,0 +1,263 @@
+"""make bench-scale: what a request costs after years of talk, beside the same months with 50,000 turns.
+
+The databases are made by SQL at the first run, kept in .local/bench-scale, and made anew when the schema has changed or
+the week is over. One connection to each calls the SQL functions themselves, in turn: a handler's own time, which is the
+same on both, would only hide what grows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.bench.measure import Progress, Samples, Spread, arguments, machine, report, table, target
+from tests.bench.scale_data import MONTHS, PROBES, Size, ensure
+from tests.bench.scale_load import Load, environments, pgbench
+from tests.bench.scale_server import kept_postgres, pgbouncer_before
+from tests.plans import explain_page
+from tests.servers.databases import APP
+from tests.servers.postgres import Postgres
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".local" / "bench-scale" / "data"
+SMALL_TURNS = 50_000
+ENVIRONMENTS = 32
+SERVER_CONNECTIONS = 20
+_READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, null, '{}')"
+_READ_CHARS = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, 1000000, '{}')"
+_WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, null, null, 'layer', %s)"
+_STATS = "select body from robot_brain_api.stats('local', null)"
+_REFRESH = "select body from robot_brain_api.refresh_stats()"
+_TURN = json.dumps(
+    [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
+)
+CALLS = 20  # of each kind in one round; the round's sample is their median
+# Of the ratios with a target: its parts, and the most that it may be.
+RATIOS = {
+    "write_ratio": ("write", "large", "write", "small", 1.25),
+    "read_recent_ratio": ("read recent", "large", "read recent", "small", 1.25),
+    "read_old_over_recent": ("read old", "large", "read recent", "large", 1.5),
+    "refresh_ratio": ("refresh", "large", "refresh", "small", 2.0),
+    "stats_ratio": ("stats", "large", "stats", "small", 1.25),
+}
+
+
+class Client:
+    """One connection of the runtime role to one database, and the requests that are timed on it."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._number = 0
+
+    def read(self, kind: str, query: str = _READ) -> float:
+        """Return the milliseconds of a read of the next session of a kind."""
+        return self._timed(query, (f"{kind}-{self._next(PROBES[kind])}",))
+
+    def write(self, kind: str = "write") -> float:
+        """Return the milliseconds of a write of one turn to the next session of a kind."""
+        return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", _TURN, os.urandom(16).hex()))
+
+    def stats(self) -> float:
+        """Return the milliseconds of the tenant's figures."""
+        return self._timed(_STATS, ())
+
+    def refresh(self) -> float:
+        """Write a turn to 1,000 sessions, always the same, and return the milliseconds of the refresh after it."""
+        for _ in range(PROBES["changed"]):
+            self.write("changed")
+        return self._timed(_REFRESH, ())
+
+    def _next(self, number: int) -> int:
+        self._number += 1
+        return self._number % number + 1
+
+    def _timed(self, query: str, parameters: tuple[object, ...]) -> float:
+        started = time.perf_counter()
+        row = self._connection.execute(query, parameters).fetchone()
+        milliseconds = (time.perf_counter() - started) * 1000
+        assert row is not None
+        assert row[0] is not None, parameters
+        return milliseconds
+
+
+def measure(clients: dict[str, Client], rounds: int, refreshes: int) -> Samples:
+    """Return the samples of every kind of request on each database, named `<kind> <database>`."""
+    kinds: dict[str, Callable[[Client], float]] = {
+        "write": lambda client: client.write(),
+        "read recent": lambda client: client.read("recent"),
+        "read old": lambda client: client.read("old"),
+        "read max_chars": lambda client: client.read("recent", _READ_CHARS),
+        "stats": lambda client: client.stats(),
+    }
+    samples = Samples()
+    progress = Progress(rounds + 1 + refreshes * 3, "requests")
+    for number in range(rounds + 1):
+        for kind, call in kinds.items():
+            taken: dict[str, list[float]] = {name: [] for name in clients}
+            for repeat in range(CALLS):
+                names = list(clients) if repeat % 2 == 0 else list(reversed(clients))
+                for name in names:
+                    taken[name].append(call(clients[name]))
+            for name, values in taken.items():
+                if number > 0:  # the first round warms up
+                    samples.add(f"{kind} {name}", Spread.of(values).median)
+        progress.step("requests")
+    for number in range(refreshes):
+        for name in clients if number % 2 == 0 else reversed(clients):
+            samples.add(f"refresh {name}", clients[name].refresh())
+        progress.step("refresh", 3)
+    progress.end()
+    return samples
+
+
+def partitions(postgres: Postgres, size: Size) -> dict[str, list[str]]:
+    """Return the months that read_session's own statement scans for sessions that lived in 1, 2 and 3 months."""
+    with postgres.admin(size.name) as admin:
+        return {
+            f"lived-{months}": [
+                f"{scan} on {partition}"
+                for partition, scan in explain_page(admin, f"lived-{months}", 11, 60, "force_custom_plan").scans()
+            ]
+            for months in (1, 2, 3)
+        }
+
+
+def concurrent(postgres: Postgres, programs: Path, size: Size, rounds: int, seconds: int) -> dict[str, list[Load]]:
+    """Let execution environments and pgbench work in turn through the pooler; return each one's rounds."""
+    loads: dict[str, list[Load]] = {}
+    with pgbouncer_before(postgres, SERVER_CONNECTIONS) as address:
+        url = address.url(APP, "", size.name)
+        with environments(ENVIRONMENTS, url) as started:
+            progress = Progress(rounds * 4, f"{ENVIRONMENTS} at a time")
+            for number in range(rounds):
+                for function in ("write_message", "read_session"):
+                    for who in ("handlers", "pgbench") if number % 2 == 0 else ("pgbench", "handlers"):
+                        load = (
+                            started.run(function, seconds)
+                            if who == "handlers"
+                            else pgbench(programs / "pgbench", url, function, ENVIRONMENTS, seconds)
+                        )
+                        loads.setdefault(f"{function} {who}", []).append(load)
+                        progress.step(f"{function} {who} {load.per_second:.0f}/s")
+            progress.end()
+    return loads
+
+
+def main() -> None:
+    """Make what is missing, measure, print the tables and the RESULT line."""
+    parser = arguments(__doc__.splitlines()[0], rounds=40)
+    parser.add_argument("--turns", type=int, default=int(os.environ.get("TURNS") or 5_000_000))
+    parser.add_argument("--seconds", type=int, default=int(os.environ.get("SECONDS_EACH") or 8), help="of each load")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="the folder of the databases (default: %(default)s)")
+    given = parser.parse_args()
+    sessions = given.turns * 400_000 // 5_000_000
+    active = max(sessions // MONTHS, 100)
+    sizes = {
+        "small": Size(SMALL_TURNS, min(active + 4_000, 16_000), active),
+        "large": Size(given.turns, sessions, active),
+    }
+    with kept_postgres(given.kept) as (postgres, programs), ExitStack() as stack:
+        for size in sizes.values():
+            ensure(postgres, size)
+        counts = {name: _count(postgres, size) for name, size in sizes.items()}
+        scanned = partitions(postgres, sizes["large"])
+        clients = {}
+        for name, size in sizes.items():
+            url = postgres.address.url(APP, "", size.name)
+            clients[name] = Client(stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)))
+        # Behind the transaction pooler a request may take as long as it needs; a refresh gives itself longer likewise.
+        samples = measure(clients, given.rounds, max(3, given.rounds // 6))
+        loads = concurrent(postgres, programs, sizes["large"], max(3, given.rounds // 12), given.seconds)
+        with postgres.admin() as admin:
+            version = str(admin.info.parameter_status("server_version"))
+    _tell(samples, counts, scanned, loads)
+    ratios: dict[str, object] = {}
+    for name, (kind, database, base, base_database, _) in RATIOS.items():
+        ratios[name] = round(samples.ratio(f"{kind} {database}", f"{base} {base_database}").median, 3)
+    ratios["throughput_over_pgbench"] = round(_over(loads, "write_message"), 3)
+    ratios["read_throughput_over_pgbench"] = round(_over(loads, "read_session"), 3)
+    ratios["failed_requests"] = sum(len(load.failed) for rounds in loads.values() for load in rounds)
+    report(
+        "scale",
+        ratios,
+        given.output,
+        runs=given.rounds,
+        databases=counts,
+        partitions=scanned,
+        milliseconds={name: samples.spread(name).json() for name in samples.by_name},
+        load={
+            name: {
+                "per_second": Spread.of([load.per_second for load in rounds]).json(0),
+                "p50": Spread.of([load.p50 for load in rounds]).json(1),
+                "p99": Spread.of([load.p99 for load in rounds]).json(1),
+            }
+            for name, rounds in loads.items()
+        },
+        machine=machine(postgresql=version, durability="fsync off"),
+    )
+
+
+def _count(postgres: Postgres, size: Size) -> dict[str, Any]:
+    with postgres.admin(size.name) as admin:
+        row = admin.execute(
+            "select t.messages, t.sessions, (select count(*) from robot_brain.session_stats),"
+            " (select count(*) from pg_inherits where inhparent = 'robot_brain.conversations'::regclass),"
+            " pg_size_pretty(pg_database_size(current_database()))"
+            " from robot_brain.tenant_stats t where t.tenant_id = 'local'"
+        ).fetchone()
+    assert row is not None
+    return dict(zip(("turns", "sessions", "active_sessions", "partitions", "size"), row, strict=True))
+
+
+def _over(loads: dict[str, list[Load]], function: str) -> float:
+    pairs = zip(loads[f"{function} handlers"], loads[f"{function} pgbench"], strict=True)
+    return Spread.of([one.per_second / other.per_second for one, other in pairs]).median
+
+
+def _tell(
+    samples: Samples, counts: dict[str, dict[str, Any]], scanned: dict[str, list[str]], loads: dict[str, list[Load]]
+) -> None:
+    for name, facts in counts.items():
+        print(f"{name}: " + ", ".join(f"{value} {fact}" for fact, value in facts.items()))
+    kinds = list(dict.fromkeys(name.rsplit(" ", 1)[0] for name in samples.by_name))
+    rows = []
+    for kind in kinds:
+        small, large = samples.spread(f"{kind} small"), samples.spread(f"{kind} large")
+        ratio = samples.ratio(f"{kind} large", f"{kind} small")
+        rows.append((kind, _range(small), _range(large), f"{ratio.median:.2f} ({ratio.low:.2f}..{ratio.high:.2f})"))
+    print("\nMilliseconds of one SQL call, median (quartiles) of the rounds\n")
+    print(table(("request", "50,000 turns", "large", "large / small"), rows))
+    verdicts = []
+    for name, (kind, database, base, base_database, most) in RATIOS.items():
+        ratio = samples.ratio(f"{kind} {database}", f"{base} {base_database}")
+        verdicts.append((name, f"{ratio.median:.3f}", f"{ratio.low:.2f}..{ratio.high:.2f}", target(ratio.median, most)))
+    print(f"\n{table(('ratio', 'median', 'quartiles', 'target'), verdicts)}\n")
+    for session, scans in scanned.items():
+        print(f"{session}: {len(scans)} months scanned: {', '.join(scans)}")
+    print(f"\n{ENVIRONMENTS} at a time through PgBouncer with {SERVER_CONNECTIONS} server connections\n")
+    lines = []
+    for name, rounds in loads.items():
+        measured = [[getattr(load, field) for load in rounds] for field in ("per_second", "p50", "p99")]
+        per_second, p50, p99 = (Spread.of(values) for values in measured)
+        failed = sum(len(load.failed) for load in rounds)
+        lines.append((name, f"{per_second.median:.0f}", _range(p50), _range(p99), str(failed)))
+    print(table(("contender", "requests/s", "p50 ms", "p99 ms", "failed"), lines))
+    for function in ("write_message", "read_session"):
+        print(f"{function}: handlers reach {_over(loads, function):.2f} of pgbench's throughput")
+    for text in [text for rounds in loads.values() for load in rounds for text in load.failed][:5]:
+        print(f"failed: {text}")
+
+
+def _range(spread: Spread) -> str:
+    return f"{spread.median:.2f} ({spread.low:.2f}..{spread.high:.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Many execution environments at a time through PgBouncer, beside pgbench with the same SQL functions."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_TURN = json.dumps(
+    [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
+)
+# What the handlers send, with a fresh key for each write.
+SCRIPTS = {
+    "write_message": f"""
+\\set session random(1, 500)
+\\set key random(1, 9000000000000000000)
+select body, replayed from robot_brain_api.write_message(
+  'local', 'write-' || :session, '{_TURN}', null, null, 'layer', 'pgbench ' || :key);
+""",
+    "read_session": """
+\\set session random(1, 200)
+select body, etag from robot_brain_api.read_session('local', 'recent-' || :session, 50, null, null, null, '{}');
+""",
+}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one contender did in one round."""
+
+    per_second: float
+    p50: float
+    p99: float
+    requests: int
+    failed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, milliseconds: Sequence[float], seconds: float, failed: Sequence[str]) -> Load:
+        """Return the load of requests that took so many milliseconds each."""
+        ordered = sorted(milliseconds)
+        count = len(ordered)
+        return cls(count / seconds, ordered[count // 2], ordered[int(count * 0.99)], count, tuple(failed))
+
+
+class Environments:
+    """Processes that each serve one request at a time, as Lambda's execution environments do."""
+
+    def __init__(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        self._processes = processes
+
+    def run(self, function: str, seconds: float) -> Load:
+        """Let all of them call `function` for so long."""
+        chance = random.Random(0)
+        for process in self._processes:
+            assert process.stdin is not None
+            asked = {"function": function, "seconds": seconds, "seed": chance.randrange(2**31)}
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+        milliseconds: list[float] = []
+        failed: list[str] = []
+        for process in self._processes:
+            assert process.stdout is not None
+            answer = json.loads(process.stdout.readline())
+            milliseconds += answer["milliseconds"]
+            failed += answer["failed"]
+        return Load.of(milliseconds, seconds, failed)
+
+
+@contextmanager
+def environments(number: int, database_url: str) -> Iterator[Environments]:
+    """Start `number` execution environments on `database_url`, each with its handlers imported, and end them."""
+    variables = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "DB_IDLE_TIMEOUT": "600000",
+        "PYTHONPATH": os.pathsep.join(str(ROOT / path) for path in ("functions", "layers/robot_brain", ".")),
+    }
+    with ExitStack() as stack:
+        processes = []
+        for _ in range(number):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.scale_environment"],
+                cwd=ROOT,
+                env=variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(_end, process)
+            processes.append(process)
+        started = Environments(processes)
+        # The first call imports, connects and plans.
+        started.run("write_message", 2)
+        started.run("read_session", 1)
+        yield started
+
+
+def pgbench(program: Path, database_url: str, function: str, clients: int, seconds: int) -> Load:
+    """Let pgbench call a function from `clients` connections for `seconds`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = folder / f"{function}.sql"
+        script.write_text(SCRIPTS[function])
+        command = [program, "--no-vacuum", "--protocol=extended", f"--client={clients}", "--jobs=2"]
+        options = [f"--time={seconds}", "--log", f"--log-prefix={folder}/log", f"--file={script}", database_url]
+        done = subprocess.run(
+            [str(word) for word in (*command, *options)],
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"pgbench ended with {done.returncode}: {done.stderr}")
+        # Of each transaction: client, number, microseconds, script, and the time when it ended.
+        logs = (line.split() for log in folder.glob("log.*") for line in log.read_text().splitlines())
+        return Load.of([int(line[2]) / 1000 for line in logs], seconds, ())
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()

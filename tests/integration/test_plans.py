@@ -1,0 +1,92 @@
+"""A read costs the months that its session lived in, however many months there are."""
+
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from tests.plans import explain_page, touched
+from tests.servers.databases import Database
+
+READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, %s, '{}')"
+TURNS = 9
+# Turn n of a session was written on day 10 + n of its month; the months before this one are made like any other.
+_SESSION = """
+with life as (
+  select n, date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'
+    - make_interval(months => %(months)s - 1 - (n - 1) * %(months)s / %(turns)s) + make_interval(days => 10 + n) as at
+  from generate_series(1, %(turns)s) n
+),
+session as (
+  insert into robot_brain.sessions
+    (tenant_id, id, created_at, last_active, message_count, response_length, answer_bytes)
+  select 'local', %(id)s, min(at), max(at), %(turns)s, 9, 9 from life
+)
+insert into robot_brain.conversations (
+  tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response
+)
+select 'local', %(id)s, n, at, true, 'barista', 'q', 'a' from life
+"""
+
+
+@pytest.fixture
+def lives(database: Database) -> Database:
+    """Sessions `lived 1`, `lived 2` and `lived 3`, named by the months they lived in, up to this one."""
+    with database.admin() as admin:
+        admin.execute("set timezone = 'UTC'")
+        for back in (1, 2):
+            admin.execute("select robot_brain.make_month((now() - make_interval(months => %s))::date)", [back])
+        for months in (1, 2, 3):
+            admin.execute(_SESSION, {"id": f"lived {months}", "months": months, "turns": TURNS})
+        admin.execute("analyze robot_brain.sessions, robot_brain.conversations")
+    return database
+
+
+def months_lived(admin: psycopg.Connection, months: int) -> list[str]:
+    """Return the names of the partitions of the last `months` months, in order."""
+    rows = admin.execute(
+        "select 'conversations_' || to_char((now() at time zone 'UTC') - make_interval(months => n), 'YYYY_MM')"
+        " from generate_series(0, %s) n order by 1",
+        [months - 1],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("months", [1, 2, 3])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_the_plan_of_a_read_scans_the_months_the_session_lived_in(lives: Database, months: int, mode: str) -> None:
+    with lives.admin() as admin:
+        scans = explain_page(admin, f"lived {months}", 1, TURNS, mode).scans()
+        assert [partition for partition, _ in scans] == months_lived(admin, months)
+
+
+@pytest.mark.parametrize("months", [1, 2, 3])
+@pytest.mark.parametrize("max_chars", [None, 10_000])
+def test_a_call_of_read_session_scans_the_months_the_session_lived_in(
+    lives: Database, months: int, max_chars: int | None
+) -> None:
+    with lives.admin() as admin:
+        expected = months_lived(admin, months)
+        # More often than PL/pgSQL plans a statement anew before it thinks of keeping a plan.
+        for _ in range(8):
+            found = touched(admin, READ, (f"lived {months}", max_chars))
+            assert sorted(found) == expected
+
+
+def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(
+            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
+            " robot_personality, user_message, robot_response)"
+            " select 'local', 's' || n % 40, n / 40 + 1, now(), false, 'barista', 'q', repeat('a', 200)"
+            " from generate_series(0, 19999) n"
+        )
+        admin.execute(
+            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, message_count, response_length,"
+            " answer_bytes) select 'local', 's' || n, now() - interval '1 second', now(), 500, 9, 9"
+            " from generate_series(0, 39) n"
+        )
+        admin.execute("vacuum analyze robot_brain.conversations")
+        scans = explain_page(admin, "s7", 451, 500, "force_custom_plan").scans()
+        partition = f"conversations_{datetime.now(UTC):%Y_%m}"
+        assert scans in ([(partition, "Index Scan")], [(partition, "Bitmap Heap Scan")])
