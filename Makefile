@@ -39,7 +39,7 @@ format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@$(RUN) -m ruff check --fix .
 
 bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk beside 50,000 (ROUNDS=, OUTPUT=)
-	@$(RUN) -m tests.bench.scale
+	@$(RUN) -m tests.bench.bench_scale
 
 # One stamp for each set of packages; a changed requirements file installs anew.
 .venv/run: layers/robot_brain/requirements.txt local/requirements.txt
@@ -60,6 +60,12 @@ bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk b
 	@test -x .venv-sam/bin/python || $(RUN) -m venv .venv-sam
 	@echo "Installing the SAM CLI into .venv-sam ..."
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
+	@touch $@
+
+# What draws the plots, of whom no user and no test has need.
+.venv-plot/done: .venv/run tests/bench/requirements-plot.txt
+	@test -x .venv-plot/bin/python || $(RUN) -m venv .venv-plot
+	@.venv-plot/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements-plot.txt
 	@touch $@
 
 .PHONY: help run invoke migrate app-password build test check format bench-scale

@@ -184,6 +184,8 @@ def _fill(server: Postgres, size: Size) -> None:
     with server.admin(size.name) as admin:
         # Others use this machine too.
         os.setpriority(os.PRIO_PROCESS, admin.info.backend_pid, 10)
+        admin.execute("set timezone = 'UTC'")
+        admin.execute("set datestyle = 'iso'")
         months = [
             row[0]
             for row in admin.execute(
@@ -194,7 +196,6 @@ def _fill(server: Postgres, size: Size) -> None:
         for month in months:
             admin.execute("select robot_brain.make_month(%s::date)", [month])
         progress = Progress(len(months) + 10, f"making {size.name}")
-        admin.execute("set timezone = 'UTC'")
         admin.execute("set maintenance_work_mem = '512MB'")
         admin.execute("set work_mem = '256MB'")
         admin.execute("select setseed(0.5)")
