@@ -31,7 +31,8 @@ begin
     return false;
   end if;
 
-  lock table robot_brain.conversations in share update exclusive mode;
+  -- ONLY: with its months, autovacuum of any one of them would be waited for, and that takes longer than lock_timeout.
+  lock table only robot_brain.conversations in share update exclusive mode;
   lock table robot_brain.conversations_default in access exclusive mode;
   -- Two that make the same month at once meet at this lock; the second one finds it made.
   if to_regclass(format('robot_brain.%I', v_name)) is not null then
