@@ -241,19 +241,26 @@ begin
 
   -- Few sessions are so long that the answer has to be measured before it is made.
   if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
-    for i in 0 .. v_last - v_first loop
+    -- One plan and one scan, left as soon as the answer is full. Rows are put in order before they are measured (offset 0),
+    -- so that only the turns looked at are taken out of their storage.
+    for v_turn in
       select
         length(c.user_message) + length(c.robot_response) as chars,
         octet_length(to_json(json_build_object(
           'robot_personality', c.robot_personality, 'user_message', c.user_message,
           'robot_response', c.robot_response, 'metadata', c.metadata
         )::text)::text) + 400 as bytes
-      into v_turn
-      from robot_brain.conversations c
-      where c.tenant_id = p_tenant_id
-        and c.session_id = p_session_id
-        and c.created_at between v_session.created_at and v_session.last_active
-        and c.seq = case when p_after is null then v_last - i else v_first + i end;
+      from (
+        select m.*
+        from robot_brain.conversations m
+        where m.tenant_id = p_tenant_id
+          and m.session_id = p_session_id
+          and m.created_at between v_session.created_at and v_session.last_active
+          and m.seq between v_first and v_last
+        order by case when p_after is null then -m.seq else m.seq end
+        offset 0
+      ) c
+    loop
       v_bytes := v_bytes + v_turn.bytes;
       v_chars := v_chars + v_turn.chars;
       exit when v_fitting > 0 and (v_bytes > c_answer_bytes or v_chars > p_max_chars);
