@@ -197,6 +197,7 @@ def main() -> None:
                 "per_second": Spread.of([load.per_second for load in rounds]).json(0),
                 "p50": Spread.of([load.p50 for load in rounds]).json(1),
                 "p99": Spread.of([load.p99 for load in rounds]).json(1),
+                "cpu": Spread.of([load.cpu for load in rounds]).json(2),
             }
             for name, rounds in loads.items()
         },
@@ -247,8 +248,11 @@ def _tell(
         measured = [[getattr(load, field) for load in rounds] for field in ("per_second", "p50", "p99")]
         per_second, p50, p99 = (Spread.of(values) for values in measured)
         failed = sum(len(load.failed) for load in rounds)
-        lines.append((name, f"{per_second.median:.0f}", _range(p50), _range(p99), str(failed)))
-    print(table(("contender", "requests/s", "p50 ms", "p99 ms", "failed"), lines))
+        cpu = Spread.of([load.cpu for load in rounds]).median
+        lines.append(
+            (name, f"{per_second.median:.0f}", _range(p50), _range(p99), f"{cpu:.2f}" if cpu else "", str(failed))
+        )
+    print(table(("contender", "requests/s", "p50 ms", "p99 ms", "handler's CPU ms", "failed"), lines))
     for function in ("write_message", "read_session"):
         print(f"{function}: handlers reach {_over(loads, function):.2f} of pgbench's throughput")
     for text in [text for rounds in loads.values() for load in rounds for text in load.failed][:5]:

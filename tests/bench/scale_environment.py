@@ -1,7 +1,7 @@
 """One execution environment, in a process of its own: calls a handler for as long as it is told to.
 
 Reads lines from standard input, `{"function": …, "seconds": …, "seed": …}`, and answers each with one line,
-`{"milliseconds": […], "failed": […]}`. The functions' own log goes where Lambda would take it away: nowhere.
+`{"milliseconds": […], "failed": […], "cpu": milliseconds a request}`. The functions' own log goes where Lambda would take it away: nowhere.
 """
 
 from __future__ import annotations
@@ -13,41 +13,48 @@ import sys
 import time
 from typing import Any
 
+import read_session
+import write_message
 from tests.bench.scale_data import PROBES
-from tests.bundle import Bundle, event, turn
+from tests.bundle import Context, event, turn
+
+HANDLERS: dict[str, Any] = {"write_message": write_message.handler, "read_session": read_session.handler}
 
 
-def request(function: str, number: int) -> dict[str, Any]:
-    """Return the event of one request: one turn to one of the sessions made for it, or a page of one of this week."""
-    made = event(function)
-    session_id = f"write-{number % PROBES['write'] + 1}" if function == "write_message" else _recent(number)
-    made["pathParameters"] = {"session_id": session_id}
-    if function == "write_message":
-        made["rawPath"] = f"/sessions/{session_id}/messages"
-        made["body"] = json.dumps(turn(1, user_message="x" * 60, robot_response="y" * 300))
-    else:
-        made["rawPath"] = f"/sessions/{session_id}"
-        made["rawQueryString"] = "limit=50"
+def requests(function: str) -> list[dict[str, Any]]:
+    """Return an event for each session that a function is called with."""
+    kind = "write" if function == "write_message" else "recent"
+    made = []
+    for number in range(1, PROBES[kind] + 1):
+        one = event(function)
+        session_id = f"{kind}-{number}"
+        one["pathParameters"] = {"session_id": session_id}
+        one["rawPath"] = f"/sessions/{session_id}"
+        if function == "write_message":
+            one["rawPath"] += "/messages"
+            one["body"] = json.dumps(turn(1, user_message="x" * 60, robot_response="y" * 300))
+        else:
+            one["rawQueryString"] = "limit=50"
+        made.append(one)
     return made
 
 
-def _recent(number: int) -> str:
-    return f"recent-{number % PROBES['recent'] + 1}"
-
-
-def _work(bundle: Bundle, function: str, seconds: float, seed: int) -> dict[str, Any]:
+def _work(events: list[dict[str, Any]], function: str, seconds: float, seed: int) -> dict[str, Any]:
     chance = random.Random(seed)
+    handler, context = HANDLERS[function], Context(milliseconds=29_000)
     milliseconds: list[float] = []
     failed: list[str] = []
+    cpu = time.process_time()
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        made = request(function, chance.randrange(10_000))
+        one = chance.choice(events)
         started = time.perf_counter()
-        reply = bundle.call(function, made)
+        answer = handler(one, context)
         milliseconds.append(round((time.perf_counter() - started) * 1000, 3))
-        if reply.status not in (200, 201):
-            failed.append(f"{reply.status} {reply.body}")
-    return {"milliseconds": milliseconds, "failed": failed}
+        if answer["statusCode"] not in (200, 201):
+            failed.append(f"{answer['statusCode']} {answer.get('body')}")
+    cpu = (time.process_time() - cpu) * 1000 / len(milliseconds)
+    return {"milliseconds": milliseconds, "failed": failed, "cpu": cpu}
 
 
 def main() -> None:
@@ -55,10 +62,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-    bundle = Bundle(milliseconds=29_000)
+    events = {function: requests(function) for function in HANDLERS}
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(_work(bundle, **asked)), file=answers, flush=True)
+        print(json.dumps(_work(events[asked["function"]], **asked)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

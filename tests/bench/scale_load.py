@@ -41,13 +41,15 @@ class Load:
     p99: float
     requests: int
     failed: tuple[str, ...]
+    # Milliseconds of processor time a request in the environments themselves, 0 where that was not asked.
+    cpu: float
 
     @classmethod
-    def of(cls, milliseconds: Sequence[float], seconds: float, failed: Sequence[str]) -> Load:
+    def of(cls, milliseconds: Sequence[float], seconds: float, failed: Sequence[str], cpu: float = 0) -> Load:
         """Return the load of requests that took so many milliseconds each."""
         ordered = sorted(milliseconds)
         count = len(ordered)
-        return cls(count / seconds, ordered[count // 2], ordered[int(count * 0.99)], count, tuple(failed))
+        return cls(count / seconds, ordered[count // 2], ordered[int(count * 0.99)], count, tuple(failed), cpu)
 
 
 class Environments:
@@ -66,12 +68,14 @@ class Environments:
             process.stdin.flush()
         milliseconds: list[float] = []
         failed: list[str] = []
+        cpu: list[float] = []
         for process in self._processes:
             assert process.stdout is not None
             answer = json.loads(process.stdout.readline())
             milliseconds += answer["milliseconds"]
             failed += answer["failed"]
-        return Load.of(milliseconds, seconds, failed)
+            cpu.append(answer["cpu"])
+        return Load.of(milliseconds, seconds, failed, sum(cpu) / len(cpu))
 
 
 @contextmanager
