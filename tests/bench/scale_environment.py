@@ -1,7 +1,8 @@
 """One execution environment, in a process of its own: calls a handler for as long as it is told to.
 
 Reads lines from standard input, `{"function": …, "seconds": …, "seed": …}`, and answers each with one line,
-`{"milliseconds": […], "failed": […], "cpu": milliseconds a request}`. The functions' own log goes where Lambda would take it away: nowhere.
+`{"milliseconds": […], "failed": […], "cpu": …}`, the last being processor milliseconds a request. The functions'
+own log goes where Lambda would take it away: nowhere.
 """
 
 from __future__ import annotations
