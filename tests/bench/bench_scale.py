@@ -35,6 +35,14 @@ _READ_CHARS = "select body, etag from robot_brain_api.read_session('local', %s, 
 _WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, null, null, 'layer', %s)"
 _STATS = "select body from robot_brain_api.stats('local', null)"
 _REFRESH = "select body from robot_brain_api.refresh_stats()"
+_ORDINARY = """
+select s.id from robot_brain.sessions s
+where s.created_at > date_trunc('month', now() - make_interval(months => %s, days => 14))
+  and s.last_active < date_trunc('month', now() - make_interval(months => %s, days => 14)) + interval '1 month'
+  and s.message_count between 20 and 50 and s.id like 'session-%%'
+order by random()
+"""
+ONCE = 5  # first reads of each kind in one round
 _TURN = json.dumps(
     [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
 )
@@ -58,7 +66,11 @@ class Client:
 
     def read(self, kind: str, query: str = _READ) -> float:
         """Return the milliseconds of a read of the next session of a kind."""
-        return self._timed(query, (f"{kind}-{self._next(PROBES[kind])}",))
+        return self.read_session(f"{kind}-{self._next(PROBES[kind])}", query)
+
+    def read_session(self, session_id: str, query: str = _READ) -> float:
+        """Return the milliseconds of a read of one session."""
+        return self._timed(query, (session_id,))
 
     def write(self, kind: str = "write") -> float:
         """Return the milliseconds of a write of one turn to the next session of a kind."""
@@ -114,6 +126,21 @@ def measure(clients: dict[str, Client], rounds: int, refreshes: int) -> Samples:
             samples.add(f"refresh {name}", clients[name].refresh())
         progress.step("refresh", 3)
     progress.end()
+    return samples
+
+
+def read_once(postgres: Postgres, size: Size, client: Client, rounds: int) -> Samples:
+    """Return the milliseconds of first reads: ordinary sessions of 20 to 50 turns, no page of them in use before."""
+    with postgres.admin(size.name) as admin:
+        sessions = [
+            [row[0] for row in admin.execute(_ORDINARY, [months, months]).fetchall()][: rounds * ONCE]
+            for months in (0, 30)
+        ]
+    samples = Samples()
+    for number in range(min(len(ids) for ids in sessions) // ONCE):
+        for name, ids in zip(("recent", "old"), sessions, strict=True):
+            taken = [client.read_session(session_id) for session_id in ids[number * ONCE : (number + 1) * ONCE]]
+            samples.add(name, Spread.of(taken).median)
     return samples
 
 
@@ -174,13 +201,17 @@ def main() -> None:
             clients[name] = Client(stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)))
         # Behind the transaction pooler a request may take as long as it needs; a refresh gives itself longer likewise.
         samples = measure(clients, given.rounds, max(3, given.rounds // 6))
+        once = read_once(postgres, sizes["large"], clients["large"], given.rounds)
         loads = concurrent(postgres, programs, sizes["large"], max(3, given.rounds // 12), given.seconds)
         with postgres.admin() as admin:
             version = str(admin.info.parameter_status("server_version"))
+    first = once.ratio("old", "recent")
     _tell(samples, counts, scanned, loads)
+    print(f"first reads of a session, old over recent: {first.median:.2f} ({first.low:.2f}..{first.high:.2f})")
     ratios: dict[str, object] = {}
     for name, (kind, database, base, base_database, _) in RATIOS.items():
         ratios[name] = round(samples.ratio(f"{kind} {database}", f"{base} {base_database}").median, 3)
+    ratios["first_read_old_over_recent"] = round(first.median, 3)
     ratios["throughput_over_pgbench"] = round(_over(loads, "write_message"), 3)
     ratios["read_throughput_over_pgbench"] = round(_over(loads, "read_session"), 3)
     ratios["failed_requests"] = sum(len(load.failed) for rounds in loads.values() for load in rounds)
