@@ -73,6 +73,27 @@ def test_a_call_of_read_session_scans_the_months_the_session_lived_in(
             assert sorted(found) == expected
 
 
+def test_a_read_locks_no_other_month_however_often_it_is_called(lives: Database) -> None:
+    with lives.admin() as admin:
+        for _ in range(8):
+            with admin.transaction():
+                admin.execute(READ, ["lived 2", None])
+                locked = admin.execute(
+                    "select c.relname from pg_locks l join pg_class c on c.oid = l.relation"
+                    " where l.pid = pg_backend_pid() and c.relkind = 'r' and c.relname like 'conversations%' order by 1"
+                ).fetchall()
+            assert [name for (name,) in locked] == months_lived(admin, 2)
+
+
+def test_a_month_is_made_while_another_is_vacuumed(lives: Database) -> None:
+    with lives.admin() as vacuum, lives.admin() as admin, vacuum.transaction():
+        (this_month,) = months_lived(admin, 1)
+        # What VACUUM holds while it works on a table.
+        vacuum.execute(f"lock table robot_brain.{this_month} in share update exclusive mode")
+        made = admin.execute("select robot_brain.make_month((now() - interval '9 months')::date)").fetchone()
+        assert made == (True,)
+
+
 def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
