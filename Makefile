@@ -34,6 +34,9 @@ check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, S
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
 
+bench-cold: .venv/test build  ## Compare cold starts with the floor and with what is usual: ROUNDS=15, OUTPUT=file
+	@$(RUN) -m tests.bench.bench_cold
+
 format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
@@ -68,4 +71,4 @@ bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk b
 	@.venv-plot/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements-plot.txt
 	@touch $@
 
-.PHONY: help run invoke migrate app-password build test check format bench-scale
+.PHONY: help run invoke migrate app-password build test check format bench-cold bench-scale

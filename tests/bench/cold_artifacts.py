@@ -1,0 +1,140 @@
+"""What bench-cold runs: the bundle as `make build` leaves it, and the other contenders, in read-only folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from local.template import Function, load_template
+from tests.e2e.sam_bundle import python313
+
+PROJECT = Path(__file__).resolve().parents[2]
+LAYER_REQUIREMENTS = PROJECT / "layers" / "robot_brain" / "requirements.txt"
+USUAL_REQUIREMENTS = Path(__file__).with_name("requirements-usual.txt")
+CONTENDERS = Path(__file__).with_name("contenders")
+OURS = {
+    "write": "WriteMessageFunction",
+    "read": "ReadSessionFunction",
+    "stats": "StatsFunction",
+    "health": "HealthFunction",
+}
+# Lambda's own folders cannot be written to; root could write into ours, whatever their modes say.
+LIKE_LAMBDA = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+
+
+class NotBuiltError(Exception):
+    """There is no bundle where it was looked for: run make build."""
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Everything that can be run: a Python 3.13 with awslambdaric, and the contenders' functions by name."""
+
+    python: Path
+    functions: dict[str, Function]
+
+
+def prepare(folder: Path, build: Path, before: Path | None) -> Artifacts:
+    """Put the contenders into `folder` and return them. What was installed there by an earlier run is used again.
+
+    `build` is what sam build made; `before`, if given, is another such folder, whose functions are contenders named
+    `write before` and so on. Raise NotBuiltError where a build is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    python = _runtime(folder / "runtime")
+    functions = _contenders(folder)
+    for suffix, source in (("", build), (" before", before)):
+        if source is not None:
+            functions |= {name + suffix: each for name, each in _bundle(source, folder / f"ours{suffix[1:]}").items()}
+    functions = {name: replace(each, name=re.sub(r"\W", "-", name)) for name, each in functions.items()}
+    return Artifacts(python, functions)
+
+
+def _bundle(build: Path, copy: Path) -> dict[str, Function]:
+    if not (build / "template.yaml").exists():
+        raise NotBuiltError(f"{build} holds no bundle: run make build")
+    _remove(copy)
+    shutil.copytree(build, copy)
+    _read_only(copy)
+    template = load_template(copy / "template.yaml")
+    return {name: template.functions[logical_id] for name, logical_id in OURS.items()}
+
+
+def _contenders(folder: Path) -> dict[str, Function]:
+    pins = [line for line in LAYER_REQUIREMENTS.read_text().splitlines() if line.startswith(("psycopg", "typing-ext"))]
+    floor_layer = _layer(folder / "floor", "\n".join(pins), compiled=True)
+    usual_pins = USUAL_REQUIREMENTS.read_text().replace("-r ../../layers/robot_brain/requirements.txt", "")
+    usual_layer = _layer(folder / "usual", LAYER_REQUIREMENTS.read_text() + usual_pins, compiled=False)
+    code = folder / "code"
+    _remove(code)
+    for name in ("empty", "floor", "usual"):
+        (code / name).mkdir(parents=True)
+        shutil.copy(CONTENDERS / f"{name}.py", code / name)
+        if name != "usual":
+            _compile(code / name)
+    _read_only(code)
+    floor = {
+        f"floor {door}": Function(f"floor {door}", f"floor.{door}", code / "floor", (floor_layer,), 28)
+        for door in ("write", "read", "stats")
+    }
+    usual = Function("usual", "usual.handler", code / "usual", (usual_layer,), 28)
+    return {"empty": Function("empty", "empty.handler", code / "empty", (), 28), "usual": usual, **floor}
+
+
+def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
+    """Install `requirements` into `folder`, unless they are there, and return it."""
+    stamp = folder / "requirements.txt"
+    if not stamp.exists() or stamp.read_text() != requirements:
+        print(f"Installing the layer of {folder.name} ...", file=sys.stderr)
+        _remove(folder)
+        folder.mkdir()
+        (folder / "wanted.txt").write_text(requirements)
+        _pip("--target", str(folder), "--no-deps", "--no-compile", "-r", str(folder / "wanted.txt"))
+        if compiled:
+            _compile(folder)
+        (folder / "wanted.txt").rename(stamp)
+        _read_only(folder)
+    return folder
+
+
+def _runtime(folder: Path) -> Path:
+    """Return a Python 3.13 that has awslambdaric and nothing else, as Lambda's own has."""
+    lines = (PROJECT / "local" / "requirements.txt").read_text().splitlines()
+    wanted = [line.partition(";")[0] for line in lines if line.startswith(("awslambdaric", "snapshot", "simplejson"))]
+    stamp = folder / "requirements.txt"
+    if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
+        print("Installing the runtime ...", file=sys.stderr)
+        _remove(folder)
+        subprocess.run([python313(), "-m", "venv", "--without-pip", folder], check=True)
+        target = next(folder.glob("lib/python*/site-packages"))
+        _pip("--target", str(target), "--no-deps", *wanted)
+        stamp.write_text("\n".join(wanted))
+    return folder / "bin" / "python"
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, "--only-binary=:all:", "--python-version", "3.13", *arguments], check=True)
+
+
+def _compile(folder: Path) -> None:
+    command = [str(python313()), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder)]
+    subprocess.run(command, check=True)
+
+
+def _read_only(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for parent, _, _ in os.walk(folder):
+            Path(parent).chmod(0o755)
+        shutil.rmtree(folder)

@@ -1,0 +1,265 @@
+"""A relay between clients and one server that makes a network of this machine: it delays, counts and holds.
+
+It is a process of its own, so that it takes no time of the process that is measured (no GIL is shared), and one loop
+over `select`, whose timeouts are exact to some 20 microseconds once the kernel's timer slack is off. It ends when the
+process that started it closes its standard input, by `close` or by dying.
+
+    with relay_to(("127.0.0.1", 5432)) as relay:
+        relay.delay(0.001)             # a round trip takes a millisecond more, half of it in each direction
+        relay.hold(0.5)                # the first bytes of each new connection wait half a second, as for Neon's wake
+        relay.counted().round_trips    # how often a client spoke after the server had, over all connections
+        added = calibrate(relay, 0.001, direct, through)  # makes it a millisecond all in all; returns what it is
+"""
+
+from __future__ import annotations
+
+import ctypes
+import heapq
+import json
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_CHUNK = 256 * 1024
+_PR_SET_TIMERSLACK = 29
+
+# A TCP host and port, or the path of a unix socket.
+Target = tuple[str, int] | str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a relay has seen since its start."""
+
+    connections: int
+    round_trips: int
+    bytes_up: int
+    bytes_down: int
+
+
+class Relay:
+    """A running relay on 127.0.0.1:`port`; what is set here holds for what arrives from then on."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.port = port
+        self._process = process
+
+    def delay(self, round_trip_seconds: float) -> None:
+        """Add so much to each round trip, half of it in each direction; what the relay itself takes comes on top."""
+        self._ask("delay", round_trip_seconds)
+
+    def hold(self, seconds: float) -> None:
+        """Keep the first bytes of each connection made from now on for so long before the server sees them."""
+        self._ask("hold", seconds)
+
+    def counted(self) -> Counted:
+        """Return the counters."""
+        return self._ask("count", 0)
+
+    def close(self) -> None:
+        """End the relay and all its connections."""
+        self._process.communicate(timeout=10)
+
+    def _ask(self, command: str, value: float) -> Counted:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the relay was started without pipes")
+        stdin.write(json.dumps([command, value]) + "\n")
+        stdin.flush()
+        return Counted(*json.loads(stdout.readline()))
+
+
+@contextmanager
+def relay_to(target: Target) -> Iterator[Relay]:
+    """Start a relay to `target`; it ends with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.relay", json.dumps(target)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        if process.stdout is None:
+            raise RuntimeError("the relay was started without pipes")
+        relay = Relay(process, int(process.stdout.readline()))
+        yield relay
+    finally:
+        process.communicate(timeout=10)
+
+
+def calibrate(
+    relay: Relay, wanted: float, direct: Callable[[], object], through: Callable[[], object], rounds: int = 200
+) -> float:
+    """Set the delay so that `through`, one round trip by way of the relay, takes `wanted` seconds longer than `direct`.
+
+    What the relay itself takes (some 0.1 ms, more on a busy machine) is so taken off the delay. Return what it really
+    adds, as the difference of medians, measured once more at the end.
+    """
+    delay, added = wanted, 0.0
+    for last in (False, False, True):
+        relay.delay(delay)
+        near, far = [], []
+        for _ in range(rounds):
+            near.append(_seconds(direct))
+            far.append(_seconds(through))
+        added = statistics.median(far) - statistics.median(near)
+        if not last:
+            delay = max(0.0, delay + wanted - added)
+    return added
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+class _End:
+    """One side of a connection: its socket, what waits to be sent there, and the side that its bytes go to."""
+
+    def __init__(self, sock: socket.socket, is_client: bool) -> None:
+        sock.setblocking(False)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = sock
+        self.is_client = is_client
+        self.outgoing: deque[bytes] = deque()
+        self.other: _End
+        self.asked = False  # of the client: it was the last to speak
+        self.open_at = 0.0  # of the client: until then its bytes are held
+
+
+class _Loop:
+    def __init__(self, target: Target, listener: socket.socket) -> None:
+        self._target = target
+        self._listener = listener
+        self._one_way = 0.0
+        self._held = 0.0
+        self._ends: dict[int, _End] = {}
+        self._late: list[tuple[float, int, _End, bytes]] = []  # due, order, whom it goes to, what (b"" for the end)
+        self._order = count()
+        self._seen = [0, 0, 0, 0]  # as the fields of Counted
+
+    def run(self) -> None:
+        """Pass bytes until standard input ends."""
+        commands, listener = sys.stdin.fileno(), self._listener.fileno()
+        while True:
+            pause = max(0.0, self._late[0][0] - time.monotonic()) if self._late else None
+            full = [fd for fd, end in self._ends.items() if end.outgoing]
+            ready, writable, _ = select.select([commands, listener, *self._ends], full, [], pause)
+            for fd in writable:
+                self._flush(self._ends[fd])
+            for fd in ready:
+                if fd == commands:
+                    line = sys.stdin.readline()
+                    if not line:
+                        return
+                    self._obey(*json.loads(line))
+                elif fd == listener:
+                    self._accept()
+                elif fd in self._ends:
+                    self._receive(self._ends[fd])
+            now = time.monotonic()
+            while self._late and self._late[0][0] <= now:
+                _, _, end, data = heapq.heappop(self._late)
+                self._send(end, data)
+
+    def _obey(self, command: str, value: float) -> None:
+        if command == "delay":
+            self._one_way = value / 2
+        elif command == "hold":
+            self._held = value
+        print(json.dumps(self._seen), flush=True)
+
+    def _accept(self) -> None:
+        client = _End(self._listener.accept()[0], True)
+        upstream = socket.socket(socket.AF_UNIX) if isinstance(self._target, str) else socket.socket()
+        upstream.settimeout(10)
+        try:
+            upstream.connect(self._target if isinstance(self._target, str) else tuple(self._target))
+        except OSError:
+            upstream.close()
+            client.socket.close()
+            return
+        server = _End(upstream, False)
+        client.other, server.other = server, client
+        client.open_at = time.monotonic() + self._held
+        self._ends[client.socket.fileno()] = client
+        self._ends[upstream.fileno()] = server
+        self._seen[0] += 1
+
+    def _receive(self, end: _End) -> None:
+        try:
+            data = end.socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        client = end if end.is_client else end.other
+        if end.is_client and data and not client.asked:
+            self._seen[1] += 1
+        client.asked = end.is_client
+        self._seen[2 if end.is_client else 3] += len(data)
+        due = time.monotonic() + self._one_way
+        if end.is_client:
+            due = max(due, client.open_at + self._one_way)
+        if not data:
+            del self._ends[end.socket.fileno()]
+        if due <= time.monotonic():
+            self._send(end.other, data)
+        else:
+            heapq.heappush(self._late, (due, next(self._order), end.other, data))
+
+    def _send(self, end: _End, data: bytes) -> None:
+        """Send now, or behind what waits already; empty data closes the connection."""
+        end.outgoing.append(data)
+        self._flush(end)
+
+    def _flush(self, end: _End) -> None:
+        while end.outgoing:
+            data = end.outgoing[0]
+            if not data:
+                self._end(end)
+                return
+            try:
+                sent = end.socket.send(data)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._end(end)
+                return
+            if sent < len(data):
+                end.outgoing[0] = data[sent:]
+                return
+            end.outgoing.popleft()
+
+    def _end(self, end: _End) -> None:
+        for side in (end, end.other):
+            self._ends.pop(side.socket.fileno(), None)
+            side.outgoing.clear()
+            side.socket.close()
+
+
+def _main() -> None:
+    if sys.platform == "linux":
+        # Else a sleep may end 50 microseconds late.
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    target = json.loads(sys.argv[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        print(listener.getsockname()[1], flush=True)
+        _Loop(target if isinstance(target, str) else (target[0], target[1]), listener).run()
+
+
+if __name__ == "__main__":
+    _main()
