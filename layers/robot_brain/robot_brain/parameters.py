@@ -12,7 +12,8 @@ LARGEST_SEQ = 2**31 - 1
 _NOT_IN_SESSION_ID = re.compile(r"[\x00-\x1f\x7f-\x9f/\\?#%]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")\s*(?:,\s*|$)')
+# What it excludes, as that takes a tenth of the time to compile.
+_ENTITY_TAG = re.compile(r'(?:W/)?("[^\x00-\x20\x22\x7f\ud800-\udfff]*")\s*(?:,\s*|$)')
 _IF_MATCH = re.compile(r'"([0-9]{1,18})(?:\.[0-9]{1,18})?"')
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
