@@ -103,9 +103,11 @@ def event_of(name: str, session_id: str) -> bytes:
 def contenders(artifacts: Artifacts, url: str, asleep_url: str, secret: Mapping[str, str]) -> dict[str, Contender]:
     """Return who takes part: each of ours next to what it is compared to."""
     direct = {"DATABASE_URL": url}
-    found = {"empty": Contender(artifacts.functions["empty"], event_of("health", ""), {}, 200)}
+    found: dict[str, Contender] = {}
     for name, event in EVENTS.items():
         status = 201 if name == "write" else 200
+        if name == "health":
+            found["empty"] = Contender(artifacts.functions["empty"], event_of("health", ""), {}, 200)
         for each in (f"floor {name}", name, f"{name} before"):
             if each in artifacts.functions:
                 found[each] = Contender(
@@ -224,8 +226,12 @@ def main() -> None:
         with database.admin() as admin:
             version = admin.info.parameter_status("server_version") or ""
     if options.only:
-        for name in samples.by_name:
-            print(name, samples.spread(name))
+        first = next(iter(bench.inits.by_name))
+        rows = [
+            (name, f"{samples.spread(name).median:.0f}", f"{samples.ratio(name, first).median:.3f}")
+            for name in bench.inits.by_name
+        ]
+        print(table(("contender", "median ms", f"over {first}"), rows))
         return
     show(samples, bench.inits, options.rounds)
     ratios = {name: samples.ratio(ours, other) for name, (ours, other, _) in RATIOS.items()}
