@@ -98,25 +98,27 @@ def relay_to(target: Target) -> Iterator[Relay]:
         process.communicate(timeout=10)
 
 
-def calibrate(
-    relay: Relay, wanted: float, direct: Callable[[], object], through: Callable[[], object], rounds: int = 200
-) -> float:
+def calibrate(relay: Relay, wanted: float, direct: Callable[[], object], through: Callable[[], object]) -> float:
     """Set the delay so that `through`, one round trip by way of the relay, takes `wanted` seconds longer than `direct`.
 
-    What the relay itself takes (some 0.1 ms, more on a busy machine) is so taken off the delay. Return what it really
-    adds, as the difference of medians, measured once more at the end.
+    What the relay itself takes (some 0.1 ms) is so taken off the delay, but never more than half of it, whatever else
+    the machine does meanwhile. Return what it really adds, measured once more at the end.
     """
-    delay, added = wanted, 0.0
-    for last in (False, False, True):
+    delay = wanted
+    for _ in range(2):
         relay.delay(delay)
-        near, far = [], []
-        for _ in range(rounds):
-            near.append(_seconds(direct))
-            far.append(_seconds(through))
-        added = statistics.median(far) - statistics.median(near)
-        if not last:
-            delay = max(0.0, delay + wanted - added)
-    return added
+        delay = min(wanted, max(wanted / 2, delay + wanted - added(direct, through)))
+    relay.delay(delay)
+    return added(direct, through)
+
+
+def added(direct: Callable[[], object], through: Callable[[], object], rounds: int = 200) -> float:
+    """Return the seconds that `through` takes longer than `direct`, by lower quartiles, which noise moves least."""
+    near, far = [], []
+    for _ in range(rounds):
+        near.append(_seconds(direct))
+        far.append(_seconds(through))
+    return statistics.quantiles(far, n=4)[0] - statistics.quantiles(near, n=4)[0]
 
 
 def _seconds(call: Callable[[], object]) -> float:
