@@ -1,0 +1,61 @@
+"""The server that a benchmark runs against: started for it, stopped with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.bench.relay import Relay, relay_to
+from tests.servers.address import Address
+from tests.servers.authority import make_authority
+from tests.servers.binaries import MissingBinaryError, debian_postgres
+from tests.servers.databases import Template, make_template
+from tests.servers.postgres import start_embedded, start_tls
+from tests.servers.process import remove_folder, server_folder
+
+KINDS = ("tls", "embedded")
+
+
+def available_kind() -> str:
+    """Return SERVER of the environment, or tls, as Neon is, where the distribution's PostgreSQL is installed."""
+    asked = os.environ.get("SERVER")
+    if asked:
+        if asked not in KINDS:
+            raise SystemExit(f"SERVER must be one of {', '.join(KINDS)}")
+        return asked
+    try:
+        debian_postgres()
+    except MissingBinaryError:
+        return "embedded"
+    return "tls"
+
+
+@contextmanager
+def migrated_server(kind: str) -> Iterator[Template]:
+    """Start a server (tls: the distribution's, over TCP; embedded: PyPI's, on a unix socket) with a migrated template.
+
+    As in the tests it does not survive a crash of the machine: fsync is off, so that it is the code that is measured and
+    not the disk. Both contenders of a ratio have that, and it makes the floor lower.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    folder = server_folder()
+    folder.chmod(0o755)
+    try:
+        server = start_tls(make_authority(folder)) if kind == "tls" else start_embedded()
+        try:
+            yield make_template(server)
+        finally:
+            server.stop()
+    finally:
+        remove_folder(folder)
+
+
+@contextmanager
+def relay_before(template: Template) -> Iterator[tuple[Relay, Address]]:
+    """Start a relay to the server of `template`; return it and the address there."""
+    address = template.postgres.address
+    unix = address.host.startswith("/")
+    with relay_to(f"{address.host}/.s.PGSQL.{address.port}" if unix else (address.host, address.port)) as relay:
+        yield relay, Address("127.0.0.1", relay.port, address.query)

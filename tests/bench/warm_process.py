@@ -1,0 +1,76 @@
+"""A process that only makes warm requests, so that its memory can be looked at: it imports what they need, nothing else.
+
+    python -m tests.bench.warm_process ours|floor REQUESTS
+
+Standard input's first line holds the requests by row, as `warm_requests` makes them. After each thousand it prints a
+line and waits for one, so that whoever started it can look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from typing import Any
+
+EVERY = 1000
+# Of each hundred requests; most that Lambda serves are writes of one turn and reads.
+_MIX = {"write": 40, "read": 40, "replay": 10, "stats": 8, "write50": 2}
+
+
+class Context:
+    """What a handler uses of Lambda's context."""
+
+    aws_request_id = "3f2b1c1e-7d4a-4a56-9a3b-0d8f4a1c2e5b"
+    function_name = "Function"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        """Return a fixed time."""
+        return 25_000
+
+
+def _ours(events: dict[str, tuple[str, Any]]) -> Iterator[None]:
+    modules = {row: __import__(module) for row, (module, _) in events.items()}
+    for row in _rows():
+        answer = modules[row].handler(events[row][1], Context)
+        if answer["statusCode"] not in (200, 201):
+            raise SystemExit(answer)
+        yield
+
+
+def _floor(calls: dict[str, tuple[str, list[Any]]]) -> Iterator[None]:
+    import psycopg
+
+    # So that the types do not ask for a literal query.
+    execute: Callable[..., Any] = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True).execute
+    for row in _rows():
+        query, parameters = calls[row]
+        if row.startswith("write"):
+            parameters = [*parameters[:-1], os.urandom(16).hex()]
+        execute(query, parameters).fetchone()
+        yield
+
+
+def _rows() -> Iterator[str]:
+    order = [row for row, share in _MIX.items() for _ in range(share)]
+    # Spread evenly: 37 and 100 have no common divisor.
+    return cycle([order[number * 37 % len(order)] for number in range(len(order))])
+
+
+def _main() -> None:
+    side, requests = sys.argv[1], int(sys.argv[2])
+    rows = json.loads(sys.stdin.readline())
+    looks = sys.stdout
+    # What the handlers log goes nowhere.
+    sys.stdout = open(os.devnull, "w", buffering=1)  # noqa: SIM115  # as long as the process
+    for number, _ in enumerate(islice(_ours(rows) if side == "ours" else _floor(rows), requests), 1):
+        if number % EVERY == 0:
+            print(number, file=looks, flush=True)
+            sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,146 @@
+"""The warm requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the same function.
+
+Both have a connection of their own, opened with the same parameters, and write sessions of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+import read_session
+import stats
+import write_message
+from robot_brain import database
+from robot_brain.connection import connection_parameters
+from robot_brain.json_body import parse
+from robot_brain.models import Write
+from robot_brain.settings import Settings
+from tests.bench import texts
+from tests.bundle import Context, Json, copied, event, forget
+
+ROWS = ("write", "write50", "replay", "read", "stats")
+TITLES = {
+    "write": "write one turn",
+    "write50": "write 50 turns",
+    "replay": "replay a write",
+    "read": "read 50 of 1,000 turns",
+    "stats": "stats",
+}
+READ_TURNS = 1000
+OTHER_SESSIONS = 100
+
+_HANDLERS: dict[str, Callable[..., Json]] = {
+    "write_message": write_message.handler,
+    "read_session": read_session.handler,
+    "stats": stats.handler,
+}
+
+Request = Callable[[], object]
+
+
+class UnexpectedStatusError(Exception):
+    """A handler answered something else than the benchmark asked for: its figures would mean nothing."""
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """The two sides, by row; each call is one request, from the event to the answer or from parameters to the row."""
+
+    ours: dict[str, Request]
+    floor: dict[str, Request]
+
+
+def fill(database_url: str) -> None:
+    """Write what is read: a session of 1,000 turns, some others for the statistics, and a refresh."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for number in range(OTHER_SESSIONS + 1):
+            turns = READ_TURNS if number == 0 else 10
+            name = "long" if number == 0 else f"other {number}"
+            for start in range(0, turns, 100):
+                batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
+                messages = Write({"messages": batch}).messages
+                connection.execute(database._WRITE, ("local", name, messages, None, None, None, None))
+        connection.execute(database._REFRESH)
+
+
+@contextmanager
+def contenders(database_url: str) -> Iterator[Contenders]:
+    """Start a new execution environment on `database_url`, and a bare connection beside it; both end with the block."""
+    os.environ.update(DATABASE_URL=database_url, TENANT_ID="local")
+    os.environ.pop("DATABASE_SECRET_ARN", None)
+    forget()
+    parameters = connection_parameters(database_url, Settings.parse(os.environ))
+    with psycopg.connect(**parameters, autocommit=True, prepare_threshold=None) as connection:
+        yield Contenders(
+            {row: _handled(name, asked) for row, (name, asked) in events("ours").items()},
+            {row: _called(connection, row, *call) for row, call in calls("floor").items()},
+        )
+    forget()
+
+
+def events(writer: str) -> dict[str, tuple[str, Json]]:
+    """Return by row the function's module and the event; `writer` begins the names of the sessions that are written."""
+    read = copied(event("read_session"), rawPath="/sessions/long", pathParameters={"session_id": "long"})
+    return {
+        "write": ("write_message", _write_event(writer, one())),
+        "write50": ("write_message", _write_event(f"{writer} 50", fifty())),
+        "replay": ("write_message", _write_event(f"{writer} replay", one(), **{"idempotency-key": writer})),
+        "read": ("read_session", copied(read, rawQueryString="")),
+        "stats": ("stats", copied(event("stats"), rawQueryString="")),
+    }
+
+
+def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
+    """Return by row the SQL and the parameters with which our handlers call the database for `events`."""
+    single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
+    return {
+        "write": (database._WRITE, ["local", writer, single, None, None, "layer", ""]),
+        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, "layer", ""]),
+        "replay": (database._WRITE, ["local", f"{writer} replay", single, None, None, "client", writer]),
+        "read": (database._READ, ["local", "long", 50, None, None, None, []]),
+        "stats": (database._STATS, ["local", None]),
+    }
+
+
+def one() -> Json:
+    """Return the body of a write of one turn."""
+    return texts.turn(1)
+
+
+def fifty() -> Json:
+    """Return the body of a write of 50 turns."""
+    return {"messages": [texts.turn(number) for number in range(50)]}
+
+
+def _write_event(session_id: str, body: Json, **headers: str) -> Json:
+    asked = event("write_message")
+    asked["rawPath"], asked["pathParameters"] = f"/sessions/{session_id}/messages", {"session_id": session_id}
+    asked["body"] = json.dumps(body)
+    asked["headers"].update(headers)
+    return asked
+
+
+def _handled(name: str, asked: Json) -> Request:
+    handler, context = _HANDLERS[name], Context(milliseconds=25_000)
+
+    def request() -> None:
+        answer = handler(asked, context)
+        if answer["statusCode"] not in (200, 201):
+            raise UnexpectedStatusError(f"{answer['statusCode']}: {answer.get('body')}")
+
+    return request
+
+
+def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: list[Any]) -> Request:
+    execute: Callable[..., Any] = connection.execute  # so that the types do not ask for a literal query
+    if row.startswith("write"):
+        # Ours makes a key for each write as well, so the server does the same work.
+        return lambda: execute(query, [*parameters[:-1], os.urandom(16).hex()]).fetchone()
+    return lambda: execute(query, parameters).fetchone()
