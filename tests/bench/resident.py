@@ -36,8 +36,8 @@ def resident(database_url: str, requests: int) -> dict[str, list[int]]:
     seen: dict[str, list[int]] = {side: [] for side in processes}
     progress = Progress(2 * requests, "memory")
     try:
-        _say(processes["ours"], json.dumps({row: each for row, each in warm_requests.events("resident").items()}))
-        _say(processes["floor"], json.dumps({row: each for row, each in warm_requests.calls("bare").items()}))
+        _say(processes["ours"], json.dumps(warm_requests.events("resident")))
+        _say(processes["floor"], json.dumps(warm_requests.calls("bare")))
         for _ in range(requests // EVERY):
             for side, process in processes.items():
                 if process.stdout is None or not process.stdout.readline():

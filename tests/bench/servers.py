@@ -35,8 +35,8 @@ def available_kind() -> str:
 def migrated_server(kind: str) -> Iterator[Template]:
     """Start a server (tls: the distribution's, over TCP; embedded: PyPI's, on a unix socket) with a migrated template.
 
-    As in the tests it does not survive a crash of the machine: fsync is off, so that it is the code that is measured and
-    not the disk. Both contenders of a ratio have that, and it makes the floor lower.
+    As in the tests it does not survive a crash of the machine: fsync is off, so that the code is measured and not the
+    disk. All contenders have that, and it makes the floor lower.
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

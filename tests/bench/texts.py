@@ -1,4 +1,4 @@
-"""What is said in the benchmarks: real conversations where they lie beside the project, made ones of their lengths else."""
+"""What is said in the benchmarks: real conversations where they lie beside the project, made ones as long elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TURNS = 2000
 # The deciles of the lengths of the real texts, in characters.
 _USER = (1, 4, 14, 18, 23, 29, 35, 42, 50, 65, 231)
 _ROBOT = (1, 31, 38, 45, 52, 59, 65, 74, 85, 97, 566)
-_WORDS = "a large oat latte with one extra shot and no sugar please would you like anything else to go today".split()
+_WORDS = ("a large oat latte", "please", "with", "an extra shot", "would you like", "anything else", "to go", "today")
 
 
 def are_real() -> bool:

@@ -1,4 +1,4 @@
-"""A process that only makes warm requests, so that its memory can be looked at: it imports what they need, nothing else.
+"""A process that only makes warm requests, so that its memory can be seen: it imports what they need, nothing else.
 
     python -m tests.bench.warm_process ours|floor REQUESTS
 

@@ -1,4 +1,4 @@
-"""The warm requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the same function.
+"""The requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the same function.
 
 Both have a connection of their own, opened with the same parameters, and write sessions of their own.
 """
