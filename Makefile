@@ -37,6 +37,12 @@ check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, S
 bench-cold: .venv/test build  ## Compare cold starts with the floor and with what is usual: ROUNDS=15, OUTPUT=file
 	@$(RUN) -m tests.bench.bench_cold
 
+bench-hot: .venv/test  ## Compare a warm request with the bare call: ROUNDS=40, REQUESTS=20000, OUTPUT=file, PROFILE=1
+	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_hot
+
+bench-peers: .venv/test .venv-peers/done  ## Compare with four stores of chats from PyPI: ROUNDS=30, OUTPUT=file
+	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_peers
+
 format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
@@ -71,4 +77,11 @@ bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk b
 	@.venv-plot/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements-plot.txt
 	@touch $@
 
-.PHONY: help run invoke migrate app-password build test check format bench-cold bench-scale
+# What bench-peers compares with, never deployed.
+.venv-peers/done: .venv/run tests/bench/requirements-peers.txt
+	@test -x .venv-peers/bin/python || $(RUN) -m venv .venv-peers
+	@echo "Installing the peers into .venv-peers ..."
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
+	@touch $@
+
+.PHONY: help run invoke migrate app-password build test check format bench-cold bench-hot bench-peers bench-scale

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import tempfile
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -77,11 +77,8 @@ def _compare(row: str, both: Contenders, rounds: int, suffix: str) -> measure.Sa
     for _ in range(WARM_UP):
         both.ours[row]()
         both.floor[row]()
-    sides = {"ours": both.ours[row], "floor": both.floor[row]}
-    title = f"{row}{suffix}"
-    return measure.alternate(
-        {name: lambda request=request: _block(request) for name, request in sides.items()}, rounds, title=title
-    )
+    ours, floor = partial(_block, both.ours[row]), partial(_block, both.floor[row])
+    return measure.alternate({"ours": ours, "floor": floor}, rounds, title=f"{row}{suffix}")
 
 
 def _block(request: Request) -> float:
@@ -145,4 +142,4 @@ def _print_memory(memory: dict[str, list[int]], ratios: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,55 @@
+"""Robot Brain as a contender of bench-peers: the whole handlers, from API Gateway's event to its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import read_session
+import write_message
+from tests.bench.contender import Turn, serve
+from tests.bench.texts import pairs
+from tests.bundle import Context, Json, event, forget
+
+
+class RobotBrain:
+    """A function environment, kept as Lambda keeps it."""
+
+    def connect(self, url: str, first: bool) -> None:
+        """Start an execution environment; its first request connects."""
+        forget()
+        os.environ.update(DATABASE_URL=url, TENANT_ID="local")
+        self._context = Context(milliseconds=25_000)
+        self._write = event("write_message")
+        self._read = event("read_session")
+
+    def _post(self, session: int, body: Json) -> None:
+        asked = {**self._write, "pathParameters": {"session_id": str(session)}, "body": json.dumps(body)}
+        answer = write_message.handler(asked, self._context)
+        if answer["statusCode"] != 201:
+            raise ValueError(answer)
+
+    def fill(self, session: int, turns: list[Turn]) -> None:
+        """Write in batches of a hundred, which is the most."""
+        for start in range(0, len(turns), 100):
+            self._post(session, {"messages": [_turn(each) for each in turns[start : start + 100]]})
+
+    def append(self, session: int, turn: Turn) -> None:
+        """Write one turn; the JSON of the event is made within the time as well."""
+        self._post(session, _turn(turn))
+
+    def last(self, session: int, turns: int) -> int:
+        """Read with a limit and parse the answer's body, so that objects come out as they do of the others."""
+        asked = {**self._read, "pathParameters": {"session_id": str(session)}, "rawQueryString": f"limit={turns}"}
+        answer = read_session.handler(asked, self._context)
+        if answer["statusCode"] != 200:
+            raise ValueError(answer)
+        return 2 * len(json.loads(answer["body"])["messages"])
+
+
+def _turn(turn: Turn) -> Json:
+    return {"robot_personality": "barista", "user_message": turn[0], "robot_response": turn[1]}
+
+
+if __name__ == "__main__":
+    serve(RobotBrain(), pairs())
