@@ -38,6 +38,7 @@ declare
   v_last_seq integer;
   v_opens_day boolean;
   v_metadata_bytes integer;
+  v_expired tid;
 begin
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
   replayed := false;
@@ -170,16 +171,18 @@ begin
       expires_at = excluded.expires_at;
   end if;
 
-  -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up.
-  delete from robot_brain.idempotency_keys k
-  where k.ctid = any (array(
+  -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
+  -- statement over several ctids scans the tenant's keys as long as the table has no statistics.
+  for v_expired in
     select e.ctid
     from robot_brain.idempotency_keys e
     where e.tenant_id = p_tenant_id and e.expires_at <= v_now
     order by e.expires_at
     limit 4
     for update skip locked
-  ));
+  loop
+    delete from robot_brain.idempotency_keys k where k.ctid = v_expired;
+  end loop;
 end
 $$;
 
