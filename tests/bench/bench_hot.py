@@ -1,7 +1,7 @@
 """A warm request: handler(event, context) against its floor, the bare psycopg call of the same SQL function.
 
 make bench-hot                  ROUNDS=40 REQUESTS=20000 OUTPUT=file SERVER=tls|embedded
-
+make bench-hot PROFILE=1        also where the time goes, sampled from outside by py-spy
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.bench.relay import Relay, calibrate
 from tests.bench.resident import resident
 from tests.bench.servers import available_kind, migrated_server, relay_before
 from tests.bench.warm_requests import ROWS, TITLES, Contenders, Request, contenders, fill
+from tests.bench.where_time_goes import print_table
 from tests.servers.databases import Database
 
 BLOCK = 10
@@ -63,6 +64,8 @@ def main() -> None:
                 row: {name: samples[row].spread(name).json() for name in ("ours", "floor")} for row in ROWS
             }
         memory = resident(database.app_url, options.requests)
+        if os.environ.get("PROFILE"):
+            print_table(database.app_url)
     ratios["rss_growth"] = memory["ours"][-1] / memory["ours"][0]
     ratios["rss_over_floor"] = memory["ours"][-1] / memory["floor"][-1]
     _print_memory(memory, ratios)

@@ -1,6 +1,6 @@
 """A process that only makes warm requests, so that its memory can be seen: it imports what they need, nothing else.
 
-    python -m tests.bench.warm_process ours|floor REQUESTS
+    python -m tests.bench.warm_process ours|floor REQUESTS [ROW]
 
 Standard input's first line holds the requests by row, as `warm_requests` makes them. After each thousand it prints a
 line and waits for one, so that whoever started it can look.
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from typing import Any
 
 EVERY = 1000
@@ -32,21 +32,21 @@ class Context:
         return 25_000
 
 
-def _ours(events: dict[str, tuple[str, Any]]) -> Iterator[None]:
+def _ours(events: dict[str, tuple[str, Any]], only: str) -> Iterator[None]:
     modules = {row: __import__(module) for row, (module, _) in events.items()}
-    for row in _rows():
+    for row in _rows(only):
         answer = modules[row].handler(events[row][1], Context)
         if answer["statusCode"] not in (200, 201):
             raise SystemExit(answer)
         yield
 
 
-def _floor(calls: dict[str, tuple[str, list[Any]]]) -> Iterator[None]:
+def _floor(calls: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]:
     import psycopg
 
     # So that the types do not ask for a literal query.
     execute: Callable[..., Any] = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True).execute
-    for row in _rows():
+    for row in _rows(only):
         query, parameters = calls[row]
         if row.startswith("write"):
             parameters = [*parameters[:-1], os.urandom(16).hex()]
@@ -54,19 +54,22 @@ def _floor(calls: dict[str, tuple[str, list[Any]]]) -> Iterator[None]:
         yield
 
 
-def _rows() -> Iterator[str]:
+def _rows(only: str) -> Iterator[str]:
+    if only:
+        return repeat(only)
     order = [row for row, share in _MIX.items() for _ in range(share)]
     # Spread evenly: 37 and 100 have no common divisor.
     return cycle([order[number * 37 % len(order)] for number in range(len(order))])
 
 
 def _main() -> None:
-    side, requests = sys.argv[1], int(sys.argv[2])
+    side, requests, only = sys.argv[1], int(sys.argv[2]), "".join(sys.argv[3:])
     rows = json.loads(sys.stdin.readline())
+    work = _ours(rows, only) if side == "ours" else _floor(rows, only)
     looks = sys.stdout
     # What the handlers log goes nowhere.
     sys.stdout = open(os.devnull, "w", buffering=1)  # noqa: SIM115  # as long as the process
-    for number, _ in enumerate(islice(_ours(rows) if side == "ours" else _floor(rows), requests), 1):
+    for number, _ in enumerate(islice(work, requests), 1):
         if number % EVERY == 0:
             print(number, file=looks, flush=True)
             sys.stdin.readline()
