@@ -1,6 +1,5 @@
 """The size that the layer works out for metadata is the size PostgreSQL stores it with."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from robot_brain import json_body
 from robot_brain.errors import MalformedRequestError
-from robot_brain.models import stored_size
+from robot_brain.models import as_json, stored_size
 from tests.servers.postgres import Postgres
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -38,7 +37,7 @@ def server(embedded_server: Postgres) -> Iterator[psycopg.Connection]:
 
 def size_in(server: psycopg.Connection, value: Any) -> int:
     """Return the bytes of `value` as the server's jsonb, sent as the layer sends it."""
-    row = server.execute(_SIZE, (json.dumps(value, ensure_ascii=False, separators=(",", ":")),)).fetchone()
+    row = server.execute(_SIZE, (as_json(value),)).fetchone()
     assert row is not None
     return int(row[0])
 

@@ -104,11 +104,6 @@ def test_every_error_has_a_sentence_of_its_own(kind: type[RobotBrainError]) -> N
         assert str(kind()) == kind.summary()
 
 
-def test_the_extension_members_stand_beside() -> None:
-    _, _, body = problem(errors.DatabaseUnavailableError(), "id-1", report={"status": "unhealthy"})
-    assert json.loads(body)["report"] == {"status": "unhealthy"}
-
-
 def test_the_errors_of_an_answer_are_few_and_short() -> None:
     many: list[Violation] = [{"loc": ["body", "€" * 100_000, 3], "msg": "is wrong", "type": "wrong"}] * 100_000
     _, _, body = problem(InvalidRequestError(many), "id-1")

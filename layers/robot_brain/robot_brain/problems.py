@@ -49,7 +49,7 @@ def status_of(error: Exception) -> int:
     return _STATUS.get(type(error), 500)  # type: ignore[arg-type]  # other exceptions are simply not in it
 
 
-def problem(error: Exception, request_id: str, **extension: Any) -> tuple[int, dict[str, str], str]:
+def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str]:
     """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
     status = status_of(error)
     if status == 500:
@@ -63,7 +63,6 @@ def problem(error: Exception, request_id: str, **extension: Any) -> tuple[int, d
         "status": status,
         "detail": detail,
         "request_id": request_id,
-        **extension,
     }
     if isinstance(error, InvalidRequestError):
         document["errors"] = error.errors
