@@ -4,7 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from robot_brain import telemetry
@@ -12,14 +12,15 @@ from robot_brain import telemetry
 
 @contextmanager
 def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Collect what is logged meanwhile; give a function that returns the lines so far."""
+    """Collect what is logged meanwhile: a line a request, and what the Logger says; give a function that returns it."""
     handler = telemetry.logger().registered_handler
     assert isinstance(handler, logging.StreamHandler)
     text = io.StringIO()
     # The handler keeps the stdout of the test that made it, so pytest's own capture does not see every line.
     before = handler.setStream(text)
     try:
-        yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
+        with redirect_stdout(text):
+            yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
     finally:
         if before is not None:
             handler.setStream(before)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from robot_brain import telemetry
 from tests.bundle import Bundle, deployed, turn
 from tests.servers.databases import Database
 
@@ -70,16 +71,33 @@ def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -
     assert MARK not in log
 
 
-def test_a_request_gives_one_log_line_and_one_metrics_line(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
     bundle.write("s", turn())
     bundle.read("s")
-    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    logs = [line for line in lines if "_aws" not in line]
-    metrics = [line for line in lines if "_aws" in line]
-    assert [line["route"] for line in logs] == ["POST /sessions/{session_id}/messages", "GET /sessions/{session_id}"]
-    assert logs[0]["session_id"] == logs[1]["session_id"] == "s"
-    assert (logs[0]["turns"], logs[0]["status"]) == (1, 201)
-    assert "turns" not in logs[1]
-    assert len(metrics) == 2
-    assert metrics[0]["ConnectionsOpened"] == [1.0]
-    assert metrics[1]["ConnectionsReused"] == [1.0]
+    wrote, read = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert (wrote["route"], read["route"]) == ("POST /sessions/{session_id}/messages", "GET /sessions/{session_id}")
+    assert wrote["session_id"] == read["session_id"] == "s"
+    assert (wrote["turns"], wrote["status"], wrote["level"]) == (1, 201, "INFO")
+    assert "turns" not in read
+    told = {metric["Name"] for metric in wrote["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert told >= {"Milliseconds", "QueryMilliseconds", "ConnectionsOpened"}
+    assert wrote["ConnectionsOpened"] == [1.0]
+    assert read["ConnectionsReused"] == [1.0]
+
+
+def test_a_higher_log_level_leaves_the_metrics_and_what_failed(
+    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # What POWERTOOLS_LOG_LEVEL does when the logger is made; here it lives as long as the process.
+    telemetry.logger().setLevel("WARNING")
+    try:
+        bundle.write("s", turn())
+        with database.admin() as admin:
+            admin.execute("drop schema robot_brain_api cascade")
+        bundle.read("s")
+    finally:
+        telemetry.logger().setLevel("INFO")
+    wrote, failed = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert "route" not in wrote
+    assert wrote["ConnectionsOpened"] == [1.0]
+    assert (failed["level"], failed["status"], failed["error"]) == ("ERROR", 503, "SchemaOutdatedError")
