@@ -125,7 +125,7 @@ def test_a_server_that_is_away_may_be_asked_again(
                 reply = functions.write("demo", turn())
                 assert_problem(reply, 503, functions.context.aws_request_id)
                 assert int(reply.headers["retry-after"]) > 0
-                assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseUnavailableError", attempts)
+                assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseAwayError", attempts)
                 assert str(port) not in (reply.body or "")
 
 

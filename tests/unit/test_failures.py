@@ -6,38 +6,59 @@ from psycopg import errors as pg
 
 from robot_brain.errors import (
     ConflictError,
+    DatabaseAwayError,
+    DatabaseOverloadedError,
     DatabaseRefusedError,
     DatabaseUnavailableError,
+    DatabaseWakingError,
     DeadlineExceededError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     PreconditionFailedError,
     RobotBrainError,
     SchemaOutdatedError,
+    SettingsError,
     UnexpectedDatabaseError,
 )
-from robot_brain.failures import Failure, cause, while_calling, while_connecting
+from robot_brain.failures import Failure, cause, is_final, while_calling, while_connecting
 
 # Neon's proxy and PgBouncer, as a client reads them.
-TRANSIENT = [
+WAKING = [
     "Couldn't connect to compute node",
     "Control plane request failed",
+    "Authentication timed out",
+    "the database system is starting up",
+    "the database system is not yet accepting connections",
+    "the database system is in recovery mode",
+]
+OVERLOADED = [
     "Failed to acquire permit to connect to the database. Too many database connection attempts are currently ongoing.",
     "Too many connections attempts",
     "Too many connections to this endpoint",
     "no more connections allowed (max_client_conn)",
-    "Authentication timed out",
+    "sorry, too many clients already",
+    'too many connections for role "robot_brain_app"',
+    "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    "query_wait_timeout",
+]
+AWAY = [
     "server login has been failing, try again later (server_login_retry)",
     "pooler is shutting down",
+    "client_login_timeout (server down)",
     "server closed the connection unexpectedly",
     "SSL error: unexpected eof while reading",
-    "the database system is starting up",
-    "connection timeout expired",
+    "the database system is shutting down",
     "Connection refused",
-    "sorry, too many clients already",
-    "query_wait_timeout",
-    "could not translate host name to address: Temporary failure in name resolution",
+    "failed to resolve host 'db.example': [Errno -3] Temporary failure in name resolution",
+    "failed to resolve host 'db.example': [Errno -2] Name or service not known",
+    "session is read-only",
+    "something that nobody has ever read",
     "",
+]
+TRANSIENT = [
+    *((text, DatabaseWakingError) for text in WAKING),
+    *((text, DatabaseOverloadedError) for text in OVERLOADED),
+    *((text, DatabaseAwayError) for text in AWAY),
 ]
 PERMANENT = [
     "The requested endpoint is disabled. Enable it using Neon API and retry.",
@@ -54,7 +75,11 @@ PERMANENT = [
     'database "nowhere" does not exist',
     'role "nobody" does not exist',
     'role "robot_brain_app" is not permitted to log in',
-    'root certificate file "/none.pem" does not exist',
+    "no such database: nowhere",
+    'database "nowhere" is not currently accepting connections',
+    'permission denied for database "d"',
+    "pg_hba.conf rejects connection for host",
+    "SSL required",
     "SSL error: certificate verify failed",
     'server certificate for "a.example" does not match host name "b.example"',
     "server does not support SSL, but SSL was required",
@@ -64,11 +89,61 @@ PERMANENT = [
 _PREFIX = 'connection failed: connection to server at "203.0.113.5", port 5432 failed: ERROR:  '
 
 
-@pytest.mark.parametrize("text", TRANSIENT)
-def test_a_transient_failure_to_connect_is_repeated(text: str) -> None:
+@pytest.mark.parametrize(("text", "kind"), TRANSIENT)
+def test_a_transient_failure_to_connect_is_repeated(text: str, kind: type[RobotBrainError]) -> None:
     failed = while_connecting(psycopg.OperationalError(_PREFIX + text))
-    assert isinstance(failed.error, DatabaseUnavailableError)
+    assert type(failed.error) is kind
     assert (failed.repeat, failed.lost) == (True, True)
+
+
+@pytest.mark.parametrize(("text", "kind"), [*TRANSIENT, *((text, DatabaseRefusedError) for text in PERMANENT)])
+def test_what_the_pooler_says_of_its_own_connecting_is_told_alike(text: str, kind: type[RobotBrainError]) -> None:
+    """PgBouncer takes a client before it has a server for it, and knows one SQLSTATE."""
+    failed = while_calling(psycopg.errors.ProtocolViolation(text))
+    assert type(failed.error) is kind
+    assert (failed.repeat, failed.lost) == (kind is not DatabaseRefusedError, True)
+
+
+def test_silence_after_the_connection_is_made_is_a_database_that_wakes() -> None:
+    failed = while_connecting(psycopg.errors.ConnectionTimeout("connected to 203.0.113.5, which then said nothing"))
+    assert isinstance(failed.error, DatabaseWakingError)
+    assert (failed.repeat, failed.lost) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        (PERMANENT[0], True),
+        (OVERLOADED[0], True),
+        (WAKING[0], False),
+        (AWAY[0], False),
+        ("root certificate file", True),
+    ],
+)
+def test_only_another_address_helps_where_one_is_away(text: str, final: bool) -> None:
+    assert is_final(psycopg.OperationalError(_PREFIX + text)) is final
+
+
+def test_overload_is_given_more_time_than_the_rest() -> None:
+    pauses = [while_connecting(psycopg.OperationalError(texts[0])).pause for texts in (WAKING, AWAY, OVERLOADED)]
+    assert pauses[0] == pauses[1] < pauses[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'root certificate file "/none.pem" does not exist',
+        'could not read root certificate file "/none.pem": no certificate or crl found',
+        'could not read certificate file "/none.pem": No such file or directory',
+        'could not load private key file "/none.pem": bad decrypt',
+        'private key file "/none.pem" has group or world access; file must have permissions u=rw (0600) or less',
+    ],
+)
+def test_a_file_that_libpq_cannot_read_is_a_wrong_setting(text: str) -> None:
+    failed = while_connecting(psycopg.OperationalError(_PREFIX + text))
+    assert isinstance(failed.error, SettingsError)
+    assert "none.pem" not in str(failed.error)
+    assert failed.repeat is False
 
 
 @pytest.mark.parametrize("text", PERMANENT)
@@ -101,14 +176,21 @@ def calling(sqlstate: str) -> Failure:
         ("40P01", ConflictError, True, False),
         ("55P03", ConflictError, False, False),
         ("57014", DeadlineExceededError, False, False),
-        ("53300", DatabaseUnavailableError, True, True),
-        ("57P01", DatabaseUnavailableError, True, True),
-        ("57P02", DatabaseUnavailableError, True, True),
-        ("57P03", DatabaseUnavailableError, True, True),
-        ("57P05", DatabaseUnavailableError, True, True),
-        ("08P01", DatabaseUnavailableError, True, True),
-        ("08006", DatabaseUnavailableError, True, True),
-        ("25006", DatabaseUnavailableError, True, True),
+        ("53300", DatabaseOverloadedError, True, True),
+        ("57P01", DatabaseAwayError, True, True),
+        ("57P02", DatabaseAwayError, True, True),
+        ("57P03", DatabaseWakingError, True, True),
+        ("57P05", DatabaseAwayError, True, True),
+        ("08P01", DatabaseAwayError, True, True),
+        ("08006", DatabaseAwayError, True, True),
+        ("25006", DatabaseAwayError, True, True),
+        ("25P03", DatabaseAwayError, True, True),
+        ("25P04", DeadlineExceededError, False, True),
+        ("08000", DatabaseAwayError, True, True),
+        ("08003", DatabaseAwayError, True, True),
+        ("28000", DatabaseRefusedError, False, True),
+        ("28P01", DatabaseRefusedError, False, True),
+        ("3D000", DatabaseRefusedError, False, True),
         ("42883", SchemaOutdatedError, False, False),
         ("3F000", SchemaOutdatedError, False, False),
         ("42501", SchemaOutdatedError, False, False),

@@ -39,7 +39,9 @@ STATUS = {
     "IdempotencyKeyReusedError": 422,
     "SettingsError": 500,
     "UnexpectedDatabaseError": 500,
-    "DatabaseUnavailableError": 503,
+    "DatabaseWakingError": 503,
+    "DatabaseOverloadedError": 503,
+    "DatabaseAwayError": 503,
     "DatabaseRefusedError": 503,
     "SchemaOutdatedError": 503,
     "DeadlineExceededError": 504,
@@ -55,7 +57,11 @@ def test_the_table_is_whole() -> None:
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = {line.split("── ")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "── " in line}
-    assert drawn == {kind.__name__ for kind in KINDS} | {"RequestError", "DatabaseError"}
+    assert drawn == {kind.__name__ for kind in KINDS} | {
+        "RequestError",
+        "DatabaseError",
+        "DatabaseUnavailableError",
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,8 +98,17 @@ def test_an_unforeseen_exception_tells_nothing(error: Exception) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_retry_after_stands_where_a_retry_may_help(kind: type[RobotBrainError]) -> None:
     _, headers, _ = problem(make(kind), "id-1")
-    helps = kind.__name__ in ("DatabaseUnavailableError", "ConflictError")
+    helps = issubclass(kind, errors.DatabaseUnavailableError | errors.ConflictError)
     assert headers.get("retry-after", "").isdigit() == helps
+
+
+@pytest.mark.parametrize("kind", errors.DatabaseUnavailableError.__subclasses__())
+def test_a_title_says_why_the_database_is_not_there(kind: type[RobotBrainError]) -> None:
+    assert json.loads(problem(kind(), "id-1")[2])["title"] in (
+        "Database waking",
+        "Database overloaded",
+        "Database away",
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

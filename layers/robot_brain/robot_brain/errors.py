@@ -12,7 +12,10 @@ RobotBrainError
 │   └── IdempotencyKeyReusedError
 └── DatabaseError                  the request was fine
     ├── ConflictError              another request was in the way; a retry may succeed
-    ├── DatabaseUnavailableError   waking, full or away: a retry later may succeed
+    ├── DatabaseUnavailableError   a retry later may succeed
+    │   ├── DatabaseWakingError      it is there and lets us wait
+    │   ├── DatabaseOverloadedError  it has no connection to spare
+    │   └── DatabaseAwayError        it cannot be reached, or left in the middle
     ├── DatabaseRefusedError       waiting will not mend it: password, certificate, quota
     ├── SchemaOutdatedError        the functions are newer than the schema
     ├── DeadlineExceededError
@@ -130,7 +133,23 @@ class ConflictError(DatabaseError):
 class DatabaseUnavailableError(DatabaseError):
     """The database is not available right now. Try again."""
 
-    title = "Database unavailable"
+
+class DatabaseWakingError(DatabaseUnavailableError):
+    """The database is waking up. Try again; with an Idempotency-Key nothing is written twice."""
+
+    title = "Database waking"
+
+
+class DatabaseOverloadedError(DatabaseUnavailableError):
+    """The database has no connection to spare. Try again later; with an Idempotency-Key nothing is written twice."""
+
+    title = "Database overloaded"
+
+
+class DatabaseAwayError(DatabaseUnavailableError):
+    """The database cannot be reached. Try again; with an Idempotency-Key nothing is written twice."""
+
+    title = "Database away"
 
 
 class DatabaseRefusedError(DatabaseError):

@@ -1,7 +1,12 @@
-"""What a failure of the database means, told by phase and SQLSTATE, and by text only while connecting.
+"""What a failure of the database means: one table by phase, SQLSTATE and, for errors of connecting only, text.
 
 While connecting libpq gives no SQLSTATE, and every error of Neon's proxy carries XX000, so the text is all there is.
-The permanent texts are looked for first: some of them contain a transient one.
+PgBouncer takes clients before it has a server for them: what it says then arrives in the answer to the first call, all
+of it as 08P01, and is told by its text as well.
+
+Whether a call may be repeated is a property of the failure alone, because every call is safe to repeat: a write
+carries the client's key or the layer's, a read changes nothing, and the refresh of the statistics goes on from where
+the last one was committed. What nobody foresaw is not repeated once a call was sent.
 """
 
 from __future__ import annotations
@@ -12,15 +17,17 @@ import psycopg
 
 from robot_brain.errors import (
     ConflictError,
-    DatabaseError,
+    DatabaseAwayError,
+    DatabaseOverloadedError,
     DatabaseRefusedError,
-    DatabaseUnavailableError,
+    DatabaseWakingError,
     DeadlineExceededError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     PreconditionFailedError,
     RobotBrainError,
     SchemaOutdatedError,
+    SettingsError,
     UnexpectedDatabaseError,
 )
 
@@ -32,46 +39,123 @@ class Failure(NamedTuple):
     repeat: bool
     lost: bool
 
+    @property
+    def pause(self) -> float:
+        """The most seconds to wait before the second attempt.
 
-# Texts that waiting does not mend.
-_REFUSED = (
-    "endpoint is disabled",
-    "endpoint cannot be found",
-    "Check your quotas",
-    "exceeded the compute time quota",
-    "exceeded the quota",
-    "authentication failed",
-    "Endpoint ID is not specified",
-    "This IP address",
-    "unsupported startup parameter",
-    "certificate verify failed",
-    "server certificate for",
-    "root certificate file",
-    "does not support SSL",
-    "no pg_hba.conf entry",
-    "does not exist",
-    "is not permitted to log in",
-    "channel binding",
+        Who is told that there is no connection to spare is one of many, and together they keep it that way if they come
+        back as fast as to a server that was away for a moment. Neon also limits the attempts themselves.
+        """
+        return 1.0 if isinstance(self.error, DatabaseOverloadedError) else 0.2
+
+
+# Texts of connecting in lower case; the first that is found decides. Texts that waiting does not mend come first, as
+# some of them contain one that it does.
+_BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
+    (
+        SettingsError,
+        (
+            "root certificate file",
+            "could not read certificate",
+            "could not load private key",
+            "private key file",
+        ),
+    ),
+    (
+        DatabaseRefusedError,
+        (
+            "endpoint is disabled",
+            "endpoint cannot be found",
+            "check your quotas",
+            "exceeded the compute time quota",
+            "exceeded the quota",
+            "authentication failed",
+            "endpoint id is not specified",
+            "this ip address",
+            "unsupported startup parameter",
+            "certificate verify failed",
+            "server certificate for",
+            "does not support ssl",
+            "ssl required",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "does not exist",
+            "no such database",
+            "no such user",
+            "is not permitted to log in",
+            "is not currently accepting connections",
+            "permission denied for database",
+            "channel binding",
+        ),
+    ),
+    (
+        DatabaseOverloadedError,
+        (
+            "failed to acquire permit to connect",
+            "too many connections",
+            "too many clients",
+            "no more connections allowed",
+            "connection slots are reserved",
+            "query_wait_timeout",
+        ),
+    ),
+    (
+        DatabaseWakingError,
+        (
+            "couldn't connect to compute node",
+            "control plane request failed",
+            "authentication timed out",
+            "the database system is starting up",
+            "the database system is not yet accepting connections",
+            "the database system is in recovery mode",
+        ),
+    ),
+    # And everything that is not here: Connection refused, server closed the connection unexpectedly,
+    # failed to resolve host. A resolver that is down itself answers that there is no such name.
+    (
+        DatabaseAwayError,
+        (
+            "server login has been failing",
+            "pooler is shut",
+            "client_login_timeout",
+            "the database system is shutting down",
+        ),
+    ),
 )
+_NO_ANSWERS = (DatabaseAwayError, DatabaseOverloadedError, DatabaseWakingError)
 
-_NEXT_STEP = "the schema is older than the functions, or not there: run make migrate with DIRECT_DATABASE_URL"
+_NEXT_STEP = {
+    SchemaOutdatedError: "the schema is older than the functions, or not there: "
+    "run make migrate with DIRECT_DATABASE_URL",
+    SettingsError: "libpq cannot read a certificate or key file that DATABASE_URL or DB_SSL_ROOT_CERT names",
+}
 
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
     "RB412": (PreconditionFailedError, False, False),
     "RB422": (IdempotencyKeyReusedError, False, False),
-    "40001": (ConflictError, True, False),  # serialization_failure
-    "40P01": (ConflictError, True, False),  # deadlock_detected
+    "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the call is repeated whole
+    "40P01": (ConflictError, True, False),  # deadlock_detected: likewise
     "55P03": (ConflictError, False, False),  # lock_not_available: waited for lock_timeout already
     "57014": (DeadlineExceededError, False, False),  # query_canceled: statement_timeout
-    "53300": (DatabaseUnavailableError, True, True),  # too_many_connections
-    "57P01": (DatabaseUnavailableError, True, True),  # admin_shutdown
-    "57P02": (DatabaseUnavailableError, True, True),  # crash_shutdown
-    "57P03": (DatabaseUnavailableError, True, True),  # cannot_connect_now
-    "57P05": (DatabaseUnavailableError, True, True),  # idle_session_timeout
-    "08P01": (DatabaseUnavailableError, True, True),  # PgBouncer's query_wait_timeout
-    "08006": (DatabaseUnavailableError, True, True),  # connection_failure
-    "25006": (DatabaseUnavailableError, True, True),  # read_only_sql_transaction: a failover
+    "25P04": (DeadlineExceededError, False, True),  # transaction_timeout
+    "53300": (DatabaseOverloadedError, True, True),  # too_many_connections
+    "57P03": (DatabaseWakingError, True, True),  # cannot_connect_now
+    "57P01": (DatabaseAwayError, True, True),  # admin_shutdown: also what a suspend says
+    "57P02": (DatabaseAwayError, True, True),  # crash_shutdown
+    "57P05": (DatabaseAwayError, True, True),  # idle_session_timeout
+    "25P03": (DatabaseAwayError, True, True),  # idle_in_transaction_session_timeout
+    "08000": (DatabaseAwayError, True, True),  # connection_exception
+    "08003": (DatabaseAwayError, True, True),  # connection_does_not_exist
+    "08006": (DatabaseAwayError, True, True),  # connection_failure
+    "25006": (
+        DatabaseAwayError,
+        True,
+        True,
+    ),  # read_only_sql_transaction: a failover; a new connection finds the new one
+    "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
+    "28P01": (DatabaseRefusedError, False, True),  # invalid_password
+    "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
     "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
@@ -80,25 +164,33 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
 
 def while_connecting(error: psycopg.Error) -> Failure:
     """Classify what opening a connection raised. Nothing was sent, so repeating is safe wherever it may help."""
-    text = str(error)
-    if any(refused in text for refused in _REFUSED):
-        return Failure(DatabaseRefusedError(), repeat=False, lost=True)
-    return Failure(DatabaseUnavailableError(), repeat=True, lost=True)
+    if isinstance(error, psycopg.errors.ConnectionTimeout):
+        # Connected, and then silence: so Neon's proxy lets us wait while the database wakes.
+        return Failure(DatabaseWakingError(), repeat=True, lost=True)
+    text = str(error).lower()
+    kind = next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), DatabaseAwayError)
+    return Failure(kind(_NEXT_STEP.get(kind)), repeat=kind in _NO_ANSWERS, lost=True)
+
+
+def is_final(error: psycopg.Error) -> bool:
+    """Return whether what one address answered holds for the others of the attempt too."""
+    return not isinstance(while_connecting(error).error, DatabaseAwayError | DatabaseWakingError)
 
 
 def while_calling(error: psycopg.Error) -> Failure:
-    """Classify what a call raised. Every call is safe to repeat: a write has a key, the client's or the layer's."""
+    """Classify what a call raised."""
     if error.sqlstate is None:
         lost = isinstance(error, psycopg.OperationalError)
-        found: DatabaseError = DatabaseUnavailableError() if lost else UnexpectedDatabaseError()
-        return Failure(found, repeat=lost, lost=lost)
+        return Failure(DatabaseAwayError() if lost else UnexpectedDatabaseError(), repeat=lost, lost=lost)
+    if error.sqlstate == "08P01":
+        return while_connecting(error)
     if error.sqlstate == "RB423":
         too_large = InvalidRequestError.at(
             ["body", "user_metadata"], "the session's user_metadata would be larger than 16 KiB", "metadata_too_large"
         )
         return Failure(too_large, repeat=False, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
-    return Failure(kind(_NEXT_STEP if kind is SchemaOutdatedError else None), repeat, lost)
+    return Failure(kind(_NEXT_STEP.get(kind)), repeat, lost)
 
 
 def cause(error: psycopg.Error) -> str:

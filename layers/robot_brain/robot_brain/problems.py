@@ -7,8 +7,10 @@ from typing import Any
 
 from robot_brain.errors import (
     ConflictError,
+    DatabaseAwayError,
+    DatabaseOverloadedError,
     DatabaseRefusedError,
-    DatabaseUnavailableError,
+    DatabaseWakingError,
     DeadlineExceededError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
@@ -35,13 +37,21 @@ _STATUS: dict[type[RobotBrainError], int] = {
     UnsupportedMediaTypeError: 415,
     IdempotencyKeyReusedError: 422,
     InvalidRequestError: 422,
-    DatabaseUnavailableError: 503,
+    DatabaseWakingError: 503,
+    DatabaseOverloadedError: 503,
+    DatabaseAwayError: 503,
     DatabaseRefusedError: 503,
     SchemaOutdatedError: 503,
     DeadlineExceededError: 504,
 }
-# Seconds. Neon wakes in a few hundred milliseconds; a conflict is over in less.
-_RETRY_AFTER: dict[type[RobotBrainError], int] = {DatabaseUnavailableError: 2, ConflictError: 1}
+# Seconds. Neon wakes in a few hundred milliseconds, and a conflict is over in less; connections are given back when
+# requests end, which take up to ten; a server that is away is started anew.
+_RETRY_AFTER: dict[type[RobotBrainError], int] = {
+    ConflictError: 1,
+    DatabaseWakingError: 1,
+    DatabaseOverloadedError: 5,
+    DatabaseAwayError: 5,
+}
 
 
 def status_of(error: Exception) -> int:

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DatabaseRefusedError, DatabaseUnavailableError, SettingsError
+from robot_brain.errors import DatabaseAwayError, DatabaseRefusedError, SettingsError
 from robot_brain.settings import Credentials
 
 _TARGET = "secretsmanager.GetSecretValue"
@@ -25,7 +25,7 @@ _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
     """Return the connection string that the secret `arn` holds: the text itself, or its JSON member DATABASE_URL.
 
-    `endpoint` replaces AWS's own where it is not empty. Raise DatabaseUnavailableError where asking again may help,
+    `endpoint` replaces AWS's own where it is not empty. Raise DatabaseAwayError where asking again may help,
     DatabaseRefusedError where it will not, SettingsError where the secret holds no connection string.
     """
     region = arn.split(":")[3]
@@ -37,7 +37,7 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
     status, answer = _send("POST", url, body, headers, deadline)
     kind = str(answer.get("__type", "")).rsplit("#", 1)[-1]
     if status in _TRANSIENT or kind == "ThrottlingException":
-        raise DatabaseUnavailableError(f"AWS Secrets Manager answered {status} {kind}")
+        raise DatabaseAwayError(f"AWS Secrets Manager answered {status} {kind}")
     if status != 200:
         raise DatabaseRefusedError(
             f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
@@ -92,7 +92,7 @@ def _keys(credentials: Credentials, deadline: Deadline) -> Credentials:
     status, answer = _send("GET", credentials.uri, None, {"authorization": credentials.token}, deadline)
     key, secret, token = (str(answer.get(name, "")) for name in ("AccessKeyId", "SecretAccessKey", "Token"))
     if status != 200 or not key or not secret:
-        raise DatabaseUnavailableError(f"the credentials endpoint of the execution environment answered {status}")
+        raise DatabaseAwayError(f"the credentials endpoint of the execution environment answered {status}")
     return Credentials(key, secret, token, "", "")
 
 
@@ -108,6 +108,6 @@ def _send(
         text = response.read()
         return response.status, json.loads(text) if text.startswith(b"{") else {}
     except (OSError, HTTPException, ValueError) as error:
-        raise DatabaseUnavailableError(f"{parts.hostname} did not answer: {type(error).__name__}") from error
+        raise DatabaseAwayError(f"{parts.hostname} did not answer: {type(error).__name__}") from error
     finally:
         connection.close()
