@@ -18,7 +18,7 @@ import read_session
 import stats
 import write_message
 from robot_brain import database
-from robot_brain.connection import connection_parameters
+from robot_brain.connection_string import connection_parameters
 from robot_brain.json_body import parse
 from robot_brain.models import Write
 from robot_brain.settings import Settings

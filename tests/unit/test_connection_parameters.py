@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from robot_brain import connection
-from robot_brain.connection import connection_parameters
+from robot_brain import connection_string
+from robot_brain.connection_string import connection_parameters
 from robot_brain.errors import SettingsError
 from robot_brain.settings import Settings
 
@@ -24,7 +24,7 @@ def bundle_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    monkeypatch.setattr(connection, "_CA_BUNDLES", (str(tmp_path / "none.pem"), str(bundle)))
+    monkeypatch.setattr(connection_string, "_CA_BUNDLES", (str(tmp_path / "none.pem"), str(bundle)))
     return bundle
 
 
@@ -38,6 +38,7 @@ def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path
         "sslmode": "verify-full",
         "sslrootcert": str(bundle_file),
         "application_name": "robot-brain",
+        "tcp_user_timeout": "5000",
     }
 
 
@@ -100,16 +101,64 @@ def test_tls_to_this_machine_is_verified_where_it_is_asked_for(bundle_file: Path
     assert (parameters["sslmode"], parameters["sslrootcert"]) == ("verify-full", str(bundle_file))
 
 
+@pytest.fixture
+def other_bundle(tmp_path: Path) -> str:
+    """Another CA bundle than this machine's."""
+    other = tmp_path / "other.pem"
+    other.touch()
+    return str(other)
+
+
 @pytest.mark.parametrize("root", ["", "?sslrootcert=system"])
-def test_the_ca_bundle_of_the_settings_comes_before_that_of_the_machine(root: str) -> None:
-    parameters = connection_parameters(NEON + root, with_settings(DB_SSL_ROOT_CERT="/chosen.pem"))
-    assert parameters["sslrootcert"] == "/chosen.pem"
+def test_the_ca_bundle_of_the_settings_comes_before_that_of_the_machine(root: str, other_bundle: str) -> None:
+    parameters = connection_parameters(NEON + root, with_settings(DB_SSL_ROOT_CERT=other_bundle))
+    assert parameters["sslrootcert"] == other_bundle
 
 
-def test_the_ca_bundle_of_the_url_comes_before_all(bundle_file: Path) -> None:
-    chosen = with_settings(DB_SSL_ROOT_CERT="/chosen.pem")
-    assert connection_parameters(f"{NEON}?sslrootcert=/url.pem", chosen)["sslrootcert"] == "/url.pem"
+def test_the_ca_bundle_of_the_url_comes_before_all(bundle_file: Path, other_bundle: str) -> None:
+    chosen = with_settings(DB_SSL_ROOT_CERT="/none.pem")
+    assert connection_parameters(f"{NEON}?sslrootcert={other_bundle}", chosen)["sslrootcert"] == other_bundle
     assert connection_parameters(f"{NEON}?sslrootcert=system", SETTINGS)["sslrootcert"] == str(bundle_file)
+
+
+@pytest.mark.parametrize("path", ["/none/hush-4711.pem", "/"])
+def test_a_ca_bundle_that_cannot_be_read_is_named_by_its_setting(path: str) -> None:
+    with pytest.raises(SettingsError, match="sslrootcert in DATABASE_URL cannot be read") as error:
+        connection_parameters(f"{NEON}?sslrootcert={path}", SETTINGS)
+    assert path not in str(error.value)
+    with pytest.raises(SettingsError, match="DB_SSL_ROOT_CERT cannot be read"):
+        connection_parameters(NEON, with_settings(DB_SSL_ROOT_CERT=path))
+
+
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("postgresql://u@h:hush4711/d", "port"),
+        ("postgresql://u:p@hush4711:w@h/d", "port"),
+        ("postgresql://u@h:0/d", "port"),
+        ("postgresql://u@h:65536/d", "port"),
+        ("postgresql://u@h/d?port=-1", "port"),
+        ("postgresql://u@h/d?port=%C2%B2", "port"),
+        ("postgresql://u@h/d?port=" + "9" * 5000, "port"),
+        ("host=a,b port=1,2,3", "as many as hosts"),
+        ("host=a,b hostaddr=127.0.0.1", "hostaddr"),
+        ("service=hush4711", "service"),
+    ],
+)
+def test_what_is_wrong_in_a_url_is_named_and_not_quoted(url: str, names: str) -> None:
+    with pytest.raises(SettingsError, match=names) as error:
+        connection_parameters(url, SETTINGS)
+    assert "hush4711" not in str(error.value)
+
+
+def test_the_host_of_the_environment_counts_where_the_url_names_none(
+    monkeypatch: pytest.MonkeyPatch, bundle_file: Path
+) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.com")
+    parameters = connection_parameters("postgresql:///db", SETTINGS)
+    assert (parameters["host"], parameters["sslmode"]) == ("db.example.com", "verify-full")
+    monkeypatch.setenv("PGHOSTADDR", "203.0.113.5")
+    assert connection_parameters("postgresql://localhost/db", SETTINGS)["sslmode"] == "verify-full"
 
 
 def test_without_any_ca_bundle_nothing_is_sent(bundle_file: Path) -> None:

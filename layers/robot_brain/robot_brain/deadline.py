@@ -19,16 +19,20 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
 
+    def left(self) -> float:
+        """Return the seconds left, 0 where there are none."""
+        return max(0.0, self._at - time.monotonic())
+
     def remaining(self) -> float:
         """Return the seconds left. Raise DeadlineExceededError where there are none."""
-        seconds = self._at - time.monotonic()
+        seconds = self.left()
         if seconds <= 0:
             raise DeadlineExceededError
         return seconds
 
     def at_most(self, seconds: float) -> Deadline:
         """Return this deadline, or one in `seconds` where that is sooner."""
-        return Deadline(min(seconds, self._at - time.monotonic()))
+        return Deadline(min(seconds, self.left()))
 
 
 class Context(Protocol):

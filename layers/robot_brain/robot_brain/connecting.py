@@ -1,0 +1,150 @@
+"""Opening a connection within one deadline, however many addresses a name has and whatever they do.
+
+psycopg.connect waits per address, in whole seconds and at least two, and looks names up without any limit: three
+addresses that drop what they are sent took three times DB_CONNECTION_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import select
+from collections.abc import Mapping
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_attempts, make_conninfo
+from psycopg.pq import ConnStatus, PollingStatus
+
+from robot_brain.connection_string import needs_look_up
+from robot_brain.deadline import Deadline
+from robot_brain.errors import SettingsError
+from robot_brain.failures import is_final
+from robot_brain.watchdog import WatchedConnection
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn
+
+# Seconds until a TCP connection is there. Neon's proxy does not sleep, so that is fast also where the database has to
+# wake, which is a silence after it. Long enough for one SYN to be lost: it is repeated after one second.
+_TCP_SECONDS = 3.0
+
+_BEFORE_TCP = (ConnStatus.NEEDED, ConnStatus.STARTED)
+
+# What libpq says of parameters before it sends anything. The values it quotes may be parts of a mistyped password.
+_WRONG_VALUE = re.compile(
+    r'invalid "?([a-z_]+)"? value: |invalid integer value .* for connection option "([a-z_]+)"\s*$'
+)
+_WRONG_VALUES = re.compile(r"invalid .*value|invalid port|weak sslmode|could not parse network address|could not match")
+
+
+def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold: int | None) -> WatchedConnection:
+    """Open a connection in autocommit mode to the first address that takes it.
+
+    An address gets a short share of the time for its TCP handshake and, once that is done, all that is left. What
+    waiting does not mend, and an overloaded server, ends the attempt: the next address leads to the same database.
+    Raise SettingsError for a parameter that libpq cannot read; psycopg.errors.ConnectionTimeout where an address took
+    the connection and then said nothing until the deadline; psycopg.OperationalError for all else, with the reason of
+    each address that was tried.
+    """
+    attempts = _attempts(parameters, deadline)
+    reasons: list[str] = []
+    kind: type[psycopg.OperationalError] = psycopg.OperationalError
+    for number, attempt in enumerate(attempts):
+        left = deadline.left()
+        if left <= 0:
+            break
+        try:
+            pgconn = _open(make_conninfo("", **attempt), min(_TCP_SECONDS, left / (len(attempts) - number)), deadline)
+        except psycopg.OperationalError as error:
+            reasons.append(" ".join(str(error).split()))
+            kind = type(error)
+            if is_final(error):
+                break
+        else:
+            connection = WatchedConnection(pgconn)
+            connection.autocommit = True
+            connection.prepare_threshold = prepare_threshold
+            return connection
+    raise kind("; ".join(reasons) or "no time left to connect in")
+
+
+def _attempts(parameters: Mapping[str, Any], deadline: Deadline) -> list[dict[str, Any]]:
+    """Return parameters with one host and one address each, in the order to try them.
+
+    A look-up cannot be ended, and may take a resolver many seconds, so it gets a thread that is left alone at the
+    deadline. Raise psycopg.OperationalError where no host has an address.
+    """
+    if not needs_look_up(parameters):
+        return conninfo_attempts(parameters)
+    found: list[list[dict[str, Any]]] = []
+    failed: list[Exception] = []
+
+    def look_up() -> None:
+        try:
+            found.append(conninfo_attempts(parameters))
+        except (psycopg.Error, UnicodeError) as error:
+            failed.append(error)
+
+    thread = Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(deadline.left())
+    if found:
+        return found[0]
+    if not failed:
+        raise psycopg.OperationalError("the look-up of the host's name did not end in time")
+    if isinstance(failed[0], UnicodeError):
+        raise SettingsError("the host in DATABASE_URL cannot be a host's name") from None
+    raise failed[0]
+
+
+def _open(conninfo: str, tcp_seconds: float, deadline: Deadline) -> PGconn:
+    """Open one connection to one address by libpq's asynchronous functions, and leave it ready for psycopg.
+
+    The loop is the one of https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQCONNECTSTARTPARAMS.
+    """
+    pgconn = pq.PGconn.connect_start(conninfo.encode())
+    try:
+        if pgconn.status == ConnStatus.BAD:
+            raise _refused_at_the_start(pgconn.get_error_message())
+        polled = PollingStatus.WRITING
+        tcp = Deadline(tcp_seconds)
+        was_up = False
+        while polled != PollingStatus.OK:
+            is_up = pgconn.status not in _BEFORE_TCP
+            if was_up and not is_up:  # another connection to the same address, with or without TLS
+                tcp = Deadline(tcp_seconds)
+            was_up = is_up
+            if not _ready(pgconn.socket, polled, deadline.left() if is_up else min(tcp.left(), deadline.left())):
+                if is_up:
+                    raise psycopg.errors.ConnectionTimeout(f"connected to {_address(pgconn)}, which then said nothing")
+                raise psycopg.OperationalError(f"no connection to {_address(pgconn)} in time")
+            polled = PollingStatus(pgconn.connect_poll())
+            if polled == PollingStatus.FAILED:
+                raise psycopg.OperationalError(pgconn.get_error_message())
+    except BaseException:
+        pgconn.finish()
+        raise
+    pgconn.nonblocking = 1
+    return pgconn
+
+
+def _ready(socket: int, wanted: PollingStatus, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(socket, select.POLLIN if wanted == PollingStatus.READING else select.POLLOUT)
+    return bool(poll.poll(math.ceil(seconds * 1000)))
+
+
+def _address(pgconn: PGconn) -> str:
+    return f"{(pgconn.hostaddr or pgconn.host).decode()} port {pgconn.port.decode()}"
+
+
+def _refused_at_the_start(text: str) -> Exception:
+    """Return what libpq's refusal to begin means: wrong parameters, or a socket that is not there."""
+    if not _WRONG_VALUES.search(text):
+        return psycopg.OperationalError(text)
+    found = _WRONG_VALUE.search(text)
+    name = next(filter(None, found.groups())) if found else "weak sslmode" if "weak sslmode" in text else ""
+    return SettingsError(f"DATABASE_URL: {name or 'a parameter'} has a value that libpq refuses")

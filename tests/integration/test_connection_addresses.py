@@ -1,0 +1,245 @@
+"""Several addresses, a resolver that fails, parameters that cannot be read: connecting has one deadline."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from robot_brain.connection import lazy_connection
+from tests.bundle import Bundle, Reply, deployed, turn
+from tests.integration.edge import assert_problem
+from tests.log_lines import logged
+from tests.servers.databases import Database
+from tests.servers.failing import never_answers, never_connects, refuses, relay_to
+
+on_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+
+# Seconds. An attempt, and what a loaded machine may add to it; three addresses one after the other would take more.
+ATTEMPT = 2.0
+AT_MOST = 5.0
+HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
+
+
+@contextmanager
+def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | threading.Event) -> Iterator[None]:
+    """Answer look-ups in turn, the last answer for ever: by addresses, an error, or not before an event."""
+    left = list(answers)
+
+    def getaddrinfo(host: str, port: str, *_: object, **__: object) -> list[Any]:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, threading.Event):
+            answer.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        if isinstance(answer, OSError):
+            raise answer
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port))) for address in answer]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield
+
+
+def timed(bundle: Bundle) -> tuple[Reply, float]:
+    """Write a turn; return the answer and how long it took."""
+    started = time.monotonic()
+    reply = bundle.write("demo", turn())
+    return reply, time.monotonic() - started
+
+
+def port_of(database: Database) -> int:
+    """Return the port that the functions connect to."""
+    return int(database.app_url.partition("@127.0.0.1:")[2].partition("/")[0])
+
+
+def with_hosts(database: Database, hosts: str) -> str:
+    """Return the functions' URL with other hosts."""
+    return database.app_url.replace(f"@127.0.0.1:{port_of(database)}/", f"@{hosts}/")
+
+
+@pytest.mark.parametrize(
+    ("silent", "error"), [(never_connects, "DatabaseAwayError"), (never_answers, "DatabaseWakingError")]
+)
+def test_three_silent_hosts_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, silent: Any, error: str) -> None:
+    with ExitStack() as stack:
+        hosts = ",".join(f"{host}:{stack.enter_context(silent(host))}" for host in HOSTS)
+        environment = {"DATABASE_URL": f"postgresql://u:p@{hosts}/d", **ONE_ATTEMPT}
+        functions = stack.enter_context(deployed(environment, monkeypatch))
+        lines = stack.enter_context(logged())
+        reply, seconds = timed(functions)
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert "retry-after" in reply.headers
+        assert (lines()[-1]["error"], lines()[-1]["attempts"]) == (error, 1)
+        assert ATTEMPT * 0.9 < seconds < AT_MOST
+        tried = [host for host in HOSTS if host in lines()[-1]["database_error"]]
+        assert tried == (list(HOSTS) if silent is never_connects else [HOSTS[0]])
+
+
+def test_three_silent_addresses_of_a_name_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    bundle_file = tmp_path / "ca.pem"
+    bundle_file.touch()
+    with ExitStack() as stack:
+        port = stack.enter_context(never_connects(HOSTS[0]))
+        for host in HOSTS[1:]:
+            stack.enter_context(never_connects(host, port))
+        url = f"postgresql://u:p@db.example:{port}/d?sslrootcert={bundle_file}"
+        functions = stack.enter_context(deployed({"DATABASE_URL": url, **ONE_ATTEMPT}, monkeypatch))
+        stack.enter_context(resolved(monkeypatch, list(HOSTS)))
+        lines = stack.enter_context(logged())
+        reply, seconds = timed(functions)
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert ATTEMPT * 0.9 < seconds < AT_MOST
+        assert all(host in lines()[-1]["database_error"] for host in HOSTS)
+
+
+def test_the_deadline_comes_before_the_time_of_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for a database that wakes is no call: the client is told to come back, not that it is too late."""
+    with (
+        never_answers() as port,
+        deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions,
+        logged() as lines,
+    ):
+        functions.context.milliseconds = 1500
+        reply, seconds = timed(functions)
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert (reply.json["title"], reply.headers["retry-after"]) == ("Database waking", "1")
+        assert lines()[-1]["attempts"] == 1
+        assert seconds < AT_MOST
+
+
+@on_tcp
+def test_a_live_address_behind_a_dead_one_is_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = port_of(database)
+    with socket.socket() as refusing:
+        refusing.bind((HOSTS[1], 0))
+        with never_connects(HOSTS[0]) as silent:
+            dead = f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refusing.getsockname()[1]}"
+            url = with_hosts(database, f"{dead},127.0.0.1:{port}")
+            with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+                assert functions.write("demo", turn()).status == 201
+                assert functions.read("demo").status == 200
+                assert "database_error" not in lines()[-1]
+                assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
+
+
+@on_tcp
+def test_the_certificate_is_held_against_the_name_at_every_address(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = port_of(database)
+    with never_connects(HOSTS[0], port), resolved(monkeypatch, [HOSTS[0], "127.0.0.1"]):
+        with deployed({"DATABASE_URL": with_hosts(database, f"localhost:{port}")}, monkeypatch) as functions:
+            assert functions.database_health().json["tls"] is True
+        url = with_hosts(database, f"db.example:{port}")
+        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+            assert functions.read("demo").status == 503
+            assert lines()[-1]["error"] == "DatabaseRefusedError"
+            assert 'server certificate for "127.0.0.1"' in lines()[-1]["database_error"]
+
+
+@on_tcp
+def test_a_refusal_is_not_asked_for_again_at_the_next_address(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = port_of(database)
+    with relay_to(("127.0.0.1", port)) as second:
+        url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
+        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+            assert functions.write("demo", turn()).status == 503
+            assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseRefusedError", 1)
+        assert second.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "attempts", "asked"),
+    [
+        ("Couldn't connect to compute node", "DatabaseWakingError", 2, (2, 2)),
+        ("Too many connections to this endpoint", "DatabaseOverloadedError", 2, (2, 0)),
+        ("Control plane request failed: endpoint is disabled", "DatabaseRefusedError", 1, (1, 0)),
+        ("nobody has read this before", "DatabaseAwayError", 2, (2, 2)),
+    ],
+)
+def test_what_the_proxy_says_decides_who_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, text: str, error: str, attempts: int, asked: tuple[int, int]
+) -> None:
+    with refuses(text) as (first, came_first), refuses(text, host=HOSTS[0]) as (second, came_second):
+        url = f"postgresql://u:p@127.0.0.1:{first},{HOSTS[0]}:{second}/d?sslmode=disable"
+        environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": "2"}
+        with deployed(environment, monkeypatch) as functions, logged() as lines:
+            reply = functions.write("demo", turn())
+            assert_problem(reply, 503, functions.context.aws_request_id)
+            assert ("retry-after" in reply.headers) == (error != "DatabaseRefusedError")
+            assert (lines()[-1]["error"], lines()[-1]["attempts"]) == (error, attempts)
+            assert text in lines()[-1]["database_error"]
+            assert text not in (reply.body or "")
+        assert (len(came_first), len(came_second)) == asked
+
+
+@on_tcp
+def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    url = with_hosts(database, f"localhost:{port_of(database)}")
+    with (
+        deployed({"DATABASE_URL": url}, monkeypatch) as functions,
+        resolved(monkeypatch, again, unknown, ["127.0.0.1"]),
+    ):
+        assert functions.write("demo", turn()).status == 201
+
+
+def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    bundle_file = tmp_path / "ca.pem"
+    bundle_file.touch()
+    environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}"}
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    with resolved(monkeypatch, unknown), deployed(environment, monkeypatch) as functions, logged() as lines:
+        reply = functions.write("demo", turn())
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert (reply.json["title"], reply.headers["retry-after"]) == ("Database away", "5")
+        assert lines()[-1]["attempts"] == 3
+
+
+def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    bundle_file = tmp_path / "ca.pem"
+    bundle_file.touch()
+    environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}", **ONE_ATTEMPT}
+    hanging = threading.Event()
+    with resolved(monkeypatch, hanging), deployed(environment, monkeypatch) as functions, logged() as lines:
+        try:
+            reply, seconds = timed(functions)
+        finally:
+            hanging.set()
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert "look-up" in lines()[-1]["database_error"]
+        assert ATTEMPT * 0.9 < seconds < AT_MOST
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("sslmode=hush4711", "sslmode"),
+        ("channel_binding=hush4711", "channel_binding"),
+        ("target_session_attrs=hush4711", "target_session_attrs"),
+        ("keepalives_idle=hush4711", "keepalives_idle"),
+        ("ssl_min_protocol_version=hush4711", "ssl_min_protocol_version"),
+        ("sslmode=prefer&sslnegotiation=direct", "sslmode"),
+        ("hostaddr=hush4711&sslmode=hush4711", "parameter|sslmode"),
+        ("sslmode=verify-full&sslrootcert=/hush4711", "sslrootcert"),
+    ],
+)
+def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, query: str, names: str
+) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d?{query}"
+        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+            reply = functions.write("demo", turn())
+            assert_problem(reply, 500, functions.context.aws_request_id)
+            assert lines()[-1]["error"] == "SettingsError"
+            assert any(name in lines()[-1]["reason"] for name in names.split("|"))
+            assert "hush4711" not in str(lines()) + str(reply.body)
