@@ -13,9 +13,10 @@ import psycopg
 from robot_brain import telemetry
 from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
-from robot_brain.errors import SessionNotFoundError
+from robot_brain.errors import DeadlineExceededError, SessionNotFoundError
 from robot_brain.failures import cause, while_calling, while_connecting
 from robot_brain.settings import settings
+from robot_brain.watchdog import WatchedConnection
 
 _WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)"
 _READ = "select body, etag from robot_brain_api.read_session(%s, %s, %s, %s, %s, %s, %s)"
@@ -23,8 +24,9 @@ _STATS = "select body from robot_brain_api.stats(%s, %s)"
 _HEALTH = "select body from robot_brain_api.health()"
 _REFRESH = "select body from robot_brain_api.refresh_stats()"
 
-# Seconds. The longest pause before the second attempt is twice that.
-_FIRST_PAUSE = 0.1
+# Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
+# that, has gone silent.
+_LONGEST_ANSWER = 12.0
 
 Result = TypeVar("Result")
 
@@ -115,19 +117,19 @@ def refresh_stats(deadline: Deadline) -> str:
     before the statement, because a timeout that is set inside the function does not count for it.
     """
 
-    def refresh(connection: psycopg.Connection[Any]) -> str:
+    def refresh(connection: WatchedConnection) -> str:
         with connection.transaction():
             milliseconds = int(deadline.remaining() * 1000)
             connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
             return str(_only_row(connection.execute(_REFRESH))[0])
 
-    return _repeat("refresh_stats", refresh, deadline)
+    return _repeat("refresh_stats", refresh, deadline, longest_answer=deadline.left())
 
 
 def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tuple[Any, ...]:
     """Run one statement that returns one row."""
     door = query.partition("robot_brain_api.")[2].partition("(")[0]
-    return _repeat(door, lambda connection: _only_row(connection.execute(query, parameters)), deadline)
+    return _repeat(door, lambda connection: _only_row(connection.execute(query, parameters)), deadline, _LONGEST_ANSWER)
 
 
 def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -136,9 +138,16 @@ def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
     return row
 
 
-def _repeat(door: str, work: Callable[[psycopg.Connection[Any]], Result], deadline: Deadline) -> Result:
-    """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline."""
+def _repeat(
+    door: str, work: Callable[[WatchedConnection], Result], deadline: Deadline, longest_answer: float
+) -> Result:
+    """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
+
+    Each time the server has `longest_answer` seconds. Raise DeadlineExceededError where time ran out over a call of
+    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
+    """
     attempt = 1
+    unanswered = False
     while True:
         error: psycopg.Error
         try:
@@ -147,19 +156,24 @@ def _repeat(door: str, work: Callable[[psycopg.Connection[Any]], Result], deadli
             failed, error = while_connecting(raised), raised
         else:
             started = time.monotonic()
+            connection.watch(deadline.at_most(longest_answer))
             try:
                 result = work(connection)
             except psycopg.Error as raised:
                 failed, error = while_calling(raised), raised
+                unanswered = unanswered or (failed.lost and raised.sqlstate is None)
             else:
                 _report(door, time.monotonic() - started)
                 return result
         if failed.lost:
             lazy_connection().discard()
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)
-        if not failed.repeat or attempt >= settings().max_attempts or pause >= deadline.remaining():
+        pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
+        too_late = pause >= deadline.left()
+        if not failed.repeat or attempt >= settings().max_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
+            if unanswered and too_late:
+                raise DeadlineExceededError from error
             raise failed.error from error
         telemetry.count("Retries")
         time.sleep(pause)

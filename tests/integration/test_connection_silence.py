@@ -1,0 +1,197 @@
+"""A server that goes silent, fails over or interrupts in the middle: the call ends in time, and nothing is doubled."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from robot_brain import database as doors
+from robot_brain.connection import lazy_connection
+from tests.bundle import Bundle, deployed, turn
+from tests.integration.edge import assert_problem
+from tests.log_lines import logged
+from tests.servers.databases import APP, Database
+from tests.servers.failing import Relay, relay_to
+
+direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+
+# Seconds: far more than a request may take that gives up after one, far less than for ever.
+AT_MOST = 8.0
+
+
+@contextmanager
+def relayed(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bundle, Relay]]:
+    """Give the functions on `database` by way of a relay."""
+    if database.kind == "embedded":
+        folder = database.postgres.address.host
+        target: tuple[str, int] | str = f"{folder}/.s.PGSQL.5432"
+    else:
+        port = database.app_url.partition("@127.0.0.1:")[2].partition("/")[0]
+        target = ("127.0.0.1", int(port))
+    with relay_to(target) as relay:
+        if isinstance(target, str):
+            url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
+        else:
+            url = database.app_url.replace(f":{target[1]}/", f":{relay.port}/")
+        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+            yield functions, relay
+
+
+def turns(database: Database) -> int:
+    """Return how many turns there are."""
+    with database.admin() as admin:
+        row = admin.execute("select count(*) from robot_brain.conversations").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_a_silent_server_is_left_at_the_deadline(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+        assert functions.write("demo", turn(1)).status == 201
+        relay.swallow()
+        functions.context.milliseconds = 1500
+        started = time.monotonic()
+        reply = functions.write("demo", turn(2))
+        assert 0.9 < time.monotonic() - started < AT_MOST
+        assert_problem(reply, 504, functions.context.aws_request_id)
+        assert "went silent" in lines()[-1]["database_error"]
+        assert (lazy_connection().opened, lazy_connection().retired) == (1, 1)
+        functions.context.milliseconds = 10_000
+        assert functions.write("demo", turn(2)).json["message_count"] == 2
+        assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
+
+
+def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The send buffer is full, so that even a goodbye would have to wait."""
+    with relayed(database, monkeypatch) as (functions, relay):
+        assert functions.write("demo", turn()).status == 201
+        relay.swallow(reads=False)
+        functions.context.milliseconds = 1500
+        started = time.monotonic()
+        large = {"messages": [turn(number, user_message="x" * 190_000) for number in range(20)]}
+        assert functions.write("demo", large).status == 504
+        assert time.monotonic() - started < AT_MOST
+        functions.context.milliseconds = 10_000
+        assert functions.read("demo").json["session"]["message_count"] == 1
+
+
+def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+        assert functions.write("demo", turn(1)).status == 201
+        for route in ("write", "read", "stats"):
+            relay.swallow()
+            if route == "write":
+                assert functions.write("demo", turn(2)).json["message_count"] == 2
+            else:
+                assert (functions.read("demo") if route == "read" else functions.stats()).status == 200
+            assert "database_error" not in lines()[-1]
+        assert (lazy_connection().opened, lazy_connection().retired) == (4, 3)
+        assert turns(database) == 2
+
+
+def test_a_write_whose_answer_was_lost_is_not_written_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    with relayed(database, monkeypatch) as (functions, relay):
+        assert functions.write("demo", turn(1)).status == 201
+        relay.swallow(answers_only=True)
+        reply = functions.write("demo", turn(2))
+        assert (reply.status, reply.json["message_count"]) == (201, 2)
+        assert "idempotent-replayed" not in reply.headers
+        assert lazy_connection().retired == 1
+        assert turns(database) == 2
+
+
+@direct
+def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives itself a longer statement_timeout, so a longer silence is none."""
+    assert bundle.write("demo", turn()).status == 201
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.2)
+    with database.admin() as admin:
+        admin.execute("begin")
+        admin.execute("lock table robot_brain.conversations in access exclusive mode")
+        release = threading.Timer(1.0, admin.rollback)
+        release.start()
+        assert bundle.refresh()["as_of"]
+        release.join()
+    assert lazy_connection().retired == 0
+
+
+@pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
+    assert bundle.write("demo", turn()).status == 201
+    held = lazy_connection()._connection
+    assert held is not None
+    with socket.socket(fileno=held.fileno()) as seen:
+        assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        seen.detach()
+
+
+def read_only(admin: psycopg.Connection, database: Database, value: str) -> None:
+    """Make new sessions of the functions read-only, as on a standby, or not."""
+    admin.execute(f"alter role {APP} in database {database.name} set default_transaction_read_only = {value}".encode())
+
+
+@direct
+def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        read_only(admin, database, "on")
+        assert bundle.stats().status == 200
+        read_only(admin, database, "off")
+    assert bundle.write("demo", turn()).status == 201
+    assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
+
+
+@direct
+def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin, logged() as lines:
+        read_only(admin, database, "on")
+        reply = bundle.write("demo", turn())
+        assert_problem(reply, 503, bundle.context.aws_request_id)
+        assert (reply.json["title"], reply.headers["retry-after"]) == ("Database away", "5")
+        assert lines()[-1]["attempts"] == 3
+        assert lines()[-1]["database_error"].startswith("25006 ")
+        read_only(admin, database, "off")
+    assert bundle.write("demo", turn()).status == 201
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_call_that_others_got_in_the_way_of_is_repeated_whole(
+    bundle: Bundle, database: Database, sqlstate: str, times: int
+) -> None:
+    with database.admin() as admin:
+        admin.execute("create sequence public.calls")
+        admin.execute("grant usage on sequence public.calls to public")
+        # A sequence counts also what is rolled back.
+        admin.execute(
+            f"""
+            create function public.interrupt() returns trigger language plpgsql as $$
+            begin
+              if nextval('public.calls') <= {times} then
+                raise exception using errcode = '{sqlstate}', message = 'interrupted';
+              end if;
+              return new;
+            end
+            $$
+            """.encode()
+        )
+        admin.execute(
+            "create trigger interrupt before insert on robot_brain.sessions "
+            "for each row execute function public.interrupt()"
+        )
+    with logged() as lines:
+        reply = bundle.write("demo", turn())
+        assert reply.status == (201 if times < 3 else 409)
+        assert lines()[-1].get("attempts", 3) == 3
+    assert turns(database) == (1 if times < 3 else 0)
+    assert lazy_connection().retired == 0
