@@ -27,6 +27,8 @@ _REFRESH = "select body from robot_brain_api.refresh_stats()"
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
 _LONGEST_ANSWER = 12.0
+# With less than this left another attempt is none.
+_SHORTEST_ATTEMPT = 0.1
 
 Result = TypeVar("Result")
 
@@ -169,7 +171,7 @@ def _repeat(
             lazy_connection().discard()
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
-        too_late = pause >= deadline.left()
+        too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
         if not failed.repeat or attempt >= settings().max_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
             if unanswered and too_late:
