@@ -6,12 +6,13 @@ from robot_brain.http import Request, Response, endpoint
 
 @endpoint
 def handler(request: Request) -> Response:
-    """200 at once, so that a probe never wakes the database; or 200 with its condition, 503 where it cannot be had."""
+    """200 at once, so that a probe never wakes the database; or its condition, 503 where it does not answer."""
     request.query()
     headers = {"cache-control": "no-store"}
     if request.route == "GET /health/database":
         # Not above: a probe that never asks the database does not wait for psycopg, most of a cold start.
-        from robot_brain.health import database_report
+        from robot_brain.health import condition
 
-        return Response(200, database_report(request.deadline), headers)
+        found = condition(request.deadline)
+        return Response(found.status, found.body, headers | found.headers)
     return Response(200, f'{{"status": "ok", "version": "{__version__}"}}', headers)

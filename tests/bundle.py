@@ -16,7 +16,7 @@ import health
 import read_session
 import stats
 import write_message
-from robot_brain import connection, settings, telemetry
+from robot_brain import connection, patterns, settings, telemetry
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 
@@ -152,10 +152,11 @@ def deployed(environment: Mapping[str, str], monkeypatch: Any) -> Iterator[Bundl
 
 
 def forget() -> None:
-    """End the execution environment: close its connection and forget its settings."""
+    """End the execution environment: close its connection, forget its settings and what it has seen."""
     if connection.lazy_connection.cache_info().currsize:
         connection.lazy_connection().discard()
     connection.lazy_connection.cache_clear()
+    patterns.patterns.cache_clear()
     settings.settings.cache_clear()
 
 

@@ -2,6 +2,8 @@
 
 import secrets
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +67,23 @@ class PgBouncer:
         url = self.address.url(SUPERUSER, self.postgres.superuser_password, "pgbouncer")
         # The console knows the simple query protocol only, and no transactions.
         return psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor)
+
+    @contextmanager
+    def only_connection_taken(self, url: str) -> Iterator[None]:
+        """Hold the one server connection that there is for the user and database of `url`, which had none before.
+
+        Whoever else asks meanwhile gets query_wait_timeout (08P01) after one to two seconds.
+        """
+        with self.console() as console:
+            console.execute("set default_pool_size = 1")
+            console.execute("set query_wait_timeout = 1")
+            try:
+                with psycopg.connect(url) as holder:
+                    holder.execute("select 1")
+                    yield
+            finally:
+                console.execute(f"set default_pool_size = {POOL_SIZE}".encode())
+                console.execute("set query_wait_timeout = 120")
 
     def stop(self) -> None:
         """Stop PgBouncer and remove its files."""

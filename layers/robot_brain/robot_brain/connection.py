@@ -17,6 +17,7 @@ from robot_brain.connecting import connect
 from robot_brain.connection_string import connection_parameters
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SettingsError
+from robot_brain.patterns import patterns
 from robot_brain.settings import Settings, credentials, settings
 from robot_brain.watchdog import WatchedConnection
 
@@ -58,11 +59,18 @@ class LazyConnection:
             # The secret may have been rotated since it was fetched.
             self._parameters = None
             raise
-        telemetry.took("ConnectMilliseconds", time.monotonic() - started)
+        seconds = time.monotonic() - started
+        telemetry.took("ConnectMilliseconds", seconds)
+        patterns().connected(seconds)
         self.opened += 1
         telemetry.count("ConnectionsOpened")
         self._used_at = time.time()
         return self._connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is kept; it may be stale."""
+        return self._connection is not None
 
     def discard(self) -> None:
         """Close the connection, if there is one; the next `get` opens another."""

@@ -13,8 +13,9 @@ import psycopg
 from robot_brain import telemetry
 from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DeadlineExceededError, SessionNotFoundError
+from robot_brain.errors import DatabaseError, DeadlineExceededError, SessionNotFoundError
 from robot_brain.failures import cause, while_calling, while_connecting
+from robot_brain.patterns import patterns
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
@@ -54,9 +55,6 @@ class Health(NamedTuple):
     milliseconds: float
     tls: bool
     backend_pid: int
-    opened: int
-    reused: int
-    retired: int
 
 
 def write_message(
@@ -103,13 +101,19 @@ def stats(session_id: str | None, deadline: Deadline) -> str:
 
 
 def health(deadline: Deadline) -> Health:
-    """Return what the database says of itself. Raise a DatabaseError."""
-    started = time.monotonic()
-    (body,) = _call(_HEALTH, (), deadline)
-    milliseconds = round((time.monotonic() - started) * 1000, 3)
-    lazy = lazy_connection()
-    tls, backend_pid = lazy.seen_from_here()
-    return Health(str(body), milliseconds, tls, backend_pid, lazy.opened, lazy.reused, lazy.retired)
+    """Return what the database says of itself, and how long it took to say it. Raise a DatabaseError.
+
+    One attempt, for a probe wants to know how it is now; but a kept connection that fails says nothing of the
+    database, so that one is followed by another on a new one.
+    """
+
+    def ask(connection: WatchedConnection) -> Health:
+        started = time.monotonic()
+        (body,) = _only_row(connection.execute(_HEALTH))
+        milliseconds = round((time.monotonic() - started) * 1000, 3)
+        return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
+
+    return _repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
 
 
 def refresh_stats(deadline: Deadline) -> str:
@@ -141,13 +145,32 @@ def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def _repeat(
-    door: str, work: Callable[[WatchedConnection], Result], deadline: Deadline, longest_answer: float
+    door: str,
+    work: Callable[[WatchedConnection], Result],
+    deadline: Deadline,
+    longest_answer: float,
+    attempts: int | None = None,
 ) -> Result:
     """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
 
-    Each time the server has `longest_answer` seconds. Raise DeadlineExceededError where time ran out over a call of
-    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
+    Each time the server has `longest_answer` seconds; `attempts` is the most in all, DB_MAX_RETRIES where it is not
+    given. Raise DeadlineExceededError where time ran out over a call of which nobody knows whether it was done; where
+    no call was left unanswered, what stood in the way.
     """
+    try:
+        return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts)
+    except DatabaseError:
+        patterns().failed()
+        raise
+
+
+def _attempt(
+    door: str,
+    work: Callable[[WatchedConnection], Result],
+    deadline: Deadline,
+    longest_answer: float,
+    most_attempts: int,
+) -> Result:
     attempt = 1
     unanswered = False
     while True:
@@ -156,6 +179,7 @@ def _repeat(
             connection = lazy_connection().get(deadline)
         except psycopg.Error as raised:
             failed, error = while_connecting(raised), raised
+            patterns().attempt_failed(failed.error, error.sqlstate, connecting=True)
         else:
             started = time.monotonic()
             connection.watch(deadline.at_most(longest_answer))
@@ -164,6 +188,7 @@ def _repeat(
             except psycopg.Error as raised:
                 failed, error = while_calling(raised), raised
                 unanswered = unanswered or (failed.lost and raised.sqlstate is None)
+                patterns().attempt_failed(failed.error, error.sqlstate, connecting=False)
             else:
                 _report(door, time.monotonic() - started)
                 return result
@@ -172,18 +197,19 @@ def _repeat(
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
-        if not failed.repeat or attempt >= settings().max_attempts or too_late:
+        if not failed.repeat or attempt >= most_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
             if unanswered and too_late:
                 raise DeadlineExceededError from error
             raise failed.error from error
-        telemetry.count("Retries")
+        patterns().retried()
         time.sleep(pause)
         attempt += 1
 
 
 def _report(door: str, seconds: float) -> None:
     telemetry.took("QueryMilliseconds", seconds)
+    patterns().called(door, seconds)
     if seconds * 1000 >= settings().slow_query_ms:
         telemetry.count("SlowQueries")
         telemetry.note(slow_query=door, slow_query_ms=round(seconds * 1000))

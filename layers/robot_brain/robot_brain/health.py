@@ -1,11 +1,24 @@
-"""The condition of the database, as an operator wants to read it."""
+"""The condition of the database, as an operator wants to read it: one shape whether it answers or not."""
 
 from __future__ import annotations
 
 import json
+from typing import Any, NamedTuple
 
-from robot_brain import database
+from robot_brain import database, telemetry
+from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
+from robot_brain.errors import (
+    DatabaseAwayError,
+    DatabaseError,
+    DatabaseOverloadedError,
+    DatabaseRefusedError,
+    DatabaseWakingError,
+    DeadlineExceededError,
+    SchemaOutdatedError,
+)
+from robot_brain.patterns import patterns
+from robot_brain.problems import problem
 from robot_brain.settings import settings
 
 # Seconds. A probe gives up early; so do we.
@@ -13,32 +26,80 @@ LONGEST = 3.0
 # What the functions were written for; sql/ says what the database has.
 SCHEMA_VERSION = 1
 
+# Why it does not answer, in words that stay the same. What the server said is for the log.
+_REASONS: dict[type[DatabaseError], str] = {
+    DatabaseWakingError: "waking",
+    DatabaseOverloadedError: "overloaded",
+    DatabaseAwayError: "away",
+    DatabaseRefusedError: "refused",
+    SchemaOutdatedError: "schema",
+    DeadlineExceededError: "deadline",
+}
 
-def database_report(deadline: Deadline) -> str:
-    """Return the report as JSON text; `status` is healthy or degraded, with the reasons. Raise a DatabaseError.
 
-    The connection's counters are those of the execution environment that answers; the metrics have the sum of all.
-    """
-    seen = database.health(deadline.at_most(LONGEST))
+class Condition(NamedTuple):
+    """200 where the database answers, else 503; the report as JSON text; `headers` has Retry-After where that helps."""
+
+    status: int
+    body: str
+    headers: dict[str, str]
+
+
+def condition(deadline: Deadline) -> Condition:
+    """Ask the database how it is, within LONGEST and the deadline. Raise SettingsError where nobody can be asked."""
+    try:
+        seen = database.health(deadline.at_most(LONGEST))
+    except DatabaseError as error:
+        return _unanswered(error)
     server = json.loads(seen.body)
-    reasons = []
-    if seen.milliseconds >= settings().slow_query_ms:
-        reasons.append("slow")
-    if server["schema_version"] != SCHEMA_VERSION:
-        reasons.append("schema_version")
-    if server["read_only"]:
-        reasons.append("read_only")
-    return json.dumps(
-        {
-            "status": "degraded" if reasons else "healthy",
-            "reasons": reasons,
-            "latency_ms": seen.milliseconds,
-            "tls": seen.tls,
-            # A pooler announces a process number of its own, not that of the server it lends.
-            "pooled": seen.backend_pid != server["backend_pid"],
-            "server_version": server["server_version"],
-            "schema_version": server["schema_version"],
-            "statistics": {"as_of": server["stats_as_of"], "age_seconds": server["stats_age_seconds"]},
-            "environment": {"connections": {"opened": seen.opened, "reused": seen.reused, "retired": seen.retired}},
-        }
-    )
+    reasons = _degraded(seen, server)
+    report = _report("degraded" if reasons else "healthy", reasons) | {
+        "latency_ms": seen.milliseconds,
+        "tls": seen.tls,
+        # A pooler announces a process number of its own, not that of the server it lends.
+        "pooled": seen.backend_pid != server["backend_pid"],
+        "server_version": server["server_version"],
+        "schema_version": server["schema_version"],
+        "statistics": {"as_of": server["stats_as_of"], "age_seconds": server["stats_age_seconds"]},
+    }
+    return Condition(200, json.dumps(report), {})
+
+
+def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
+    found = {
+        "slow": seen.milliseconds >= settings().slow_query_ms,
+        "retries": patterns().retried_lately(),
+        "schema": server["schema_version"] != SCHEMA_VERSION,
+        "read_only": server["read_only"],
+    }
+    return [reason for reason, holds in found.items() if holds]
+
+
+def _unanswered(error: DatabaseError) -> Condition:
+    reason = _REASONS.get(type(error), "unexpected")
+    telemetry.note(error=type(error).__name__, reason=str(error))
+    status, headers, _ = problem(error, "")
+    waits = {"retry-after": headers["retry-after"]} if status == 503 and "retry-after" in headers else {}
+    return Condition(503, json.dumps(_report("waking" if reason == "waking" else "unhealthy", [reason])), waits)
+
+
+def _report(status: str, reasons: list[str]) -> dict[str, Any]:
+    """Return the report with null for all that only the database can tell."""
+    lazy, seen = lazy_connection(), patterns()
+    return {
+        "status": status,
+        "reasons": reasons,
+        "latency_ms": None,
+        "tls": None,
+        "pooled": None,
+        "server_version": None,
+        "schema_version": None,
+        "statistics": {"as_of": None, "age_seconds": None},
+        "environment": {
+            "scope": "this execution environment since it began; the metrics have the sum of all",
+            "connections": {"opened": lazy.opened, "reused": lazy.reused, "retired": lazy.retired},
+            "retries": seen.retries,
+            "failures": seen.failures,
+            "wakes": seen.wakes,
+        },
+    }

@@ -1,0 +1,219 @@
+"""GET /health/database: healthy, degraded, waking or unhealthy, each with its reason, in the time a probe has."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from robot_brain.health import LONGEST
+from robot_brain.patterns import LATELY
+from tests.bundle import Bundle, Reply, deployed, turn
+from tests.integration.edge import assert_problem
+from tests.integration.held_locks import deadlock, held
+from tests.log_lines import logged
+from tests.servers.databases import APP, Database
+from tests.servers.pgbouncer import PgBouncer
+
+# What a busy machine may take longer than the service does.
+MARGIN = 2.0
+MEMBERS = {
+    "status",
+    "reasons",
+    "latency_ms",
+    "tls",
+    "pooled",
+    "server_version",
+    "schema_version",
+    "statistics",
+    "environment",
+}
+with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+
+
+def probe(functions: Bundle) -> Reply:
+    """Ask for the report, and see that it came in time and has its shape."""
+    started = time.monotonic()
+    reply = functions.database_health()
+    assert time.monotonic() - started < LONGEST + MARGIN
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["cache-control"] == "no-store"
+    report = reply.json
+    assert set(report) == MEMBERS
+    assert set(report["statistics"]) == {"as_of", "age_seconds"}
+    assert set(report["environment"]) == {"scope", "connections", "retries", "failures", "wakes"}
+    assert "this execution environment" in report["environment"]["scope"]
+    return reply
+
+
+def told(reply: Reply) -> tuple[int, str, list[str]]:
+    """Return what a monitor looks at."""
+    return reply.status, reply.json["status"], reply.json["reasons"]
+
+
+def assert_nothing_known(report: dict[str, Any]) -> None:
+    """Assert that what only the database can tell is null."""
+    unknown = ("latency_ms", "tls", "pooled", "server_version", "schema_version")
+    assert [report[name] for name in unknown] == [None] * 5
+    assert report["statistics"] == {"as_of": None, "age_seconds": None}
+
+
+def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
+    reply = probe(bundle)
+    assert told(reply) == (200, "healthy", [])
+    report = reply.json
+    assert report["latency_ms"] > 0
+    assert report["schema_version"] == 1
+    assert int(report["server_version"].split(".")[0]) >= 15
+    assert report["statistics"]["as_of"].endswith("Z")
+    assert report["statistics"]["age_seconds"] >= 0
+    assert (report["environment"]["retries"], report["environment"]["failures"]) == (0, 0)
+
+
+def test_a_slow_answer_is_degraded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "100"}, monkeypatch) as functions:
+        with held(database, "lock table robot_brain.stats_watermark in access exclusive mode", 0.1):
+            reply = probe(functions)
+        assert told(reply) == (200, "degraded", ["slow"])
+        assert reply.json["latency_ms"] >= 100
+
+
+def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(
+            "create or replace function robot_brain.schema_version() returns integer"
+            " language sql immutable parallel safe return 2"
+        )
+    reply = probe(bundle)
+    assert told(reply) == (200, "degraded", ["schema"])
+    assert reply.json["schema_version"] == 2
+
+
+def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
+    assert told(probe(bundle)) == (200, "degraded", ["read_only"])
+
+
+def test_what_was_repeated_lately_is_degraded(
+    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = deadlock(database)
+    order = {"interaction_type": "order", "duration_ms": 1, "success": True}
+    assert bundle.write("demo", turn(interaction=order)).status == 201
+    thread.join(30)
+    reply = probe(bundle)
+    assert told(reply) == (200, "degraded", ["retries"])
+    assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
+    # As after a freeze of so long: Lambda's clock goes on, and with it the connection is renewed.
+    later = time.time() + LATELY + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert told(probe(bundle)) == (200, "healthy", [])
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """Give a port of 127.0.0.1 that accepts connections and never says a word, as Neon's proxy does in a wake."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_connection_that_is_held_is_waking(monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent() as port, deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions:
+        with logged() as lines:
+            reply = probe(functions)
+            (line,) = [line for line in lines() if line["message"] == "answered"]
+        assert told(reply) == (503, "waking", ["waking"])
+        assert int(reply.headers["retry-after"]) > 0
+        assert_nothing_known(reply.json)
+        assert reply.json["environment"]["failures"] == 1
+        assert (line["status"], line["error"], line["attempts"]) == (503, "DatabaseWakingError", 1)
+
+
+def test_a_refused_port_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
+        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+            reply = probe(functions)
+            assert told(reply) == (503, "unhealthy", ["away"])
+            assert_nothing_known(reply.json)
+            assert reply.json["environment"]["retries"] == 0
+
+
+@with_passwords
+def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
+    url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
+    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        reply = probe(functions)
+        assert told(reply) == (503, "unhealthy", ["refused"])
+        assert "retry-after" not in reply.headers
+        assert "authentication failed" in lines()[-1]["database_error"]
+        assert "authentication" not in (reply.body or "")
+        assert "MARKED-4711" not in f"{lines()}{reply.body}"
+
+
+def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute("drop schema robot_brain_api cascade")
+    with logged() as lines:
+        reply = probe(bundle)
+        assert told(reply) == (503, "unhealthy", ["schema"])
+        assert "make migrate" in lines()[-1]["reason"]
+        assert "migrate" not in (reply.body or "")
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(f"alter role {APP} connection limit 0".encode())
+        try:
+            assert told(probe(bundle)) == (503, "unhealthy", ["overloaded"])
+        finally:
+            admin.execute(f"alter role {APP} connection limit -1".encode())
+    assert told(probe(bundle)) == (200, "healthy", [])
+
+
+@pytest.mark.parametrize("database", ["pooled"], indirect=True)
+def test_a_pooler_without_a_connection_left_is_overloaded(
+    bundle: Bundle, database: Database, pooler: PgBouncer
+) -> None:
+    with pooler.only_connection_taken(database.app_url):
+        assert told(probe(bundle)) == (503, "unhealthy", ["overloaded"])
+    assert told(probe(bundle)) == (200, "healthy", [])
+
+
+def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
+    bundle.context.milliseconds = 400
+    assert told(probe(bundle)) == (503, "unhealthy", ["deadline"])
+
+
+def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
+    assert bundle.read("demo").status == 404
+    with held(database, "lock table robot_brain.stats_watermark in access exclusive mode", LONGEST + 0.5):
+        assert told(probe(bundle)) == (503, "unhealthy", ["deadline"])
+    assert told(probe(bundle)) == (200, "healthy", [])
+
+
+def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: Bundle, database: Database) -> None:
+    assert bundle.read("demo").status == 404
+    with database.admin() as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
+            " where usename = %s and datname = current_database()",
+            [APP],
+        )
+    assert probe(bundle).status == 200
+
+
+@pytest.mark.parametrize("url", ["no URL", "postgresql://u:MARKED-4711@[x/d"])
+def test_settings_that_cannot_be_read_are_a_500(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        reply = functions.database_health()
+        assert_problem(reply, 500, functions.context.aws_request_id)
