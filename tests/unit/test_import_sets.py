@@ -20,7 +20,7 @@ DATABASE = TELEMETRY | {"psycopg", "psycopg_binary"}
 IMPORTS = {
     "write_message": (DATABASE | {"pydantic_core"}, 363),
     "read_session": (DATABASE, 358),
-    "stats": (DATABASE, 359),
+    "stats": (DATABASE, 360),
     "health": (TELEMETRY, 172),
 }
 # Releases of 3.13 differ in how their own modules are cut.
