@@ -97,6 +97,7 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
         ]
         assert metrics["RefreshesSkipped"] == [1.0]
         api.mend()
+        bundle.context.milliseconds = 10_000
         assert bundle.refresh() == {"skipped": "suspended"}
 
 
@@ -221,7 +222,7 @@ def test_a_refresh_that_fails_gives_the_reader_the_old_figures(
 ) -> None:
     make_old(database)
     bundle.write("s", turn())
-    bundle.context.milliseconds = 2_500
+    bundle.context.milliseconds = 4_000
     with database.admin() as admin, database.admin() as busy:
         capfd.readouterr()
         if fault == "it raises":

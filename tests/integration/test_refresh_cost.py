@@ -54,6 +54,19 @@ def test_a_refresh_does_nothing_where_nothing_was_written(bundle: Bundle, databa
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
 
 
+def test_a_turn_whose_month_is_missing_is_something_to_count(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(
+            "do $$ begin execute 'drop table robot_brain.conversations_' || to_char("
+            "now() at time zone 'UTC', 'YYYY_MM'); end $$"
+        )
+        bundle.write("s", turn())
+        assert admin.execute("select count(*) from only robot_brain.conversations_default").fetchone() == (1,)
+    assert bundle.refresh()["months_made"] == 1
+    assert bundle.refresh()["months_made"] == 0
+    assert bundle.stats().json["totals"]["messages"] == 1
+
+
 @pytest.mark.parametrize("analyzed", [True, False])
 def test_looking_whether_something_was_written_reads_the_end_of_one_month(database: Database, analyzed: bool) -> None:
     with database.admin() as admin:

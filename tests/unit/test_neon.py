@@ -111,7 +111,8 @@ def test_what_cannot_be_read_is_unknown(api: NeonApi, body: bytes) -> None:
 def test_an_api_that_never_answers_is_given_up_at_the_deadline(api: NeonApi) -> None:
     api.hang()
     started = time.monotonic()
-    assert asked(api.environment, seconds=0.3) == (None, ["Neon's API did not answer in time"])
+    state, reasons = asked(api.environment, seconds=0.3)
+    assert (state, len(reasons)) == (None, 1)
     assert time.monotonic() - started < ENOUGH
 
 

@@ -29,7 +29,7 @@ _ADVICE = {
 }
 
 
-class _UnknownStateError(RobotBrainError):
+class _UnknownStateError(Exception):
     """Neon's API did not tell the state of the compute."""
 
 
@@ -47,7 +47,7 @@ def compute_state(settings: Settings, deadline: Deadline) -> State | None:
     def ask() -> None:
         try:
             states.append(_ask(settings, within))
-        except RobotBrainError as error:
+        except (_UnknownStateError, RobotBrainError) as error:
             reasons.append(str(error))
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             # Not its text: that of a ValueError may quote the header with the key.
