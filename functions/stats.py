@@ -1,6 +1,6 @@
 """GET /stats?session_id: what is talked about, as of the last refresh. The schedule's event makes that refresh."""
 
-from robot_brain import database
+from robot_brain import statistics
 from robot_brain.deadline import Deadline
 from robot_brain.http import Request, Response, endpoint
 from robot_brain.parameters import session_id
@@ -9,16 +9,16 @@ from robot_brain.schedule import Answer, Context, Event, is_scheduled, task
 
 @endpoint
 def answer(request: Request) -> Response:
-    """200 with the tenant's figures, or one session's, live."""
+    """200 with the tenant's figures, refreshed where they are too old, or one session's, live."""
     query = request.query("session_id")
     one = session_id(query["session_id"], ["query", "session_id"]) if "session_id" in query else None
-    return Response(200, database.stats(one, request.deadline), {"cache-control": "private, no-cache"})
+    return Response(200, statistics.figures(one, request.deadline), {"cache-control": "private, no-cache"})
 
 
 @task
 def refresh(deadline: Deadline) -> str:
-    """Bring the statistics of all tenants up to now; what it raises fails the invocation, so that it is tried again."""
-    return database.refresh_stats(deadline)
+    """Refresh where that wakes nobody; what it raises fails the invocation, so that it is tried again."""
+    return statistics.refresh(deadline)
 
 
 def handler(event: Event, context: Context) -> Answer:

@@ -24,7 +24,7 @@ environment:
   DATABASE_URL                 use this database: nothing is started, and nothing migrated unless
   DIRECT_DATABASE_URL          is set as well, which is migrated first
   DATABASE_SECRET_ARN          as DATABASE_URL, from Secrets Manager with the AWS_* credentials set here
-  TENANT_ID, DB_*, POWERTOOLS_*   passed to the functions, in place of what template.yaml says
+  TENANT_ID, DB_*, NEON_*, STATS_*, POWERTOOLS_*   passed to the functions, in place of what template.yaml says
 """
 
 
@@ -73,7 +73,7 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
     if options.log and options.log not in LOG_LEVELS:
         raise SettingsError(f"LOG is {options.log!r}; it must be one of {', '.join(LOG_LEVELS)}")
     passed = ("TENANT_ID", "DATABASE_URL", "DATABASE_SECRET_ARN")
-    prefixes = ("DB_", "POWERTOOLS_")
+    prefixes = ("DB_", "NEON_", "POWERTOOLS_", "STATS_")
     functions = {
         name: value for name, value in environ.items() if value and (name in passed or name.startswith(prefixes))
     }

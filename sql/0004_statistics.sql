@@ -68,7 +68,8 @@ $$;
 -- No turn can be older than the tables, so the figures are complete, and all zero, at this moment.
 insert into robot_brain.stats_watermark (watermark, refreshed_at) values (clock_timestamp(), clock_timestamp());
 
--- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition.
+-- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition, and with the
+-- days: a refresh with nothing to count leaves the view alone, while sessions in it turn older than 31 days.
 create materialized view robot_brain.session_stats as
 select
   s.tenant_id,
@@ -92,26 +93,65 @@ comment on index robot_brain.session_stats_top_idx is 'stats: the ten longest se
 
 grant select on robot_brain.session_stats to robot_brain_owner;
 
+-- Whether any tenant's turn is stamped in (p_after, p_until]: what tells that there is something to count. (An interaction
+-- is stamped as its turn is.) Reads the ends of a month or two by their BRIN index, however many turns there are: planned
+-- for its values, so that no other month is opened, and never by a scan from a month's beginning, which is what the
+-- planner would choose where it expects many turns, to find that there is none.
+create function robot_brain.written_between(p_after timestamptz, p_until timestamptz)
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_indexonlyscan = off
+as $$
+begin
+  return exists (select from robot_brain.conversations c where c.created_at > p_after and c.created_at <= p_until);
+end
+$$;
+
 -- Bring the statistics up to now, for every tenant, and keep three months of partitions ahead.
--- Returns {"as_of", "months_made"}. Two at once: the second waits for the first and adds what came since.
+-- Returns {"as_of", "months_made"}. Where nothing was written since the last time only as_of moves: nothing is counted and
+-- the view, which `stats` filters by today's date, is left as it is.
+--   p_if_older   seconds, or null. Null is the schedule: two at once, the second waits for the first and adds what came
+--                since. A number is a reader who found figures older than that: null is returned, at once and with nothing
+--                done, where another refresh is running or has just ended.
 --
 -- How `until` is found: read the clock, then take a transaction id. A write takes its id before it reads the clock, so
 -- every turn stamped before our reading belongs to a transaction with a lower id. Once no lower id is running (a snapshot's
 -- xmin is ours), all of them have ended. Writes take milliseconds, so the wait is short; when something else of the
 -- cluster runs long, `until` falls back to a minute ago, which is longer than any write may run.
-create function robot_brain.refresh_stats()
+-- The lock comes first and takes no id, so that a refresh that waits for it is nothing that the running one waits for.
+create function robot_brain.refresh_stats(p_if_older integer)
 returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_until timestamptz := clock_timestamp();
-  v_own_xid constant xid8 := pg_current_xact_id();
+  v_lock constant bigint := hashtextextended('robot_brain.refresh_stats', 0);
+  v_until timestamptz;
+  v_own_xid xid8;
   v_from timestamptz;
   v_tries integer := 0;
   v_months integer;
 begin
+  if p_if_older is null then
+    perform pg_advisory_xact_lock(v_lock);
+  elsif not pg_try_advisory_xact_lock(v_lock) then
+    return null;
+  end if;
+
+  select w.watermark into strict v_from from robot_brain.stats_watermark w where w.tenant_id = '*';
+  if v_from > clock_timestamp() - make_interval(secs => p_if_older) then
+    return null;
+  end if;
+
+  v_until := clock_timestamp();
+  v_own_xid := pg_current_xact_id();
   while pg_snapshot_xmin(pg_current_snapshot()) < v_own_xid loop
     v_tries := v_tries + 1;
     if v_tries > 40 then
@@ -121,9 +161,7 @@ begin
     perform pg_sleep(0.05);
   end loop;
 
-  select w.watermark into v_from from robot_brain.stats_watermark w where w.tenant_id = '*' for update;
-
-  if v_until > v_from then
+  if v_until > v_from and robot_brain.written_between(v_from, v_until) then
     with turns as materialized (
       select
         c.tenant_id,
@@ -167,7 +205,9 @@ begin
       interactions = s.interactions + excluded.interactions;
 
     refresh materialized view concurrently robot_brain.session_stats;
+  end if;
 
+  if v_until > v_from then
     update robot_brain.stats_watermark set watermark = v_until, refreshed_at = clock_timestamp() where tenant_id = '*';
   end if;
 
@@ -177,7 +217,8 @@ begin
 end
 $$;
 
-grant execute on function robot_brain.refresh_stats() to robot_brain_owner;
+grant execute on function robot_brain.written_between(timestamptz, timestamptz) to robot_brain_owner;
+grant execute on function robot_brain.refresh_stats(integer) to robot_brain_owner;
 
 reset role;
 

@@ -311,10 +311,14 @@ $$;
 
 -- The tenant's figures as of the last refresh, or with p_session_id one session's, live. body is null where that session
 -- is unknown.
+--   p_max_age   seconds that figures may be old, 0 for any age
+--   stale       they are older, and something was written since: a refresh would change them
 create function robot_brain_api.stats(
   p_tenant_id text,
   p_session_id text,
-  out body text
+  p_max_age integer,
+  out body text,
+  out stale boolean
 )
 language plpgsql
 security definer
@@ -322,9 +326,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_today constant date := (now() at time zone 'UTC')::date;
+  v_now constant timestamptz := clock_timestamp();
   v_watermark timestamptz;
 begin
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  stale := false;
 
   if p_session_id is not null then
     select json_build_object(
@@ -341,9 +347,14 @@ begin
 
   select w.watermark into strict v_watermark from robot_brain.stats_watermark w where w.tenant_id = '*';
 
+  -- An if of its own, because the operands of `and` may be evaluated in any order, and looking is what should cost nothing.
+  if p_max_age > 0 and v_watermark <= v_now - make_interval(secs => p_max_age) then
+    stale := robot_brain.written_between(v_watermark, v_now);
+  end if;
+
   body := json_build_object(
     'as_of', robot_brain.iso_time(v_watermark),
-    'age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - v_watermark)))::bigint,
+    'age_seconds', greatest(0, floor(extract(epoch from v_now - v_watermark)))::bigint,
     'totals', (
       select json_build_object(
         'sessions', coalesce(sum(t.sessions), 0),
@@ -387,6 +398,8 @@ begin
         select t.*
         from robot_brain.session_stats t
         where t.tenant_id = p_tenant_id
+          -- The view is refreshed where something was written; its window of days moves on all the same.
+          and t.last_message >= (v_today - 30)::timestamp at time zone 'UTC'
         order by t.message_count desc, t.last_message desc, t.session_id
         limit 10
       ) t
@@ -417,23 +430,24 @@ begin
 end
 $$;
 
--- The schedule's door: owned by robot_brain_owner like the others, so that the schema has one owner.
-create function robot_brain_api.refresh_stats(out body text)
+-- The schedule's door, and with p_if_older (0004_statistics.sql) that of a reader who found old figures; body is null where
+-- another is at it. Owned by robot_brain_owner like the others, so that the schema has one owner.
+create function robot_brain_api.refresh_stats(p_if_older integer default null, out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  body := robot_brain.refresh_stats();
+  body := robot_brain.refresh_stats(p_if_older);
 end
 $$;
 
 grant execute on function
   robot_brain_api.write_message(text, text, jsonb, jsonb, bigint, text, text),
   robot_brain_api.read_session(text, text, integer, bigint, bigint, bigint, text[]),
-  robot_brain_api.stats(text, text),
+  robot_brain_api.stats(text, text, integer),
   robot_brain_api.health(),
-  robot_brain_api.refresh_stats()
+  robot_brain_api.refresh_stats(integer)
 to robot_brain_app;
 
 reset role;

@@ -137,7 +137,8 @@ class _CurrentStdout:
 @contextmanager
 def deployed(environment: Mapping[str, str], monkeypatch: Any) -> Iterator[Bundle]:
     """Start a new execution environment: these variables, nothing parsed yet, no connection yet."""
-    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN", "TENANT_ID"):
+    neon = ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID", "NEON_API_URL")
+    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN", "TENANT_ID", "STATS_MAX_AGE", *neon):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -33,7 +33,7 @@ SERVER_CONNECTIONS = 20
 _READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, null, '{}')"
 _READ_CHARS = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, 1000000, '{}')"
 _WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, null, null, 'layer', %s)"
-_STATS = "select body from robot_brain_api.stats('local', null)"
+_STATS = "select body from robot_brain_api.stats('local', null, 3600)"
 _REFRESH = "select body from robot_brain_api.refresh_stats()"
 _ORDINARY = """
 select s.id from robot_brain.sessions s

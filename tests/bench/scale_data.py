@@ -221,7 +221,7 @@ def _fill(server: Postgres, size: Size) -> None:
         progress.step("vacuum", 2)
         # The whole history through the product's own refresh.
         admin.execute("update robot_brain.stats_watermark set watermark = now() - interval '37 months'")
-        admin.execute("select robot_brain.refresh_stats()")
+        admin.execute("select robot_brain.refresh_stats(null)")
         admin.execute("analyze")
         admin.execute("checkpoint")
         progress.step("statistics")

@@ -67,7 +67,7 @@ def fill(database_url: str) -> None:
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
                 messages = Write({"messages": batch}).messages
                 connection.execute(database._WRITE, ("local", name, messages, None, None, None, None))
-        connection.execute(database._REFRESH)
+        connection.execute(database._REFRESH, (None,))
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
         "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, "layer", ""]),
         "replay": (database._WRITE, ["local", f"{writer} replay", single, None, None, "client", writer]),
         "read": (database._READ, ["local", "long", 50, None, None, None, []]),
-        "stats": (database._STATS, ["local", None]),
+        "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age]),
     }
 
 

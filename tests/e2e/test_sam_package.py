@@ -34,10 +34,14 @@ ENVIRONMENT = {
     "DB_IDLE_TIMEOUT",
     "DB_MAX_RETRIES",
     "DB_SLOW_QUERY_MS",
+    "STATS_MAX_AGE",
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_LOG_LEVEL",
 }
+
+NEON = {"NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"}
+ASKS_NEON = {"HealthFunction", "StatsFunction"}
 
 Json = dict[str, Any]
 
@@ -149,7 +153,7 @@ def test_every_parameter_is_used_in_the_package(package: Package) -> None:
     rest = json.dumps({key: value for key, value in package.template.items() if key not in ("Parameters", "Metadata")})
     used = set(re.findall(r'"Ref": "(\w+)"', rest)) | set(re.findall(r"\$\{(\w+)\}", rest))
     assert set(declared) - used == set()
-    assert declared["DatabaseUrl"]["NoEcho"] is True
+    assert declared["DatabaseUrl"]["NoEcho"] is declared["NeonApiKey"]["NoEcho"] is True
 
 
 def test_code_and_layer_are_uploaded_as_they_were_built(package: Package, sam_bundle: SamBundle) -> None:
@@ -171,7 +175,8 @@ def test_a_function_has_all_it_needs(package: Package, name: str) -> None:
     assert function["Timeout"] < 30
     assert function["MemorySize"] == {"Ref": "MemorySize"}
     assert function["Architectures"] == [{"Ref": "Architecture"}]
-    assert set(function["Environment"]["Variables"]) == ENVIRONMENT
+    expected = ENVIRONMENT | NEON if name in ASKS_NEON else ENVIRONMENT
+    assert set(function["Environment"]["Variables"]) == expected
     assert function["Environment"]["Variables"]["DATABASE_URL"] == {"Ref": "DatabaseUrl"}
     assert function["Role"] == {"Fn::GetAtt": ["FunctionsRole", "Arn"]}
     [layer] = function["Layers"]
@@ -276,9 +281,10 @@ def test_with_snapstart_the_api_calls_a_version_that_is_published_anew_when_a_pa
     assert len(versions) == len(aliases) == len(functions) == 4
     for name, version in versions.items():
         described = json.dumps(version["Description"])
-        for parameter in ("TenantId", "MemorySize", "LogLevel", "DatabaseSecretArn", layer):
+        settings = ("TenantId", "MemorySize", "LogLevel", "StatsMaxAge", "NeonEndpointId", "DatabaseSecretArn")
+        for parameter in (*settings, layer):
             assert f'{{"Ref": "{parameter}"}}' in described
-        assert "DatabaseUrl" not in described
+        assert not [secret for secret in ("DatabaseUrl", "NeonApiKey") if secret in described]
         assert snapstart_package.resources[name]["DeletionPolicy"] == "Delete"
     assert all(each["SnapStart"] == {"ApplyOn": "PublishedVersions"} for each in functions.values())
     [api] = snapstart_package.of_type("AWS::ApiGatewayV2::Api").values()

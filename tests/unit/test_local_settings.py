@@ -22,6 +22,8 @@ def test_only_the_functions_own_variables_reach_them() -> None:
             "DATABASE_URL": "postgresql://a",
             "TENANT_ID": "acme",
             "DB_MAX_RETRIES": "1",
+            "STATS_MAX_AGE": "60",
+            "NEON_PROJECT_ID": "p",
             "POWERTOOLS_SERVICE_NAME": "x",
             "HOME": "/home/someone",
             "AWS_ACCESS_KEY_ID": "key",
@@ -35,6 +37,8 @@ def test_only_the_functions_own_variables_reach_them() -> None:
         "DATABASE_URL": "postgresql://a",
         "TENANT_ID": "acme",
         "DB_MAX_RETRIES": "1",
+        "STATS_MAX_AGE": "60",
+        "NEON_PROJECT_ID": "p",
         "POWERTOOLS_SERVICE_NAME": "x",
         "POWERTOOLS_LOG_LEVEL": "DEBUG",
     }

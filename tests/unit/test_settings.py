@@ -13,7 +13,19 @@ from robot_brain.settings import Credentials, Settings, credentials, first_exist
 
 LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
 URL = {"DATABASE_URL": "postgresql://app:hush-4711@127.0.0.1/db"}
-NUMBERS = ("DB_CONNECTION_TIMEOUT", "DB_IDLE_TIMEOUT", "DB_MAX_RETRIES", "DB_SLOW_QUERY_MS", "DB_PREPARE_THRESHOLD")
+NUMBERS = (
+    "DB_CONNECTION_TIMEOUT",
+    "DB_IDLE_TIMEOUT",
+    "DB_MAX_RETRIES",
+    "DB_SLOW_QUERY_MS",
+    "DB_PREPARE_THRESHOLD",
+    "STATS_MAX_AGE",
+)
+NEON = {
+    "NEON_API_KEY": "hush-4711",
+    "NEON_PROJECT_ID": "quiet-forest-1",
+    "NEON_ENDPOINT_ID": "ep-quiet-forest-1",
+}
 ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain-AbCdEf"
 
@@ -32,6 +44,11 @@ def test_the_defaults() -> None:
         "channel_binding": "",
         "ssl_negotiation": "",
         "secrets_endpoint": "",
+        "stats_max_age": 3_600,
+        "neon_api_key": "",
+        "neon_project_id": "",
+        "neon_endpoint_id": "",
+        "neon_api_url": "https://console.neon.tech/api/v2",
     }
 
 
@@ -50,16 +67,29 @@ def test_every_variable_is_read() -> None:
             "DB_SSL_NEGOTIATION": "direct",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:1",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:2",
+            "STATS_MAX_AGE": "0",
+            **NEON,
+            "NEON_API_URL": "http://[::1]:3000/api",
         }
     )
     assert dataclasses.astuple(found) == (
         "", ARN, "Shop-1.a_b", 1_000, 0, 10, 60_000, 0, "/ca.pem", "require", "direct", "http://127.0.0.1:1",
+        0, "hush-4711", "quiet-forest-1", "ep-quiet-forest-1", "http://[::1]:3000/api",
     )  # fmt: skip
 
 
 def test_a_variable_that_is_empty_is_not_set() -> None:
     """CloudFormation gives an empty text for a parameter that nobody filled in."""
-    names = ("TENANT_ID", *NUMBERS, "DB_SSL_ROOT_CERT", "DB_CHANNEL_BINDING", "DB_SSL_NEGOTIATION", *ENDPOINTS)
+    names = (
+        "TENANT_ID",
+        *NUMBERS,
+        *NEON,
+        "NEON_API_URL",
+        "DB_SSL_ROOT_CERT",
+        "DB_CHANNEL_BINDING",
+        "DB_SSL_NEGOTIATION",
+        *ENDPOINTS,
+    )
     empty = dict.fromkeys(("DATABASE_SECRET_ARN", *names), "")
     assert Settings.parse(empty | URL) == Settings.parse(URL)
 
@@ -95,7 +125,40 @@ WRONG = [
     ({**URL, "DB_CHANNEL_BINDING": "hush-4711"}, "DB_CHANNEL_BINDING"),
     ({**URL, "DB_CHANNEL_BINDING": "Require"}, "DB_CHANNEL_BINDING"),
     ({**URL, "DB_SSL_NEGOTIATION": "hush-4711"}, "DB_SSL_NEGOTIATION"),
+    ({**URL, "STATS_MAX_AGE": "2678401"}, "STATS_MAX_AGE"),
+    *(({**URL, **NEON, missing: ""}, missing) for missing in NEON),
+    ({**URL, "NEON_API_KEY": "hush-4711"}, "NEON_PROJECT_ID and NEON_ENDPOINT_ID"),
+    ({**URL, **NEON, "NEON_API_KEY": "none"}, "NEON_API_KEY"),
+    ({"DATABASE_SECRET_ARN": ARN, "NEON_PROJECT_ID": "hush"}, "NEON_ENDPOINT_ID"),
+    ({"DATABASE_SECRET_ARN": ARN, "NEON_API_KEY": "hush"}, "NEON_PROJECT_ID and NEON_ENDPOINT_ID"),
+    *(({**URL, **NEON, "NEON_API_KEY": key}, "NEON_API_KEY") for key in ("hush 4711", "hush\r\nx: y", "hush\u00e9")),
+    *(
+        ({**URL, **NEON, name: value}, name)
+        for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID")
+        for value in ("a/b", "hush-4711?", "..", "A", "a b", "x" * 61, "a\n")
+    ),
+    *(
+        ({**URL, "NEON_API_URL": url}, "NEON_API_URL")
+        for url in (
+            "hush-4711",
+            "http://console.neon.tech/api/v2",
+            "http://127.evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost@evil.example/",
+            "https://user:hush@console.neon.tech/api/v2",
+            "https://console.neon.tech/api/v2?x=hush",
+            "ftp://127.0.0.1/",
+            "https:///api",
+        )
+    ),
 ]
+
+
+def test_the_key_of_neons_api_may_be_left_to_the_secret() -> None:
+    given = {"DATABASE_SECRET_ARN": ARN, **NEON, "NEON_API_KEY": "none"}
+    found = Settings.parse(given)
+    assert (found.neon_api_key, found.neon_project_id) == ("", "quiet-forest-1")
+    assert Settings.parse({"DATABASE_SECRET_ARN": ARN, **NEON}).neon_api_key == "hush-4711"
 
 
 @pytest.mark.parametrize(("environment", "name"), WRONG)

@@ -88,6 +88,10 @@ def test_every_parameter_stands_in_one_group_of_the_console() -> None:
             ["none", "rate(1 day)", "rate(12 hours)", "cron(0 3 * * ? *)"],
             ["", "daily", "rate(0 days)", "rate(1 week)", "at(2026-01-01T00:00:00)", "rate(1 day) x"],
         ),
+        ("StatsMaxAge", [0, 3600, 2678400], [-1, 2678401]),
+        ("NeonApiKey", ["", "none", "napi_4a5b"], ["napi 4a5b", "napi\n", "é"]),
+        ("NeonProjectId", ["", "quiet-forest-12345678"], ["a/b", "Quiet", "x" * 61]),
+        ("NeonEndpointId", ["", "ep-quiet-forest-a1b2c3d4"], ["ep/b", "ep-x.eu-central-1.aws.neon.tech", "x" * 35]),
         ("ThrottlingRate", [1, 10000], [0, 10001]),
         ("ThrottlingBurst", [1, 5000], [0, 5001]),
         ("MemorySize", [256, 3008], [128, 10240]),
@@ -116,6 +120,39 @@ def test_exactly_one_database_is_given(url: str, secret: str, accepted: bool) ->
     [assertion] = TEMPLATE["Rules"]["OneDatabase"]["Assertions"]
     resolver = Resolver(TEMPLATE, {"DatabaseUrl": url, "DatabaseSecretArn": secret})
     assert resolver.resolve(assertion["Assert"], "Rules.OneDatabase") is accepted
+
+
+def test_neons_key_is_never_shown_and_only_who_asks_has_it() -> None:
+    assert PARAMETERS["NeonApiKey"]["NoEcho"] is True
+    assert "NeonApiKey" not in references(TEMPLATE["Outputs"]) | references(TEMPLATE["Globals"])
+    assert [name for name, each in RESOURCES.items() if "NeonApiKey" in references(each)] == [
+        "HealthFunction",
+        "StatsFunction",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "project", "endpoint", "secret", "accepted"),
+    [
+        ("", "", "", "", True),
+        ("none", "", "", SECRET, True),
+        ("k", "p", "e", "", True),
+        ("none", "p", "e", SECRET, True),
+        ("k", "p", "e", SECRET, True),
+        ("none", "p", "e", "", False),
+        ("k", "", "e", "", False),
+        ("k", "p", "", SECRET, False),
+        ("k", "", "", "", False),
+        ("", "p", "", SECRET, False),
+    ],
+)
+def test_all_of_neon_is_given_or_nothing(key: str, project: str, endpoint: str, secret: str, accepted: bool) -> None:
+    rule = TEMPLATE["Rules"]["AllOfNeonOrNothing"]
+    given = {"NeonApiKey": key, "NeonProjectId": project, "NeonEndpointId": endpoint, "DatabaseSecretArn": secret}
+    resolver = Resolver(TEMPLATE, given)
+    [assertion] = rule["Assertions"]
+    applies = resolver.resolve(rule["RuleCondition"], "Rules")
+    assert (not applies or resolver.resolve(assertion["Assert"], "Rules")) is accepted
 
 
 def test_a_schedule_and_a_secret_exist_only_if_given() -> None:
@@ -173,12 +210,20 @@ def test_another_choice_builds_from_a_template_that_allows_only_that(
 
 
 def test_a_published_version_is_described_by_every_parameter_its_functions_see() -> None:
-    # The description is what makes CloudFormation publish anew, and the URL cannot be in it (see Rules).
+    # The description is what makes CloudFormation publish anew, and neither URL nor key can be in it (see Rules).
     on = template_for(SOURCE, "x86_64", "on")
-    seen = references(TEMPLATE["Globals"]["Function"]) - {"DatabaseUrl", "Architecture"}
+    seen = references(TEMPLATE["Globals"]["Function"]).union(
+        *(references(properties["Environment"]) for properties in FUNCTIONS.values() if "Environment" in properties)
+    )
+    # The endpoint changes with its project.
+    seen -= {"DatabaseUrl", "NeonApiKey", "NeonProjectId", "Architecture"}
     described = re.search(r"VersionDescription: &settings(.*?)\n      \w", on, re.DOTALL)
     assert described is not None
     assert seen == set(re.findall(r"!Ref (\w+)", described[1]))
+    longest = {"TenantId": 64, "MemorySize": 4, "LogLevel": 8, "StatsMaxAge": 7, "NeonEndpointId": 34, "secret": 128}
+    assert set(longest) == {*re.findall(r"- !Ref (\w+)", described[1]), "secret"}
+    layer_version = 5
+    assert sum(longest.values()) + layer_version + len(longest) <= 256
 
 
 @pytest.mark.parametrize(("architecture", "snapstart"), [("mips", "off"), ("x86_64", "maybe"), ("", "off")])

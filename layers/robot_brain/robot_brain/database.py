@@ -21,9 +21,9 @@ from robot_brain.watchdog import WatchedConnection
 
 _WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)"
 _READ = "select body, etag from robot_brain_api.read_session(%s, %s, %s, %s, %s, %s, %s)"
-_STATS = "select body from robot_brain_api.stats(%s, %s)"
+_STATS = "select body, stale from robot_brain_api.stats(%s, %s, %s)"
 _HEALTH = "select body from robot_brain_api.health()"
-_REFRESH = "select body from robot_brain_api.refresh_stats()"
+_REFRESH = "select body from robot_brain_api.refresh_stats(%s)"
 
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
@@ -46,6 +46,13 @@ class Page(NamedTuple):
 
     body: str | None
     etag: str
+
+
+class Figures(NamedTuple):
+    """Statistics as JSON text, and whether a refresh would change them that is due by their age."""
+
+    body: str
+    stale: bool
 
 
 class Health(NamedTuple):
@@ -92,12 +99,15 @@ def read_session(
     return Page(body, etag)
 
 
-def stats(session_id: str | None, deadline: Deadline) -> str:
-    """Return the tenant's figures, or one session's, as JSON text. Raise SessionNotFoundError or a DatabaseError."""
-    (body,) = _call(_STATS, (settings().tenant_id, session_id), deadline)
+def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
+    """Return the tenant's figures, or one session's. Raise SessionNotFoundError or a DatabaseError.
+
+    They are stale where they are older than `max_age` seconds and something was written since; with 0 they never are.
+    """
+    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age), deadline)
     if body is None:
         raise SessionNotFoundError
-    return str(body)
+    return Figures(body, stale)
 
 
 def health(deadline: Deadline) -> Health:
@@ -116,18 +126,20 @@ def health(deadline: Deadline) -> Health:
     return _repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
 
 
-def refresh_stats(deadline: Deadline) -> str:
+def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
     """Bring the statistics of all tenants up to now and return {"as_of", …} as JSON text. Raise a DatabaseError.
 
+    With `if_older` seconds it waits for nobody: None where another refresh runs, or the figures are younger by now.
     It may take longer than a request may: the transaction gives itself what is left of the deadline, with SET LOCAL
     before the statement, because a timeout that is set inside the function does not count for it.
     """
 
-    def refresh(connection: WatchedConnection) -> str:
+    def refresh(connection: WatchedConnection) -> str | None:
         with connection.transaction():
             milliseconds = int(deadline.remaining() * 1000)
             connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
-            return str(_only_row(connection.execute(_REFRESH))[0])
+            body: str | None = _only_row(connection.execute(_REFRESH, (if_older,)))[0]
+            return body
 
     return _repeat("refresh_stats", refresh, deadline, longest_answer=deadline.left())
 

@@ -26,17 +26,21 @@ def is_scheduled(event: Event) -> bool:
 
 
 def task(function: Callable[[Deadline], str]) -> Callable[[Context], Answer]:
-    """Make a scheduled task of a function that returns JSON text. What it raises is logged and raised again."""
+    """Make a scheduled task of a function that returns JSON text. What it raises is logged and raised again.
+
+    A text with a member `skipped` says that there was a reason to do nothing.
+    """
 
     @wraps(function)
     def run(context: Context) -> Answer:
         started = time.monotonic()
-        outcome = "done"
+        outcome = "failed"
         try:
             answer: Answer = json.loads(function(deadline_of(context)))
+            outcome = "skipped" if "skipped" in answer else "done"
+            telemetry.note(**answer)
             return answer
         except RobotBrainError as error:
-            outcome = "failed"
             telemetry.count("RefreshFailures")
             telemetry.note(error=type(error).__name__, reason=str(error))
             raise

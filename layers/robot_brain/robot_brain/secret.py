@@ -1,4 +1,4 @@
-"""The database's URL out of AWS Secrets Manager, with nothing but the standard library.
+"""The database's URL, and Neon's API key, out of AWS Secrets Manager, with nothing but the standard library.
 
 boto3 takes longer to import than a cold start may last (DECISIONS.md), and this is one POST. The signature is AWS
 Signature Version 4 as documented in the AWS General Reference; a test compares it with botocore's.
@@ -28,6 +28,25 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
     `endpoint` replaces AWS's own where it is not empty. Raise DatabaseAwayError where asking again may help,
     DatabaseRefusedError where it will not, SettingsError where the secret holds no connection string.
     """
+    secret = _fetch(arn, endpoint, credentials, deadline)
+    found = _member(secret, "DATABASE_URL") if secret.startswith("{") else secret
+    if not found:
+        raise SettingsError(
+            "the secret of DATABASE_SECRET_ARN must be a connection string or JSON with a member DATABASE_URL"
+        )
+    return found
+
+
+def fetch_neon_api_key(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
+    """Return the JSON member NEON_API_KEY of the secret `arn`. Raise what `fetch_database_url` raises."""
+    found = _member(_fetch(arn, endpoint, credentials, deadline), "NEON_API_KEY")
+    if not found:
+        raise SettingsError("set NEON_API_KEY, or put a member NEON_API_KEY into the secret of DATABASE_SECRET_ARN")
+    return found
+
+
+def _fetch(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
+    """Return the text of a secret, or no text where it is binary."""
     region = arn.split(":")[3]
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = endpoint or f"https://secretsmanager.{region}.{suffix}"
@@ -42,19 +61,13 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
         raise DatabaseRefusedError(
             f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
         )
-    found = _connection_string(answer.get("SecretString"))
-    if not found:
-        raise SettingsError(
-            "the secret of DATABASE_SECRET_ARN must be a connection string or JSON with a member DATABASE_URL"
-        )
-    return found
+    text = answer.get("SecretString")
+    return text if isinstance(text, str) else ""
 
 
-def _connection_string(secret: object) -> str | None:
-    if not isinstance(secret, str) or not secret.startswith("{"):
-        return secret if isinstance(secret, str) else None
+def _member(secret: str, name: str) -> str | None:
     try:
-        found = json.loads(secret).get("DATABASE_URL")
+        found = json.loads(secret).get(name) if secret.startswith("{") else None
     except ValueError:
         return None
     return found if isinstance(found, str) else None

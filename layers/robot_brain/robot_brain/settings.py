@@ -10,6 +10,8 @@ from functools import cache
 
 from robot_brain.errors import SettingsError
 
+_LOOPBACK = r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]"
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -24,7 +26,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the service was deployed with. Times are in milliseconds."""
+    """What the service was deployed with. Times are in milliseconds, but `stats_max_age` in seconds.
+
+    Where Neon's API may be asked, `neon_project_id` and `neon_endpoint_id` are set, and `neon_api_key` unless it is in
+    the secret; where not, all three are empty.
+    """
 
     database_url: str
     database_secret_arn: str
@@ -38,6 +44,11 @@ class Settings:
     channel_binding: str
     ssl_negotiation: str
     secrets_endpoint: str
+    stats_max_age: int
+    neon_api_key: str
+    neon_project_id: str
+    neon_endpoint_id: str
+    neon_api_url: str
 
     @classmethod
     def parse(cls, environment: Mapping[str, str]) -> Settings:
@@ -68,7 +79,28 @@ class Settings:
             ssl_negotiation=_one_of(environment, "DB_SSL_NEGOTIATION", ("", "postgres", "direct")),
             secrets_endpoint=environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
             or environment.get("AWS_ENDPOINT_URL", ""),
+            stats_max_age=_whole(environment, "STATS_MAX_AGE", 3_600, 0, 2_678_400),
+            **_neon(environment),
         )
+
+
+def _neon(environment: Mapping[str, str]) -> dict[str, str]:
+    found = {name: environment.get(name, "") for name in ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID")}
+    if found["NEON_API_KEY"] == "none":  # as with DATABASE_URL
+        found["NEON_API_KEY"] = ""
+    needed = [name for name in found if name != "NEON_API_KEY" or not environment.get("DATABASE_SECRET_ARN")]
+    missing = [name for name in needed if not found[name]]
+    if any(found.values()) and missing:
+        raise SettingsError(f"{' and '.join(missing)} must be set as well: to ask Neon's API takes all three")
+    if not re.fullmatch(r"[\x21-\x7e]{0,512}", found["NEON_API_KEY"]):
+        raise SettingsError("NEON_API_KEY is not a key of Neon's API")
+    for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):
+        if not re.fullmatch(r"[a-z0-9-]{0,60}", found[name]):
+            raise SettingsError(f"{name} must be small letters, digits and hyphens, as Neon's console shows it")
+    url = environment.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
+    if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
+        raise SettingsError("NEON_API_URL must be https://host/path; plain http is for this machine only")
+    return {**{name.lower(): value for name, value in found.items()}, "neon_api_url": url}
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -42,5 +42,5 @@ def read(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 def stats(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Read the tenant's figures."""
-    body = _call("select body from robot_brain_api.stats(%s, %s)", (os.environ["TENANT_ID"], None))
+    body = _call("select body, stale from robot_brain_api.stats(%s, %s, %s)", (os.environ["TENANT_ID"], None, 3600))
     return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": body}

@@ -1,0 +1,241 @@
+"""When the statistics are refreshed: not where that wakes the database, not for nothing, and for their reader."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from local.neon.api import NeonApi
+from tests.bundle import Bundle, deployed, turn
+from tests.integration.watermark import watermark
+from tests.servers.databases import Database
+
+LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
+AGE = "update robot_brain.stats_watermark set watermark = watermark - interval '2 hours'"
+
+
+@pytest.fixture
+def api() -> Iterator[NeonApi]:
+    """An endpoint that sleeps."""
+    with NeonApi(lambda: "idle") as server:
+        yield server
+
+
+def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the lines since the last call, and the last of them that has metrics."""
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    return lines, [line for line in lines if "_aws" in line][-1]
+
+
+def connections(database: Database) -> int:
+    """Return how many connections of the functions' role this database has; a function keeps the one it opened."""
+    with database.admin() as admin:
+        row = admin.execute(
+            "select count(*) from pg_stat_activity where usename = 'robot_brain_app' and datname = current_database()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def make_old(database: Database) -> None:
+    """Make the figures older than an hour. Before the first refresh only: what was counted would count again."""
+    with database.admin() as admin:
+        admin.execute(AGE)
+
+
+def test_a_suspended_compute_is_left_asleep(
+    database: Database, api: NeonApi, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = watermark(database)
+    with deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle:
+        assert bundle.refresh() == {"skipped": "suspended"}
+        assert connections(database) == 0
+        [line], metrics = emitted(capfd)
+    assert api.calls == 1
+    assert watermark(database) == before
+    assert (line["route"], line["status"], line["skipped"]) == ("schedule", "skipped", "suspended")
+    assert metrics["RefreshesSkipped"] == [1.0]
+
+
+def test_a_compute_that_runs_is_refreshed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        NeonApi(lambda: "active") as api,
+        deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle,
+    ):
+        bundle.write("s", turn())
+        assert "as_of" in bundle.refresh()
+        assert bundle.stats().json["totals"]["messages"] == 1
+        assert api.calls == 1, "a request of a client asks nobody"
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("fault", ["401", "503", "init", "garbage", "hang"])
+def test_where_neon_cannot_tell_the_compute_is_not_woken(
+    database: Database,
+    api: NeonApi,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    fault: str,
+) -> None:
+    if fault.isdigit():
+        api.fail(int(fault))
+    elif fault == "hang":
+        api.hang()
+    else:
+        api.answer(b'{"endpoint": {"current_state": "init"}}' if fault == "init" else b"garbage")
+    with deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle:
+        bundle.context.milliseconds = 900
+        assert bundle.refresh() == {"skipped": "unknown"}
+        assert connections(database) == 0
+        logs, metrics = emitted(capfd)
+        assert [(line["level"], line["message"]) for line in logs] == [
+            ("WARNING", "the state of the compute is unknown"),
+            ("INFO", "answered"),
+        ]
+        assert metrics["RefreshesSkipped"] == [1.0]
+        api.mend()
+        bundle.context.milliseconds = 10_000
+        assert bundle.refresh() == {"skipped": "suspended"}
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tell(
+    database: Database, api: NeonApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.fail(503)
+    environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "0", **api.environment}
+    with deployed(environment, monkeypatch) as bundle:
+        assert "as_of" in bundle.refresh()
+        api.mend()
+        assert bundle.refresh() == {"skipped": "suspended"}
+
+
+def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
+    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_old(database)
+    for tenant, turns in (("red", 2), ("blue", 3)):
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+            bundle.write("s", {"messages": [turn()] * turns})
+    capfd.readouterr()
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "red"}, monkeypatch) as bundle:
+        figures = bundle.stats().json
+        assert figures["totals"]["messages"] == 2
+        assert figures["age_seconds"] < 3600
+        assert emitted(capfd)[1]["RefreshesOnReading"] == [1.0]
+    moved = watermark(database)
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "blue"}, monkeypatch) as bundle:
+        assert bundle.stats().json["totals"]["messages"] == 3
+        assert "RefreshesOnReading" not in emitted(capfd)[1]
+    assert watermark(database) == moved
+
+
+@pytest.mark.parametrize("max_age", ["0", "10000"])
+def test_figures_that_are_young_enough_are_not_refreshed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, max_age: str
+) -> None:
+    make_old(database)
+    with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}, monkeypatch) as bundle:
+        bundle.write("s", turn())
+        before = watermark(database)
+        assert bundle.stats().json["totals"]["messages"] == 0
+    assert watermark(database) == before
+
+
+def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+    make_old(database)
+    bundle.write("s", turn())
+    before = watermark(database)
+    assert bundle.stats(session_id="s").json["message_count"] == 1
+    assert watermark(database) == before
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+def test_old_figures_are_one_statement_where_nothing_was_written(
+    bundle: Bundle, database: Database, written: bool
+) -> None:
+    make_old(database)
+    assert bundle.database_health().status == 200  # what comes with a connection is not counted
+    if written:
+        bundle.write("s", turn())
+    with database.admin() as admin:
+        admin.execute("create extension pg_stat_statements")
+        admin.execute("select pg_stat_statements_reset()")
+        assert bundle.stats().json["totals"]["messages"] == int(written)
+        calls = admin.execute(
+            "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
+            " and s.dbid = (select oid from pg_database where datname = current_database())"
+        ).fetchone()
+    # Otherwise the look, then begin, the time-out, the refresh and commit, then the answer.
+    assert calls == (6 if written else 1,)
+
+
+def test_while_another_refreshes_a_reader_gets_the_old_figures_at_once(bundle: Bundle, database: Database) -> None:
+    make_old(database)
+    bundle.write("s", turn())
+    with database.admin() as admin:
+        with admin.transaction():
+            admin.execute(LOCK)
+            old = bundle.stats()
+            assert (old.status, old.json["totals"]["messages"]) == (200, 0)
+        assert bundle.stats().json["totals"]["messages"] == 1
+
+
+def test_of_many_readers_one_refreshes(bundle: Bundle, database: Database) -> None:
+    make_old(database)
+    bundle.write("s", {"messages": [turn()] * 50})
+    readers = 12
+    together = threading.Barrier(readers)
+    done: list[object] = []
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+                stats = "select stale from robot_brain_api.stats('local', null, 3600)"
+                assert connection.execute(stats).fetchone() == (True,)
+                together.wait(60)
+                row = connection.execute("select body from robot_brain_api.refresh_stats(3600)").fetchone()
+                assert row is not None
+                done.append(row[0])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(readers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(done) == readers
+    assert len([body for body in done if body is not None]) == 1
+    assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 50, "interactions": 0}
+
+
+@pytest.mark.parametrize("fault", ["it raises", "it takes too long"])
+def test_a_refresh_that_fails_gives_the_reader_the_old_figures(
+    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str], fault: str
+) -> None:
+    make_old(database)
+    bundle.write("s", turn())
+    bundle.context.milliseconds = 4_000
+    with database.admin() as admin, database.admin() as busy:
+        capfd.readouterr()
+        if fault == "it raises":
+            admin.execute("alter function robot_brain.make_months rename to gone")
+            old = bundle.stats()
+            admin.execute("alter function robot_brain.gone rename to make_months")
+        else:
+            with busy.transaction():
+                busy.execute("select from robot_brain.stats_watermark for update")
+                old = bundle.stats()
+        logs, metrics = emitted(capfd)
+    assert (old.status, old.json["totals"]["messages"]) == (200, 0)
+    assert [line["level"] for line in logs] == ["WARNING", "INFO"]
+    assert logs[0]["error"] == ("SchemaOutdatedError" if fault == "it raises" else "DeadlineExceededError")
+    assert metrics["RefreshFailures"] == [1.0]
+    assert bundle.stats().json["totals"]["messages"] == 1

@@ -1,0 +1,190 @@
+"""Neon's API asked for the compute's state: what it says, and every way in which it cannot say."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from local.neon.api import NeonApi
+from robot_brain.deadline import Deadline
+from robot_brain.neon import compute_state
+from robot_brain.settings import Settings
+from tests.aws import moto_server, secrets_manager
+from tests.log_lines import logged
+
+DATABASE = {"DATABASE_URL": "postgresql:///none"}
+ENOUGH = 30.0
+
+
+@pytest.fixture
+def api() -> Iterator[NeonApi]:
+    """An endpoint that sleeps."""
+    with NeonApi(lambda: "idle") as server:
+        yield server
+
+
+def asked(environment: dict[str, str], seconds: float = ENOUGH) -> tuple[str | None, list[str]]:
+    """Return what compute_state does, and the reasons that it logged as warnings."""
+    with logged() as lines:
+        state = compute_state(Settings.parse({**DATABASE, **environment}), Deadline(seconds))
+        warnings = [line for line in lines() if line["level"] == "WARNING"]
+    assert "napi_" not in json.dumps(warnings)
+    return state, [line["reason"] for line in warnings]
+
+
+@pytest.mark.parametrize("state", ["active", "idle"])
+def test_the_state_is_told(state: str) -> None:
+    with NeonApi(lambda: state) as api:
+        assert asked(api.environment) == (state, [])
+        assert api.calls == 1
+
+
+@pytest.mark.parametrize("state", ["init", "", "suspended"])
+def test_a_state_that_says_neither_is_unknown(state: str) -> None:
+    with NeonApi(lambda: state) as api:
+        found, [reason] = asked(api.environment)
+    assert found is None
+    assert "state" in reason
+
+
+def test_without_neons_settings_nobody_is_asked(api: NeonApi) -> None:
+    assert asked({"NEON_API_URL": api.url}) == (None, [])
+    assert api.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(401, "NEON_API_KEY"), (403, "NEON_API_KEY"), (404, "NEON_ENDPOINT_ID"), (423, "423"), (429, "429"), (503, "503")],
+)
+def test_an_error_is_unknown_and_said_with_advice(api: NeonApi, status: int, advice: str) -> None:
+    api.fail(status)
+    state, [reason] = asked(api.environment)
+    assert state is None
+    assert advice in reason
+    assert api.calls == 1
+
+
+def test_a_wrong_key_and_a_wrong_endpoint_are_unknown(api: NeonApi) -> None:
+    assert asked({**api.environment, "NEON_API_KEY": "napi_other"})[0] is None
+    assert asked({**api.environment, "NEON_ENDPOINT_ID": "ep-other"})[0] is None
+    assert asked(api.environment) == ("idle", [])
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_does_not_get_the_key(api: NeonApi, status: int) -> None:
+    with NeonApi(lambda: "idle") as other:
+        api.fail(status, f"{other.url}/projects/{other.project_id}/endpoints/{other.endpoint_id}")
+        assert asked(api.environment)[0] is None
+        assert (api.calls, other.calls) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{half",
+        b"[]",
+        b"null",
+        b'"idle"',
+        b"{}",
+        b'{"endpoint": null}',
+        b'{"endpoint": {"current_state": ["idle"]}}',
+        b'{"endpoint": {"current_state": {}}}',
+        b"\xff\xfe\xfd",
+        b"[" * 60_000,
+        b'{"endpoint": {"current_state": "idle", "more": "' + b"x" * 70_000 + b'"}}',
+    ],
+)
+def test_what_cannot_be_read_is_unknown(api: NeonApi, body: bytes) -> None:
+    api.answer(body)
+    state, reasons = asked(api.environment)
+    assert (state, len(reasons)) == (None, 1)
+    api.mend()
+    assert asked(api.environment) == ("idle", [])
+
+
+def test_an_api_that_never_answers_is_given_up_at_the_deadline(api: NeonApi) -> None:
+    api.hang()
+    started = time.monotonic()
+    state, reasons = asked(api.environment, seconds=0.3)
+    assert (state, len(reasons)) == (None, 1)
+    assert time.monotonic() - started < ENOUGH
+
+
+def test_an_api_that_answers_byte_by_byte_is_given_up_at_the_deadline(api: NeonApi) -> None:
+    # Each byte comes in time, so no time-out of a socket ends it.
+    stop = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        client, _ = listener.accept()
+        with client:
+            while not stop.wait(0.05):
+                try:
+                    client.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        started = time.monotonic()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert asked({**api.environment, "NEON_API_URL": url}, seconds=0.3)[0] is None
+        assert time.monotonic() - started < ENOUGH
+        stop.set()
+        thread.join()
+
+
+def test_an_api_that_is_away_is_unknown(api: NeonApi) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        state, [reason] = asked({**api.environment, "NEON_API_URL": url})
+    assert state is None
+    assert "ConnectionRefusedError" in reason
+
+
+def test_after_the_deadline_nobody_is_asked(api: NeonApi) -> None:
+    assert asked(api.environment, seconds=-1)[0] is None
+    assert api.calls == 0
+
+
+def test_the_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    root, chain, key = (tmp_path / name for name in ("root.pem", "chain.pem", "key.pem"))
+    authority.cert_pem.write_to_path(str(root))
+    issued = authority.issue_cert("127.0.0.1")
+    chain.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(str(key))
+    with NeonApi(lambda: "idle", certificate=(str(chain), str(key))) as api:
+        assert api.url.startswith("https://")
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        state, [reason] = asked(api.environment)
+        assert state is None
+        assert "SSLCertVerificationError" in reason
+        assert api.calls == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(root))
+        assert asked(api.environment) == ("idle", [])
+
+
+def test_the_key_may_be_in_the_databases_secret(api: NeonApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+    given = {name: value for name, value in api.environment.items() if name != "NEON_API_KEY"}
+    with moto_server() as url:
+        secrets = secrets_manager(url)
+        for text, expected in (
+            ({"DATABASE_URL": "postgresql:///none", "NEON_API_KEY": "napi_local"}, "idle"),
+            ({"DATABASE_URL": "postgresql:///none"}, None),
+        ):
+            arn = secrets.create_secret(Name=f"robot-brain/{expected}", SecretString=json.dumps(text))["ARN"]
+            environment = {"DATABASE_URL": "", "DATABASE_SECRET_ARN": arn, "AWS_ENDPOINT_URL": url, **given}
+            state, reasons = asked(environment)
+            assert state == expected
+            assert ["NEON_API_KEY" in reason for reason in reasons] == ([] if expected else [True])
+        secrets.close()
