@@ -409,7 +409,9 @@ end
 $$;
 
 -- What an operator wants to know of the server, as JSON text. The caller adds what only a client can see.
-create function robot_brain_api.health(out body text)
+--   p_max_age   seconds that statistics may be old, 0 for any age; stats_due says that they are older and that something
+--               was written since, as `stats` does
+create function robot_brain_api.health(p_max_age integer, out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -422,7 +424,13 @@ begin
       'read_only', pg_is_in_recovery() or current_setting('transaction_read_only')::boolean,
       'backend_pid', pg_backend_pid(),
       'stats_as_of', robot_brain.iso_time(w.watermark),
-      'stats_age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - w.watermark)))::bigint
+      'stats_age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - w.watermark)))::bigint,
+      -- A case, because it looks only where the age asks for it.
+      'stats_due', case
+        when p_max_age > 0 and w.watermark <= clock_timestamp() - make_interval(secs => p_max_age)
+          then robot_brain.written_between(w.watermark, clock_timestamp())
+        else false
+      end
     )
     from robot_brain.stats_watermark w
     where w.tenant_id = '*'
@@ -446,7 +454,7 @@ grant execute on function
   robot_brain_api.write_message(text, text, jsonb, jsonb, bigint, text, text),
   robot_brain_api.read_session(text, text, integer, bigint, bigint, bigint, text[]),
   robot_brain_api.stats(text, text, integer),
-  robot_brain_api.health(),
+  robot_brain_api.health(integer),
   robot_brain_api.refresh_stats(integer)
 to robot_brain_app;
 

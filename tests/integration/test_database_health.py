@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from local.neon.api import NeonApi
+from robot_brain.connection import lazy_connection
 from robot_brain.health import LONGEST
 from robot_brain.patterns import LATELY
 from tests.bundle import Bundle, Reply, deployed, turn
@@ -23,6 +25,7 @@ MARGIN = 2.0
 MEMBERS = {
     "status",
     "reasons",
+    "compute",
     "latency_ms",
     "tls",
     "pooled",
@@ -79,6 +82,66 @@ def test_a_slow_answer_is_degraded(database: Database, monkeypatch: pytest.Monke
             reply = probe(functions)
         assert told(reply) == (200, "degraded", ["slow"])
         assert reply.json["latency_ms"] >= 100
+
+
+def test_old_statistics_are_degraded_where_something_was_written_since(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
+    with deployed(environment, monkeypatch) as functions:
+        with database.admin() as admin:
+            admin.execute("update robot_brain.stats_watermark set watermark = watermark - interval '61 seconds'")
+        assert told(probe(functions)) == (200, "healthy", [])
+        assert functions.write("demo", turn()).status == 201
+        reply = probe(functions)
+        assert told(reply) == (200, "degraded", ["statistics"])
+        assert reply.json["statistics"]["age_seconds"] >= 61
+    with deployed(environment | {"STATS_MAX_AGE": "0"}, monkeypatch) as functions:
+        assert told(probe(functions)) == (200, "healthy", [])
+    with deployed(environment, monkeypatch) as functions:
+        functions.refresh()
+        assert told(probe(functions)) == (200, "healthy", [])
+
+
+def test_a_suspended_compute_is_left_asleep(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with NeonApi(lambda: "idle") as api:
+        environment = {"DATABASE_URL": database.app_url, **api.environment}
+        with deployed(environment, monkeypatch) as functions:
+            reply = probe(functions)
+            assert told(reply) == (200, "healthy", ["suspended"])
+            assert reply.json["compute"] == "idle"
+            assert_nothing_known(reply.json)
+            assert (api.calls, lazy_connection().opened) == (1, 0)
+    with database.admin() as admin:
+        users = admin.execute(
+            "select count(*) from pg_stat_activity where usename = %s and datname = %s", [APP, database.name]
+        )
+        assert users.fetchone() == (0,)
+
+
+def test_a_compute_that_runs_is_asked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with NeonApi(lambda: "active") as api:
+        environment = {"DATABASE_URL": database.app_url, **api.environment}
+        with deployed(environment, monkeypatch) as functions:
+            reply = probe(functions)
+            assert told(reply) == (200, "healthy", [])
+            assert reply.json["compute"] == "active"
+
+
+def test_where_neons_api_says_nothing_the_database_is_asked(
+    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with NeonApi(lambda: "idle") as api, silent() as port:
+        environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
+        for misbehave in (api.hang, lambda: api.fail(503)):
+            misbehave()
+            with deployed(environment, monkeypatch) as functions:
+                reply = probe(functions)
+                assert told(reply) == (200, "healthy", [])
+                assert reply.json["compute"] is None
+        api.hang()
+        with deployed(environment | {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions:
+            assert told(probe(functions)) == (503, "waking", ["waking"])
 
 
 def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:

@@ -22,7 +22,7 @@ from robot_brain.watchdog import WatchedConnection
 _WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)"
 _READ = "select body, etag from robot_brain_api.read_session(%s, %s, %s, %s, %s, %s, %s)"
 _STATS = "select body, stale from robot_brain_api.stats(%s, %s, %s)"
-_HEALTH = "select body from robot_brain_api.health()"
+_HEALTH = "select body from robot_brain_api.health(%s)"
 _REFRESH = "select body from robot_brain_api.refresh_stats(%s)"
 
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
@@ -119,7 +119,7 @@ def health(deadline: Deadline) -> Health:
 
     def ask(connection: WatchedConnection) -> Health:
         started = time.monotonic()
-        (body,) = _only_row(connection.execute(_HEALTH))
+        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age,)))
         milliseconds = round((time.monotonic() - started) * 1000, 3)
         return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
 

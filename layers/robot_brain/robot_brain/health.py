@@ -23,6 +23,8 @@ from robot_brain.settings import settings
 
 # Seconds. A probe gives up early; so do we.
 LONGEST = 3.0
+# Seconds of them that Neon's API may take to say whether the compute sleeps.
+_LONGEST_LOOK = 1.0
 # What the functions were written for; sql/ says what the database has.
 SCHEMA_VERSION = 1
 
@@ -46,14 +48,21 @@ class Condition(NamedTuple):
 
 
 def condition(deadline: Deadline) -> Condition:
-    """Ask the database how it is, within LONGEST and the deadline. Raise SettingsError where nobody can be asked."""
+    """Ask the database how it is, within LONGEST and the deadline. Raise SettingsError where nobody can be asked.
+
+    Where Neon's API says that the compute sleeps it is left asleep: that is how it saves, and no fault.
+    """
+    within = deadline.at_most(LONGEST)
+    compute = _compute(within)
+    if compute == "idle":
+        return Condition(200, json.dumps(_report("healthy", ["suspended"], compute)), {})
     try:
-        seen = database.health(deadline.at_most(LONGEST))
+        seen = database.health(within)
     except DatabaseError as error:
-        return _unanswered(error)
+        return _unanswered(error, compute)
     server = json.loads(seen.body)
     reasons = _degraded(seen, server)
-    report = _report("degraded" if reasons else "healthy", reasons) | {
+    report = _report("degraded" if reasons else "healthy", reasons, compute) | {
         "latency_ms": seen.milliseconds,
         "tls": seen.tls,
         # A pooler announces a process number of its own, not that of the server it lends.
@@ -65,9 +74,19 @@ def condition(deadline: Deadline) -> Condition:
     return Condition(200, json.dumps(report), {})
 
 
+def _compute(within: Deadline) -> str | None:
+    if not settings().neon_endpoint_id:
+        return None
+    # Only a deployment that gave a key pays for these imports.
+    from robot_brain.neon import compute_state
+
+    return compute_state(settings(), within.at_most(_LONGEST_LOOK))
+
+
 def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
     found = {
         "slow": seen.milliseconds >= settings().slow_query_ms,
+        "statistics": server["stats_due"],
         "retries": patterns().retried_lately(),
         "schema": server["schema_version"] != SCHEMA_VERSION,
         "read_only": server["read_only"],
@@ -75,20 +94,22 @@ def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
     return [reason for reason, holds in found.items() if holds]
 
 
-def _unanswered(error: DatabaseError) -> Condition:
+def _unanswered(error: DatabaseError, compute: str | None) -> Condition:
     reason = _REASONS.get(type(error), "unexpected")
     telemetry.note(error=type(error).__name__, reason=str(error))
     status, headers, _ = problem(error, "")
     waits = {"retry-after": headers["retry-after"]} if status == 503 and "retry-after" in headers else {}
-    return Condition(503, json.dumps(_report("waking" if reason == "waking" else "unhealthy", [reason])), waits)
+    report = _report("waking" if reason == "waking" else "unhealthy", [reason], compute)
+    return Condition(503, json.dumps(report), waits)
 
 
-def _report(status: str, reasons: list[str]) -> dict[str, Any]:
+def _report(status: str, reasons: list[str], compute: str | None) -> dict[str, Any]:
     """Return the report with null for all that only the database can tell."""
     lazy, seen = lazy_connection(), patterns()
     return {
         "status": status,
         "reasons": reasons,
+        "compute": compute,
         "latency_ms": None,
         "tls": None,
         "pooled": None,
