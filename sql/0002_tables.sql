@@ -84,11 +84,12 @@ create table robot_brain.idempotency_keys (
   -- client: the Idempotency-Key header; layer: made for the layer's own retries, a namespace no client can reach
   origin text not null,
   key text not null,
+  -- what a client's second request with the key must be equal to; empty for the layer's own
   fingerprint bytea not null,
   response text not null,
   expires_at timestamptz not null,
   constraint idempotency_keys_pkey primary key (tenant_id, origin, key),
-  constraint idempotency_keys_origin check (origin in ('client', 'layer'))
+  constraint idempotency_keys_origin check (origin = 'client' or origin = 'layer')
 );
 
 create index idempotency_keys_expires_at_idx on robot_brain.idempotency_keys (tenant_id, expires_at);

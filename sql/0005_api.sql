@@ -32,68 +32,77 @@ declare
   v_fingerprint bytea;
   v_known bytea;
   v_now timestamptz;
-  v_turns integer;
-  v_response_length bigint;
-  v_answer_bytes bigint;
+  v_written_at text;
+  v_turns constant integer := jsonb_array_length(p_messages);
   v_last_seq integer;
   v_opens_day boolean;
   v_metadata_bytes integer;
+  v_next_expiry timestamptz;
   v_expired tid;
 begin
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
-  replayed := false;
 
   if p_key is not null then
     -- A second request with the same key waits here until the first has ended, then sees what it left.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_origin || ':' || p_key, 0));
-    v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
-    select k.fingerprint, k.response into v_known, body
+    -- A key that the layer makes is 128 random bits for one request: nothing else can come with it.
+    v_fingerprint := case
+      when p_origin = 'client' then
+        sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'))
+      else ''
+    end;
+    select k.fingerprint, k.response, k.expires_at > clock_timestamp() into v_known, body, replayed
     from robot_brain.idempotency_keys k
-    where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key and k.expires_at > clock_timestamp();
-    if found then
+    where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key;
+    if replayed then
       if v_known <> v_fingerprint then
         raise exception using
           errcode = 'RB422',
           message = 'the idempotency key was used for another request',
           hint = 'Use a new key for a new request.';
       end if;
-      replayed := true;
       return;
+    elsif v_known is not null then
+      -- Expired, and not cleared yet. Gone now, so that to remember this write is a plain insert.
+      delete from robot_brain.idempotency_keys k
+      where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key;
     end if;
   end if;
+  replayed := false;
 
   -- refresh_stats relies on it: a transaction takes its id before it reads the clock.
   perform pg_current_xact_id();
   v_now := clock_timestamp();
-
-  select
-    count(*),
-    sum(length(m ->> 'robot_response')),
-    -- Lambda escapes the JSON once more: seven bytes for a control character, two for a quote of the metadata.
-    sum(
-      7 * (octet_length(m ->> 'robot_personality') + octet_length(m ->> 'user_message') + octet_length(m ->> 'robot_response'))
-      + 2 * octet_length((m -> 'metadata')::text) + 400
-    )
-  into v_turns, v_response_length, v_answer_bytes
-  from jsonb_array_elements(p_messages) m;
 
   -- The lock and the counter. On conflict the clock is read after the row is locked, so it cannot run against seq.
   insert into robot_brain.sessions as s (
     tenant_id, id, user_metadata, metadata_version, created_at, last_active, previous_active,
     message_count, response_length, answer_bytes
   )
-  values (
-    p_tenant_id, p_session_id, coalesce(p_user_metadata, '{}'), (p_user_metadata is not null)::integer, v_now, v_now, null,
-    v_turns, v_response_length, v_answer_bytes
-  )
+  select
+    p_tenant_id,
+    p_session_id,
+    coalesce(p_user_metadata, '{}'),
+    (p_user_metadata is not null)::integer,
+    v_now,
+    v_now,
+    null,
+    v_turns,
+    sum(length(m ->> 'robot_response')),
+    -- Lambda escapes the JSON once more: seven bytes for a control character, two for a quote of the metadata.
+    sum(
+      7 * (octet_length(m ->> 'robot_personality') + octet_length(m ->> 'user_message') + octet_length(m ->> 'robot_response'))
+      + 2 * octet_length((m -> 'metadata')::text) + 400
+    )
+  from jsonb_array_elements(p_messages) m
   on conflict (tenant_id, id) do update set
     user_metadata = case when p_user_metadata is null then s.user_metadata else s.user_metadata || p_user_metadata end,
     metadata_version = s.metadata_version + (p_user_metadata is not null)::integer,
     last_active = greatest(clock_timestamp(), s.last_active),
     previous_active = s.last_active,
-    message_count = s.message_count + v_turns,
-    response_length = s.response_length + v_response_length,
-    answer_bytes = s.answer_bytes + v_answer_bytes
+    message_count = s.message_count + excluded.message_count,
+    response_length = s.response_length + excluded.response_length,
+    answer_bytes = s.answer_bytes + excluded.answer_bytes
   returning
     s.message_count - v_turns,
     s.last_active,
@@ -117,6 +126,7 @@ begin
       hint = 'Keep less in it; keys are merged, never removed.';
   end if;
 
+  v_written_at := robot_brain.iso_time(v_now);
   with written as (
     insert into robot_brain.conversations (
       tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response, metadata
@@ -138,9 +148,8 @@ begin
     json_build_object(
       'session_id', p_session_id,
       'message_count', v_last_seq + v_turns,
-      'messages', json_agg(
-        json_build_object('id', w.id, 'seq', w.seq, 'created_at', robot_brain.iso_time(v_now)) order by w.seq
-      )
+      -- In the order of the turns: an insert takes its rows one by one, and hands them on as it has written them.
+      'messages', json_agg(json_build_object('id', w.id, 'seq', w.seq, 'created_at', v_written_at))
     )::text
   into body
   from written w;
@@ -165,24 +174,25 @@ begin
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)
     values (p_tenant_id, p_origin, p_key, v_fingerprint, body, v_now + interval '24 hours')
-    on conflict (tenant_id, origin, key) do update set
-      fingerprint = excluded.fingerprint,
-      response = excluded.response,
-      expires_at = excluded.expires_at;
-  end if;
+    -- min, not exists: it takes the index whatever old statistics say of how many have expired.
+    returning (select min(e.expires_at) from robot_brain.idempotency_keys e where e.tenant_id = p_tenant_id)
+    into v_next_expiry;
 
-  -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
-  -- statement over several ctids scans the tenant's keys as long as the table has no statistics.
-  for v_expired in
-    select e.ctid
-    from robot_brain.idempotency_keys e
-    where e.tenant_id = p_tenant_id and e.expires_at <= v_now
-    order by e.expires_at
-    limit 4
-    for update skip locked
-  loop
-    delete from robot_brain.idempotency_keys k where k.ctid = v_expired;
-  end loop;
+    -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
+    -- statement over several ctids scans the tenant's keys as long as the table has no statistics.
+    if v_next_expiry <= v_now then
+      for v_expired in
+        select e.ctid
+        from robot_brain.idempotency_keys e
+        where e.tenant_id = p_tenant_id and e.expires_at <= v_now
+        order by e.expires_at
+        limit 4
+        for update skip locked
+      loop
+        delete from robot_brain.idempotency_keys k where k.ctid = v_expired;
+      end loop;
+    end if;
+  end if;
 end
 $$;
 

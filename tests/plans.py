@@ -103,3 +103,19 @@ def touched(connection: psycopg.Connection, call: str, parameters: tuple[object,
             [],
         ).fetchall()
     return {name: (index_scans, sequential_scans) for name, index_scans, sequential_scans in rows}
+
+
+def rows_read(connection: psycopg.Connection, call: str, parameters: tuple[object, ...], table: str) -> int:
+    """Call a function and return how many rows of a table of ours the call took out of it, by whatever scan."""
+    query = (
+        "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_all_tables"
+        " where schemaname = 'robot_brain' and relname = %s"
+    )
+    with connection.transaction():
+        # The server's counters go on from one transaction to the next.
+        before = connection.execute(query, [table]).fetchone()
+        connection.execute(call, parameters)
+        after = connection.execute(query, [table]).fetchone()
+    assert before is not None, f"there is no table {table}"
+    assert after is not None
+    return int(after[0]) - int(before[0])

@@ -1,14 +1,19 @@
-"""A read costs the months that its session lived in, however many months there are."""
+"""A read costs the months that its session lived in, a write its own key and a few old ones, whatever else is kept."""
 
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from tests.plans import explain_page, touched
+from tests.plans import explain_page, rows_read, touched
 from tests.servers.databases import Database
 
 READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, %s, '{}')"
+WRITE = (
+    "select body from robot_brain_api.write_message('local', 's', "
+    '\'[{"robot_personality": "p", "user_message": "", "robot_response": "", "metadata": {}}]\''
+    ", null, null, %s, %s)"
+)
 TURNS = 9
 # Turn n of a session was written on day 10 + n of its month; the months before this one are made like any other.
 _SESSION = """
@@ -111,3 +116,37 @@ def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> N
         scans = explain_page(admin, "s7", 451, 500, "force_custom_plan").scans()
         partition = f"conversations_{datetime.now(UTC):%Y_%m}"
         assert scans in ([(partition, "Index Scan")], [(partition, "Bitmap Heap Scan")])
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["no statistics", "statistics"])
+def test_a_write_reads_its_own_key_and_a_few_expired_ones_of_many(database: Database, analyzed: bool) -> None:
+    with database.admin() as admin:
+        admin.execute("alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)")
+        # 40 of them expired a while ago, the others will within the day.
+        admin.execute(
+            "insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)"
+            " select 'local', 'client', 'k' || n, '', repeat('x', 200), now() + make_interval(secs => 60 * (n - 39.5))"
+            " from generate_series(0, 4999) n"
+        )
+        if analyzed:
+            admin.execute("analyze robot_brain.idempotency_keys")
+        # The last calls find nothing more to clear.
+        for number in range(14):
+            for origin in ("client", "layer"):
+                assert rows_read(admin, WRITE, (origin, f"new {number}"), "idempotency_keys") <= 24
+        left = admin.execute("select count(*) from robot_brain.idempotency_keys where key like 'k%'").fetchone()
+        assert left == (4960,)
+
+
+@pytest.mark.parametrize("keys", [500, 5000])
+def test_a_write_after_all_keys_expired_reads_a_few_of_them(database: Database, keys: int) -> None:
+    with database.admin() as admin:
+        admin.execute(
+            "insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)"
+            " select 'local', 'client', 'k' || n, '', repeat('x', 200), now() - interval '1 minute'"
+            " from generate_series(1, %s) n",
+            [keys],
+        )
+        assert rows_read(admin, WRITE, ("client", "k400"), "idempotency_keys") <= 24
+        left = admin.execute("select count(*) from robot_brain.idempotency_keys where expires_at < now()").fetchone()
+        assert left == (keys - 5,)
