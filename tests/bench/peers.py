@@ -1,9 +1,11 @@
 """The peers of bench-peers, by the calls that their documentation shows; run in an environment of their own.
 
-    python -m tests.bench.peers langchain-postgres|openai-agents|langgraph|llama-index
+    python -m tests.bench.peers langchain-postgres|openai-agents|langgraph|langgraph-get|llama-index
 
-What is here to their advantage: connections, engines, sessions and event loops are made once and kept; langgraph, which
-writes the whole conversation each time, is handed it, where a function that starts anew had to read it first.
+What is here to their advantage: connections, engines, sessions and event loops are made once and kept. langgraph writes
+the whole conversation each time. Its README calls `put` with a checkpoint that the caller has: so `langgraph` keeps its
+conversations in memory, which no other writer may change, and `langgraph-get` loads one with `get_tuple` first, as the
+loop of langgraph does when it is invoked, and as a function that starts anew must.
 """
 
 from __future__ import annotations
@@ -130,6 +132,17 @@ class Langgraph:
         return len(found["channel_values"]["messages"][-2 * turns :])
 
 
+class LanggraphGet(Langgraph):
+    """The same saver where nothing is kept between two appends."""
+
+    def append(self, session: int, turn: Turn) -> None:
+        """Load the newest checkpoint, then write another."""
+        found = self._saver.get_tuple({"configurable": {"thread_id": str(session), "checkpoint_ns": ""}})
+        messages = found.checkpoint["channel_values"]["messages"]
+        self._states[session] = found.config, messages, found.checkpoint["channel_versions"]["messages"]
+        self._put(session, [turn])
+
+
 class LlamaIndex:
     """PostgresChatStore over SQLAlchemy: an array of messages a session, appended to by one message a call."""
 
@@ -168,6 +181,7 @@ PEERS: dict[str, type[Contender]] = {
     "langchain-postgres": LangchainPostgres,
     "openai-agents": OpenaiAgents,
     "langgraph": Langgraph,
+    "langgraph-get": LanggraphGet,
     "llama-index": LlamaIndex,
 }
 
