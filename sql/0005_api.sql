@@ -37,7 +37,6 @@ declare
   v_last_seq integer;
   v_opens_day boolean;
   v_metadata_bytes integer;
-  v_next_expiry timestamptz;
   v_expired tid;
 begin
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
@@ -173,26 +172,21 @@ begin
 
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)
-    values (p_tenant_id, p_origin, p_key, v_fingerprint, body, v_now + interval '24 hours')
-    -- min, not exists: it takes the index whatever old statistics say of how many have expired.
-    returning (select min(e.expires_at) from robot_brain.idempotency_keys e where e.tenant_id = p_tenant_id)
-    into v_next_expiry;
-
-    -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
-    -- statement over several ctids scans the tenant's keys as long as the table has no statistics.
-    if v_next_expiry <= v_now then
-      for v_expired in
-        select e.ctid
-        from robot_brain.idempotency_keys e
-        where e.tenant_id = p_tenant_id and e.expires_at <= v_now
-        order by e.expires_at
-        limit 4
-        for update skip locked
-      loop
-        delete from robot_brain.idempotency_keys k where k.ctid = v_expired;
-      end loop;
-    end if;
+    values (p_tenant_id, p_origin, p_key, v_fingerprint, body, v_now + interval '24 hours');
   end if;
+
+  -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
+  -- statement over several ctids scans the tenant's keys as long as the table has no statistics.
+  for v_expired in
+    select e.ctid
+    from robot_brain.idempotency_keys e
+    where e.tenant_id = p_tenant_id and e.expires_at <= v_now
+    order by e.expires_at
+    limit 4
+    for update skip locked
+  loop
+    delete from robot_brain.idempotency_keys k where k.ctid = v_expired;
+  end loop;
 end
 $$;
 
