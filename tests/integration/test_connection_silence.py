@@ -1,4 +1,4 @@
-"""A server that goes silent, fails over or interrupts in the middle: the call ends in time, and nothing is doubled."""
+"""A server that goes silent, fails over, is full or interrupts: the call ends in time, and nothing is doubled."""
 
 import socket
 import threading
@@ -134,6 +134,34 @@ def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
     with socket.socket(fileno=held.fileno()) as seen:
         assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
         seen.detach()
+
+
+@pytest.mark.parametrize(
+    ("forbid", "allow", "title", "attempts"),
+    [
+        ("role {role} connection limit 0", "role {role} connection limit -1", "Database overloaded", 3),
+        ("database {name} allow_connections false", "database {name} allow_connections true", "Database refused", 1),
+    ],
+)
+@direct
+def test_what_postgresql_says_to_a_newcomer_decides(
+    database: Database, monkeypatch: pytest.MonkeyPatch, forbid: str, allow: str, title: str, attempts: int
+) -> None:
+    names = {"role": APP, "name": database.name}
+    with (
+        database.postgres.admin() as admin,
+        deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions,
+        logged() as lines,
+    ):
+        admin.execute(f"alter {forbid.format(**names)}".encode())
+        try:
+            reply = functions.write("demo", turn())
+        finally:
+            admin.execute(f"alter {allow.format(**names)}".encode())
+        assert_problem(reply, 503, functions.context.aws_request_id)
+        assert (reply.json["title"], lines()[-1]["attempts"]) == (title, attempts)
+        assert reply.headers.get("retry-after") == ("5" if attempts > 1 else None)
+        assert functions.write("demo", turn()).status == 201
 
 
 def read_only(admin: psycopg.Connection, database: Database, value: str) -> None:

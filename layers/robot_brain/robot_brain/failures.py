@@ -122,7 +122,7 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
         ),
     ),
 )
-_NO_ANSWERS = (DatabaseAwayError, DatabaseOverloadedError, DatabaseWakingError)
+_WAITING_HELPS = (DatabaseAwayError, DatabaseOverloadedError, DatabaseWakingError)
 
 _NEXT_STEP = {
     SchemaOutdatedError: "the schema is older than the functions, or not there: "
@@ -169,7 +169,7 @@ def while_connecting(error: psycopg.Error) -> Failure:
         return Failure(DatabaseWakingError(), repeat=True, lost=True)
     text = str(error).lower()
     kind = next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), DatabaseAwayError)
-    return Failure(kind(_NEXT_STEP.get(kind)), repeat=kind in _NO_ANSWERS, lost=True)
+    return Failure(kind(_NEXT_STEP.get(kind)), repeat=kind in _WAITING_HELPS, lost=True)
 
 
 def is_final(error: psycopg.Error) -> bool:
