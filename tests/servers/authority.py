@@ -1,13 +1,17 @@
 """A certificate authority for one test run, so that clients can verify servers in full."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
 
+from local.neon.proxy import Certificate, Certificates
+from local.neon.stand_in import HOST
 from tests.servers.process import Account
 
-SERVER_NAMES = ("127.0.0.1", "localhost")
+SERVER_NAMES = ("127.0.0.1", "localhost", HOST)
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,22 @@ class Authority:
     root_cert: Path
 
     def issue(self, account: Account, folder: Path) -> tuple[Path, Path]:
-        """Issue a certificate for 127.0.0.1 and localhost; return (certificate, private key) in `folder`."""
+        """Issue a certificate for SERVER_NAMES; return (certificate, private key) in `folder`."""
         issued = self.ca.issue_cert(*SERVER_NAMES)
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         certificate = account.write(folder / "server.crt", chain)
         key = account.write(folder / "server.key", issued.private_key_pem.bytes())
         return certificate, key
+
+    def certificates(self, folder: Path) -> Certificates:
+        """Issue what the stand-in for Neon shows to clients, into `folder`."""
+        past = datetime.now(UTC) - timedelta(days=1)
+        return Certificates(
+            valid=_files(self.ca.issue_cert(*SERVER_NAMES), folder / "valid"),
+            expired=_files(self.ca.issue_cert(*SERVER_NAMES, not_before=_FIRST, not_after=past), folder / "expired"),
+            wrong_name=_files(self.ca.issue_cert("elsewhere.test"), folder / "wrong"),
+            unknown_authority=_files(trustme.CA().issue_cert(*SERVER_NAMES), folder / "unknown"),
+        )
 
 
 def make_authority(folder: Path) -> Authority:
@@ -33,3 +47,11 @@ def make_authority(folder: Path) -> Authority:
     root_cert.write_bytes(ca.cert_pem.bytes())
     root_cert.chmod(0o644)
     return Authority(ca, root_cert)
+
+
+def _files(issued: trustme.LeafCert, name: Path) -> Certificate:
+    chain, key = name.with_suffix(".crt"), name.with_suffix(".key")
+    chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    key.touch(mode=0o600)
+    key.write_bytes(issued.private_key_pem.bytes())
+    return Certificate(chain, key)

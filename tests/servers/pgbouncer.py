@@ -49,6 +49,8 @@ client_tls_sslmode = require
 client_tls_cert_file = {certificate}
 client_tls_key_file = {key}
 server_tls_sslmode = verify-full
+; Seconds; it is 15 otherwise. So long nobody is let in after one failed log-in at PostgreSQL.
+server_login_retry = 1
 server_tls_ca_file = {root_cert}
 """
 
@@ -62,11 +64,15 @@ class PgBouncer:
     folder: Path
     process: ServerProcess
 
+    @property
+    def console_url(self) -> str:
+        """The URL of PgBouncer's own console, where one cannot use the extended query protocol."""
+        return self.address.url(SUPERUSER, self.postgres.superuser_password, "pgbouncer")
+
     def console(self) -> psycopg.Connection:
         """Return a connection to PgBouncer's own console (`show pools`, `pause`, `kill`); close it with `with`."""
-        url = self.address.url(SUPERUSER, self.postgres.superuser_password, "pgbouncer")
         # The console knows the simple query protocol only, and no transactions.
-        return psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor)
+        return psycopg.connect(self.console_url, autocommit=True, cursor_factory=psycopg.ClientCursor)
 
     @contextmanager
     def only_connection_taken(self, url: str) -> Iterator[None]:

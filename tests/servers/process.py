@@ -82,33 +82,39 @@ class Account:
         The child has a process group of its own, so that Ctrl-C reaches it only after the tests' teardown. On Linux
         it also gets the signal `stopped_by` when the test run dies without a teardown.
         """
-        with log.open("ab") as output:
-            popen = subprocess.Popen(
-                [str(word) for word in command],
-                cwd=folder,
-                env=server_environment(),
-                user=self.name if self.switch else None,
-                group=self._group(),
-                extra_groups=[] if self.switch else None,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=_die_with_parent(stopped_by) if sys.platform == "linux" else None,
-            )
-        return ServerProcess(popen, log, stopped_by)
+
+        def launch() -> "subprocess.Popen[bytes]":
+            with log.open("ab") as output:
+                return subprocess.Popen(
+                    [str(word) for word in command],
+                    cwd=folder,
+                    env=server_environment(),
+                    user=self.name if self.switch else None,
+                    group=self._group(),
+                    extra_groups=[] if self.switch else None,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent(stopped_by) if sys.platform == "linux" else None,
+                )
+
+        return ServerProcess(launch, log, stopped_by)
 
     def _group(self) -> int | None:
         return pwd.getpwnam(self.name).pw_gid if self.switch else None
 
 
-@dataclass(frozen=True)
 class ServerProcess:
-    """One running server."""
+    """One server, running from the beginning; it can be ended and started again at the same address."""
 
-    popen: "subprocess.Popen[bytes]"
-    log: Path
-    stopped_by: signal.Signals
+    def __init__(self, launch: "Callable[[], subprocess.Popen[bytes]]", log: Path, stopped_by: signal.Signals) -> None:
+        """Start it by `launch`."""
+        self._launch = launch
+        self._answers: Callable[[], bool] = lambda: True
+        self.log = log
+        self.stopped_by = stopped_by
+        self.popen = launch()
 
     @property
     def pid(self) -> int:
@@ -122,6 +128,7 @@ class ServerProcess:
 
     def wait_until_ready(self, answers: Callable[[], bool]) -> None:
         """Poll `answers` until it is true. Raise ServerStartError when the process ends or time runs out."""
+        self._answers = answers
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not answers():
             if self.popen.poll() is not None:
@@ -131,6 +138,35 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise ServerStartError(f"{self.popen.args!r} does not answer:\n{self.log_tail()}")
             time.sleep(0.02)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.popen.poll() is None
+
+    def start(self) -> None:
+        """Start an ended server again and return when it answers. Raise ServerStartError if it does not.
+
+        It is tried more than once: what a killed server leaves (its children, somebody's connection from its port) may
+        be in the way for a moment. On Linux the server ends with the thread that calls this.
+        """
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while True:
+            self.popen = self._launch()
+            try:
+                self.wait_until_ready(self._answers)
+            except ServerStartError:
+                self.stop()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def kill(self) -> None:
+        """End the process with SIGKILL, and return when it is gone."""
+        self.popen.kill()
+        self.popen.wait()
 
     def stop(self) -> None:
         """Stop the server in its own way; with SIGKILL if it is still there after twenty seconds."""

@@ -1,0 +1,62 @@
+"""A name service in a file: {host: [addresses]}, read at each look-up, in place of a DNS that knows no such host.
+
+As a program, `python names.py FILE MODULE [arguments]` runs a module (or a path that ends in .py) with it.
+"""
+
+import contextlib
+import json
+import runpy
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_DOMAIN = ".test"  # of no DNS (RFC 6761), so that a name that is taken out of the file is known nowhere
+
+
+@contextlib.contextmanager
+def resolve_with(path: Path) -> Iterator[None]:
+    """Let socket.getaddrinfo of this process look into the file at `path` first, as long as the context lasts.
+
+    A host whose value is the name of an error (`EAI_AGAIN`) fails with that; one under .test that is not there fails
+    with EAI_NONAME.
+    """
+    asked = socket.getaddrinfo
+    _install(path)
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = asked
+
+
+def _install(path: Path) -> None:
+    ask = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        known = json.loads(path.read_text())
+        if name not in known:
+            if isinstance(name, str) and name.endswith(_DOMAIN):
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return ask(host, port, *arguments, **options)
+        if isinstance(known[name], str):
+            raise socket.gaierror(getattr(socket, known[name]), "the stand-in's name service is away")
+        found = [ask(address, port, *arguments, **options) for address in known[name]]
+        return [entry for entries in found for entry in entries]
+
+    socket.getaddrinfo = getaddrinfo
+
+
+def main(path: str, module: str) -> None:
+    """Run `module` as the main program, with `sys.argv` as it would be."""
+    _install(Path(path))
+    del sys.argv[:2]
+    if module.endswith(".py"):
+        runpy.run_path(module, run_name="__main__")
+    else:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,88 @@
+"""Faults that are made from inside: by what an administrator says to PostgreSQL and to PgBouncer."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+if TYPE_CHECKING:
+    from local.neon.stand_in import StandIn
+
+# All but ours and those of other administrators.
+_TERMINATE = """
+select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.rolname = a.usename
+where a.backend_type = 'client backend' and not r.rolsuper
+"""
+_TAKEN_WITHIN_SECONDS = 20.0
+_TAKER = "stand-in: taker"
+
+
+def make_read_only(stand_in: StandIn) -> None:
+    """Make every transaction read-only, for who is connected and who comes, and end all connections of users."""
+    with stand_in.observer() as admin:
+        admin.execute("alter system set default_transaction_read_only = on")
+        admin.execute("select pg_reload_conf()")
+        admin.execute(_TERMINATE)
+
+
+def make_writable(stand_in: StandIn) -> None:
+    """End what `make_read_only` began, and the connections that were made meanwhile."""
+    with stand_in.observer() as admin:
+        admin.execute("set default_transaction_read_only = off")
+        admin.execute("alter system reset default_transaction_read_only")
+        admin.execute("select pg_reload_conf()")
+        admin.execute(_TERMINATE)
+
+
+def take_connections(stand_in: StandIn) -> None:
+    """Take all of PostgreSQL's connections that are for users, those included which somebody has."""
+    deadline = time.monotonic() + _TAKEN_WITHIN_SECONDS
+    others = "select pg_terminate_backend(pid, 1000) from pg_stat_activity where usename = %s"
+    while time.monotonic() < deadline:
+        # Not while the observer is there, whose place would be free afterwards.
+        with contextlib.suppress(psycopg.OperationalError):  # there is no place left
+            while True:
+                stand_in.taken.append(psycopg.connect(stand_in.direct_url, application_name=_TAKER))
+        with stand_in.observer() as admin:
+            if not admin.execute(others, [stand_in.role]).fetchall():
+                return
+    raise TimeoutError("the functions' connections could not be taken")
+
+
+def give_connections(stand_in: StandIn) -> None:
+    """Give back what `take_connections` took, and return when PostgreSQL has noticed."""
+    while stand_in.taken:
+        stand_in.taken.pop().close()
+    deadline = time.monotonic() + _TAKEN_WITHIN_SECONDS
+    with stand_in.observer() as admin:
+        while admin.execute("select from pg_stat_activity where application_name = %s", [_TAKER]).fetchall():
+            if time.monotonic() > deadline:
+                raise TimeoutError("PostgreSQL does not notice that connections are closed")
+            time.sleep(0.01)
+
+
+def limit_clients(stand_in: StandIn) -> None:
+    """Let PgBouncer take no client more than it has."""
+    with _console(stand_in) as console:
+        stand_in.client_limit = _setting(console, "max_client_conn")
+        console.execute("set max_client_conn = 0")
+
+
+def allow_clients(stand_in: StandIn) -> None:
+    """Give PgBouncer its old limit of clients back."""
+    with _console(stand_in) as console:
+        console.execute(f"set max_client_conn = {int(stand_in.client_limit)}")
+
+
+def _setting(console: psycopg.Connection[Any], name: str) -> int:
+    return next(int(row[1]) for row in console.execute("show config").fetchall() if row[0] == name)
+
+
+def _console(stand_in: StandIn) -> psycopg.Connection[Any]:
+    """Connect to PgBouncer's console, which knows the simple query protocol only, and no transactions."""
+    if stand_in.console_url is None:
+        raise ValueError("the stand-in has no PgBouncer")
+    return psycopg.connect(stand_in.console_url, autocommit=True, cursor_factory=psycopg.ClientCursor)

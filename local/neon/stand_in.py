@@ -1,0 +1,183 @@
+"""Neon on one machine: servers that sleep and wake, behind a relay that can fail, with a name and a certificate."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from local.neon.clock import Clock, SystemClock
+from local.neon.compute import Compute, Server
+from local.neon.faults import FAULTS, Need
+from local.neon.proxy import Certificates, ProxyAnswer
+from local.neon.relay import Relay, Target
+
+HOST = "ep-stand-in.local.test"
+_TICK_SECONDS = 0.25
+_BUSY = """
+select from pg_stat_activity
+where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null
+"""
+
+
+class StandIn:
+    """What the functions take for Neon, from `with` to the end of its block; then both servers are stopped.
+
+    `url` is the functions' DATABASE_URL, through the relay. `relay` and `compute` may be told anything; `begin`, `end`
+    and `fault` do what `FAULTS` lists.
+    """
+
+    def __init__(
+        self,
+        postgres: Server,
+        pgbouncer: Server | None = None,
+        *,
+        app_url: str,
+        direct_url: str,
+        admin_url: str,
+        console_url: str | None = None,
+        certificates: Certificates | None = None,
+        names: Path | None = None,
+        clock: Clock | None = None,
+        suspend_after: float | None = None,
+        wake_seconds: float = 0.0,
+        say: Callable[[str], None] = lambda line: None,
+        revive: bool = False,
+    ) -> None:
+        """Take servers that run, and the ways to them.
+
+        `app_url` is the functions' role at PgBouncer (at PostgreSQL without one), `direct_url` the owner's and
+        `admin_url` a superuser's at PostgreSQL, `console_url` PgBouncer's console. With `names`, a file to be written,
+        `url` has the host HOST, which is resolved by that file only; without it 127.0.0.1. The others are Compute's.
+        """
+        self.postgres: Server = postgres
+        self.pgbouncer = pgbouncer
+        self.direct_url = direct_url
+        self.admin_url = admin_url
+        self.console_url = console_url
+        self.certificates = certificates
+        self.names = names
+        self.taken: list[psycopg.Connection[Any]] = []
+        self.client_limit = 0
+        self._parameters = conninfo_to_dict(app_url)
+        self.role = str(self._parameters["user"])
+        self.compute: Compute = Compute(
+            postgres,
+            pgbouncer,
+            clock=clock,
+            suspend_after=suspend_after,
+            wake_seconds=wake_seconds,
+            busy=self._in_transaction,
+            # A pooled client sees the end of the stream and no message.
+            on_suspend=lambda: self.relay.drop(),
+            say=say,
+            revive=revive,
+        )
+        self.relay: Relay = Relay(
+            _target(self._parameters),
+            admit=self.compute.waking,
+            on_traffic=self.compute.touch,
+            unreachable=self.proxy("Couldn't connect to compute node"),
+        )
+        real = clock is None or isinstance(clock, SystemClock)
+        self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True) if real else None
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Listen; the servers run already."""
+        self.relay.__enter__()
+        self.resolve()
+        if self._ticker is not None:
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening, and stop both servers."""
+        self._stop.set()
+        if self._ticker is not None:
+            self._ticker.join()
+        while self.taken:
+            self.taken.pop().close()
+        self.relay.__exit__(kind, error, trace)
+        self.compute.close()
+
+    @property
+    def url(self) -> str:
+        """The functions' DATABASE_URL."""
+        kept = {k: str(v) for k, v in self._parameters.items() if k not in ("host", "port", "user", "password")}
+        login = quote(self.role, safe="")
+        if self._parameters.get("password"):
+            login += ":" + quote(str(self._parameters["password"]), safe="")
+        host = HOST if self.names is not None else "127.0.0.1"
+        database = quote(str(kept.pop("dbname")), safe="")
+        return f"postgresql://{login}@{host}:{self.relay.port}/{database}?{urlencode(kept, safe='/')}".rstrip("?")
+
+    @property
+    def has(self) -> frozenset[Need]:
+        """What a fault may need and this stand-in has."""
+        have: dict[Need, object] = {"pgbouncer": self.pgbouncer, "tls": self.certificates, "names": self.names}
+        return frozenset(need for need, it in have.items() if it is not None)
+
+    @property
+    def faults(self) -> list[str]:
+        """The names of the faults that this stand-in can have, in their order."""
+        return [name for name, fault in FAULTS.items() if fault.needs <= self.has]
+
+    def begin(self, name: str) -> None:
+        """Begin a fault. Raises KeyError for a name that is not in FAULTS."""
+        FAULTS[name].begin(self)
+
+    def end(self, name: str) -> None:
+        """End a fault and return when all is well again (a suspended compute sleeps on until a connection comes)."""
+        FAULTS[name].end(self)
+
+    @contextlib.contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Have a fault as long as the context lasts."""
+        self.begin(name)
+        try:
+            yield
+        finally:
+            self.end(name)
+
+    @contextlib.contextmanager
+    def observer(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield an autocommit connection of the superuser that no fault of the relay touches; a sleeper is woken."""
+        self.compute.wake()
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            yield connection
+
+    def resolve(self, *addresses: str) -> None:
+        """Let the name service say `addresses` for HOST (127.0.0.1), or fail with the one error named there."""
+        if self.names is None:
+            return
+        failing = len(addresses) == 1 and addresses[0].startswith("EAI_")
+        known = {} if addresses == ("EAI_NONAME",) else {HOST: addresses[0] if failing else addresses or ["127.0.0.1"]}
+        new = self.names.with_suffix(".new")
+        new.write_text(json.dumps(known))
+        new.replace(self.names)
+
+    def proxy(self, text: str) -> ProxyAnswer:
+        """Return the answer of Neon's proxy with `text`, over TLS where this stand-in has a certificate."""
+        return ProxyAnswer(text, None if self.certificates is None else self.certificates.valid)
+
+    def _in_transaction(self) -> bool:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            return bool(connection.execute(_BUSY).fetchall())
+
+    def _tick(self) -> None:
+        while not self._stop.wait(_TICK_SECONDS):
+            self.compute.tick()
+
+
+def _target(parameters: dict[str, Any]) -> Target:
+    host, port = str(parameters["host"]), int(parameters.get("port") or 5432)
+    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)

@@ -1,0 +1,68 @@
+"""The stand-in for Neon with servers of its own: PostgreSQL with TLS, PgBouncer before it, one migrated database."""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from local.migrate import migrate
+from local.neon.clock import Clock
+from local.neon.stand_in import StandIn
+from tests.servers.authority import Authority
+from tests.servers.databases import APP, create_database, set_app_login
+from tests.servers.pgbouncer import start_pgbouncer
+from tests.servers.postgres import start_tls
+from tests.servers.process import remove_folder, server_folder
+
+DATABASE = "robot_brain"
+# What was acknowledged must outlive SIGKILL; and few enough to be all taken.
+_SETTINGS = {"synchronous_commit": "on", "max_connections": "40"}
+
+
+@contextlib.contextmanager
+def neon_stand_in(
+    authority: Authority,
+    *,
+    names: bool = False,
+    clock: Clock | None = None,
+    suspend_after: float | None = None,
+    wake_seconds: float = 0.0,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[StandIn]:
+    """Run servers that nobody else uses behind the stand-in, and remove them.
+
+    With `names` the URL has a name that only the stand-in's file knows (`local.neon.names.resolve_with(it.names)`).
+    Raise MissingBinaryError where PostgreSQL or PgBouncer is not installed.
+    """
+    folder = server_folder()
+    with contextlib.ExitStack() as stack:
+        stack.callback(remove_folder, folder)
+        postgres = start_tls(authority, _SETTINGS)
+        stack.callback(postgres.stop)
+        password = secrets.token_urlsafe(24)
+        with postgres.admin() as admin:
+            create_database(admin, DATABASE)
+            migrate(postgres.direct_url(DATABASE))
+            set_app_login(admin, password)
+        pgbouncer = start_pgbouncer(postgres, authority)
+        stack.callback(pgbouncer.stop)
+        stand_in = StandIn(
+            postgres.process,
+            pgbouncer.process,
+            app_url=pgbouncer.address.url(APP, password, DATABASE),
+            direct_url=postgres.direct_url(DATABASE),
+            admin_url=postgres.admin_url(DATABASE),
+            console_url=pgbouncer.console_url,
+            certificates=authority.certificates(folder),
+            names=_names(folder) if names else None,
+            clock=clock,
+            suspend_after=suspend_after,
+            wake_seconds=wake_seconds,
+            say=say,
+        )
+        yield stack.enter_context(stand_in)
+
+
+def _names(folder: Path) -> Path:
+    folder.chmod(0o755)
+    return folder / "names.json"
