@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from local.neon.relay import Relay, Target
 
 HOST = "ep-stand-in.local.test"
 _TICK_SECONDS = 0.25
+_WELL_WITHIN_SECONDS = 20.0
 _BUSY = """
 select from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null
@@ -65,8 +67,10 @@ class StandIn:
         self.names = names
         self.taken: list[psycopg.Connection[Any]] = []
         self.client_limit = 0
+        self._app_url = app_url
         self._parameters = conninfo_to_dict(app_url)
         self.role = str(self._parameters["user"])
+        self._say = say
         self.compute: Compute = Compute(
             postgres,
             pgbouncer,
@@ -138,6 +142,8 @@ class StandIn:
     def end(self, name: str) -> None:
         """End a fault and return when all is well again (a suspended compute sleeps on until a connection comes)."""
         FAULTS[name].end(self)
+        if self.compute.state == "active":
+            self._wait_until_well()
 
     @contextlib.contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -169,13 +175,29 @@ class StandIn:
         """Return the answer of Neon's proxy with `text`, over TLS where this stand-in has a certificate."""
         return ProxyAnswer(text, None if self.certificates is None else self.certificates.valid)
 
+    def _wait_until_well(self) -> None:
+        """Wait until the functions' role is let in past the relay: PgBouncer remembers a failed log-in for a while."""
+        deadline = time.monotonic() + _WELL_WITHIN_SECONDS
+        while True:
+            try:
+                with psycopg.connect(self._app_url, autocommit=True, connect_timeout=2) as connection:
+                    connection.execute("select 1")
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
     def _in_transaction(self) -> bool:
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             return bool(connection.execute(_BUSY).fetchall())
 
     def _tick(self) -> None:
         while not self._stop.wait(_TICK_SECONDS):
-            self.compute.tick()
+            try:
+                self.compute.tick()
+            except Exception as error:  # a server that does not start: told here, tried again at the next tick
+                self._say(f"The database does not start: {error}")
 
 
 def _target(parameters: dict[str, Any]) -> Target:

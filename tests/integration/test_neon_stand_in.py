@@ -1,0 +1,292 @@
+"""The stand-in for Neon, seen by a bare client: each fault does what it says, and its end mends it."""
+
+import contextlib
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from local.neon.clock import ManualClock
+from local.neon.faults import FAULTS, PERMANENT_TEXTS, TRANSIENT_TEXTS
+from local.neon.names import resolve_with
+from local.neon.stand_in import HOST, StandIn
+from tests.servers.authority import Authority
+from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.servers.stand_in import neon_stand_in
+
+WRITE = """
+select body from robot_brain_api.write_message(
+  'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
+  null, null, 'layer', %s)
+"""
+PATIENCE_SECONDS = 3
+
+# What a client sees with a new connection, and with one that was made before: None is success, SILENCE no answer at
+# all, else the words of the error.
+SILENCE = "silence"
+GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
+VERIFY = "certificate verify failed"
+SEEN: dict[str, tuple[str | None, str | None]] = {
+    "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits for a server
+    "kill_pgbouncer": ("Couldn't connect to compute node", GONE),
+    "fast_restart": (None, None),
+    "read_only": ("read-only transaction", "read-only transaction"),
+    "suspend": (None, GONE),
+    "refused": ("Connection refused", GONE),
+    "accept_silence": (SILENCE, None),
+    "acknowledge_silence": (SILENCE, SILENCE),
+    "reset_mid_answer": (GONE, GONE),
+    "answer_lost": (GONE, GONE),
+    "delay": (None, None),
+    "connections_taken": (SILENCE, SILENCE),
+    "client_limit": ("no more connections allowed", None),
+    "name_lookup": ("EAI_AGAIN", None),
+    "name_unknown": ("EAI_NONAME", None),
+    "certificate_expired": (VERIFY, None),
+    "certificate_wrong_name": ("does not match host name", None),
+    "certificate_unknown": (VERIFY, None),
+    **{
+        f"proxy_{name}": (re.escape(text), GONE)
+        for texts in (TRANSIENT_TEXTS, PERMANENT_TEXTS)
+        for name, text in texts.items()
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def stand_in(authority: Authority) -> Iterator[StandIn]:
+    """One stand-in for this file, with a name of its own."""
+    skip_without(debian_postgres)
+    skip_without(debian_pgbouncer)
+    with neon_stand_in(authority, names=True) as made:
+        assert made.names is not None
+        with resolve_with(made.names):
+            yield made
+
+
+@pytest.fixture
+def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
+    """A stand-in that sleeps after five minutes, and the clock that says when they are over."""
+    skip_without(debian_postgres)
+    skip_without(debian_pgbouncer)
+    clock = ManualClock()
+    with neon_stand_in(authority, clock=clock, suspend_after=300) as made:
+        clock.listeners.append(made.compute.tick)
+        yield made, clock
+
+
+def connect(stand_in: StandIn) -> "psycopg.Connection[Any]":
+    """Connect as a function does: resolve the name here, then go to the address and verify the name."""
+    parts = urlsplit(stand_in.url)
+    assert parts.hostname is not None
+    found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    return psycopg.connect(
+        stand_in.url, hostaddr=found[0][4][0], connect_timeout=PATIENCE_SECONDS, autocommit=True, prepare_threshold=None
+    )
+
+
+def write(connection: "psycopg.Connection[Any]", session: str = "faults", key: str | None = None) -> None:
+    """Write one turn; a server that has not answered in time is given up."""
+    done = threading.Event()
+
+    def give_up() -> None:
+        if not done.wait(PATIENCE_SECONDS):
+            # As a peer that is gone: the client reads an end that nobody sent.
+            with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
+                own.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Thread(target=give_up)
+    watch.start()
+    began = time.monotonic()
+    try:
+        connection.execute(WRITE, [session, key or f"{session}-{time.time_ns()}"])
+    except psycopg.OperationalError as error:
+        if time.monotonic() - began >= PATIENCE_SECONDS:
+            raise TimeoutError(SILENCE) from error
+        raise
+    finally:
+        done.set()
+        watch.join()
+
+
+def _duplicate(connection: "psycopg.Connection[Any]") -> int:
+    return socket.dup(connection.fileno())
+
+
+def seen(connection: "psycopg.Connection[Any] | None", stand_in: StandIn) -> str | None:
+    """Write over `connection`, or over a new one, and return what went wrong."""
+    try:
+        if connection is not None:
+            write(connection)
+        else:
+            with connect(stand_in) as fresh:
+                write(fresh)
+    except TimeoutError:
+        return SILENCE
+    except errors.ConnectionTimeout:
+        return SILENCE
+    except socket.gaierror as error:
+        return next(name for name in ("EAI_AGAIN", "EAI_NONAME") if getattr(socket, name) == error.errno)
+    except psycopg.Error as error:
+        return str(error)
+    return None
+
+
+def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
+    assert list(SEEN) == list(FAULTS) == stand_in.faults
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
+    fresh, reused = SEEN[name]
+    for expected, open_before in ((fresh, False), (reused, True)):
+        connection = connect(stand_in) if open_before else None
+        with stand_in.fault(name):
+            found = seen(connection, stand_in)
+            if expected is None:
+                assert found is None
+            else:
+                assert re.search(expected, found or "nothing"), found
+        if connection is not None:
+            if found is None:
+                write(connection)  # it goes on
+            connection.close()
+        assert seen(None, stand_in) is None
+
+
+def test_an_answer_is_lost_after_commit_and_again_for_each_that_is_asked_for(stand_in: StandIn) -> None:
+    session = "lost"
+    stand_in.relay.lose_answers(3)
+    for attempt in range(4):
+        with connect(stand_in) as connection:
+            if attempt == 3:
+                write(connection, session, "one key")
+                break
+            with pytest.raises(psycopg.OperationalError, match=GONE):
+                write(connection, session, "one key")
+        with stand_in.observer() as observer:
+            assert _turns(observer, session) == 1  # committed at the first, repeated under its key by the others
+    assert stand_in.relay.to_come == 0
+
+
+def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn) -> None:
+    with connect(stand_in) as connection:
+        for number in range(3):
+            write(connection, "warm", f"warm {number}")
+        stand_in.relay.lose_answers()
+        with pytest.raises(psycopg.OperationalError, match=GONE):
+            write(connection, "warm", "warm 3")
+    with stand_in.observer() as observer:
+        assert _turns(observer, "warm") == 4
+
+
+def test_a_goodbye_is_no_request_whose_answer_is_lost(stand_in: StandIn) -> None:
+    connection = connect(stand_in)
+    stand_in.relay.lose_answers()
+    connection.close()
+    connect(stand_in).close()
+    assert stand_in.relay.to_come == 1
+    stand_in.relay.restore()
+
+
+def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
+    with connect(stand_in) as connection:
+        stand_in.relay.delay(0.2)
+        began = time.monotonic()
+        connection.execute("select 1")
+        took = time.monotonic() - began
+        stand_in.relay.restore()
+    assert took >= 0.2
+
+
+def test_after_silence_a_used_connection_is_reset_and_an_idle_one_goes_on(stand_in: StandIn) -> None:
+    with connect(stand_in) as idle, connect(stand_in) as used:
+        with stand_in.fault("acknowledge_silence"):
+            assert seen(used, stand_in) == SILENCE
+        write(idle)
+
+
+def test_a_connection_waits_for_the_compute_and_ten_wake_it_once(authority: Authority) -> None:
+    skip_without(debian_postgres)
+    skip_without(debian_pgbouncer)
+    with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
+        made.compute.suspend()
+        began = time.monotonic()
+        assert list(pool.map(lambda _: seen(None, made), range(10))) == [None] * 10
+        assert time.monotonic() - began >= 0.3
+        assert (made.compute.state, made.compute.wakes) == ("active", 1)
+
+
+def test_it_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
+    made, clock = sleeper
+    with connect(made) as connection:
+        clock.advance(299)
+        write(connection)
+        clock.advance(299)
+        assert made.compute.awake_seconds == 598
+        clock.advance(10)
+        # An idle pooled client has kept it awake no longer, and sees the end of its stream, without a word.
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        assert poll.poll(1000)
+        with pytest.raises(psycopg.OperationalError, match=GONE):
+            write(connection)
+    clock.advance(24 * 3600)
+    assert (made.compute.wakes, made.compute.awake_seconds) == (0, 599)
+    assert seen(None, made) is None
+    clock.advance(60)
+    assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
+
+
+def test_an_open_transaction_keeps_it_awake(sleeper: tuple[StandIn, ManualClock]) -> None:
+    made, clock = sleeper
+    with connect(made) as connection:
+        with connection.transaction():
+            connection.execute("select 1")
+            clock.advance(3600)
+            assert made.compute.awake_seconds == 3600
+        clock.advance(300)
+        clock.advance(300)
+    assert (made.compute.state, made.compute.awake_seconds) == ("idle", 3900)
+
+
+def test_who_comes_while_nothing_can_start_is_told_what_neon_says(sleeper: tuple[StandIn, ManualClock]) -> None:
+    made, _ = sleeper
+
+    class NeverStartsError(Exception):
+        pass
+
+    def fail() -> None:
+        raise NeverStartsError
+
+    made.compute.suspend()
+    started = made.postgres.start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made.postgres, "start", fail)
+        assert "Couldn't connect to compute node" in str(seen(None, made))
+    assert made.postgres.start == started
+    assert seen(None, made) is None
+
+
+def test_a_name_that_is_in_no_file_is_asked_of_the_machine(stand_in: StandIn) -> None:
+    assert socket.getaddrinfo("127.0.0.1", 1)[0][4][0] == "127.0.0.1"
+    stand_in.resolve("127.0.0.2", "127.0.0.3")
+    addresses = [entry[4][0] for entry in socket.getaddrinfo(HOST, 5432, type=socket.SOCK_STREAM)]
+    stand_in.resolve()
+    assert addresses == ["127.0.0.2", "127.0.0.3"]
+
+
+def _turns(observer: "psycopg.Connection[Any]", session: str) -> int:
+    row = observer.execute("select count(*) from robot_brain.conversations where session_id = %s", [session]).fetchone()
+    assert row is not None
+    count: int = row[0]
+    return count
