@@ -19,6 +19,10 @@ PR_SET_PDEATHSIG = 1
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
 
+# Of a launch's settings: the file that local/neon/names.py reads in place of DNS.
+NAMES = "ROBOT_BRAIN_NAMES"
+
+
 def default_runtime() -> RuntimeName:
     """Return `awslambdaric`, Lambda's own, where it has wheels (Linux), else `loop`, our own."""
     return "awslambdaric" if sys.platform == "linux" else "loop"
@@ -41,10 +45,15 @@ class Launch:
 
 def command(function: Function, launch: Launch) -> list[str]:
     """Return the argument list of the process that serves `function`."""
+    # -P: our own folder stays off the function's import path.
+    own = [sys.executable, "-P"]
+    loop = str(Path(__file__).with_name("runtime_loop.py"))
+    if names := launch.settings.get(NAMES):
+        module = "awslambdaric" if launch.runtime == "awslambdaric" else loop
+        return [*own, str(Path(__file__).parent / "neon" / "names.py"), names, module, function.handler]
     if launch.runtime == "awslambdaric":
         return [sys.executable, "-m", "awslambdaric", function.handler]
-    # -P: our own folder stays off the function's import path.
-    return [sys.executable, "-P", str(Path(__file__).with_name("runtime_loop.py")), function.handler]
+    return [*own, loop, function.handler]
 
 
 def variables(function: Function, launch: Launch, address: str, stream: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from local.runtime import Launch, RuntimeName
 from local.template import load_template
 
 HANDLERS = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, socket, sys, time
 
 def answer(body, status=200, **more):
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body), **more}
@@ -28,6 +28,10 @@ def echo(event, context):
     return answer({"event": event, "pid": os.getpid(), "environment": dict(os.environ), "request_id":
                    context.aws_request_id, "remaining": context.get_remaining_time_in_millis(),
                    "function": context.function_name, "memory": context.memory_limit_in_mb})
+
+def resolve(event, context):
+    found = socket.getaddrinfo(event["queryStringParameters"]["host"], 5432, type=socket.SOCK_STREAM)
+    return answer([entry[4][0] for entry in found])
 
 def wait(event, context):
     gate = pathlib.Path(event["queryStringParameters"]["gate"])
@@ -73,6 +77,8 @@ Resources:
         Post: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: post}}
         Get: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: GET}}
         Any: {Type: HttpApi, Properties: {Path: /any, Method: ANY}}
+  Resolve: {Type: AWS::Serverless::Function, Properties: {Handler: probe.resolve, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /resolve, Method: GET}}}}}
   Wait: {Type: AWS::Serverless::Function, Properties: {Handler: probe.wait, Events: {
     Get: {Type: HttpApi, Properties: {Path: /wait, Method: GET}}}}}
   Endless: {Type: AWS::Serverless::Function, Properties: {Handler: probe.endless, Timeout: 1, Events: {

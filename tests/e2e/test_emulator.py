@@ -296,3 +296,18 @@ def test_no_process_survives_a_parent_killed_at_once(tmp_path: Path, runtime: Ru
         parent.communicate()
 
     asyncio.run(until(lambda: all(is_gone(pid) for pid in pids)))
+
+
+@every_runtime
+def test_a_process_resolves_names_by_the_stand_ins_file(tmp_path: Path, runtime: RuntimeName) -> None:
+    names = tmp_path / "names.json"
+
+    async def test(stack: ProbeStack) -> None:
+        names.write_text('{"ep-stand-in.local.test": ["127.0.0.2", "127.0.0.3"]}')
+        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).data == ["127.0.0.2", "127.0.0.3"]
+        assert (await stack.get("/resolve?host=127.0.0.1")).data == ["127.0.0.1"]
+        names.write_text('{"ep-stand-in.local.test": "EAI_AGAIN"}')
+        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).status == 500
+        assert "gaierror: [Errno -3]" in stack.log("Resolve") or "name service is away" in stack.log("Resolve")
+
+    run(tmp_path, test, runtime=runtime, settings={"ROBOT_BRAIN_NAMES": str(names)})
