@@ -24,6 +24,7 @@ MIGRATOR = "robot_brain_migrator"
 RUNTIME = "robot_brain_app"
 READY_MARK = ".robot-brain-ready"
 START_SECONDS = 120  # crash recovery included
+AGAIN_SECONDS = 10
 LONGEST_PATH = 90  # bytes; a socket's path has 107, with a name of its own in it
 
 
@@ -31,10 +32,55 @@ class PostgresError(Exception):
     """The embedded PostgreSQL cannot be started; the message says what to look at."""
 
 
+class EmbeddedServer:
+    """The embedded server's process: it can be ended and started again, with its data at the same address."""
+
+    def __init__(self, folder: Path, server: "PostgresServer") -> None:
+        """Take a server that runs on `folder`."""
+        self._folder = folder
+        self._server = server
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return _server_process(self._folder) is not None
+
+    def start(self) -> None:
+        """Start it and return when it answers. Raises PostgresError if it does not."""
+        deadline = time.monotonic() + AGAIN_SECONDS
+        # A killed one counts as running for PostgreSQL until the system has forgotten its number: a second.
+        while psutil.pid_exists(self._server.get_postmaster_info().pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        while True:
+            _forget_dead_server(self._folder)
+            try:
+                _start(self._folder)
+            except PostgresError:
+                # The children of a killed server are in the way for a moment.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it orderly, whoever is connected; nothing happens where it does not run."""
+        if self.alive:
+            self._server.stop()
+
+    def kill(self) -> None:
+        """End it with SIGKILL and return when its process is gone."""
+        if (process := _server_process(self._folder)) is not None:
+            process.kill()
+        while self.alive:
+            time.sleep(0.01)
+
+
 @dataclass(frozen=True)
 class EmbeddedPostgres:
     """A running server: `direct_url` is for migrations (the owner), `app_url` for the functions."""
 
+    server: EmbeddedServer
     admin_url: str
     direct_url: str
     app_url: str
@@ -66,7 +112,7 @@ def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
         _stop_leftover(folder)
         raise
     try:
-        urls = _urls(server)
+        urls = _urls(EmbeddedServer(folder, server), server)
         _create_database(urls.admin_url)
         (folder / READY_MARK).touch()
         yield urls
@@ -150,7 +196,7 @@ def _server_process(folder: Path) -> psutil.Process | None:
     return process if str(folder.resolve()) in command else None
 
 
-def _urls(server: "PostgresServer") -> EmbeddedPostgres:
+def _urls(process: EmbeddedServer, server: "PostgresServer") -> EmbeddedPostgres:
     info = server.get_postmaster_info()
     socket_folder = quote(str(info.socket_dir), safe="")
 
@@ -158,6 +204,7 @@ def _urls(server: "PostgresServer") -> EmbeddedPostgres:
         return f"postgresql://{role}@/{database}?host={socket_folder}&port={info.port}"
 
     return EmbeddedPostgres(
+        server=process,
         admin_url=url(server.postgres_user, "postgres"),
         direct_url=url(MIGRATOR, DATABASE),
         app_url=url(RUNTIME, DATABASE),

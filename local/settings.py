@@ -18,9 +18,11 @@ AWS_ACCESS = (
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 )
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon knows
 ENVIRONMENT_HELP = """\
 environment:
   PORT, STATE, LOG, FREEZE=1   the same as the options
+  SCALE_TO_ZERO                seconds without a request after which the database sleeps, as Neon's does
   DATABASE_URL                 use this database: nothing is started, and nothing migrated unless
   DIRECT_DATABASE_URL          is set as well, which is migrated first
   DATABASE_SECRET_ARN          as DATABASE_URL, from Secrets Manager with the AWS_* credentials set here
@@ -34,7 +36,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """`functions` are variables for the functions; `own_database` says that they name a database already."""
+    """`functions` are variables for the functions; `own_database` says that they name a database already.
+
+    `scale_to_zero` is the seconds after which the embedded database sleeps, None where it never does.
+    """
 
     template: Path
     state: Path
@@ -44,6 +49,7 @@ class Settings:
     functions: Mapping[str, str]
     own_database: bool
     direct_url: str | None
+    scale_to_zero: int | None
 
 
 def parser(prog: str, description: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -85,6 +91,13 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
     direct_url = environ.get("DIRECT_DATABASE_URL") or None
     if direct_url and not own_database:
         raise SettingsError("DIRECT_DATABASE_URL is set, DATABASE_URL is not: set both, or neither")
+    scale_to_zero = environ.get("SCALE_TO_ZERO", "") or "0"
+    if not (scale_to_zero.isascii() and scale_to_zero.isdigit() and int(scale_to_zero) <= LONGEST_SLEEPLESS_SECONDS):
+        raise SettingsError(
+            f"SCALE_TO_ZERO is {scale_to_zero!r}; it must be whole seconds, at most {LONGEST_SLEEPLESS_SECONDS}, or 0"
+        )
+    if int(scale_to_zero) and own_database:
+        raise SettingsError("SCALE_TO_ZERO is for the embedded database, and DATABASE_URL names one of yours")
     return Settings(
         template=ROOT / "template.yaml",
         state=Path(options.state),
@@ -94,4 +107,5 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
         functions=functions,
         own_database=own_database,
         direct_url=direct_url,
+        scale_to_zero=int(scale_to_zero) or None,
     )

@@ -1,12 +1,15 @@
 """The compute: PostgreSQL and PgBouncer together, which sleep when nobody talks and wake for a connection."""
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, Protocol
 
 from local.neon.clock import Clock, SystemClock
+
+_TICK_SECONDS = 0.25
 
 State = Literal["active", "idle"]
 
@@ -108,6 +111,24 @@ class Compute:
         """Look if it is time to sleep, or if something died; returns when what follows from it is done."""
         self._worker.submit(self._tick).result()
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Call `tick` a few times a second, as long as the context lasts."""
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(_TICK_SECONDS):
+                with contextlib.suppress(Exception):  # a server that does not start: told, and tried again
+                    self.tick()
+
+        watcher = threading.Thread(target=watch, name="compute-watch", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
     def close(self) -> None:
         """End both servers; it cannot be woken any more."""
 
@@ -123,9 +144,7 @@ class Compute:
             return
         self._say("The database wakes …")
         began = time.monotonic()
-        for server in self._servers:
-            if not server.alive:  # a wake that failed half way has left it
-                server.start()
+        self._start_dead()
         time.sleep(max(0.0, began + self.wake_seconds - time.monotonic()))
         self.state = "active"
         self.wakes += 1
@@ -163,6 +182,13 @@ class Compute:
 
     def _repair(self) -> None:
         if self.state == "active":
-            for server in self._servers:
+            self._start_dead()
+
+    def _start_dead(self) -> None:
+        for server in self._servers:
+            try:
                 if not server.alive:
                     server.start()
+            except Exception as error:
+                self._say(f"The database does not start: {error}")
+                raise

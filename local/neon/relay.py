@@ -231,11 +231,9 @@ class Relay:
             connection.server.setblocking(False)
             async with asyncio.timeout(_DIAL_SECONDS):
                 await self._loop.sock_connect(connection.server, self._target)
-        except Exception as error:  # whatever keeps the servers from starting, the client is told as Neon tells it
+        except Exception:  # whatever keeps the servers from starting (the compute says it), Neon's client is told this
             if self._unreachable is not None:
                 await self._answer(connection, self._unreachable)
-            if not isinstance(error, OSError):
-                raise
             return False
         for side in (connection.client, connection.server):
             if side.family == socket.AF_INET:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,14 +12,13 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from local.neon.clock import Clock, SystemClock
+from local.neon.clock import Clock
 from local.neon.compute import Compute, Server
 from local.neon.faults import FAULTS, Need
 from local.neon.proxy import Certificates, ProxyAnswer
 from local.neon.relay import Relay, Target
 
 HOST = "ep-stand-in.local.test"
-_TICK_SECONDS = 0.25
 _WELL_WITHIN_SECONDS = 20.0
 _BUSY = """
 select from pg_stat_activity
@@ -70,7 +68,6 @@ class StandIn:
         self._app_url = app_url
         self._parameters = conninfo_to_dict(app_url)
         self.role = str(self._parameters["user"])
-        self._say = say
         self.compute: Compute = Compute(
             postgres,
             pgbouncer,
@@ -89,29 +86,25 @@ class StandIn:
             on_traffic=self.compute.touch,
             unreachable=self.proxy("Couldn't connect to compute node"),
         )
-        real = clock is None or isinstance(clock, SystemClock)
-        self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True) if real else None
-        self._stop = threading.Event()
+        self._ticks = clock is None
+        self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Listen; the servers run already."""
-        self.relay.__enter__()
+        """Listen; the servers run already. Whoever gave a clock calls the compute's `tick`."""
+        self._open.callback(self.compute.close)
+        self._open.enter_context(self.relay)
+        if self._ticks:
+            self._open.enter_context(self.compute.watched())
         self.resolve()
-        if self._ticker is not None:
-            self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop listening, and stop both servers."""
-        self._stop.set()
-        if self._ticker is not None:
-            self._ticker.join()
         while self.taken:
             self.taken.pop().close()
-        self.relay.__exit__(kind, error, trace)
-        self.compute.close()
+        self._open.close()
 
     @property
     def url(self) -> str:
@@ -191,13 +184,6 @@ class StandIn:
     def _in_transaction(self) -> bool:
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             return bool(connection.execute(_BUSY).fetchall())
-
-    def _tick(self) -> None:
-        while not self._stop.wait(_TICK_SECONDS):
-            try:
-                self.compute.tick()
-            except Exception as error:  # a server that does not start: told here, tried again at the next tick
-                self._say(f"The database does not start: {error}")
 
 
 def _target(parameters: dict[str, Any]) -> Target:

@@ -17,7 +17,18 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_SECONDS = 120.0
 
 # What a developer's shell may set and a test must not inherit.
-_UNWANTED = ("DB_", "DATABASE_", "DIRECT_", "POWERTOOLS_", "TENANT_ID", "PORT", "FREEZE", "LOG", "STATE")
+_UNWANTED = (
+    "DB_",
+    "DATABASE_",
+    "DIRECT_",
+    "POWERTOOLS_",
+    "TENANT_ID",
+    "PORT",
+    "FREEZE",
+    "LOG",
+    "STATE",
+    "SCALE_TO_ZERO",
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from local.postgres import embedded_postgres
-from tests.e2e.local_stack import ROOT, command, running
+from tests.e2e.local_stack import ROOT, Stack, command, running
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
 
@@ -101,6 +102,60 @@ def test_after_kill_9_the_next_start_heals_by_itself(folder: Path) -> None:
     with running(folder) as stack:
         assert call(f"{stack.url}/sessions/demo")["session"]["message_count"] == 1
     assert servers_of(folder) == []
+
+
+def printed(stack: Stack, pattern: str, times: int = 1) -> str:
+    """Wait until the stack has printed `pattern` so many times, and return all that it printed."""
+    deadline = time.monotonic() + 60
+    while len(re.findall(pattern, stack.output.read_text())) < times:
+        assert time.monotonic() < deadline, stack.output.read_text()
+        time.sleep(0.05)
+    return stack.output.read_text()
+
+
+def test_the_database_sleeps_when_nobody_talks_and_a_request_wakes_it(folder: Path) -> None:
+    with running(folder, SCALE_TO_ZERO="1") as stack:
+        assert "The database sleeps after 1 s without a request" in stack.output.read_text()
+        printed(stack, "StatsScheduleTrigger: StatsFunction done")  # it does not keep the database awake
+        before = printed(stack, "The database is asleep")
+        asleep = before.count("The database is asleep")  # a slow machine's may have slept before the schedule fired
+        while (folder / "postgres" / "postmaster.pid").exists():
+            time.sleep(0.05)
+        assert call(f"{stack.url}/health")["status"] == "ok"
+        assert stack.output.read_text().count("The database wakes") == before.count("The database wakes")
+        call(f"{stack.url}/sessions/demo/messages", TURN)
+        printed(stack, r"The database wakes …\nThe database is awake after \d+\.\d s")
+        printed(stack, "The database is asleep", times=asleep + 1)
+        # From another process, too.
+        assert stack.invoke("ReadSessionFunction", "events/read_session.json")["statusCode"] == 200
+        printed(stack, "The database is asleep", times=asleep + 2)
+    assert servers_of(folder) == []
+
+
+def test_a_database_that_dies_is_started_again(folder: Path) -> None:
+    with running(folder) as stack:
+        call(f"{stack.url}/sessions/demo/messages", TURN)
+        died = server_pid(folder)
+        os.kill(died, signal.SIGKILL)
+        printed(stack, "The database has died and is started again")
+        wait_until_gone(died)
+        deadline = time.monotonic() + 60
+        while not (folder / "postgres" / "postmaster.pid").exists() or server_pid(folder) == died:
+            assert time.monotonic() < deadline, stack.output.read_text()
+            time.sleep(0.05)
+        assert answered(f"{stack.url}/sessions/demo", deadline)["session"]["message_count"] == 1
+    assert servers_of(folder) == []
+
+
+def answered(url: str, deadline: float) -> Any:
+    """Ask until it is answered: a client's retry."""
+    while True:
+        try:
+            return call(url)
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.9])

@@ -57,11 +57,19 @@ def test_without_a_database_the_embedded_one_is_meant() -> None:
     assert (read.own_database, read.direct_url, read.port, read.functions) == (False, None, 3000, {})
 
 
+def test_the_embedded_database_sleeps_only_where_it_is_asked_to() -> None:
+    assert [settings({"SCALE_TO_ZERO": word}).scale_to_zero for word in ("", "0", "30")] == [None, None, 30]
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
         ({"PORT": "70000"}, "PORT is '70000'"),
         ({"PORT": "http"}, "PORT is 'http'"),
+        ({"SCALE_TO_ZERO": "soon"}, "SCALE_TO_ZERO is 'soon'"),
+        ({"SCALE_TO_ZERO": "-1"}, "SCALE_TO_ZERO is '-1'"),
+        ({"SCALE_TO_ZERO": "604801"}, "at most 604800"),
+        ({"SCALE_TO_ZERO": "30", "DATABASE_URL": "postgresql://a"}, "SCALE_TO_ZERO is for the embedded database"),
         ({"LOG": "LOUD"}, "LOG is 'LOUD'"),
         ({"DIRECT_DATABASE_URL": "postgresql://b"}, "DATABASE_URL is not"),
     ],
