@@ -99,11 +99,12 @@ class Compute:
         self._worker.submit(self._repair).result()
 
     def restart(self, server: Server) -> None:
-        """End `server` orderly and start it again at once."""
+        """End `server` orderly and start it again at once, if the compute is awake."""
 
         def work() -> None:
-            server.stop()
-            server.start()
+            if self.state == "active":
+                server.stop()
+                server.start()
 
         self._worker.submit(work).result()
 

@@ -39,6 +39,7 @@ def make_writable(stand_in: StandIn) -> None:
 
 def take_connections(stand_in: StandIn) -> None:
     """Take all of PostgreSQL's connections that are for users, those included which somebody has."""
+    stand_in.compute.wake()
     deadline = time.monotonic() + _TAKEN_WITHIN_SECONDS
     others = "select pg_terminate_backend(pid, 1000) from pg_stat_activity where usename = %s"
     while time.monotonic() < deadline:
@@ -85,4 +86,5 @@ def _console(stand_in: StandIn) -> psycopg.Connection[Any]:
     """Connect to PgBouncer's console, which knows the simple query protocol only, and no transactions."""
     if stand_in.console_url is None:
         raise ValueError("the stand-in has no PgBouncer")
+    stand_in.compute.wake()
     return psycopg.connect(stand_in.console_url, autocommit=True, cursor_factory=psycopg.ClientCursor)

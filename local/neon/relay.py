@@ -116,8 +116,8 @@ class Relay:
         self._do(self._refuse())
 
     def drop(self, *, reset: bool = False) -> None:
-        """End the open connections with a raw EOF (no TLS goodbye), or with RST."""
-        self._do(self._drop(lambda _: True, reset))
+        """End what is connected to the target with a raw EOF (no TLS goodbye), or with RST; who waits, waits on."""
+        self._do(self._drop(lambda connection: connection.server is not None, reset))
 
     def silence_new(self) -> None:
         """Accept new connections and never answer them; open ones go on."""
@@ -226,8 +226,7 @@ class Relay:
         try:
             if self._admit is not None:
                 await asyncio.wrap_future(self._admit())
-            family = socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET
-            connection.server = socket.socket(family)
+            connection.server = socket.socket(socket.AF_UNIX if isinstance(self._target, str) else socket.AF_INET)
             connection.server.setblocking(False)
             async with asyncio.timeout(_DIAL_SECONDS):
                 await self._loop.sock_connect(connection.server, self._target)
@@ -258,8 +257,9 @@ class Relay:
                 continue
             if connection.spoiled:
                 continue
-            if connection.conversation.sent(data) and self._fates and connection.fate is None:
-                connection.fate = self._fates.pop()
+            fates = self._fates  # another thread may put a new list there
+            if connection.conversation.sent(data) and fates and connection.fate is None:
+                connection.fate = fates.pop()
             if self._one_way:
                 await asyncio.sleep(self._one_way)
             await self._loop.sock_sendall(server, data)
