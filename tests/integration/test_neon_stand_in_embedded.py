@@ -1,0 +1,57 @@
+"""The stand-in before the embedded PostgreSQL, as `make run SCALE_TO_ZERO=30` has it: no TLS, no PgBouncer."""
+
+import re
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from local.neon.stand_in import StandIn
+from tests.servers.postgres import start_embedded
+
+GONE = "closed the connection|terminating connection"
+SEEN = {
+    "kill_postgres": "Couldn't connect to compute node",
+    "suspend": None,
+    "refused": "Connection refused",
+    "reset_mid_answer": GONE,
+    "answer_lost": GONE,
+    "proxy_quota": "Your project has exceeded the quota",
+}
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[StandIn]:
+    """PostgreSQL from PyPI on a unix socket, behind the relay."""
+    server = start_embedded(settings={"synchronous_commit": "on"})  # what is there must outlive SIGKILL
+    url = server.direct_url("postgres")
+    with StandIn(server.process, app_url=url, direct_url=url, admin_url=server.admin_url()) as made:
+        yield made
+    server.stop()
+
+
+def asked(stand_in: StandIn) -> str | None:
+    """Ask over a new connection; return what went wrong."""
+    try:
+        with psycopg.connect(stand_in.url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute("select 1")
+    except psycopg.Error as error:
+        return str(error)
+    return None
+
+
+def test_it_has_no_fault_that_needs_what_is_not_there(stand_in: StandIn) -> None:
+    assert set(SEEN) < set(stand_in.faults)
+    assert not {"kill_pgbouncer", "client_limit", "name_lookup", "certificate_expired"} & set(stand_in.faults)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
+    assert asked(stand_in) is None
+    with stand_in.fault(name):
+        found = asked(stand_in)
+        if (expected := SEEN[name]) is None:
+            assert found is None
+        else:
+            assert re.search(expected, found or "nothing"), found
+    assert asked(stand_in) is None
