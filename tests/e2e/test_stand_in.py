@@ -1,0 +1,66 @@
+"""The functions in Lambda's own processes before the stand-in for Neon: its name, its sleep, a failed look-up."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from local.emulator import Emulator
+from local.neon.stand_in import HOST, StandIn
+from local.runtime import NAMES, Launch, RuntimeName
+from local.settings import ROOT
+from local.template import load_template
+from tests.bundle import event
+from tests.servers.authority import Authority
+from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.servers.stand_in import neon_stand_in
+
+RUNTIMES: list[RuntimeName] = ["loop", "awslambdaric"] if sys.platform == "linux" else ["loop"]
+
+
+@pytest.fixture(scope="module")
+def stand_in(authority: Authority) -> Iterator[StandIn]:
+    """A stand-in whose name only its own file knows."""
+    skip_without(debian_postgres)
+    skip_without(debian_pgbouncer)
+    with neon_stand_in(authority, names=True) as made:
+        yield made
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_functions_find_the_database_by_its_name_asleep_or_awake(
+    stand_in: StandIn, tmp_path: Path, runtime: RuntimeName
+) -> None:
+    assert HOST in stand_in.url
+
+    def open_log(name: str) -> BinaryIO:
+        return open(tmp_path / f"{name}.log", "ab", buffering=0)
+
+    async def live() -> list[int]:
+        settings = {"DATABASE_URL": stand_in.url, NAMES: str(stand_in.names)}
+        launch = Launch(runtime=runtime, settings=settings, freeze=True, init_seconds=300)
+        functions = load_template(ROOT / "template.yaml").functions
+        async with Emulator(functions, launch=launch, open_log=open_log) as emulator:
+
+            async def write() -> int:
+                outcome = await emulator.invoke("WriteMessageFunction", json.dumps(event("write_message")).encode())
+                answer: dict[str, Any] = json.loads(outcome.payload)
+                status: int = answer["statusCode"]
+                return status
+
+            statuses = []
+            await asyncio.to_thread(stand_in.compute.suspend)
+            statuses.append(await write())  # both asleep
+            await asyncio.to_thread(stand_in.compute.suspend)
+            statuses.append(await write())  # the frozen process finds its connection closed
+            await asyncio.to_thread(stand_in.relay.drop)
+            with stand_in.fault("name_lookup"):
+                statuses.append(await write())
+            statuses.append(await write())
+            return statuses
+
+    assert asyncio.run(live()) == [201, 201, 503, 201]
