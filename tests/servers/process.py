@@ -1,5 +1,6 @@
 """Child processes that are servers: started as an unprivileged user, awaited, stopped by pid."""
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -164,7 +165,15 @@ class ServerProcess:
                 return
 
     def kill(self) -> None:
-        """End the process with SIGKILL, and return when it is gone."""
+        """End the process with SIGKILL, its children too (on Linux), and return when it is gone.
+
+        A killed PostgreSQL leaves its backends, and one may answer another request before it notices.
+        """
+        self.popen.send_signal(signal.SIGSTOP)  # so that it has no more children than are listed
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        for child in children.read_text().split() if children.exists() else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
         self.popen.kill()
         self.popen.wait()
 
