@@ -1,0 +1,27 @@
+"""One stand-in for all the faults: that it serves the next one shows that the one before is over."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.neon.names import resolve_with
+from tests.faults.stage import SESSION, Stage
+from tests.servers.authority import Authority
+from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.servers.stand_in import neon_stand_in
+
+# As Neon: a few hundred milliseconds, on top of what the servers take.
+WAKE_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def stage(authority: Authority) -> Iterator[Stage]:
+    """PostgreSQL and PgBouncer with TLS behind the relay, by a name that only the stand-in's name service knows."""
+    skip_without(debian_postgres)
+    skip_without(debian_pgbouncer)
+    with neon_stand_in(authority, names=True, wake_seconds=WAKE_SECONDS) as stand_in:
+        assert stand_in.names is not None
+        stage = Stage(stand_in)
+        stage.keep(SESSION)
+        with resolve_with(stand_in.names):
+            yield stage

@@ -1,0 +1,43 @@
+"""Where the faults play: the stand-in for Neon, and an observer whom none of them touches."""
+
+from dataclasses import dataclass
+
+from local.neon.stand_in import StandIn
+
+# A session that is there from the beginning, for who reads.
+SESSION = "kept"
+_KEEP = """
+select robot_brain_api.write_message(
+  'local', %s, '[{"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}]',
+  null, null, null, null
+)
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stand-in with a migrated database; it outlives every fault, and so does what is stored in it."""
+
+    stand_in: StandIn
+
+    def keep(self, session_id: str) -> None:
+        """Make a session with one turn."""
+        with self.stand_in.observer() as admin:
+            admin.execute(_KEEP, [session_id])
+
+    def stored(self, text: str) -> int:
+        """Return how many turns have this `user_message`, whatever their session."""
+        with self.stand_in.observer() as admin:
+            row = admin.execute(
+                "select count(*) from robot_brain.conversations where user_message = %s", [text]
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def seqs(self, session_id: str) -> list[int]:
+        """Return the seqs that are stored of a session, a doubled one twice."""
+        with self.stand_in.observer() as admin:
+            rows = admin.execute(
+                "select seq from robot_brain.conversations where session_id = %s order by seq", [session_id]
+            ).fetchall()
+        return [seq for (seq,) in rows]

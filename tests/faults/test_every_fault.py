@@ -1,0 +1,118 @@
+"""Every fault of the stand-in under every kind of request, on a fresh connection and on a used one: see TABLE.md."""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from local.neon.faults import FAULTS
+from robot_brain.connection import lazy_connection
+from tests.bundle import Bundle, Reply, deployed, turn
+from tests.faults.expectations import DEGRADED, SERVED, Cell, cells, word
+from tests.faults.stage import SESSION, Stage
+
+# Seconds. A request ends within Lambda's remaining time, and deep health within three, whatever that is.
+REMAINING = 3.0
+REMAINING_FOR_HEALTH = 10.0
+HEALTH_WITHIN = 3.0
+# What takes long and not for ever is waited for.
+REMAINING_DURING = {"delay": 15.0}
+# For a machine that is busy with other things.
+SLACK = 2.0
+HUNG_AFTER = 30.0
+
+
+class Seen(NamedTuple):
+    """What came back for a request, and whether in time."""
+
+    reply: Reply
+    word: str
+    in_time: bool
+    seconds: float
+
+
+class Request:
+    """One request that can be sent again; a write has a key of its own."""
+
+    def __init__(self, bundle: Bundle, operation: str) -> None:
+        self._bundle = bundle
+        self._operation = operation
+        self.text = str(uuid.uuid4())
+
+    def send(self, remaining: float = REMAINING) -> Seen:
+        """Return what came back. A hang ends the test and not the run."""
+        within = HEALTH_WITHIN if self._operation == "health" else remaining
+        remaining = REMAINING_FOR_HEALTH if self._operation == "health" else remaining
+        self._bundle.context.milliseconds = int(remaining * 1000)
+        replies: list[Reply] = []
+        sender = threading.Thread(target=lambda: replies.append(self._answer()), daemon=True)
+        started = time.monotonic()
+        sender.start()
+        sender.join(HUNG_AFTER)
+        seconds = time.monotonic() - started
+        assert not sender.is_alive(), f"{self._operation} hangs"
+        assert replies, f"{self._operation} raised"
+        return Seen(replies[0], word(self._operation, replies[0]), seconds <= within + SLACK, round(seconds, 2))
+
+    def _answer(self) -> Reply:
+        if self._operation == "write":
+            return self._bundle.write(SESSION, turn(user_message=self.text), {"idempotency-key": self.text})
+        if self._operation == "read":
+            return self._bundle.read(SESSION, limit=1)
+        return self._bundle.stats() if self._operation == "stats" else self._bundle.database_health()
+
+
+@pytest.fixture
+def bundle(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+    """The four functions on the stand-in, in an execution environment of their own."""
+    with deployed({"DATABASE_URL": stage.stand_in.url}, monkeypatch) as functions:
+        yield functions
+
+
+def test_the_table_has_every_fault_and_no_other() -> None:
+    assert list(dict.fromkeys(cell.fault for cell in cells())) == list(FAULTS)
+
+
+@pytest.mark.parametrize("cell", cells(), ids=str)
+def test_a_client_sees_what_the_table_says_and_the_next_request_succeeds(
+    cell: Cell, stage: Stage, bundle: Bundle
+) -> None:
+    if cell.connection == "reused":
+        assert bundle.read(SESSION).status == 200
+    holder = lazy_connection()
+    request = Request(bundle, cell.operation)
+    with stage.stand_in.fault(cell.fault):
+        during = request.send(REMAINING_DURING.get(cell.fault, REMAINING))
+    after = request.send()
+    print("FAULT", cell, during, after)
+
+    assert cell.allows(during.word), during
+    assert during.in_time
+    assert after.word in (SERVED, DEGRADED), after
+    assert after.in_time
+    assert lazy_connection() is holder
+    if cell.operation == "write":
+        assert stage.stored(request.text) == 1
+        if during.word == SERVED:
+            # What was acknowledged is what is there.
+            assert after.reply.headers["idempotent-replayed"] == "true"
+            assert after.reply.json == during.reply.json
+
+
+# What is appended to the stand-in's URL. No fault of a server is answered by 500, only these.
+WRONG_SETTINGS = ["sslmode=sideways", "port=many", "channel_binding=perhaps", "no_such_parameter=strange"]
+
+
+@pytest.mark.parametrize("operation", ["write", "read", "stats", "health"])
+@pytest.mark.parametrize("wrong", WRONG_SETTINGS)
+def test_wrong_settings_and_they_alone_are_answered_by_500(
+    wrong: str, operation: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{stage.stand_in.url}&{wrong}"
+    with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        seen = Request(functions, operation).send()
+    assert (seen.reply.status, seen.reply.json["title"]) == (500, "Misconfigured")
+    assert wrong.partition("=")[2] not in (seen.reply.body or "")
