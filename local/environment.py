@@ -73,6 +73,11 @@ class ExecutionEnvironment:
         return self._runs and not self._killed
 
     @property
+    def busy(self) -> bool:
+        """Whether a request is in it."""
+        return self._current is not None
+
+    @property
     def _runs(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
