@@ -1,0 +1,212 @@
+"""What the soak's proof is worth: each violation, made in a real database or told by a journal, is found."""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bundle import Bundle, deployed
+from tests.servers.databases import Database
+from tests.soak.check import Findings, check, read_stored, turn_id
+from tests.soak.journal import Answer, Journal, Journals, Tail, Turn, Write
+from tests.soak.report import Fault, failures, silences
+from tests.soak.schedule import rounds
+
+
+class Story:
+    """Writes through the functions, and the journal of a client that would have sent them."""
+
+    def __init__(self, database: Database, bundle: Bundle) -> None:
+        self.database = database
+        self.bundle = bundle
+        self.writes: list[Write] = []
+
+    def write(self, session: str, turns: int = 1, *, acknowledged: bool = True, sent: int | None = None) -> Write:
+        """Write a request's turns (only the first `sent` of them) and note it as `acknowledged` or not."""
+        request = f"c01-{len(self.writes) + 1:06}"
+        said = tuple(Turn(f"[{turn_id(request, number)}] hello", "good day") for number in range(turns))
+        write = Write(request, session, True, said)
+        stored = said[: turns if sent is None else sent]
+        seqs = [self.store(session, *stored)] if stored else []
+        if acknowledged:
+            first = seqs[0] if seqs else 1
+            write.seqs = tuple(range(first, first + turns))
+        self.writes.append(write)
+        return write
+
+    def store(self, session: str, *turns: Turn) -> int:
+        """Put turns into a session in one request; return the first one's seq."""
+        messages = [{"robot_personality": "barista", **vars(turn)} for turn in turns]
+        reply = self.bundle.write(session, {"messages": messages})
+        assert reply.status == 201, reply.body
+        first: int = reply.json["messages"][0]["seq"]
+        return first
+
+    def spoil(self, statement: str, *parameters: object) -> None:
+        """Change a row behind the functions' back."""
+        with self.database.admin() as admin:
+            admin.execute(statement, parameters)
+
+    def check(self) -> Findings:
+        """Hold the journal beside the database."""
+        with self.database.admin() as admin:
+            return check(self.writes, read_stored(admin))
+
+
+@pytest.fixture
+def story(embedded_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
+    """A story of three sound requests: one turn, a batch, and one that was never answered and never arrived."""
+    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as bundle:
+        story = Story(embedded_database, bundle)
+        story.write("one")
+        story.write("one", 3)
+        story.write("one", 2, acknowledged=False, sent=0)
+        yield story
+
+
+def kinds(findings: Findings) -> set[str]:
+    return {kind for kind, found in vars(findings).items() if found}
+
+
+def test_a_sound_database_has_no_findings(story: Story) -> None:
+    story.write("two", 4, acknowledged=False)  # written, and the answer was lost
+    assert story.check().all == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        pytest.param(lambda story: story.write("two", sent=0), {"lost"}, id="an acknowledged turn is nowhere"),
+        pytest.param(lambda story: story.write("two", 3, sent=0), {"lost"}, id="an acknowledged batch is nowhere"),
+        pytest.param(
+            lambda story: story.spoil("update robot_brain.conversations set robot_response = 'other' where seq = 1"),
+            {"lost"},
+            id="an acknowledged turn has another text",
+        ),
+        pytest.param(
+            lambda story: setattr(story.writes[0], "seqs", (2,)), {"lost"}, id="an acknowledged turn has another seq"
+        ),
+        pytest.param(
+            lambda story: setattr(story.writes[0], "session", "two"), {"lost"}, id="a turn is in another session"
+        ),
+        pytest.param(
+            lambda story: story.store("one", story.writes[0].turns[0]), {"doubled"}, id="a turn is there twice"
+        ),
+        pytest.param(
+            lambda story: story.store("two", story.writes[0].turns[0]), {"doubled"}, id="a turn is in two sessions"
+        ),
+        pytest.param(
+            lambda story: story.write("two", 3, acknowledged=False, sent=2),
+            {"half_batches"},
+            id="two of three turns that were not acknowledged",
+        ),
+        pytest.param(
+            lambda story: story.write("two", 3, sent=2), {"half_batches", "lost"}, id="two of three that were"
+        ),
+        pytest.param(
+            lambda story: story.spoil("delete from robot_brain.conversations where seq = 1"),
+            {"gaps", "lost"},
+            id="the first turn has gone",
+        ),
+        pytest.param(
+            lambda story: story.spoil("update robot_brain.conversations set seq = 9 where seq = 4"),
+            {"gaps", "half_batches", "lost"},
+            id="a seq was left out",
+        ),
+        pytest.param(
+            lambda story: story.spoil("update robot_brain.sessions set message_count = 7"),
+            {"gaps"},
+            id="a session counts turns that it has not",
+        ),
+        pytest.param(
+            lambda story: story.store("two", Turn("[c09-000001.0] who am I", "")), {"strangers"}, id="never sent"
+        ),
+        pytest.param(
+            lambda story: story.store("two", Turn("no id", "")), {"strangers"}, id="never sent, without an id"
+        ),
+    ],
+)
+def test_a_violation_is_found(story: Story, spoil: Callable[[Story], object], found: set[str]) -> None:
+    spoil(story)
+    assert kinds(story.check()) == found
+
+
+def test_a_journal_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "c01.jsonl"
+    journal = Journal(path)
+    journal.write(
+        "send", request="c01-1", attempt=1, kind="write", session="s", keyed=True, turns=[["[c01-1.0] ü", "r"]]
+    )
+    journal.write("answer", request="c01-1", attempt=1, kind="write", status="503 problem")
+    journal.write("send", request="c01-1", attempt=2, kind="write")
+    journal.write("answer", request="c01-1", attempt=2, kind="write", status="201", seqs=[7])
+    journal.write("send", request="c01-2", attempt=1, kind="read")
+    journal.write("misread", request="c01-2", what="seqs [1, 3]")
+    journal.close()
+    with path.open("a") as file:
+        file.write('{"event": "answer", "request": "c01-2", "att')  # cut off by a crash
+
+    journals = Journals.read([path])
+
+    assert journals.writes == [Write("c01-1", "s", True, (Turn("[c01-1.0] ü", "r"),), (7,))]
+    assert [(each.client, each.kind, each.status) for each in journals.answers] == [
+        ("c01", "write", "503 problem"),
+        ("c01", "write", "201"),
+    ]
+    assert journals.acknowledged == 1
+    assert journals.misread == ["c01-2: seqs [1, 3]"]
+    assert journals.unanswered == ["c01-2, attempt 1"]
+    tail = Tail([path, tmp_path / "not there yet.jsonl"])
+    assert [line["status"] for _, line in tail.read()] == ["503 problem", "201"]
+    assert list(tail.read()) == []
+
+
+def test_a_silence_lasts_from_a_faults_end_to_the_next_success() -> None:
+    faults = [Fault("first", 0.0, 1.0), Fault("second", 3.0, 4.0), Fault("third", 10.0, 11.0)]
+    answers = [
+        Answer("c01", "write", "201", 1.5, 0.1),
+        Answer("c01", "health/database", "200", 4.1, 0.1),  # needs no way to the sessions
+        Answer("c01", "read", "503 problem", 4.5, 0.1),
+        Answer("c01", "read", "200", 9.0, 0.1),
+        Answer("c02", "read", "200", 0.5, 0.1),  # before its end
+    ]
+    found = {(each.client, each.fault): each.seconds for each in silences(answers, faults, ["c01", "c02"], 30.0)}
+    assert found == {
+        ("c01", "first"): 0.5,
+        ("c01", "second"): 5.0,
+        ("c01", "third"): 19.0,  # never again
+        ("c02", "first"): 2.0,  # not before the next one began
+        ("c02", "second"): 6.0,
+        ("c02", "third"): 19.0,
+    }
+
+
+def test_each_figure_that_must_be_zero_fails_the_run() -> None:
+    zeros = ("lost", "doubled", "gaps", "half_batches", "hangs", "unexpected_500", "strangers", "misread")
+    good = {
+        **dict.fromkeys(zeros, 0),
+        "seconds": 120.0,
+        "acknowledged": 5000,
+        "faults": 40,
+        "longest_silence_s": 15.0,
+        "longest_silence_after": "delay",
+        "kinds_missing": [],
+    }
+    assert failures(good) == []
+    for name in zeros:
+        assert len(failures({**good, name: 1})) == 1, name
+    assert len(failures({**good, "longest_silence_s": 15.1})) == 1
+    assert len(failures({**good, "kinds_missing": ["delay"]})) == 1
+    assert len(failures({**good, "acknowledged": 4999})) == 1
+    assert failures({**good, "seconds": 60.0, "kinds_missing": ["delay"], "acknowledged": 2500}) == []
+    assert len(failures({**good, "seconds": 60.0, "acknowledged": 0})) == 1
+
+
+def test_a_seed_gives_the_same_faults_again() -> None:
+    def first(seed: str) -> list[str]:
+        order = rounds(["a", "b", "c", "d", "e"], random.Random(seed))
+        return [next(order) for _ in range(20)]
+
+    assert first("7") == first("7") != first("8")
+    assert all(sorted(first("7")[start : start + 5]) == ["a", "b", "c", "d", "e"] for start in range(0, 20, 5))

@@ -1,0 +1,141 @@
+"""Write and read under faults, then prove that nothing is lost: `python -m tests.soak`, or `make soak`.
+
+DURATION= seconds (600), SEED= (a new one), OUTPUT= a file for the JSON of the line RESULT. The exit code is 1 if a
+figure of that line is not what it must be; then the journals and logs stay where the last line but one says.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.neon.stand_in import StandIn
+from tests.servers.binaries import MissingBinaryError, debian_pgbouncer, debian_postgres
+from tests.soak.check import check, read_stored
+from tests.soak.clients import GIVE_UP_SECONDS, names
+from tests.soak.journal import Journal, Journals
+from tests.soak.report import Run, failures, read_faults, result, show, write
+from tests.soak.schedule import Schedule
+from tests.soak.stack import ROOT, Harder, neon, serving
+from tests.soak.watch import Progress, Watch
+
+CLIENTS = 16
+REFRESH_SECONDS = 20.0
+END_SECONDS = GIVE_UP_SECONDS + 60
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the environment says."""
+
+    seconds: float
+    seed: str
+    output: Path | None
+
+
+def read_options() -> Options:
+    """Read DURATION, SEED and OUTPUT."""
+    duration = os.environ.get("DURATION") or "600"
+    try:
+        seconds = float(duration)
+    except ValueError:
+        seconds = 0.0
+    if not 5 <= seconds <= 86_400:
+        raise SystemExit(f"DURATION={duration}: give seconds, 5 to 86400")
+    output = os.environ.get("OUTPUT")
+    return Options(seconds, os.environ.get("SEED") or secrets.token_hex(4), Path(output) if output else None)
+
+
+def main() -> int:
+    """Run it; return the exit code."""
+    options = read_options()
+    try:
+        debian_postgres()
+        debian_pgbouncer()
+    except MissingBinaryError as missing:
+        print(f"The soak needs PostgreSQL with TLS and PgBouncer: {missing}", file=sys.stderr)
+        return 2
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    print(f"SEED={options.seed} DURATION={options.seconds:g}: {CLIENTS} clients", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
+    with neon() as stand_in:
+        run = asyncio.run(_run(options, stand_in, folder))
+    figures = result(run)
+    show(run, figures)
+    write(figures, options.output)
+    if failures(figures):
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
+    """Let clients write and read under faults, then look at what is there."""
+    clients = names(CLIENTS)
+    paths = [folder / f"{client}.jsonl" for client in clients]
+    chance = random.Random(options.seed)
+    watch = Watch(paths)
+    progress = Progress(watch, options.seconds, terminal=sys.stdout.isatty())
+    timeline = Journal(folder / "faults.jsonl")
+    faults = Harder(stand_in, random.Random(f"{options.seed}/harder"))
+    schedule = Schedule(faults, stand_in.faults, chance, timeline, watch, progress)
+    async with serving(stand_in, folder) as (environments, address):
+        started = subprocess.Popen(
+            [sys.executable, "-m", "tests.soak.clients", address, str(folder), options.seed, str(CLIENTS)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+        )
+        disturbing = [
+            asyncio.create_task(environments.disturb(random.Random(f"{options.seed}/environments"))),
+            asyncio.create_task(environments.refresh_every(REFRESH_SECONDS)),
+        ]
+        try:
+            await schedule.run(options.seconds)
+            for task in disturbing:
+                task.cancel()
+            await asyncio.gather(*disturbing, return_exceptions=True)
+            code = await asyncio.to_thread(_end, started)
+            if code:
+                raise SystemExit(f"the clients' process ended with {code}: its journals and logs are in {folder}")
+        finally:
+            started.kill()
+            started.wait()
+        ended = time.monotonic()
+    watch.look()
+    progress.end()
+    timeline.close()
+    journals = Journals.read(paths)
+    with stand_in.observer() as observer:
+        findings = check(journals.writes, read_stored(observer))
+    return Run(
+        seed=options.seed,
+        seconds=options.seconds,
+        kinds=stand_in.faults,
+        clients=clients,
+        journals=journals,
+        findings=findings,
+        faults=read_faults(folder / "faults.jsonl"),
+        ended=ended,
+        errors=environments.errors,
+        disturbed=environments.disturbed,
+        folder=folder,
+    )
+
+
+def _end(clients: "subprocess.Popen[bytes]") -> int:
+    """Tell the clients to come to an end and wait for it; return their exit code."""
+    assert clients.stdin is not None
+    clients.stdin.close()
+    return clients.wait(END_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Journals beside rows: what was lost, what is there twice, where a sequence has a hole, which batch is half there."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from tests.soak.journal import Turn, Write
+
+_ID = re.compile(r"\[([^\]\s]+)\] ")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A turn as the database has it."""
+
+    session: str
+    seq: int
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All turns of a tenant, by session and seq, and what each session says of the number of its turns."""
+
+    rows: Sequence[Row]
+    counts: Mapping[str, int]
+
+
+@dataclass
+class Findings:
+    """Violations, each told in a line. A store that keeps its word has none."""
+
+    # Acknowledged, and not there, or not as it was sent, or not where the acknowledgement said.
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    half_batches: list[str] = field(default_factory=list)
+    # There, and nobody sent it, or not so, or not to that session.
+    strangers: list[str] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[str]:
+        """Every violation with its kind."""
+        return [f"{kind}: {each}" for kind, found in vars(self).items() for each in found]
+
+
+def turn_id(number: str, turn_number: int) -> str:
+    """Return the id of a request's turn, which its user_message begins with in brackets."""
+    return f"{number}.{turn_number}"
+
+
+def id_of(user_message: str) -> str | None:
+    """Return the id that a text begins with, None where there is none."""
+    match = _ID.match(user_message)
+    return match and match[1]
+
+
+def read_stored(observer: psycopg.Connection, tenant: str = "local") -> Stored:
+    """Read all turns of `tenant` as a superuser, whom row-level security does not bind."""
+    with observer.transaction():
+        rows = observer.execute(
+            """
+            select session_id, seq, user_message, robot_response from robot_brain.conversations
+            where tenant_id = %s order by session_id, seq
+            """,
+            [tenant],
+        ).fetchall()
+        sessions = observer.execute("select id, message_count from robot_brain.sessions where tenant_id = %s", [tenant])
+        counts = {row[0]: row[1] for row in sessions.fetchall()}
+    return Stored([Row(session, seq, Turn(said, answered)) for session, seq, said, answered in rows], counts)
+
+
+def check(writes: Iterable[Write], stored: Stored) -> Findings:
+    """Hold what clients know beside what is stored."""
+    findings = Findings()
+    places: dict[str, list[Row]] = defaultdict(list)
+    for row in stored.rows:
+        places[id_of(row.turn.user_message) or f"without an id: {row.turn.user_message[:40]!r}"].append(row)
+    known: set[str] = set()
+    for write in writes:
+        found = [places.get(turn_id(write.request, number), []) for number in range(len(write.turns))]
+        known.update(turn_id(write.request, number) for number in range(len(write.turns)))
+        _check_write(write, found, findings)
+    for name, rows in places.items():
+        if len(rows) > 1:
+            findings.doubled.append(f"{name} is there {len(rows)} times: {_where(rows)}")
+        if name not in known:
+            findings.strangers.append(f"{name} was never sent: {_where(rows)}")
+    _check_sequences(stored, findings)
+    return findings
+
+
+def _check_write(write: Write, found: Sequence[Sequence[Row]], findings: Findings) -> None:
+    there = sum(1 for rows in found if rows)
+    if 0 < there < len(write.turns):
+        findings.half_batches.append(f"{write.request}: {there} of {len(write.turns)} turns are there")
+    elif there > 1 and not any(len(rows) > 1 for rows in found):
+        first = found[0][0]
+        expected = [(first.session, first.seq + number) for number in range(len(found))]
+        if [(rows[0].session, rows[0].seq) for rows in found] != expected:
+            findings.half_batches.append(f"{write.request}: its turns do not stand together: {_where(found[0])}")
+    for number, (turn, rows) in enumerate(zip(write.turns, found, strict=True)):
+        name = turn_id(write.request, number)
+        as_sent = [row for row in rows if row.turn == turn and row.session == write.session]
+        if write.seqs is None:
+            if len(as_sent) < len(rows):
+                findings.strangers.append(f"{name} is not as it was sent: {_where(rows)}")
+        elif not as_sent:
+            findings.lost.append(f"{name}, acknowledged as {write.session} {write.seqs[number]}: {_where(rows)}")
+        elif write.seqs[number] not in [row.seq for row in as_sent]:
+            findings.lost.append(f"{name}, acknowledged as seq {write.seqs[number]}, is elsewhere: {_where(rows)}")
+
+
+def _check_sequences(stored: Stored, findings: Findings) -> None:
+    seqs: dict[str, Counter[int]] = defaultdict(Counter)
+    for row in stored.rows:
+        seqs[row.session][row.seq] += 1
+    for session in sorted(seqs.keys() | stored.counts.keys()):
+        have = seqs[session]
+        count = stored.counts.get(session)
+        if sorted(have.elements()) != list(range(1, have.total() + 1)):
+            missing = sorted(set(range(1, max(have) + 1)) - set(have))
+            findings.gaps.append(f"{session}: of {have.total()} turns, seqs missing {missing[:5]}")
+        if count != have.total():
+            findings.gaps.append(f"{session}: counts {count} turns and has {have.total()}")
+
+
+def _where(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{row.session} {row.seq}" for row in rows[:5]) or "nowhere"

@@ -1,0 +1,54 @@
+"""The clients' process: `python -m tests.soak.clients HOST:PORT FOLDER SEED NUMBER`, until its standard input ends.
+
+Apart from the front and the emulator, so that neither waits for the other's Python.
+"""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tests.soak.client import Client
+from tests.soak.journal import Journal
+
+# What was begun may still be repeated for so long after the end: the last fault may have come just before.
+GIVE_UP_SECONDS = 30.0
+
+
+def names(number: int) -> list[str]:
+    """Return the names of so many clients, which are also those of their journals."""
+    return [f"c{index:02}" for index in range(1, number + 1)]
+
+
+def main(address: str, folder: Path, seed: str, number: int) -> int:
+    """Run the clients; return 1 if one of them failed itself, which is a fault of this program."""
+    stop = threading.Event()
+    failed: list[str] = []
+    clients: list[Client] = []
+    threads = []
+    for name in names(number):
+        journal = Journal(folder / f"{name}.jsonl")
+        client = Client(name, address, journal, seed, stop)
+        clients.append(client)
+        threads.append(threading.Thread(target=_run, args=(client, failed), name=name))
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    for client in clients:
+        client.give_up_at = time.monotonic() + GIVE_UP_SECONDS
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return 1 if failed else 0
+
+
+def _run(client: Client, failed: list[str]) -> None:
+    try:
+        client.run()
+    except BaseException:
+        failed.append(threading.current_thread().name)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

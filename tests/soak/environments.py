@@ -1,0 +1,79 @@
+"""Execution environments that are killed, frozen and thawed at any moment, and what requests in them came to."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from local.emulator import Emulator, ThrottledError
+from local.environment import ExecutionEnvironment
+from local.outcome import Outcome
+
+# What Lambda calls the end of a process with a request in it.
+KILLED = "Runtime.ExitError"
+REFRESHER = "StatsFunction"
+REFRESH = Path(__file__).resolve().parents[2] / "events" / "schedule.json"
+# Lambda does not stop a process in the middle of a request; a host that stands still for a moment does.
+FREEZE_SECONDS = (0.1, 1.5)
+PAUSE_SECONDS = (0.5, 3.0)
+
+
+class Environments(Emulator):
+    """The emulator, with a count of what went wrong with the processes themselves, by Lambda's name of it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Take what Emulator takes."""
+        super().__init__(*arguments, **options)
+        self.errors: Counter[str] = Counter()
+        self.disturbed: Counter[str] = Counter()
+
+    async def invoke(self, function: str, event: bytes) -> Outcome:
+        """Run an event as Emulator does."""
+        outcome = await super().invoke(function, event)
+        if outcome.error is not None:
+            self.errors[outcome.error] += 1
+        return outcome
+
+    async def refresh_every(self, seconds: float) -> None:
+        """Until cancelled: do what the schedule does; a refresh that fails raises, and comes again."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                outcome = await super().invoke(REFRESHER, REFRESH.read_bytes())
+            except ThrottledError:
+                continue
+            self.disturbed["refresh failed" if outcome.error else "refresh"] += 1
+            # Whoever was killed in the middle of one is not missed among the requests' errors.
+            if outcome.error == KILLED:
+                self.errors[KILLED] += 1
+
+    async def disturb(self, chance: random.Random) -> None:
+        """Until cancelled: every second or two kill or freeze an environment, busy or idle."""
+        while True:
+            await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
+            all_of_them = [each for name in self._functions for each in self.environments(name) if each.alive]
+            busy = [each for each in all_of_them if each.busy]
+            idle = [each for each in all_of_them if not each.busy]
+            what = chance.choice(["kill busy", "kill busy", "kill idle", "freeze busy", "freeze busy", "thaw idle"])
+            among = busy if what.endswith("busy") else idle
+            if among:
+                self.disturbed[what] += 1
+                await _do(what, chance.choice(among), chance.uniform(*FREEZE_SECONDS))
+
+
+async def _do(what: str, environment: ExecutionEnvironment, seconds: float) -> None:
+    if what.startswith("kill"):
+        environment.kill()
+        return
+    if what == "freeze busy":
+        environment.freeze()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            environment.thaw()
+        return
+    environment.thaw()
+    await asyncio.sleep(seconds)
+    if environment.alive and not environment.busy:
+        environment.freeze()

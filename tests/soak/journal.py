@@ -1,0 +1,140 @@
+"""What clients write down: a line before a request is sent and a line after its answer came, never changed again.
+
+`at` is seconds of the machine's monotonic clock, which all processes share. A line is one write to a file that is
+open for appending, so whatever a process got to do, its last line is there or not.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+Line = dict[str, Any]
+_ANSWER = b'{"event": "answer"'
+
+
+class Journal:
+    """The journal of one writer, at `path`; close it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; it is made if it is not there."""
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Append one line about `event`, with the time."""
+        line = json.dumps({"event": event, "at": time.monotonic(), **facts}, ensure_ascii=False)
+        data = line.encode() + b"\n"
+        if os.write(self._file, data) != len(data):
+            raise OSError("a line of the journal was cut: is the disk full?")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a journal; a last one without its end is left out."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+class Tail:
+    """Reads the answers that were appended to journals since the last look."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        """Take the files; they need not be there yet."""
+        self._places = dict.fromkeys(paths, 0)
+
+    def read(self) -> Iterator[tuple[str, Line]]:
+        """Yield (client, line) of every whole line about an answer that is new."""
+        for path, place in self._places.items():
+            if not path.exists():
+                continue
+            with path.open("rb") as file:
+                file.seek(place)
+                whole, end, _ = file.read().rpartition(b"\n")
+            self._places[path] = place + len(whole) + len(end)
+            for line in whole.splitlines():
+                # The other lines hold all the texts.
+                if line.startswith(_ANSWER):
+                    yield path.stem, json.loads(line)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was sent as one turn; `user_message` begins with an id that no other turn has."""
+
+    user_message: str
+    robot_response: str
+
+
+@dataclass
+class Write:
+    """One request to write, over all its attempts; `seqs` is what the acknowledgement said, None without one."""
+
+    request: str
+    session: str
+    keyed: bool
+    turns: tuple[Turn, ...]
+    seqs: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an attempt came to: `status` is the HTTP status and who made it, or what happened instead of an answer."""
+
+    client: str
+    kind: str
+    status: str
+    at: float
+    seconds: float
+
+
+@dataclass
+class Journals:
+    """What all clients together wrote down."""
+
+    writes: list[Write] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    misread: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, paths: Sequence[Path]) -> Self:
+        """Read the journals, one file a client."""
+        journals = cls()
+        for path in paths:
+            journals._add(path)
+        return journals
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of turns whose writing was acknowledged."""
+        return sum(len(write.turns) for write in self.writes if write.seqs is not None)
+
+    def _add(self, path: Path) -> None:
+        writes: dict[str, Write] = {}
+        open_sends: dict[tuple[str, int], Line] = {}
+        for line in lines(path):
+            if line["event"] == "misread":
+                self.misread.append(f"{line['request']}: {line['what']}")
+                continue
+            attempt = (line["request"], line["attempt"])
+            if line["event"] == "send":
+                open_sends[attempt] = line
+                if "turns" in line:
+                    turns = tuple(Turn(*texts) for texts in line["turns"])
+                    writes[line["request"]] = Write(line["request"], line["session"], line["keyed"], turns)
+                continue
+            sent = open_sends.pop(attempt)
+            seconds = line["at"] - sent["at"]
+            self.answers.append(Answer(path.stem, sent["kind"], line["status"], line["at"], seconds))
+            if "seqs" in line:
+                writes[line["request"]].seqs = tuple(line["seqs"])
+        self.writes += writes.values()
+        self.unanswered += [f"{request}, attempt {attempt}" for request, attempt in open_sends]

@@ -1,0 +1,96 @@
+"""Which fault when: every kind in an order that the seed shuffles, again and again until the time is over."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from tests.soak.journal import Journal
+from tests.soak.watch import Progress, Watch
+
+FAULT_SECONDS = (0.4, 1.6)
+CALM_SECONDS = (0.1, 0.6)
+# The next fault waits until every client was served again, so that silences are told apart; not for ever.
+RECOVERED_WITHIN_SECONDS = 25.0
+# And now and then it does not wait at all: the layer must also bear one fault on top of another.
+AT_ONCE = 0.15
+LOOK_SECONDS = 0.05
+
+
+class Faults(Protocol):
+    """Begins and ends a fault by name, blocking."""
+
+    def begin(self, name: str) -> None:
+        """Begin it; return when it is there."""
+
+    def end(self, name: str) -> None:
+        """End it; return when everything is as before."""
+
+
+@dataclass
+class Schedule:
+    """Injects `names` into `faults`; what it did stands in `timeline`."""
+
+    faults: Faults
+    names: Sequence[str]
+    chance: random.Random
+    timeline: Journal
+    watch: Watch
+    progress: Progress
+
+    async def run(self, seconds: float) -> None:
+        """Inject faults for so long. A fault that has begun is ended, also when this is cancelled."""
+        until = time.monotonic() + seconds
+        # One thread for all: a server that a fault starts dies with the thread that started it.
+        with ThreadPoolExecutor(1, "faults") as thread:
+            ended = time.monotonic()
+            await self._served(ended, RECOVERED_WITHIN_SECONDS)
+            for name in rounds(self.names, self.chance):
+                await self._wait(self.chance.uniform(*CALM_SECONDS))
+                if time.monotonic() >= until:
+                    await self._served(ended, RECOVERED_WITHIN_SECONDS)
+                    return
+                ended = await self._inject(name, thread)
+                if self.chance.random() >= AT_ONCE:
+                    await self._served(ended, RECOVERED_WITHIN_SECONDS)
+
+    async def _inject(self, name: str, thread: ThreadPoolExecutor) -> float:
+        """Begin a fault, keep it for a while, end it; return when it ended."""
+        loop = asyncio.get_running_loop()
+        self.progress.fault = name
+        began = time.monotonic()
+        try:
+            await loop.run_in_executor(thread, self.faults.begin, name)
+            await self._wait(self.chance.uniform(*FAULT_SECONDS))
+        finally:
+            await asyncio.shield(loop.run_in_executor(thread, self.faults.end, name))
+        ended = time.monotonic()
+        self.timeline.write("fault", name=name, began=began, ended=ended)
+        self.progress.fault = ""
+        return ended
+
+    async def _served(self, since: float, at_most: float) -> None:
+        """Wait until every client was served after `since`."""
+        give_up = time.monotonic() + at_most
+        while self.watch.waiting(since) and time.monotonic() < give_up:
+            await self._wait(LOOK_SECONDS)
+
+    async def _wait(self, seconds: float) -> None:
+        """Let time go by, with a look at the journals and a word to the terminal."""
+        until = time.monotonic() + seconds
+        while True:
+            self.watch.look()
+            self.progress.tell()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+
+
+def rounds(names: Sequence[str], chance: random.Random) -> Iterator[str]:
+    """Yield all names in a random order, then all in another, for ever."""
+    while True:
+        yield from chance.sample(names, len(names))

@@ -1,0 +1,88 @@
+"""What is real below the clients: front, emulator, awslambdaric, the stand-in for Neon, PgBouncer, TLS, PostgreSQL."""
+
+import random
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from local.front import Front
+from local.neon.faults import FAULTS
+from local.neon.stand_in import StandIn
+from local.runtime import Launch
+from local.template import load_template
+from tests.servers.authority import make_authority
+from tests.servers.process import remove_folder, server_folder
+from tests.servers.stand_in import neon_stand_in
+from tests.soak.environments import Environments
+
+ROOT = Path(__file__).resolve().parents[2]
+WAKE_SECONDS = 0.5
+NAMES = False
+# A connection that idled this long is not trusted; with Lambda's usual 30 s most of a run would never meet that.
+IDLE_MILLISECONDS = 5000
+# An environment that nobody needs for so long is given up, as Lambda does after some minutes.
+IDLE_SECONDS = 20.0
+# How many answers are lost, or break off, in one fault; the first writes after it are all hit.
+MANY = 6
+
+
+@contextmanager
+def neon() -> Iterator[StandIn]:
+    """Start both servers with a migrated database and the stand-in before them; all of it ends with the context."""
+    with ExitStack() as stack:
+        folder = server_folder()
+        stack.callback(remove_folder, folder)
+        folder.chmod(0o755)
+        yield stack.enter_context(neon_stand_in(make_authority(folder), names=NAMES, wake_seconds=WAKE_SECONDS))
+
+
+@asynccontextmanager
+async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[tuple[Environments, str]]:
+    """Serve the API for the context; yield the execution environments and the API's host:port."""
+    template = load_template(ROOT / "template.yaml")
+    settings = {"DATABASE_URL": stand_in.url, "DB_IDLE_TIMEOUT": str(IDLE_MILLISECONDS)}
+    if stand_in.names is not None:
+        settings["ROBOT_BRAIN_NAMES"] = str(stand_in.names)
+    launch = Launch(settings=settings, freeze=True)
+
+    def open_log(function: str) -> BinaryIO:
+        return (folder / f"{function}.log").open("ab", buffering=0)
+
+    with socket.socket() as bound, (folder / "access.log").open("w") as access:
+        bound.bind(("127.0.0.1", 0))
+
+        def say(line: str) -> None:
+            print(line, file=access)
+
+        async with (
+            Environments(
+                template.functions, launch=launch, open_log=open_log, idle_seconds=IDLE_SECONDS
+            ) as environments,
+            Front(template, environments, bound, access=say),
+        ):
+            yield environments, "{}:{}".format(*bound.getsockname())
+
+
+class Harder:
+    """The stand-in's faults, made to be met: what only new connections meet often ends the open ones too."""
+
+    def __init__(self, stand_in: StandIn, chance: random.Random) -> None:
+        """Take the stand-in and where chance comes from."""
+        self._stand_in = stand_in
+        self._chance = chance
+
+    def begin(self, name: str) -> None:
+        """Begin the fault."""
+        self._stand_in.begin(name)
+        if name == "answer_lost":
+            self._stand_in.relay.lose_answers(MANY)
+        elif name == "reset_mid_answer":
+            self._stand_in.relay.reset_answers(MANY)
+        elif not FAULTS[name].drops and name not in ("acknowledge_silence", "delay") and self._chance.random() < 0.7:
+            self._stand_in.relay.drop()
+
+    def end(self, name: str) -> None:
+        """End the fault."""
+        self._stand_in.end(name)
