@@ -50,6 +50,9 @@ format: .venv/test  ## Rewrite the Python files the way `check` wants them
 bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk beside 50,000 (ROUNDS=, OUTPUT=)
 	@$(RUN) -m tests.bench.bench_scale
 
+soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file
+	@$(RUN) -m tests.soak
+
 # One stamp for each set of packages; a changed requirements file installs anew.
 .venv/run: layers/robot_brain/requirements.txt local/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
@@ -84,4 +87,4 @@ bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk b
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke migrate app-password build test check format bench-cold bench-hot bench-peers bench-scale
+.PHONY: help run invoke migrate app-password build test check format bench-cold bench-hot bench-peers bench-scale soak
