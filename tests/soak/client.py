@@ -166,13 +166,11 @@ class Client:
             self._disconnect()
             return Reply(f"lost: {type(error).__name__}")
         waited = response.getheader("Retry-After")
-        status = str(response.status)
+        status, parsed = str(response.status), json.loads(data) if data else None
         if response.status >= 500:
-            # The gateway's own errors are told apart from the functions'.
-            ours = response.getheader("Content-Type", "").startswith("application/problem+json")
-            ours = ours or path.startswith("/health")
-            status += " problem" if ours else " gateway"
-        return Reply(status, json.loads(data) if data else None, None if waited is None else float(waited))
+            # The gateway's own errors are `{"message": …}`; the functions' never have a message.
+            status += " gateway" if isinstance(parsed, dict) and "message" in parsed else " problem"
+        return Reply(status, parsed, None if waited is None else float(waited))
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from tests.soak.journal import Journal
 from tests.soak.watch import Progress, Watch
 
 FAULT_SECONDS = (0.4, 1.6)
+# Past statement_timeout and two seconds the layer gives a silent server up; past ten an attempt to connect.
+LONGER_SECONDS = {"acknowledge_silence": (12.5, 14.0), "accept_silence": (10.5, 12.0)}
 CALM_SECONDS = (0.1, 0.6)
 # The next fault waits until every client was served again, so that silences are told apart; not for ever.
 RECOVERED_WITHIN_SECONDS = 25.0
@@ -59,14 +61,13 @@ class Schedule:
 
     async def _inject(self, name: str, thread: ThreadPoolExecutor) -> float:
         """Begin a fault, keep it for a while, end it; return when it ended."""
-        loop = asyncio.get_running_loop()
         self.progress.fault = name
         began = time.monotonic()
         try:
-            await loop.run_in_executor(thread, self.faults.begin, name)
-            await self._wait(self.chance.uniform(*FAULT_SECONDS))
+            await self._do(thread.submit(self.faults.begin, name))
+            await self._wait(self.chance.uniform(*LONGER_SECONDS.get(name, FAULT_SECONDS)))
         finally:
-            await asyncio.shield(loop.run_in_executor(thread, self.faults.end, name))
+            await self._do(thread.submit(self.faults.end, name))
         ended = time.monotonic()
         self.timeline.write("fault", name=name, began=began, ended=ended)
         self.progress.fault = ""
@@ -77,6 +78,12 @@ class Schedule:
         give_up = time.monotonic() + at_most
         while self.watch.waiting(since) and time.monotonic() < give_up:
             await self._wait(LOOK_SECONDS)
+
+    async def _do(self, work: "Future[None]") -> None:
+        """Wait until `work` is done, which blocks a thread; raise what it raises."""
+        while not work.done():
+            await self._wait(LOOK_SECONDS)
+        work.result()
 
     async def _wait(self, seconds: float) -> None:
         """Let time go by, with a look at the journals and a word to the terminal."""
