@@ -176,8 +176,8 @@ def test_a_silence_lasts_from_a_faults_end_to_the_next_success() -> None:
         ("c01", "first"): 0.5,
         ("c01", "second"): 5.0,
         ("c01", "third"): 19.0,  # never again
-        ("c02", "first"): 2.0,  # not before the next one began
-        ("c02", "second"): 6.0,
+        ("c02", "first"): 27.0,  # all that was not a fault's own time
+        ("c02", "second"): 25.0,
         ("c02", "third"): 19.0,
     }
 

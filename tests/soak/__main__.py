@@ -18,6 +18,7 @@ from pathlib import Path
 
 from local.neon.stand_in import StandIn
 from tests.servers.binaries import MissingBinaryError, debian_pgbouncer, debian_postgres
+from tests.servers.process import ServerProcess
 from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.journal import Journal, Journals
@@ -67,7 +68,12 @@ def main() -> int:
     print(f"SEED={options.seed} DURATION={options.seconds:g}: {CLIENTS} clients", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
     with neon() as stand_in:
-        run = asyncio.run(_run(options, stand_in, folder))
+        try:
+            run = asyncio.run(_run(options, stand_in, folder))
+        finally:
+            for server in (stand_in.postgres, stand_in.pgbouncer):
+                if isinstance(server, ServerProcess):
+                    shutil.copy(server.log, folder)
     figures = result(run)
     show(run, figures)
     write(figures, options.output)

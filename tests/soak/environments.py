@@ -56,7 +56,8 @@ class Environments(Emulator):
             busy = [each for each in all_of_them if each.busy]
             idle = [each for each in all_of_them if not each.busy]
             what = chance.choice(["kill busy", "kill busy", "kill idle", "freeze busy", "freeze busy", "thaw idle"])
-            among = busy if what.endswith("busy") else idle
+            # One that has no request and is not frozen is still being started.
+            among = busy if what.endswith("busy") else [each for each in idle if each.frozen]
             if among:
                 self.disturbed[what] += 1
                 await _do(what, chance.choice(among), chance.uniform(*FREEZE_SECONDS))

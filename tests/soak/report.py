@@ -1,5 +1,6 @@
 """What a run came to: the figures, the verdict, and the line RESULT."""
 
+import bisect
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,15 +10,17 @@ from typing import Any
 
 from tests.bench.measure import table
 from tests.soak.check import Findings
-from tests.soak.client import FUNCTION_SECONDS, MARGIN_SECONDS
+from tests.soak.client import FUNCTION_SECONDS
 from tests.soak.environments import KILLED
 from tests.soak.journal import Answer, Journals, lines
+from tests.soak.schedule import WHOLE_SECONDS
 from tests.soak.watch import is_success
 
 LONGEST_SILENCE_SECONDS = 15.0
-# From here on every kind of fault has its turn, and this many turns a second must be acknowledged.
-WHOLE_SECONDS = 120.0
+# In a whole run so many turns a second must be acknowledged.
 TURNS_PER_SECOND = 5000 / 120
+# The function answers for itself before Lambda's timeout; a second and a half is for a busy machine.
+HANG_SECONDS = FUNCTION_SECONDS + 1.5
 TIMED_OUT = "Sandbox.Timedout"
 
 
@@ -45,7 +48,10 @@ def read_faults(timeline: Path) -> list[Fault]:
 
 
 def silences(answers: Iterable[Answer], faults: Sequence[Fault], clients: Iterable[str], end: float) -> list[Silence]:
-    """Return each client's silence after each fault: until it was served, or the next fault or the run's `end` came."""
+    """Return each client's silence after each fault: until it was served, or the run came to its `end`.
+
+    Time in which a later fault was there does not count: it is that fault's.
+    """
     served: dict[str, list[float]] = {client: [] for client in clients}
     for answer in answers:
         if is_success(answer.kind, answer.status):
@@ -53,12 +59,15 @@ def silences(answers: Iterable[Answer], faults: Sequence[Fault], clients: Iterab
     found = []
     for client, times in served.items():
         times.sort()
-        place = 0
-        for fault, next_begins in zip(faults, [*(each.began for each in faults[1:]), end], strict=True):
-            while place < len(times) and times[place] <= fault.ended:
-                place += 1
-            until = min(times[place] if place < len(times) else end, next_begins)
-            found.append(Silence(max(0.0, until - fault.ended), client, fault.name))
+        for number, fault in enumerate(faults):
+            place = bisect.bisect_right(times, fault.ended)
+            until = times[place] if place < len(times) else max(end, fault.ended)
+            seconds = until - fault.ended
+            for later in faults[number + 1 :]:
+                if later.began >= until:
+                    break
+                seconds -= min(later.ended, until) - later.began
+            found.append(Silence(seconds, client, fault.name))
     return found
 
 
@@ -88,14 +97,14 @@ def result(run: Run) -> dict[str, Any]:
     crashes = max(0, run.errors.get(KILLED, 0) - kills)
     raised = sum(count for error, count in run.errors.items() if error not in (KILLED, TIMED_OUT))
     injected = Counter(fault.name for fault in run.faults)
-    slow = [answer for answer in answers if answer.seconds > FUNCTION_SECONDS + MARGIN_SECONDS]
+    slow = [answer for answer in answers if answer.seconds > HANG_SECONDS]
     return {
         "lost": len(run.findings.lost),
         "doubled": len(run.findings.doubled),
         "gaps": len(run.findings.gaps),
         "half_batches": len(run.findings.half_batches),
-        # Told by the client, by Lambda's timeout, or by nothing at all in the journal.
-        "hangs": max(len(slow), statuses["no answer"]) + run.errors.get(TIMED_OUT, 0) + len(run.journals.unanswered),
+        # Told by the client, by Lambda's timeout (which a client may have seen as well), or by no answer in a journal.
+        "hangs": max(len(slow), run.errors.get(TIMED_OUT, 0)) + len(run.journals.unanswered),
         # Our functions' own, those that the gateway gives for what they raised, and processes nobody killed.
         "unexpected_500": statuses["500 problem"] + raised + crashes,
         "strangers": len(run.findings.strangers),

@@ -11,15 +11,20 @@ from typing import Protocol
 from tests.soak.journal import Journal
 from tests.soak.watch import Progress, Watch
 
-FAULT_SECONDS = (0.4, 1.6)
+FAULT_SECONDS = (0.3, 1.3)
 # Past statement_timeout and two seconds the layer gives a silent server up; past ten an attempt to connect.
 LONGER_SECONDS = {"acknowledge_silence": (12.5, 14.0), "accept_silence": (10.5, 12.0)}
-CALM_SECONDS = (0.1, 0.6)
-# The next fault waits until every client was served again, so that silences are told apart; not for ever.
+CALM_SECONDS = (0.1, 0.4)
+# What it takes to begin and to end a fault, with the calm before it, more or less.
+AROUND_SECONDS = 0.7
+# The next fault waits until every client was served again; not for ever, and where time is short for less.
 RECOVERED_WITHIN_SECONDS = 25.0
+SHARE_OF_SLACK = 0.25
 # And now and then it does not wait at all: the layer must also bear one fault on top of another.
 AT_ONCE = 0.15
 LOOK_SECONDS = 0.05
+# So long a run has every kind at least once; a shorter one has those that fit.
+WHOLE_SECONDS = 120.0
 
 
 class Faults(Protocol):
@@ -50,14 +55,25 @@ class Schedule:
         with ThreadPoolExecutor(1, "faults") as thread:
             ended = time.monotonic()
             await self._served(ended, RECOVERED_WITHIN_SECONDS)
-            for name in rounds(self.names, self.chance):
+            for number, name in enumerate(rounds(self.names, self.chance), start=1):
                 await self._wait(self.chance.uniform(*CALM_SECONDS))
                 if time.monotonic() >= until:
                     await self._served(ended, RECOVERED_WITHIN_SECONDS)
                     return
                 ended = await self._inject(name, thread)
                 if self.chance.random() >= AT_ONCE:
-                    await self._served(ended, RECOVERED_WITHIN_SECONDS)
+                    await self._served(ended, self._patience(number, until, seconds))
+
+    def _patience(self, number: int, until: float, seconds: float) -> float:
+        """Return how long the clients may take to recover after the fault of this number."""
+        if seconds < WHOLE_SECONDS or number >= len(self.names):
+            return RECOVERED_WITHIN_SECONDS
+        needed = self._needed_for_all() * (1 - number / len(self.names))
+        slack = until - time.monotonic() - needed
+        return min(RECOVERED_WITHIN_SECONDS, max(0.0, slack * SHARE_OF_SLACK))
+
+    def _needed_for_all(self) -> float:
+        return sum(AROUND_SECONDS + sum(LONGER_SECONDS.get(name, FAULT_SECONDS)) / 2 for name in self.names)
 
     async def _inject(self, name: str, thread: ThreadPoolExecutor) -> float:
         """Begin a fault, keep it for a while, end it; return when it ended."""
@@ -65,11 +81,13 @@ class Schedule:
         began = time.monotonic()
         try:
             await self._do(thread.submit(self.faults.begin, name))
+            begun = time.monotonic()
             await self._wait(self.chance.uniform(*LONGER_SECONDS.get(name, FAULT_SECONDS)))
         finally:
+            ending = time.monotonic()
             await self._do(thread.submit(self.faults.end, name))
         ended = time.monotonic()
-        self.timeline.write("fault", name=name, began=began, ended=ended)
+        self.timeline.write("fault", name=name, began=began, begun=begun, ending=ending, ended=ended)
         self.progress.fault = ""
         return ended
 

@@ -19,7 +19,6 @@ from tests.soak.environments import Environments
 
 ROOT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
-NAMES = False
 # A connection that idled this long is not trusted; with Lambda's usual 30 s most of a run would never meet that.
 IDLE_MILLISECONDS = 5000
 # An environment that nobody needs for so long is given up, as Lambda does after some minutes.
@@ -35,7 +34,7 @@ def neon() -> Iterator[StandIn]:
         folder = server_folder()
         stack.callback(remove_folder, folder)
         folder.chmod(0o755)
-        yield stack.enter_context(neon_stand_in(make_authority(folder), names=NAMES, wake_seconds=WAKE_SECONDS))
+        yield stack.enter_context(neon_stand_in(make_authority(folder), names=True, wake_seconds=WAKE_SECONDS))
 
 
 @asynccontextmanager
