@@ -37,6 +37,7 @@ class Reply:
     status: str
     body: Any = None
     wait: float | None = None
+    replayed: bool = False
 
 
 @dataclass
@@ -145,6 +146,7 @@ class Client:
         reply = self._exchange(method, path, body, headers or {}, timeout)
         seqs = {"seqs": [each["seq"] for each in reply.body["messages"]]} if reply.status == "201" else {}
         detail = {"problem": reply.body} if reply.status == "500 problem" else {}
+        detail |= {"replayed": True} if reply.replayed else {}
         self._journal.write("answer", request=name, attempt=attempt, kind=kind, status=reply.status, **seqs, **detail)
         return reply
 
@@ -170,7 +172,8 @@ class Client:
         if response.status >= 500:
             # The gateway's own errors are `{"message": …}`; the functions' never have a message.
             status += " gateway" if isinstance(parsed, dict) and "message" in parsed else " problem"
-        return Reply(status, parsed, None if waited is None else float(waited))
+        replayed = response.getheader("Idempotent-Replayed") == "true"
+        return Reply(status, parsed, None if waited is None else float(waited), replayed)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -93,6 +93,7 @@ class Answer:
     status: str
     at: float
     seconds: float
+    replayed: bool = False
 
 
 @dataclass
@@ -133,7 +134,9 @@ class Journals:
                 continue
             sent = open_sends.pop(attempt)
             seconds = line["at"] - sent["at"]
-            self.answers.append(Answer(path.stem, sent["kind"], line["status"], line["at"], seconds))
+            self.answers.append(
+                Answer(path.stem, sent["kind"], line["status"], line["at"], seconds, "replayed" in line)
+            )
             if "seqs" in line:
                 writes[line["request"]].seqs = tuple(line["seqs"])
         self.writes += writes.values()

@@ -110,6 +110,8 @@ def result(run: Run) -> dict[str, Any]:
         "strangers": len(run.findings.strangers),
         "misread": len(run.journals.misread),
         "acknowledged": run.journals.acknowledged,
+        # Acknowledged at a later attempt: an earlier one had arrived, and its answer had not.
+        "replayed": sum(answer.replayed for answer in answers),
         "faults": len(run.faults),
         "longest_silence_s": round(silent.seconds, 2) if silent else 0.0,
         "longest_silence_after": silent and silent.fault,
@@ -145,13 +147,14 @@ def failures(figures: Mapping[str, Any]) -> list[str]:
 def show(run: Run, figures: Mapping[str, Any]) -> None:
     """Print the tables, the violations and the line RESULT."""
     silent = silences(run.journals.answers, run.faults, run.clients, run.ended)
+    failed = _failed(run)
     rows = []
     for name in run.kinds:
         of_it = [each.seconds for each in silent if each.fault == name]
         times = sum(1 for fault in run.faults if fault.name == name)
         held = max((fault.ended - fault.began for fault in run.faults if fault.name == name), default=0.0)
-        rows.append((name, times, f"{held:.1f}", f"{max(of_it, default=0.0):.1f}"))
-    print(table(("fault", "times", "longest, s", "longest silence after it, s"), rows))
+        rows.append((name, times, f"{held:.1f}", failed[name], f"{max(of_it, default=0.0):.1f}"))
+    print(table(("fault", "times", "longest, s", "answers 5xx or none", "longest silence after it, s"), rows))
     longest = {
         client: max((each.seconds for each in silent if each.client == client), default=0) for client in run.clients
     }
@@ -165,6 +168,15 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
     if wrong:
         print(f"Journals and logs: {run.folder}")
     print(f"RESULT {json.dumps(figures)}", flush=True)
+
+
+def _failed(run: Run) -> Counter[str]:
+    """Count the errors and missing answers from the beginning of each kind of fault to that of the next fault."""
+    begins = [fault.began for fault in run.faults]
+    places = [
+        bisect.bisect_right(begins, answer.at) - 1 for answer in run.journals.answers if answer.status[0] not in "234"
+    ]
+    return Counter(run.faults[place].name for place in places if place >= 0)
 
 
 def write(figures: Mapping[str, Any], output: Path | None) -> None:
