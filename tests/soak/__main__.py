@@ -98,6 +98,8 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             [sys.executable, "-m", "tests.soak.clients", address, str(folder), options.seed, str(CLIENTS)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
+            # Ctrl-C is ours: the clients end with their standard input.
+            process_group=0,
         )
         disturbing = [
             asyncio.create_task(environments.disturb(random.Random(f"{options.seed}/environments"))),
