@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,7 +19,7 @@ CALM_SECONDS = (0.1, 0.4)
 AROUND_SECONDS = 0.7
 # The next fault waits until every client was served again; not for ever, and where time is short for less.
 RECOVERED_WITHIN_SECONDS = 25.0
-SHARE_OF_SLACK = 0.25
+SHARE_OF_SLACK = 0.2
 # And now and then it does not wait at all: the layer must also bear one fault on top of another.
 AT_ONCE = 0.15
 LOOK_SECONDS = 0.05
@@ -55,25 +55,17 @@ class Schedule:
         with ThreadPoolExecutor(1, "faults") as thread:
             ended = time.monotonic()
             await self._served(ended, RECOVERED_WITHIN_SECONDS)
-            for number, name in enumerate(rounds(self.names, self.chance), start=1):
+            missing = set(self.names) if seconds >= WHOLE_SECONDS else set()
+            for name in rounds(self.names, self.chance):
                 await self._wait(self.chance.uniform(*CALM_SECONDS))
-                if time.monotonic() >= until:
+                # A whole run goes on past its time rather than leave a kind out.
+                if time.monotonic() >= until and not missing:
                     await self._served(ended, RECOVERED_WITHIN_SECONDS)
                     return
                 ended = await self._inject(name, thread)
+                missing.discard(name)
                 if self.chance.random() >= AT_ONCE:
-                    await self._served(ended, self._patience(number, until, seconds))
-
-    def _patience(self, number: int, until: float, seconds: float) -> float:
-        """Return how long the clients may take to recover after the fault of this number."""
-        if seconds < WHOLE_SECONDS or number >= len(self.names):
-            return RECOVERED_WITHIN_SECONDS
-        needed = self._needed_for_all() * (1 - number / len(self.names))
-        slack = until - time.monotonic() - needed
-        return min(RECOVERED_WITHIN_SECONDS, max(0.0, slack * SHARE_OF_SLACK))
-
-    def _needed_for_all(self) -> float:
-        return sum(AROUND_SECONDS + sum(LONGER_SECONDS.get(name, FAULT_SECONDS)) / 2 for name in self.names)
+                    await self._served(ended, _patience(missing, until))
 
     async def _inject(self, name: str, thread: ThreadPoolExecutor) -> float:
         """Begin a fault, keep it for a while, end it; return when it ended."""
@@ -113,6 +105,15 @@ class Schedule:
             if left <= 0:
                 return
             await asyncio.sleep(min(left, LOOK_SECONDS))
+
+
+def _patience(missing: Collection[str], until: float) -> float:
+    """Return how long the clients may take to recover, so that all the `missing` kinds come before `until`."""
+    if not missing:
+        return RECOVERED_WITHIN_SECONDS
+    needed = sum(AROUND_SECONDS + sum(LONGER_SECONDS.get(name, FAULT_SECONDS)) / 2 for name in missing)
+    slack = until - time.monotonic() - needed
+    return min(RECOVERED_WITHIN_SECONDS, max(0.0, slack * SHARE_OF_SLACK))
 
 
 def rounds(names: Sequence[str], chance: random.Random) -> Iterator[str]:
