@@ -26,6 +26,7 @@
 --   session's last_active, so time never runs against seq.
 --
 -- Errors that the doors raise have SQLSTATEs of their own; a caller tells them apart by these, never by their words:
+--   RB409   the write came after its own repeat, which has written it
 --   RB412   the session's last seq is not what If-Match says
 --   RB422   the idempotency key was used for another request
 --   RB423   the session's user_metadata would be larger than 16 KiB

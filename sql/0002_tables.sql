@@ -18,6 +18,8 @@ create table robot_brain.sessions (
   last_active timestamptz not null,
   -- last_active before the latest write; lets that write see, in the same statement, whether it opens a new day
   previous_active timestamptz,
+  -- the latest write that a caller repeated; for an hour the others look whether they come after their own repeat
+  repeated_at timestamptz,
   -- changes once a day at most, so the index on it leaves the other updates of a day heap-only (HOT)
   active_on date not null generated always as ((last_active at time zone 'UTC')::date) stored,
   message_count integer not null,
@@ -78,18 +80,15 @@ create index robot_interactions_created_at_idx on robot_brain.robot_interactions
   with (pages_per_range = 32, autosummarize = on);
 comment on index robot_brain.robot_interactions_created_at_idx is 'refresh_stats: the interactions since the watermark';
 
--- A table of its own, because a unique key of a partitioned table would have to hold the time.
+-- What clients send as Idempotency-Key. A table of its own, because a unique key of a partitioned table would have to hold the time.
 create table robot_brain.idempotency_keys (
   tenant_id text not null,
-  -- client: the Idempotency-Key header; layer: made for the layer's own retries, a namespace no client can reach
-  origin text not null,
   key text not null,
-  -- what a client's second request with the key must be equal to; empty for the layer's own
+  -- what a second request with the key must be equal to
   fingerprint bytea not null,
   response text not null,
   expires_at timestamptz not null,
-  constraint idempotency_keys_pkey primary key (tenant_id, origin, key),
-  constraint idempotency_keys_origin check (origin = 'client' or origin = 'layer')
+  constraint idempotency_keys_pkey primary key (tenant_id, key)
 );
 
 create index idempotency_keys_expires_at_idx on robot_brain.idempotency_keys (tenant_id, expires_at);

@@ -5,22 +5,79 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 set local role robot_brain_owner;
 
+-- The answer of a write that was done before, as that write gave it, or null. It is known by the id of its first turn,
+-- among the session's turns of the last hour; the turns of a write lie together and share their time.
+create function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
+returns text
+language plpgsql
+strict
+set search_path = pg_catalog, pg_temp
+-- A generic plan opens and locks all months.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_since constant timestamptz := clock_timestamp() - interval '1 hour';
+  v_until timestamptz;
+  v_seq integer;
+  v_at timestamptz;
+begin
+  -- created_at may be later than the clock, but never than this.
+  select s.last_active into v_until from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+
+  select c.seq, c.created_at
+  into v_seq, v_at
+  from robot_brain.conversations c
+  where c.tenant_id = p_tenant_id
+    and c.session_id = p_session_id
+    and c.created_at between v_since and v_until
+    and c.id = p_first_id
+  order by c.seq desc
+  limit 1;
+  if not found then
+    return null;
+  end if;
+
+  return (
+    select
+      json_build_object(
+        'session_id', p_session_id,
+        'message_count', v_seq + p_turns - 1,
+        'messages', json_agg(
+          json_build_object('id', c.id, 'seq', c.seq, 'created_at', robot_brain.iso_time(c.created_at)) order by c.seq
+        )
+      )::text
+    from robot_brain.conversations c
+    where c.tenant_id = p_tenant_id
+      and c.session_id = p_session_id
+      and c.created_at = v_at
+      and c.seq between v_seq and v_seq + p_turns - 1
+  );
+end
+$$;
+
 -- Append turns to a session, all or nothing, and return the answer's body.
 --   p_messages        1 to 100 turns: {robot_personality, user_message, robot_response, metadata, interaction?}
 --   p_user_metadata   object merged at the top level into the session's, or null
 --   p_if_match        the last seq the session must have, or null
---   p_origin, p_key   the idempotency key and its namespace ('client' or 'layer'), or nulls
---   replayed          the body is that of an earlier request with this key; nothing was written now
--- Raises RB412, RB422 and RB423 (0001_roles.sql), 23514 with the constraint's name where something is larger than allowed.
--- Locks: the key, then the session's row. Nothing waits for a lock in another order.
+--   p_key             the client's idempotency key, or null
+--   p_first_id        where there is no key: an id for the first turn, made for this write alone, or null
+--   p_repeated        this is not the first attempt with p_first_id: an earlier one may have been written, or may be yet
+--   replayed          the body is that of an earlier request or attempt; nothing was written now
+-- A key is looked for at each write, because a client may send a request again a day later. A caller's own repeats come
+-- within seconds and are rare: only they look for the turn with their first id, so a write without a key keeps and reads
+-- nothing of it. No key of a client leads to a turn: who gives p_key is never compared with an id.
+-- Raises RB409, RB412, RB422 and RB423 (0001_roles.sql), 23514 with the constraint's name where something is larger than
+-- allowed.
+-- Locks: the key or first id, then the session's row. Nothing waits for a lock in another order.
 create function robot_brain_api.write_message(
   p_tenant_id text,
   p_session_id text,
   p_messages jsonb,
   p_user_metadata jsonb,
   p_if_match bigint,
-  p_origin text,
   p_key text,
+  p_first_id uuid,
+  p_repeated boolean,
   out body text,
   out replayed boolean
 )
@@ -36,6 +93,7 @@ declare
   v_turns constant integer := jsonb_array_length(p_messages);
   v_last_seq integer;
   v_opens_day boolean;
+  v_repeated_lately boolean;
   v_metadata_bytes integer;
   v_expired tid;
 begin
@@ -43,16 +101,11 @@ begin
 
   if p_key is not null then
     -- A second request with the same key waits here until the first has ended, then sees what it left.
-    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_origin || ':' || p_key, 0));
-    -- A key that the layer makes is 128 random bits for one request: nothing else can come with it.
-    v_fingerprint := case
-      when p_origin = 'client' then
-        sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'))
-      else ''
-    end;
+    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_key, 0));
+    v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
     select k.fingerprint, k.response, k.expires_at > clock_timestamp() into v_known, body, replayed
     from robot_brain.idempotency_keys k
-    where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key;
+    where k.tenant_id = p_tenant_id and k.key = p_key;
     if replayed then
       if v_known <> v_fingerprint then
         raise exception using
@@ -63,8 +116,18 @@ begin
       return;
     elsif v_known is not null then
       -- Expired, and not cleared yet. Gone now, so that to remember this write is a plain insert.
-      delete from robot_brain.idempotency_keys k
-      where k.tenant_id = p_tenant_id and k.origin = p_origin and k.key = p_key;
+      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key = p_key;
+    end if;
+  elsif p_first_id is not null then
+    -- A repeat waits here until an attempt that still runs has ended. The session's row could not hold it back: where the
+    -- session is new, nobody sees the row before it is committed.
+    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_first_id::text, 0));
+    if p_repeated then
+      body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns);
+      replayed := body is not null;
+      if replayed then
+        return;
+      end if;
     end if;
   end if;
   replayed := false;
@@ -75,7 +138,7 @@ begin
 
   -- The lock and the counter. On conflict the clock is read after the row is locked, so it cannot run against seq.
   insert into robot_brain.sessions as s (
-    tenant_id, id, user_metadata, metadata_version, created_at, last_active, previous_active,
+    tenant_id, id, user_metadata, metadata_version, created_at, last_active, previous_active, repeated_at,
     message_count, response_length, answer_bytes
   )
   select
@@ -86,6 +149,7 @@ begin
     v_now,
     v_now,
     null,
+    case when p_repeated then v_now end,
     v_turns,
     sum(length(m ->> 'robot_response')),
     -- Lambda escapes the JSON once more: seven bytes for a control character, two for a quote of the metadata.
@@ -99,6 +163,7 @@ begin
     metadata_version = s.metadata_version + (p_user_metadata is not null)::integer,
     last_active = greatest(clock_timestamp(), s.last_active),
     previous_active = s.last_active,
+    repeated_at = case when p_repeated then clock_timestamp() else s.repeated_at end,
     message_count = s.message_count + excluded.message_count,
     response_length = s.response_length + excluded.response_length,
     answer_bytes = s.answer_bytes + excluded.answer_bytes
@@ -107,8 +172,20 @@ begin
     s.last_active,
     s.previous_active is null
       or (s.previous_active at time zone 'UTC')::date < (s.last_active at time zone 'UTC')::date,
+    s.repeated_at > clock_timestamp() - interval '1 hour',
     case when p_user_metadata is not null then octet_length(s.user_metadata::text) end
-  into v_last_seq, v_now, v_opens_day, v_metadata_bytes;
+  into v_last_seq, v_now, v_opens_day, v_repeated_lately, v_metadata_bytes;
+
+  -- Sent first and come last: a network, a pooler or a server that stood still may hand over the first attempt after its
+  -- repeat was written. Nobody waits for its answer any more.
+  if v_repeated_lately then
+    if robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns) is not null then
+      raise exception using
+        errcode = 'RB409',
+        message = 'a repeat of this write was faster, and has written it',
+        hint = 'Nothing is lost. Take the answer of the repeat.';
+    end if;
+  end if;
 
   if p_if_match <> v_last_seq then
     raise exception using
@@ -128,13 +205,14 @@ begin
   v_written_at := robot_brain.iso_time(v_now);
   with written as (
     insert into robot_brain.conversations (
-      tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response, metadata
+      tenant_id, session_id, seq, created_at, id, opens_day, robot_personality, user_message, robot_response, metadata
     )
     select
       p_tenant_id,
       p_session_id,
       v_last_seq + t.n::integer,
       v_now,
+      coalesce(case when t.n = 1 then p_first_id end, gen_random_uuid()),
       v_opens_day and t.n = 1,
       t.m ->> 'robot_personality',
       t.m ->> 'user_message',
@@ -171,8 +249,8 @@ begin
   end if;
 
   if p_key is not null then
-    insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)
-    values (p_tenant_id, p_origin, p_key, v_fingerprint, body, v_now + interval '24 hours');
+    insert into robot_brain.idempotency_keys (tenant_id, key, fingerprint, response, expires_at)
+    values (p_tenant_id, p_key, v_fingerprint, body, v_now + interval '24 hours');
   end if;
 
   -- More than one per write, so that what expired goes; skip locked, so that nobody waits to tidy up. A loop, because one
@@ -455,7 +533,7 @@ end
 $$;
 
 grant execute on function
-  robot_brain_api.write_message(text, text, jsonb, jsonb, bigint, text, text),
+  robot_brain_api.write_message(text, text, jsonb, jsonb, bigint, text, uuid, boolean),
   robot_brain_api.read_session(text, text, integer, bigint, bigint, bigint, text[]),
   robot_brain_api.stats(text, text, integer),
   robot_brain_api.health(integer),

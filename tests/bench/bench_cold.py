@@ -162,7 +162,7 @@ def fill(database: Database) -> None:
     turn = json.loads(json.loads((PROJECT / "events" / "write_message.json").read_text())["body"])
     with psycopg.connect(database.app_url, autocommit=True) as connection:
         connection.execute(
-            "select robot_brain_api.write_message(%s, 'read', %s, null, null, 'layer', 'bench')",
+            "select robot_brain_api.write_message(%s, 'read', %s, null, null, null, null, false)",
             (TENANT, json.dumps([turn] * TURNS_READ)),
         )
         connection.execute("select robot_brain_api.refresh_stats()")

@@ -129,10 +129,10 @@ join bench.session s using (no)
 where (t.no + t.seq) % 10 = 0
 order by t.created_at
 """
-# Keys live for a day, so there are as many as the last day has turns.
+# Clients that send a key with each turn: keys live for a day, so there are as many as the last day has turns.
 _KEEP_KEYS = """
-insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)
-select 'local', 'layer', md5(t.no::text || ':' || t.seq), sha256(t.no::text::bytea), repeat('x', 200),
+insert into robot_brain.idempotency_keys (tenant_id, key, fingerprint, response, expires_at)
+select 'local', md5(t.no::text || ':' || t.seq), sha256(t.no::text::bytea), repeat('x', 200),
   t.created_at + interval '24 hours'
 from bench.turn t
 where t.created_at > now() - interval '24 hours'

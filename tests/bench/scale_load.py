@@ -17,13 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _TURN = json.dumps(
     [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
 )
-# What the handlers send, with a fresh key for each write.
+# What the handlers send, with a fresh id for each write.
 SCRIPTS = {
     "write_message": f"""
 \\set session random(1, 500)
-\\set key random(1, 9000000000000000000)
 select body, replayed from robot_brain_api.write_message(
-  'local', 'write-' || :session, '{_TURN}', null, null, 'layer', 'pgbench ' || :key);
+  'local', 'write-' || :session, '{_TURN}', null, null, null, gen_random_uuid(), false);
 """,
     "read_session": """
 \\set session random(1, 200)

@@ -66,7 +66,7 @@ def fill(database_url: str) -> None:
             for start in range(0, turns, 100):
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
                 messages = Write({"messages": batch}).messages
-                connection.execute(database._WRITE, ("local", name, messages, None, None, None, None))
+                connection.execute(database._WRITE, ("local", name, messages, None, None, None, None, False))
         connection.execute(database._REFRESH, (None,))
 
 
@@ -101,9 +101,9 @@ def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
     """Return by row the SQL and the parameters with which our handlers call the database for `events`."""
     single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
     return {
-        "write": (database._WRITE, ["local", writer, single, None, None, "layer", ""]),
-        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, "layer", ""]),
-        "replay": (database._WRITE, ["local", f"{writer} replay", single, None, None, "client", writer]),
+        "write": (database._WRITE, ["local", writer, single, None, None, None, "", False]),
+        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, None, "", False]),
+        "replay": (database._WRITE, ["local", f"{writer} replay", single, None, None, writer, None, False]),
         "read": (database._READ, ["local", "long", 50, None, None, None, []]),
         "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age]),
     }
@@ -141,6 +141,6 @@ def _handled(name: str, asked: Json) -> Request:
 def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: list[Any]) -> Request:
     execute: Callable[..., Any] = connection.execute  # so that the types do not ask for a literal query
     if row.startswith("write"):
-        # Ours makes a key for each write as well, so the server does the same work.
-        return lambda: execute(query, [*parameters[:-1], os.urandom(16).hex()]).fetchone()
+        # Ours makes an id for each write as well, so the server does the same work.
+        return lambda: execute(query, [*parameters[:-2], os.urandom(16).hex(), False]).fetchone()
     return lambda: execute(query, parameters).fetchone()

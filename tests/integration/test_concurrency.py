@@ -2,6 +2,7 @@
 
 import json
 import threading
+import uuid
 
 import psycopg
 
@@ -9,7 +10,7 @@ from tests.servers.databases import Database
 
 WRITERS = 32
 WRITES = 6
-WRITE = "select body from robot_brain_api.write_message('local', %s, %s, null, %s, %s, %s)"
+WRITE = "select body from robot_brain_api.write_message('local', %s, %s, null, %s, %s, %s, %s)"
 READ = "select body from robot_brain_api.read_session('local', 's', 50, %s, null, null, '{}')"
 
 
@@ -69,7 +70,7 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
         for number in range(WRITES):
             size = 3 if number % 3 == 0 else 1
             row = connection.execute(
-                WRITE, ("s", turns(f"{writer}/{number}", size), None, "layer", f"{writer}/{number}")
+                WRITE, ("s", turns(f"{writer}/{number}", size), None, None, str(uuid.uuid4()), False)
             ).fetchone()
             assert row is not None
             answers.append(json.loads(row[0]))
@@ -111,7 +112,7 @@ def test_the_same_request_sent_32_times_at_once_is_written_once(database: Databa
     bodies: list[str] = []
 
     def write(connection: psycopg.Connection, _: object) -> None:
-        row = connection.execute(WRITE, ("s", turns("once"), None, "client", "one key")).fetchone()
+        row = connection.execute(WRITE, ("s", turns("once"), None, "one key", None, False)).fetchone()
         assert row is not None
         bodies.append(row[0])
 
@@ -126,7 +127,7 @@ def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Da
 
     def write(connection: psycopg.Connection, session: object) -> None:
         try:
-            connection.execute(WRITE, (f"session {session}", turns("x"), None, "client", "one key"))
+            connection.execute(WRITE, (f"session {session}", turns("x"), None, "one key", None, False))
         except psycopg.Error as error:
             refused.append(error.sqlstate)
 
@@ -144,7 +145,7 @@ def test_of_16_writers_that_expect_the_same_seq_one_wins(database: Database) -> 
 
     def write(connection: psycopg.Connection, writer: object) -> None:
         try:
-            connection.execute(WRITE, ("s", turns(str(writer)), 0, "layer", str(writer)))
+            connection.execute(WRITE, ("s", turns(str(writer)), 0, None, str(uuid.uuid4()), False))
             outcomes.append("written")
         except psycopg.Error as error:
             outcomes.append(error.sqlstate)

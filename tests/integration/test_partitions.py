@@ -42,7 +42,7 @@ def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle:
     bundle.write("s", {"messages": [turn(number) for number in range(1, 4)]})
     with psycopg.connect(database.app_url, autocommit=True) as other:
         other.execute(
-            "select robot_brain_api.write_message('other', 's', %s, null, null, null, null)",
+            "select robot_brain_api.write_message('other', 's', %s, null, null, null, null, false)",
             ['[{"robot_personality":"p","user_message":"","robot_response":"","metadata":{}}]'],
         )
     before = bundle.read("s").body

@@ -1,5 +1,6 @@
 """A read costs the months that its session lived in, a write its own key and a few old ones, whatever else is kept."""
 
+import uuid
 from datetime import UTC, datetime
 
 import psycopg
@@ -12,7 +13,7 @@ READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, nul
 WRITE = (
     "select body from robot_brain_api.write_message('local', 's', "
     '\'[{"robot_personality": "p", "user_message": "", "robot_response": "", "metadata": {}}]\''
-    ", null, null, %s, %s)"
+    ", null, null, %s, %s, false)"
 )
 TURNS = 9
 # Turn n of a session was written on day 10 + n of its month; the months before this one are made like any other.
@@ -124,16 +125,16 @@ def test_a_write_reads_its_own_key_and_a_few_expired_ones_of_many(database: Data
         admin.execute("alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)")
         # 40 of them expired a while ago, the others will within the day.
         admin.execute(
-            "insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)"
-            " select 'local', 'client', 'k' || n, '', repeat('x', 200), now() + make_interval(secs => 60 * (n - 39.5))"
+            "insert into robot_brain.idempotency_keys (tenant_id, key, fingerprint, response, expires_at)"
+            " select 'local', 'k' || n, '', repeat('x', 200), now() + make_interval(secs => 60 * (n - 39.5))"
             " from generate_series(0, 4999) n"
         )
         if analyzed:
             admin.execute("analyze robot_brain.idempotency_keys")
         # The last calls find nothing more to clear.
         for number in range(14):
-            for origin in ("client", "layer"):
-                assert rows_read(admin, WRITE, (origin, f"new {number}"), "idempotency_keys") <= 24
+            for key, first_id in ((f"new {number}", None), (None, uuid.uuid4())):
+                assert rows_read(admin, WRITE, (key, first_id), "idempotency_keys") <= 24
         left = admin.execute("select count(*) from robot_brain.idempotency_keys where key like 'k%'").fetchone()
         assert left == (4960,)
 
@@ -142,11 +143,11 @@ def test_a_write_reads_its_own_key_and_a_few_expired_ones_of_many(database: Data
 def test_a_write_after_all_keys_expired_reads_a_few_of_them(database: Database, keys: int) -> None:
     with database.admin() as admin:
         admin.execute(
-            "insert into robot_brain.idempotency_keys (tenant_id, origin, key, fingerprint, response, expires_at)"
-            " select 'local', 'client', 'k' || n, '', repeat('x', 200), now() - interval '1 minute'"
+            "insert into robot_brain.idempotency_keys (tenant_id, key, fingerprint, response, expires_at)"
+            " select 'local', 'k' || n, '', repeat('x', 200), now() - interval '1 minute'"
             " from generate_series(1, %s) n",
             [keys],
         )
-        assert rows_read(admin, WRITE, ("client", "k400"), "idempotency_keys") <= 24
+        assert rows_read(admin, WRITE, ("k400", None), "idempotency_keys") <= 24
         left = admin.execute("select count(*) from robot_brain.idempotency_keys where expires_at < now()").fetchone()
         assert left == (keys - 5,)

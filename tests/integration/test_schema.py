@@ -126,7 +126,9 @@ def test_the_owner_sees_the_turns_of_the_tenant_it_named_and_none_past_the_paren
 ) -> None:
     with psycopg.connect(database.app_url, autocommit=True) as app:
         for tenant in ("a", "b"):
-            app.execute("select robot_brain_api.write_message(%s, 's', %s, null, null, 'client', null)", [tenant, TURN])
+            app.execute(
+                "select robot_brain_api.write_message(%s, 's', %s, null, null, null, null, false)", [tenant, TURN]
+            )
     partitions = admin.execute(
         "select inhrelid::regclass::text from pg_inherits where inhparent = 'robot_brain.conversations'::regclass"
     ).fetchall()

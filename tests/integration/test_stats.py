@@ -108,7 +108,7 @@ def test_a_commit_in_flight_is_neither_skipped_nor_counted_twice(bundle: Bundle,
         # A write that has taken its time stamp and has not committed: the refresh must not go past it.
         slow.execute("set local role robot_brain_owner")
         slow.execute(
-            "select robot_brain_api.write_message('local', 'slow', %s, null, null, null, null)",
+            "select robot_brain_api.write_message('local', 'slow', %s, null, null, null, null, false)",
             ['[{"robot_personality":"p","user_message":"","robot_response":"","metadata":{}}]'],
         )
         bundle.refresh()

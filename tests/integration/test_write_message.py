@@ -1,6 +1,8 @@
 """POST /sessions/{session_id}/messages against a real database."""
 
 import re
+import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -152,12 +154,22 @@ def test_a_key_is_forgotten_after_24_hours_and_a_write_clears_a_few(bundle: Bund
     assert sorted(rows(database, "select key from robot_brain.idempotency_keys")) == [("k5",), ("k9",)]
 
 
-def test_the_layers_own_keys_cannot_be_reached_or_seen(bundle: Bundle, database: Database) -> None:
+def test_a_write_without_a_key_leaves_none(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn())
-    ((key,),) = rows(database, "select key from robot_brain.idempotency_keys where origin = 'layer'")
-    reply = bundle.write("other", turn(2), {"idempotency-key": str(key)})
-    assert reply.status == 201
+    assert rows(database, "select count(*) from robot_brain.idempotency_keys") == [(0,)]
+
+
+@pytest.mark.parametrize("digits", [str, lambda written: written.replace("-", "")], ids=["as answered", "bare"])
+def test_the_id_of_a_turn_is_a_key_like_any_other(
+    bundle: Bundle, database: Database, digits: Callable[[str], str]
+) -> None:
+    """The layer's own repeats are known by it, and no key of a client's is taken for one."""
+    first = bundle.write("s", turn()).json["messages"][0]["id"]
+    assert uuid.UUID(first).version == 4
+    reply = bundle.write("s", turn(), {"idempotency-key": digits(first)})
+    assert (reply.status, reply.json["message_count"]) == (201, 2)
     assert "idempotent-replayed" not in reply.headers
+    assert rows(database, "select count(distinct id) from robot_brain.conversations") == [(2,)]
 
 
 # If-Match

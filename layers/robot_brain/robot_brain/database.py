@@ -19,7 +19,7 @@ from robot_brain.patterns import patterns
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
-_WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)"
+_WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s, %s)"
 _READ = "select body, etag from robot_brain_api.read_session(%s, %s, %s, %s, %s, %s, %s)"
 _STATS = "select body, stale from robot_brain_api.stats(%s, %s, %s)"
 _HEALTH = "select body from robot_brain_api.health(%s)"
@@ -69,13 +69,17 @@ def write_message(
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
-    Without the client's `key` the layer makes one, so that its own repeats cannot write twice. Raise
-    PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a DatabaseError.
+    Without the client's `key` the write is known by its first turn's id, which is made here, so that the layer's own
+    repeats cannot write twice. Raise PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a
+    DatabaseError.
     """
-    # os.urandom and not uuid or random: after a SnapStart restore it does not repeat itself.
-    origin, unique = ("client", key) if key is not None else ("layer", os.urandom(16).hex())
-    row = _call(_WRITE, (settings().tenant_id, session_id, messages, user_metadata, if_match, origin, unique), deadline)
-    written = Written(*row)
+    first_id = _random_uuid() if key is None else None
+    written_as = (settings().tenant_id, session_id, messages, user_metadata, if_match, key, first_id)
+
+    def write(connection: WatchedConnection, attempt: int) -> Written:
+        return Written(*_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1))))
+
+    written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
     if written.replayed:
         telemetry.count("Replays")
     return written
@@ -117,7 +121,7 @@ def health(deadline: Deadline) -> Health:
     database, so that one is followed by another on a new one.
     """
 
-    def ask(connection: WatchedConnection) -> Health:
+    def ask(connection: WatchedConnection, _: int) -> Health:
         started = time.monotonic()
         (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age,)))
         milliseconds = round((time.monotonic() - started) * 1000, 3)
@@ -134,7 +138,7 @@ def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None
     before the statement, because a timeout that is set inside the function does not count for it.
     """
 
-    def refresh(connection: WatchedConnection) -> str | None:
+    def refresh(connection: WatchedConnection, _: int) -> str | None:
         with connection.transaction():
             milliseconds = int(deadline.remaining() * 1000)
             connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
@@ -147,7 +151,21 @@ def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None
 def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tuple[Any, ...]:
     """Run one statement that returns one row."""
     door = query.partition("robot_brain_api.")[2].partition("(")[0]
-    return _repeat(door, lambda connection: _only_row(connection.execute(query, parameters)), deadline, _LONGEST_ANSWER)
+
+    def ask(connection: WatchedConnection, _: int) -> tuple[Any, ...]:
+        return _only_row(connection.execute(query, parameters))
+
+    return _repeat(door, ask, deadline, _LONGEST_ANSWER)
+
+
+def _random_uuid() -> str:
+    """Return a random UUID (RFC 9562, version 4) as 32 hexadecimal digits."""
+    # Neither the module uuid, which a cold start would pay for, nor random, which repeats itself after a SnapStart
+    # restore.
+    number = bytearray(os.urandom(16))
+    number[6] = number[6] & 0x0F | 0x40
+    number[8] = number[8] & 0x3F | 0x80
+    return number.hex()
 
 
 def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -158,16 +176,16 @@ def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 def _repeat(
     door: str,
-    work: Callable[[WatchedConnection], Result],
+    work: Callable[[WatchedConnection, int], Result],
     deadline: Deadline,
     longest_answer: float,
     attempts: int | None = None,
 ) -> Result:
     """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
 
-    Each time the server has `longest_answer` seconds; `attempts` is the most in all, DB_MAX_RETRIES where it is not
-    given. Raise DeadlineExceededError where time ran out over a call of which nobody knows whether it was done; where
-    no call was left unanswered, what stood in the way.
+    `work` is told the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
+    the most in all, DB_MAX_RETRIES where it is not given. Raise DeadlineExceededError where time ran out over a call of
+    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
     """
     try:
         return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts)
@@ -178,7 +196,7 @@ def _repeat(
 
 def _attempt(
     door: str,
-    work: Callable[[WatchedConnection], Result],
+    work: Callable[[WatchedConnection, int], Result],
     deadline: Deadline,
     longest_answer: float,
     most_attempts: int,
@@ -196,7 +214,7 @@ def _attempt(
             started = time.monotonic()
             connection.watch(deadline.at_most(longest_answer))
             try:
-                result = work(connection)
+                result = work(connection, attempt)
             except psycopg.Error as raised:
                 failed, error = while_calling(raised), raised
                 unanswered = unanswered or (failed.lost and raised.sqlstate is None)

@@ -5,8 +5,8 @@ PgBouncer takes clients before it has a server for them: what it says then arriv
 of it as 08P01, and is told by its text as well.
 
 Whether a call may be repeated is a property of the failure alone, because every call is safe to repeat: a write
-carries the client's key or the layer's, a read changes nothing, and the refresh of the statistics goes on from where
-the last one was committed. What nobody foresaw is not repeated once a call was sent.
+carries the client's key or an id of its own, a read changes nothing, and the refresh of the statistics goes on from
+where the last one was committed. What nobody foresaw is not repeated once a call was sent.
 """
 
 from __future__ import annotations

@@ -17,15 +17,16 @@ def _call(query: str, parameters: tuple[object, ...]) -> Any:
 def write(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Write the turn that the event holds."""
     body = _call(
-        "select body from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)",
+        "select body from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s, %s)",
         (
             os.environ["TENANT_ID"],
             event["pathParameters"]["session_id"],
             json.dumps([json.loads(event["body"])]),
             None,
             None,
-            "layer",
+            None,
             os.urandom(16).hex(),
+            False,
         ),
     )
     return {"statusCode": 201, "headers": {"content-type": "application/json"}, "body": body}

@@ -49,15 +49,16 @@ def write(session_id: Annotated[str, Path()], turn: Annotated[Turn, Body()]) -> 
     """Write a turn."""
     with _pool.connection() as connection:
         row = connection.execute(
-            "select body from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s)",
+            "select body from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 os.environ["TENANT_ID"],
                 session_id,
                 json.dumps([turn.model_dump(exclude_none=True)]),
                 None,
                 None,
-                "layer",
+                None,
                 os.urandom(16).hex(),
+                False,
             ),
         ).fetchone()
     assert row is not None

@@ -1,0 +1,212 @@
+"""A write without a client's key that its own caller repeats: written once, whichever attempt comes first."""
+
+import json
+import os
+import signal
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from robot_brain import database as doors
+from robot_brain.connection import lazy_connection
+from tests.bundle import Bundle, turn
+from tests.integration.held_locks import held, wait_for_waiter
+from tests.plans import touched
+from tests.servers.databases import APP, Database
+from tests.servers.gate import wait_for_pid
+
+WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, %s, %s, null, %s, %s)"
+BATCH = [{"robot_personality": "p", "user_message": f"{n}", "robot_response": "", "metadata": {}} for n in range(100)]
+INTERACTION = {"robot_id": "r", "interaction_type": "x", "duration_ms": 1, "success": True}
+ALL = "select (select count(*) from robot_brain.conversations), (select count(*) from robot_brain.robot_interactions)"
+
+sessions = pytest.mark.parametrize("known", [False, True], ids=["new session", "known session"])
+
+
+@contextmanager
+def app(database: Database) -> Iterator[psycopg.Connection]:
+    """Open a connection as the functions have it."""
+    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def write(
+    connection: psycopg.Connection,
+    first_id: uuid.UUID,
+    *,
+    repeated: bool,
+    turns: Sequence[object] = BATCH[:1],
+    user_metadata: object = None,
+    if_match: int | None = None,
+) -> tuple[str, bool]:
+    """Write to the session s; return the answer and whether it is that of an earlier attempt."""
+    metadata = None if user_metadata is None else json.dumps(user_metadata)
+    row = connection.execute(WRITE, ("s", json.dumps(turns), metadata, if_match, first_id, repeated)).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def prepare(database: Database, known: bool) -> int:
+    """Write a turn to the session s where it is to be known; return how many there are."""
+    if known:
+        with app(database) as connection:
+            write(connection, uuid.uuid4(), repeated=False)
+    return int(known)
+
+
+def stored(database: Database) -> tuple[int, int, int | None]:
+    """Return how many turns and interactions there are, and the session's counter."""
+    with database.admin() as admin:
+        row = admin.execute(f"{ALL}, (select message_count from robot_brain.sessions)").fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+@sessions
+def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
+    before, first_id = prepare(database, known), uuid.uuid4()
+    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+        with one.transaction():
+            first = write(one, first_id, repeated=False)
+            again = threads.submit(write, other, first_id, repeated=True)
+            wait_for_waiter(one)
+        assert again.result(30) == (first[0], True)
+    assert stored(database) == (before + 1, 0, before + 1)
+
+
+@sessions
+def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool) -> None:
+    before, first_id = prepare(database, known), uuid.uuid4()
+    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+        one.execute("begin")
+        write(one, first_id, repeated=False)
+        again = threads.submit(write, other, first_id, repeated=True)
+        wait_for_waiter(one)
+        one.execute("rollback")
+        body, replayed = again.result(30)
+    assert not replayed
+    assert json.loads(body)["messages"][0]["id"] == str(first_id)
+    assert stored(database) == (before + 1, 0, before + 1)
+
+
+@sessions
+@pytest.mark.parametrize("running", [False, True], ids=["written", "still running"])
+def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
+    database: Database, known: bool, running: bool
+) -> None:
+    before, first_id = prepare(database, known), uuid.uuid4()
+    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+        with one.transaction():
+            body, replayed = write(one, first_id, repeated=True, user_metadata={"a": 1})
+            if running:
+                late = threads.submit(write, other, first_id, repeated=False, user_metadata={"a": 1})
+                wait_for_waiter(one)
+        if not running:
+            late = threads.submit(write, other, first_id, repeated=False, user_metadata={"a": 1})
+        with pytest.raises(psycopg.Error) as raised:
+            late.result(30)
+        assert raised.value.sqlstate == "RB409"
+        assert not replayed
+        # Others go on, and a repeat that comes later still finds it.
+        write(other, uuid.uuid4(), repeated=False)
+        assert write(other, first_id, repeated=True, user_metadata={"a": 1}) == (body, True)
+    assert stored(database) == (before + 2, 0, before + 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
+    turns = [{**one, "interaction": INTERACTION} for one in BATCH[:size]]
+    first_id = uuid.uuid4()
+    with app(database) as connection:
+        write(connection, uuid.uuid4(), repeated=False)
+        first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match=1)
+        write(connection, uuid.uuid4(), repeated=False, turns=BATCH[:3], user_metadata={"a": 2})
+        for _ in range(2):
+            again = write(connection, first_id, repeated=True, turns=turns, user_metadata={"a": 1}, if_match=1)
+            assert again == (first[0], True)
+        row = connection.execute(
+            "select body from robot_brain_api.read_session('local', 's', 1, null, null, null, '{}')"
+        )
+        assert json.loads(next(row)[0])["session"]["user_metadata"] == {"a": 2}
+    assert json.loads(first[0])["message_count"] == 1 + size
+    assert stored(database) == (size + 4, size, size + 4)
+
+
+def test_a_repeat_finds_what_was_written_ahead_of_the_clock(database: Database) -> None:
+    prepare(database, known=True)
+    with database.admin() as admin:
+        admin.execute("update robot_brain.sessions set last_active = now() + interval '40 days'")
+    first_id = uuid.uuid4()
+    with app(database) as connection:
+        first = write(connection, first_id, repeated=False, turns=BATCH[:2])
+        # In the same microsecond, as the clock is behind.
+        write(connection, uuid.uuid4(), repeated=False)
+        assert write(connection, first_id, repeated=True, turns=BATCH[:2]) == (first[0], True)
+    assert stored(database) == (4, 0, 4)
+
+
+def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -> None:
+    prepare(database, known=True)
+    with database.admin() as admin:
+        months = admin.execute(
+            "select distinct 'conversations_' || to_char((now() - past) at time zone 'UTC', 'YYYY_MM')"
+            " from (values (interval '0'), ('1 hour')) p (past)"
+        ).fetchall()
+        call = "select robot_brain_api.write_message('local', 's', %s, null, null, null, %s, true)"
+        for _ in range(8):
+            scanned = touched(admin, call, (json.dumps(BATCH[:1]), uuid.uuid4()))
+            assert scanned.keys() <= {name for (name,) in months}
+
+
+def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
+    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller gave it up, the server did not."""
+    assert bundle.write("s", turn()).status == 201
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 1.0)
+    with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
+        reply = bundle.write("s", turn())
+    assert (reply.status, reply.json["message_count"]) == (201, 2)
+    assert "idempotent-replayed" not in reply.headers
+    assert lazy_connection().retired >= 1
+    assert stored(database) == (2, 0, 2)
+
+
+@sessions
+def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing(
+    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    before = prepare(database, known)
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    assert bundle.read("s").status == (200 if known else 404)
+    with database.admin() as admin:
+        # A sequence counts also what is rolled back.
+        admin.execute("create sequence public.attempts")
+        admin.execute("grant usage on sequence public.attempts to public")
+        admin.execute(
+            "create function public.count() returns trigger language plpgsql as"
+            " 'begin perform nextval(''public.attempts''); return new; end'"
+        )
+        admin.execute(
+            "create trigger count before insert on robot_brain.sessions for each row execute function public.count()"
+        )
+        standing = wait_for_pid(
+            admin, "select pid from pg_stat_activity where datname = current_database() and usename = %s", [APP]
+        )
+        os.kill(standing, signal.SIGSTOP)
+        try:
+            reply = bundle.write("s", turn())
+        finally:
+            os.kill(standing, signal.SIGCONT)
+        assert (reply.status, reply.json["message_count"]) == (201, before + 1)
+        wait_for_pid(
+            admin,
+            "select 1 where not exists (select from pg_stat_activity where pid = %s)",
+            [standing],
+        )
+        assert admin.execute("select last_value from public.attempts").fetchone() == (2,)
+    assert stored(database) == (before + 1, 0, before + 1)
