@@ -9,7 +9,7 @@ SESSION = "kept"
 _KEEP = """
 select robot_brain_api.write_message(
   'local', %s, '[{"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}]',
-  null, null, null, null
+  null, null, null, null, false
 )
 """
 

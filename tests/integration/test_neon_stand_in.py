@@ -26,7 +26,7 @@ from tests.servers.stand_in import neon_stand_in
 WRITE = """
 select body from robot_brain_api.write_message(
   'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
-  null, null, 'layer', %s)
+  null, null, %s, null, false)
 """
 PATIENCE_SECONDS = 3
 
