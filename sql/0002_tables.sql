@@ -56,7 +56,7 @@ create table robot_brain.conversations (
   constraint conversations_metadata_size check (octet_length(metadata::text) <= 16384)
 ) partition by range (created_at);
 
-comment on index robot_brain.conversations_pkey is 'read_session: a page of one session by seq';
+comment on index robot_brain.conversations_pkey is 'read_session: a page of one session by seq; answer_of: a session''s turns, newest first';
 
 create index conversations_created_at_idx on robot_brain.conversations using brin (created_at)
   with (pages_per_range = 32, autosummarize = on);

@@ -65,7 +65,7 @@ $$;
 --   replayed          the body is that of an earlier request or attempt; nothing was written now
 -- A key is looked for at each write, because a client may send a request again a day later. A caller's own repeats come
 -- within seconds and are rare: only they look for the turn with their first id, so a write without a key keeps and reads
--- nothing of it. No key of a client leads to a turn: who gives p_key is never compared with an id.
+-- nothing of it. No key of a client's reaches a turn: p_key is compared with keys alone, p_first_id with turns alone.
 -- Raises RB409, RB412, RB422 and RB423 (0001_roles.sql), 23514 with the constraint's name where something is larger than
 -- allowed.
 -- Locks: the key or first id, then the session's row. Nothing waits for a lock in another order.

@@ -162,6 +162,29 @@ def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -
             assert scanned.keys() <= {name for (name,) in months}
 
 
+def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(
+            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
+            " robot_personality, user_message, robot_response)"
+            " select 'local', 's' || n % 40, n / 40 + 1, now(), false, 'barista', 'q', repeat('a', 200)"
+            " from generate_series(0, 19999) n"
+        )
+        admin.execute(
+            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, message_count, response_length,"
+            " answer_bytes) select 'local', 's' || n, now(), now(), 500, 9, 9 from generate_series(0, 39) n"
+        )
+        admin.execute("vacuum analyze robot_brain.conversations")
+        row = admin.execute("select id from robot_brain.conversations where session_id = 's7' and seq = 3").fetchone()
+        assert row is not None
+    # A new connection, for the server counts on over all transactions of one.
+    with database.admin() as admin:
+        for first_id in (row[0], uuid.uuid4()):
+            scanned = touched(admin, "select robot_brain.answer_of('local', 's7', %s, 1)", (first_id,))
+            assert scanned
+            assert all(sequential == 0 for _, sequential in scanned.values()), scanned
+
+
 def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
     bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
