@@ -49,7 +49,7 @@ def _floor(calls: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]
     for row in _rows(only):
         query, parameters = calls[row]
         if row.startswith("write"):
-            parameters = [*parameters[:-1], os.urandom(16).hex()]
+            parameters = [*parameters[:-2], os.urandom(16).hex(), False]
         execute(query, parameters).fetchone()
         yield
 
