@@ -186,6 +186,7 @@ def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Databas
         reply = bundle.write("demo", turn())
         assert_problem(reply, 503, bundle.context.aws_request_id)
         assert (reply.json["title"], reply.headers["retry-after"]) == ("Database away", "5")
+        assert "takes no writes" in reply.json["detail"]
         assert lines()[-1]["attempts"] == 3
         assert lines()[-1]["database_error"].startswith("25006 ")
         read_only(admin, database, "off")

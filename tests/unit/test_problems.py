@@ -42,6 +42,7 @@ STATUS = {
     "DatabaseWakingError": 503,
     "DatabaseOverloadedError": 503,
     "DatabaseAwayError": 503,
+    "DatabaseReadOnlyError": 503,
     "DatabaseRefusedError": 503,
     "SchemaOutdatedError": 503,
     "DeadlineExceededError": 504,

@@ -15,7 +15,8 @@ RobotBrainError
     ├── DatabaseUnavailableError   a retry later may succeed
     │   ├── DatabaseWakingError      it is there and lets us wait
     │   ├── DatabaseOverloadedError  it has no connection to spare
-    │   └── DatabaseAwayError        it cannot be reached, or left in the middle
+    │   ├── DatabaseAwayError        it cannot be reached, or left in the middle
+    │   └── DatabaseReadOnlyError    it takes no writes, as in the middle of a failover
     ├── DatabaseRefusedError       waiting will not mend it: password, certificate, quota
     ├── SchemaOutdatedError        the functions are newer than the schema
     ├── DeadlineExceededError
@@ -149,6 +150,13 @@ class DatabaseOverloadedError(DatabaseUnavailableError):
 class DatabaseAwayError(DatabaseUnavailableError):
     """The database cannot be reached. Try again; with an Idempotency-Key nothing is written twice."""
 
+    title = "Database away"
+
+
+class DatabaseReadOnlyError(DatabaseUnavailableError):
+    """The database takes no writes at the moment. Try again; with an Idempotency-Key nothing is written twice."""
+
+    # What a client does about it is the same; the sentence tells them apart.
     title = "Database away"
 
 

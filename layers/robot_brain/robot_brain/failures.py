@@ -19,6 +19,7 @@ from robot_brain.errors import (
     ConflictError,
     DatabaseAwayError,
     DatabaseOverloadedError,
+    DatabaseReadOnlyError,
     DatabaseRefusedError,
     DatabaseWakingError,
     DeadlineExceededError,
@@ -148,11 +149,8 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "08000": (DatabaseAwayError, True, True),  # connection_exception
     "08003": (DatabaseAwayError, True, True),  # connection_does_not_exist
     "08006": (DatabaseAwayError, True, True),  # connection_failure
-    "25006": (
-        DatabaseAwayError,
-        True,
-        True,
-    ),  # read_only_sql_transaction: a failover; a new connection finds the new one
+    # read_only_sql_transaction: a failover; a new connection finds the new server
+    "25006": (DatabaseReadOnlyError, True, True),
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
     "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name

@@ -9,6 +9,7 @@ from robot_brain.errors import (
     ConflictError,
     DatabaseAwayError,
     DatabaseOverloadedError,
+    DatabaseReadOnlyError,
     DatabaseRefusedError,
     DatabaseWakingError,
     DeadlineExceededError,
@@ -40,6 +41,7 @@ _STATUS: dict[type[RobotBrainError], int] = {
     DatabaseWakingError: 503,
     DatabaseOverloadedError: 503,
     DatabaseAwayError: 503,
+    DatabaseReadOnlyError: 503,
     DatabaseRefusedError: 503,
     SchemaOutdatedError: 503,
     DeadlineExceededError: 504,
@@ -51,6 +53,7 @@ _RETRY_AFTER: dict[type[RobotBrainError], int] = {
     DatabaseWakingError: 1,
     DatabaseOverloadedError: 5,
     DatabaseAwayError: 5,
+    DatabaseReadOnlyError: 5,
 }
 
 
