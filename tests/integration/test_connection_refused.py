@@ -64,6 +64,7 @@ def test_a_wrong_password_is_refused(database: Database, monkeypatch: pytest.Mon
         reply = functions.write("demo", turn())
         refused(functions, reply, lines(), "DatabaseRefusedError")
         assert "authentication failed" in lines()[-1]["database_error"]
+        assert lines()[-1]["reason"] == lines()[-1]["database_error"]
         assert "authentication" not in (reply.body or "")
         assert "MARKED-4711" not in str(lines())
 

@@ -215,6 +215,23 @@ def test_a_schema_that_is_not_there_tells_the_operator_what_to_do() -> None:
     assert "make migrate" not in SchemaOutdatedError.summary()
 
 
+@pytest.mark.parametrize("text", [WAKING[0], OVERLOADED[0], AWAY[0], PERMANENT[0]])
+def test_the_operator_reads_the_cause_and_not_what_a_client_reads(text: str) -> None:
+    error = psycopg.OperationalError(_PREFIX + text)
+    for failed in (while_connecting(error), while_calling(psycopg.OperationalError(text))):
+        assert text in str(failed.error)
+        assert text not in failed.error.summary()
+    refused = calling("28P01").error
+    assert str(refused).startswith("28P01")
+
+
+def test_a_requests_own_error_does_not_quote_the_server() -> None:
+    """Its text is what the client reads."""
+    for sqlstate in ("RB412", "RB422"):
+        error = calling(sqlstate).error
+        assert str(error) == error.summary()
+
+
 def test_metadata_that_is_too_large_once_merged_points_into_the_body() -> None:
     error = calling("RB423").error
     assert isinstance(error, InvalidRequestError)

@@ -230,7 +230,7 @@ def _attempt(
         if not failed.repeat or attempt >= most_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
             if unanswered and too_late:
-                raise DeadlineExceededError from error
+                raise DeadlineExceededError(cause(error)) from error
             raise failed.error from error
         patterns().retried()
         time.sleep(pause)

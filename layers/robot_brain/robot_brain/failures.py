@@ -18,6 +18,7 @@ import psycopg
 from robot_brain.errors import (
     ConflictError,
     DatabaseAwayError,
+    DatabaseError,
     DatabaseOverloadedError,
     DatabaseReadOnlyError,
     DatabaseRefusedError,
@@ -164,10 +165,10 @@ def while_connecting(error: psycopg.Error) -> Failure:
     """Classify what opening a connection raised. Nothing was sent, so repeating is safe wherever it may help."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         # Connected, and then silence: so Neon's proxy lets us wait while the database wakes.
-        return Failure(DatabaseWakingError(), repeat=True, lost=True)
+        return Failure(_told(DatabaseWakingError, error), repeat=True, lost=True)
     text = str(error).lower()
     kind = next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), DatabaseAwayError)
-    return Failure(kind(_NEXT_STEP.get(kind)), repeat=kind in _WAITING_HELPS, lost=True)
+    return Failure(_told(kind, error), repeat=kind in _WAITING_HELPS, lost=True)
 
 
 def is_final(error: psycopg.Error) -> bool:
@@ -179,7 +180,7 @@ def while_calling(error: psycopg.Error) -> Failure:
     """Classify what a call raised."""
     if error.sqlstate is None:
         lost = isinstance(error, psycopg.OperationalError)
-        return Failure(DatabaseAwayError() if lost else UnexpectedDatabaseError(), repeat=lost, lost=lost)
+        return Failure(_told(DatabaseAwayError if lost else UnexpectedDatabaseError, error), repeat=lost, lost=lost)
     if error.sqlstate == "08P01":
         return while_connecting(error)
     if error.sqlstate == "RB423":
@@ -188,7 +189,12 @@ def while_calling(error: psycopg.Error) -> Failure:
         )
         return Failure(too_large, repeat=False, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
-    return Failure(kind(_NEXT_STEP.get(kind)), repeat, lost)
+    return Failure(_told(kind, error), repeat, lost)
+
+
+def _told(kind: type[RobotBrainError], error: psycopg.Error) -> RobotBrainError:
+    """Return an error that tells the operator the next step or the cause; a client reads neither of a DatabaseError."""
+    return kind(_NEXT_STEP.get(kind) or (cause(error) if issubclass(kind, DatabaseError) else None))
 
 
 def cause(error: psycopg.Error) -> str:
