@@ -142,6 +142,9 @@ WRONG = [
         for url in (
             "hush-4711",
             "http://console.neon.tech/api/v2",
+            "http://192.0.2.7/api/v2",
+            "http://0.0.0.0/api/v2",
+            "http://127.0.0.999/api/v2",
             "http://127.evil.example",
             "http://127.0.0.1.evil.example",
             "http://localhost@evil.example/",

@@ -10,7 +10,8 @@ from functools import cache
 
 from robot_brain.errors import SettingsError
 
-_LOOPBACK = r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]"
+# Exact, because what only looks like an address is a name, which leads anywhere.
+_LOOPBACK = r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\[::1\]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def _neon(environment: Mapping[str, str]) -> dict[str, str]:
             raise SettingsError(f"{name} must be small letters, digits and hyphens, as Neon's console shows it")
     url = environment.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
     if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
-        raise SettingsError("NEON_API_URL must be https://host/path; plain http is for this machine only")
+        raise SettingsError(
+            "NEON_API_URL must be https://host/path; plain http would show the key and is for this machine only"
+        )
     return {**{name.lower(): value for name, value in found.items()}, "neon_api_url": url}
 
 
