@@ -43,6 +43,7 @@ def compute_state(settings: Settings, deadline: Deadline) -> State | None:
         return None
     states: list[State] = []
     reasons: list[str] = []
+    host = settings.neon_api_url.partition("://")[2].partition("/")[0]
 
     def ask() -> None:
         try:
@@ -51,7 +52,7 @@ def compute_state(settings: Settings, deadline: Deadline) -> State | None:
             reasons.append(str(error))
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             # Not its text: that of a ValueError may quote the header with the key.
-            reasons.append(f"Neon's API did not answer as it should: {type(error).__name__}")
+            reasons.append(f"Neon's API at {host} did not answer as it should: {type(error).__name__}")
 
     try:
         within = deadline.at_most(_LONGEST)
@@ -63,7 +64,7 @@ def compute_state(settings: Settings, deadline: Deadline) -> State | None:
         reasons.append(str(error))
     if states:
         return states[0]
-    reason = reasons[0] if reasons else "Neon's API did not answer in time"
+    reason = reasons[0] if reasons else f"Neon's API at {host} did not answer in time"
     telemetry.logger().warning("the state of the compute is unknown", extra={"reason": reason})
     return None
 
