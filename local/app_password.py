@@ -15,7 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from local.migrate import MigrationError, parse_direct_url
+from local.migrate import MigrationError, connect, parse_direct_url
 
 ROLE = "robot_brain_app"
 # 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.
@@ -53,9 +53,7 @@ def set_app_password(direct_url: str) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     url = app_url(direct_url, password)
     try:
-        with psycopg.connect(
-            direct_url, autocommit=True, connect_timeout=30, application_name="robot-brain-password"
-        ) as connection:
+        with connect(direct_url, "robot-brain-password") as connection:
             connection.execute(
                 sql.SQL("alter role {} login password {}").format(sql.Identifier(ROLE), sql.Literal(password))
             )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 RECORDS = "robot_brain_migrations"
 # Any number will do; this one is only ever used here.
 LOCK = 0x5242_7261_696E
+# Seconds for each address, where the connection string says nothing else. A compute that wakes takes some.
+CONNECT_SECONDS = 30
 ATTEMPTS = 5
 # Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role exists
 # meanwhile, exists and cannot be seen yet, or is changed by both. A file is one transaction, so it is applied again.
@@ -40,6 +43,8 @@ _MET_ANOTHER = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.UniqueViolation,
 )
+
+_PORTS = re.compile(r"[0-9,]*")
 
 logger = logging.getLogger("robot_brain.migrate")
 
@@ -109,14 +114,35 @@ def _apply(backend: AtomicBackend, migration: Migration) -> None:
 
 def parse_direct_url(direct_url: str) -> dict[str, Any]:
     """Return the parts of a connection string. Raise MigrationError, which does not quote it, where it is none."""
+    wrong = MigrationError(
+        "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
+        "in a password % is written %25, @ %40, / %2F, and so are other signs that mean something in a URL"
+    )
     try:
-        return dict(conninfo_to_dict(direct_url))
+        parts = dict(conninfo_to_dict(direct_url))
     except psycopg.ProgrammingError:
         # Its text quotes the string, password and all.
+        raise wrong from None
+    # What follows such a sign in a password becomes the host, the port or the database, and messages name these.
+    split = "@" in str(parts.get("host") or "") or ("@" in str(parts.get("dbname") or "") and "user" not in parts)
+    if split or not _PORTS.fullmatch(str(parts.get("port") or "")):
+        raise wrong
+    return parts
+
+
+def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
+    """Open a connection in autocommit mode that `program` is the name of. Raise MigrationError, saying what to do."""
+    parts = parse_direct_url(direct_url)
+    seconds = parts.get("connect_timeout") or CONNECT_SECONDS
+    try:
+        return psycopg.connect(direct_url, autocommit=True, connect_timeout=seconds, application_name=program)
+    except psycopg.Error as error:
+        host = parts.get("host") or parts.get("hostaddr") or "the local server"
         raise MigrationError(
-            "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
-            "in a password % is written %25, and so are other signs that mean something in a URL"
-        ) from None
+            f"cannot connect to {host} port {parts.get('port') or 5432}: {error}\n"
+            "See that the server is running, and that DIRECT_DATABASE_URL has its direct host (on Neon the one without "
+            "-pooler), its port, and the right user and password."
+        ) from error
 
 
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
@@ -130,13 +156,7 @@ def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
         raise MigrationError(
             f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
         )
-    try:
-        connection = psycopg.connect(
-            direct_url, autocommit=True, connect_timeout=30, application_name="robot-brain-migrate"
-        )
-    except psycopg.OperationalError as error:
-        raise MigrationError(f"cannot connect: {error}") from error
-    with connection, _only_one(connection):
+    with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
         try:
             connection.execute(f"create schema if not exists {RECORDS}")
         except psycopg.errors.InsufficientPrivilege as error:

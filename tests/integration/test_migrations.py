@@ -1,6 +1,8 @@
 """Migrations: as the role that Neon gives, on every version, each file once, whatever happens in between."""
 
+import re
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -240,9 +242,31 @@ def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgre
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
-    with pytest.raises(MigrationError, match="cannot connect") as caught:
+    with pytest.raises(MigrationError, match=r"cannot connect to 127\.0\.0\.1 port 1: .*refused") as caught:
         migrate("postgresql://someone:s3cr3t@127.0.0.1:1/nothing?connect_timeout=2")
+    assert "server is running" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process:
+            _, log = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"cannot connect to 127.0.0.1 port {port}: " in log
+    assert "direct host" in log
+    assert "s3cr3t" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "password", ["s3cr/3t", "12/s3cr3t", "12@s3cr3t", "s3cr@3t", "s3?cr/3t", "s3#cr/3t", "%s3cr3t"]
+)
+def test_a_password_that_a_url_cannot_hold_is_told_and_not_quoted(password: str) -> None:
+    with pytest.raises(MigrationError, match="%25") as caught:
+        migrate(f"postgresql://someone:{password}@127.0.0.1:1/nothing?connect_timeout=2")
+    assert not [part for part in re.findall("[a-z0-9]+", password) if part in str(caught.value)]
 
 
 def test_the_pooled_host_of_neon_is_refused() -> None:
