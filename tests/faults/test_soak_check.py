@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from local.neon.faults import FAULTS
 from tests.bundle import Bundle, deployed
 from tests.servers.databases import Database
+from tests.soak.__main__ import Options, head, read_options
 from tests.soak.check import Findings, check, read_stored, turn_id
 from tests.soak.journal import Answer, Journal, Journals, Tail, Turn, Write
-from tests.soak.report import Fault, failures, silences
-from tests.soak.schedule import rounds
+from tests.soak.report import Fault, failures, silences, verdict
+from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
 
 
 class Story:
@@ -201,6 +203,58 @@ def test_each_figure_that_must_be_zero_fails_the_run() -> None:
     assert len(failures({**good, "acknowledged": 4999})) == 1
     assert failures({**good, "seconds": 60.0, "kinds_missing": ["delay"], "acknowledged": 2500}) == []
     assert len(failures({**good, "seconds": 60.0, "acknowledged": 0})) == 1
+
+
+def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
+    zeros = ("lost", "doubled", "gaps", "half_batches", "hangs", "unexpected_500", "strangers", "misread")
+    figures = {
+        **dict.fromkeys(zeros, 0),
+        "seconds": 120.0,
+        "acknowledged": 58_185,
+        "faults": 38,
+        "kinds": "36 of 36",
+        "kinds_missing": [],
+        "longest_silence_s": 4.42,
+        "longest_silence_after": "delay",
+    }
+    assert verdict(figures) == (
+        "Nothing lost, doubled, reordered or half there: "
+        "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
+    )
+    short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}
+    assert "acknowledged under 1 fault, 1 of 36 kinds; longest" in verdict(short)
+    assert verdict({**figures, "doubled": 3}).startswith("Not proved: doubled is 3, must be 0 (58,185 turns")
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_short_run_has_the_kills_early_and_every_kind_once(seed: int) -> None:
+    names = [*KILLS, *(f"fault {number}" for number in range(34))]
+    order = rounds(names, random.Random(seed), early=KILLS)
+    first = [next(order) for _ in names]
+    assert sorted(first) == sorted(names)
+    assert set(KILLS) <= set(first[:KILLED_WITHIN])
+
+
+@pytest.mark.parametrize("seconds", [60, 600])
+def test_the_head_says_how_long_all_kinds_take(seconds: float) -> None:
+    line = head(Options(seconds, "7", None))
+    assert line.startswith(f"SEED=7 DURATION={seconds:g}: ")
+    assert ("DURATION=120" in line) == (seconds == 60)
+    assert f"all {len(FAULTS)} kinds" in line
+
+
+def test_a_place_for_the_output_is_made_or_refused_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = tmp_path / "new" / "result.json"
+    monkeypatch.setenv("OUTPUT", str(wanted))
+    assert read_options().output == wanted
+    assert list(wanted.parent.iterdir()) == []
+    wanted.touch()
+    for wrong in (tmp_path, wanted / "in a file.json"):
+        monkeypatch.setenv("OUTPUT", str(wrong))
+        with pytest.raises(SystemExit, match=r"OUTPUT=.* cannot be written"):
+            read_options()
 
 
 def test_a_seed_gives_the_same_faults_again() -> None:

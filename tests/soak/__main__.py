@@ -1,7 +1,7 @@
 """Write and read under faults, then prove that nothing is lost: `python -m tests.soak`, or `make soak`.
 
 DURATION= seconds (600), SEED= (a new one), OUTPUT= a file for the JSON of the line RESULT. The exit code is 1 if a
-figure of that line is not what it must be; then the journals and logs stay where the last line but one says.
+figure of that line is not what it must be; then the journals and logs stay where a line before it says.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from errno import EISDIR
 from pathlib import Path
 
+from local.neon.faults import FAULTS
 from local.neon.stand_in import StandIn
 from tests.servers.binaries import MissingBinaryError, debian_pgbouncer, debian_postgres
 from tests.servers.process import ServerProcess
@@ -23,7 +25,7 @@ from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.journal import Journal, Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
-from tests.soak.schedule import Schedule
+from tests.soak.schedule import WHOLE_SECONDS, Schedule
 from tests.soak.stack import ROOT, Harder, neon, serving
 from tests.soak.watch import Progress, Watch
 
@@ -51,7 +53,33 @@ def read_options() -> Options:
     if not 5 <= seconds <= 86_400:
         raise SystemExit(f"DURATION={duration}: give seconds, 5 to 86400")
     output = os.environ.get("OUTPUT")
+    if output:
+        _make_writable(Path(output))
     return Options(seconds, os.environ.get("SEED") or secrets.token_hex(4), Path(output) if output else None)
+
+
+def _make_writable(output: Path) -> None:
+    """Make the folder of a file that is written at the end; exit where that would fail then."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder; name a file in it")
+        new = not output.exists()
+        with output.open("a"):
+            pass
+        if new:
+            output.unlink()
+    except OSError as error:
+        raise SystemExit(f"OUTPUT={output} cannot be written: {error.strerror}") from error
+
+
+def head(options: Options) -> str:
+    """Return the first line of a run: what repeats it, and whether it has time for every kind of fault."""
+    every = f"all {len(FAULTS)} kinds of faults"
+    whole = (
+        every if options.seconds >= WHOLE_SECONDS else f"the faults that fit; DURATION={WHOLE_SECONDS:g} has {every}"
+    )
+    return f"SEED={options.seed} DURATION={options.seconds:g}: {CLIENTS} clients, {whole}"
 
 
 def main() -> int:
@@ -65,7 +93,7 @@ def main() -> int:
         return 2
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
-    print(f"SEED={options.seed} DURATION={options.seconds:g}: {CLIENTS} clients", flush=True)
+    print(head(options), flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
     with neon() as stand_in:
         try:

@@ -144,6 +144,19 @@ def failures(figures: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def verdict(figures: Mapping[str, Any]) -> str:
+    """Return what a result says in a sentence."""
+    faults = f"{figures['faults']} fault{'' if figures['faults'] == 1 else 's'}"
+    kinds = f", {figures['kinds']}" if figures["kinds_missing"] else f" of {figures['kinds'].split()[-1]}"
+    met = (
+        f"{figures['acknowledged']:,} turns acknowledged under {faults}{kinds} kinds; "
+        f"longest silence {figures['longest_silence_s']:.1f} s"
+    )
+    if wrong := failures(figures):
+        return f"Not proved: {'; '.join(wrong)} ({met})."
+    return f"Nothing lost, doubled, reordered or half there: {met}."
+
+
 def show(run: Run, figures: Mapping[str, Any]) -> None:
     """Print the tables, the violations and the line RESULT."""
     silent = silences(run.journals.answers, run.faults, run.clients, run.ended)
@@ -167,6 +180,7 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
         print(f"FAILED: {line}")
     if wrong:
         print(f"Journals and logs: {run.folder}")
+    print(verdict(figures))
     print(f"RESULT {json.dumps(figures)}", flush=True)
 
 

@@ -25,6 +25,9 @@ AT_ONCE = 0.15
 LOOK_SECONDS = 0.05
 # So long a run has every kind at least once; a shorter one has those that fit.
 WHOLE_SECONDS = 120.0
+# What a short run must not leave to chance, and among how many faults they come in it.
+KILLS = ("kill_postgres", "kill_pgbouncer")
+KILLED_WITHIN = 4
 
 
 class Faults(Protocol):
@@ -56,7 +59,7 @@ class Schedule:
             ended = time.monotonic()
             await self._served(ended, RECOVERED_WITHIN_SECONDS)
             missing = set(self.names) if seconds >= WHOLE_SECONDS else set()
-            for name in rounds(self.names, self.chance):
+            for name in rounds(self.names, self.chance, early=() if missing else KILLS):
                 await self._wait(self.chance.uniform(*CALM_SECONDS))
                 # A whole run goes on past its time rather than leave a kind out.
                 if time.monotonic() >= until and not missing:
@@ -116,7 +119,13 @@ def _patience(missing: Collection[str], until: float) -> float:
     return min(RECOVERED_WITHIN_SECONDS, max(0.0, slack * SHARE_OF_SLACK))
 
 
-def rounds(names: Sequence[str], chance: random.Random) -> Iterator[str]:
-    """Yield all names in a random order, then all in another, for ever."""
+def rounds(names: Sequence[str], chance: random.Random, early: Collection[str] = ()) -> Iterator[str]:
+    """Yield all names in a random order, then all in another, for ever; `early` are in the first KILLED_WITHIN."""
+    first = chance.sample(names, len(names))
+    for name in [name for name in first[KILLED_WITHIN:] if name in early]:
+        other = chance.choice([place for place in range(KILLED_WITHIN) if first[place] not in early])
+        place = first.index(name)
+        first[place], first[other] = first[other], name
+    yield from first
     while True:
         yield from chance.sample(names, len(names))
