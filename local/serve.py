@@ -119,9 +119,11 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         return
     answer = {} if outcome.error else json.loads(outcome.payload)
     if answer.get("statusCode") != 200:
-        problem = json.loads(answer.get("body") or "{}")
+        # A report of GET /health/database, or a problem where nobody could be asked.
+        told = json.loads(answer.get("body") or "{}")
+        report = f"{told['status']} ({', '.join(told['reasons'])})" if "reasons" in told else None
         _say(
-            f"The functions cannot use the database: {problem.get('title', outcome.error)}. "
+            f"The functions cannot use the database: {report or told.get('title', outcome.error)}. "
             f"The reason is in {settings.state}/logs/{HEALTH}.log."
         )
 

@@ -247,7 +247,7 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(folder: Path) -> No
         while "cannot use the database" not in stack.output.read_text():
             assert time.monotonic() < deadline, stack.output.read_text()
             time.sleep(0.05)
-        assert "Database away" in stack.output.read_text()
+        assert "cannot use the database: unhealthy (away). The reason is in" in stack.output.read_text()
         assert "data stays in your database" in stack.output.read_text()
     logs = "".join(path.read_text() for path in (state / "logs").iterdir())
     assert "hush-4711" not in stack.output.read_text() + logs
