@@ -168,7 +168,10 @@ class Compute:
             return
         if self._revive and not all(server.alive for server in self._servers):
             self._say("The database has died and is started again …")
+            began = time.monotonic()
             self._repair()
+            self.touch()  # who waits for it now has had no traffic yet
+            self._say(f"The database is back after {time.monotonic() - began:.1f} s.")
         if self._suspend_after is None:
             return
         due = self._used_at + self._suspend_after

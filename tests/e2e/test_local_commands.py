@@ -144,6 +144,7 @@ def test_a_database_that_dies_is_started_again(folder: Path) -> None:
             assert time.monotonic() < deadline, stack.output.read_text()
             time.sleep(0.05)
         assert answered(f"{stack.url}/sessions/demo", deadline)["session"]["message_count"] == 1
+        printed(stack, r"The database is back after \d+\.\d s")
     assert servers_of(folder) == []
 
 

@@ -1,11 +1,14 @@
 """The stand-in before the embedded PostgreSQL, as `make run SCALE_TO_ZERO=30` has it: no TLS, no PgBouncer."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from local.neon.clock import ManualClock
+from local.neon.compute import Compute
 from local.neon.stand_in import StandIn
 from tests.servers.postgres import start_embedded
 
@@ -55,3 +58,20 @@ def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name:
         else:
             assert re.search(expected, found or "nothing"), found
     assert asked(stand_in) is None
+
+
+def test_a_revived_database_is_not_put_to_sleep_for_the_time_it_was_dead() -> None:
+    server = start_embedded()
+    clock, said = ManualClock(), list[str]()
+    with contextlib.closing(
+        Compute(server.process, clock=clock, suspend_after=60, say=said.append, revive=True)
+    ) as compute:
+        clock.advance(61)
+        server.process.kill()
+        compute.tick()
+        assert (compute.state, server.process.alive) == ("active", True)
+        assert re.fullmatch(r"The database is back after \d+\.\d s\.", said[-1])
+        clock.advance(61)
+        compute.tick()
+        assert (compute.state, server.process.alive) == ("idle", False)
+    server.stop()
