@@ -175,9 +175,11 @@ def _forget_dead_server(folder: Path) -> None:
 
 def _stop_leftover(folder: Path) -> None:
     """End what an interrupted start has begun: the server, or the programs that make its data and start it."""
-    found = []
+    path, found = str(folder.resolve()), []
     for process in psutil.process_iter(["name", "cmdline"]):
-        names_folder = any(str(folder.resolve()) in part for part in process.info["cmdline"] or [])
+        command = process.info["cmdline"] or []
+        # The whole path, not one that begins like it; in a shell's command it is in quotes.
+        names_folder = path in command or any(f'"{path}"' in part for part in command)
         if names_folder and process.info["name"] in ("postgres", "pg_ctl", "initdb", "sh"):
             found.append(process)
             with contextlib.suppress(psutil.NoSuchProcess):
