@@ -21,13 +21,21 @@ from local.settings import Settings, SettingsError, parser, read_settings
 from local.state import State
 from local.template import Function, load_template
 
+WHICH = (
+    "Name a function and a file with an event, as in: "
+    "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"
+)
+
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run the event and return the exit code: 0, 1 if the function failed, 2 if it could not be run."""
     options = parser("python -m local.invoke", "Run one event through one function and print its response.", environ)
-    options.add_argument("function", metavar="FUNCTION", help="WriteMessageFunction or write_message")
-    options.add_argument("event", metavar="EVENT", help="a file with the event as JSON, - is standard input")
+    options.add_argument("function", nargs="?", metavar="FUNCTION", help="WriteMessageFunction or write_message")
+    options.add_argument("event", nargs="?", metavar="EVENT", help="a file with the event as JSON, - is standard input")
     parsed = options.parse_args(arguments)
+    if parsed.event is None:
+        print(WHICH, file=sys.stderr)
+        return 2
     try:
         settings = read_settings(parsed, environ)
         function = load_template(settings.template).function(parsed.function)
