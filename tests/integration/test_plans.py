@@ -29,9 +29,9 @@ session as (
   select 'local', %(id)s, min(at), max(at), %(turns)s, 9, 9 from life
 )
 insert into robot_brain.conversations (
-  tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response
+  tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response
 )
-select 'local', %(id)s, n, at, true, 'barista', 'q', 'a' from life
+select 'local', %(id)s, n, at, 'barista', 'q', 'a' from life
 """
 
 
@@ -103,9 +103,9 @@ def test_a_month_is_made_while_another_is_vacuumed(lives: Database) -> None:
 def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
-            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
+            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at,"
             " robot_personality, user_message, robot_response)"
-            " select 'local', 's' || n % 40, n / 40 + 1, now(), false, 'barista', 'q', repeat('a', 200)"
+            " select 'local', 's' || n % 40, n / 40 + 1, now(), 'barista', 'q', repeat('a', 200)"
             " from generate_series(0, 19999) n"
         )
         admin.execute(

@@ -165,9 +165,9 @@ def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -
 def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
-            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
+            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at,"
             " robot_personality, user_message, robot_response)"
-            " select 'local', 's' || n % 40, n / 40 + 1, now(), false, 'barista', 'q', repeat('a', 200)"
+            " select 'local', 's' || n % 40, n / 40 + 1, now(), 'barista', 'q', repeat('a', 200)"
             " from generate_series(0, 19999) n"
         )
         admin.execute(
