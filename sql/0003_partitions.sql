@@ -21,7 +21,7 @@ reset role;
 
 set local role robot_brain_stats;
 
--- The months (first days, UTC) whose turns lie in DEFAULT.
+-- The months (first days, UTC) whose turns lie in DEFAULT. A turn at infinity, which no write leaves, has no month.
 create function robot_brain.months_in_default()
 returns setof date
 language sql
@@ -31,6 +31,7 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select distinct pg_catalog.date_trunc('month', c.created_at at time zone 'UTC')::date
   from robot_brain.conversations_default c
+  where pg_catalog.isfinite(c.created_at)
   order by 1;
 end;
 
@@ -135,6 +136,8 @@ $$;
 -- {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats it in a transaction of its own until nothing
 -- is made, so that locks are short. A month that cannot be made does not hold back the next one; PostgreSQL's log says
 -- why. One that is busy holds them all back, as they need the same locks, and is no failure: DEFAULT takes its turns.
+-- One at a time: a second call makes nothing, at once. Both would read DEFAULT, and each would then wait for the other
+-- to let go of it, one of them with every request behind it.
 create function robot_brain.make_next_month(p_ahead integer)
 returns jsonb
 language plpgsql
@@ -146,6 +149,10 @@ declare
   v_failed text[] := '{}';
   v_month date;
 begin
+  if not pg_try_advisory_xact_lock(hashtextextended('robot_brain.make_month', 0)) then
+    return jsonb_build_object('made', null, 'failed', v_failed);
+  end if;
+
   for v_month in
     select robot_brain.months_in_default()
     union
