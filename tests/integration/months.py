@@ -1,0 +1,126 @@
+"""Months of turns as a test makes, loses and counts them, and calls as the layer repeats them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from robot_brain.failures import while_calling
+from tests.servers.databases import Database
+
+WRITE = "select body, etag from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"
+READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => %s, p_limit => %s)"
+# As many attempts as the layer makes.
+_ATTEMPTS = 3
+_TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
+
+
+@contextmanager
+def app(database: Database) -> Iterator[psycopg.Connection]:
+    """Open a connection as the functions have it."""
+    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def turns(number: int, **fields: Any) -> str:
+    """Return `number` turns as JSON."""
+    return json.dumps([_TURN | fields] * number)
+
+
+def repeated(connection: psycopg.Connection, call: str, parameters: tuple[object, ...]) -> tuple[Any, ...]:
+    """Call a function as often as the layer would. Raises the error of the last attempt."""
+    attempt = 1
+    while True:
+        try:
+            row = connection.execute(call, parameters).fetchone()
+        except psycopg.Error as error:
+            if attempt == _ATTEMPTS or not while_calling(error).repeat:
+                raise
+            attempt += 1
+        else:
+            assert row is not None
+            return row
+
+
+def write(connection: psycopg.Connection, session_id: str, number: int = 1, tenant: str = "local") -> tuple[Any, ...]:
+    """Write turns; return the answer as JSON and the entity tag."""
+    body, etag = repeated(connection, WRITE, (tenant, session_id, turns(number)))
+    return json.loads(body), etag
+
+
+def check_page(connection: psycopg.Connection, session_id: str, limit: int = 200) -> int:
+    """Read a page, assert that it lacks no turn and that its tag names its state; return its message_count."""
+    body, etag = repeated(connection, READ, (session_id, limit))
+    page = json.loads(body)
+    count = page["session"]["message_count"]
+    first = max(1, count - limit + 1)
+    assert [message["seq"] for message in page["messages"]] == list(range(first, count + 1))
+    assert etag.startswith(f'"{count}.')
+    return int(count)
+
+
+def month_name(admin: psycopg.Connection, months_from_now: int = 0) -> str:
+    """Return the name of a month's partition."""
+    row = admin.execute(
+        "select 'conversations_' || to_char((now() at time zone 'UTC') + make_interval(months => %s), 'YYYY_MM')",
+        [months_from_now],
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def drop_month(database: Database, months_from_now: int = 0) -> str:
+    """Leave a month without its partition, as if nobody had made one; return its name."""
+    with database.admin() as admin:
+        name = month_name(admin, months_from_now)
+        admin.execute(f"drop table robot_brain.{name}".encode())
+    return name
+
+
+def move_to(database: Database, session_id: str, moment: str) -> None:
+    """Give the session's turns the time `moment`, an expression of SQL."""
+    # One transaction, so that an expression of now() has one value.
+    with database.admin() as admin, admin.transaction():
+        admin.execute(
+            f"update robot_brain.conversations set created_at = {moment} where session_id = %s".encode(), [session_id]
+        )
+        admin.execute(
+            f"update robot_brain.sessions set created_at = {moment}, last_active = {moment} where id = %s".encode(),
+            [session_id],
+        )
+
+
+def places(database: Database) -> dict[str, int]:
+    """Return the number of turns in each partition that has any."""
+    with database.admin() as admin:
+        return dict(
+            admin.execute(
+                "select c.relname, count(*) from robot_brain.conversations t join pg_class c on c.oid = t.tableoid"
+                " group by 1"
+            ).fetchall()
+        )
+
+
+def is_month(admin: psycopg.Connection, name: str) -> bool:
+    """Return whether a partition of the turns has this name."""
+    found = admin.execute(
+        "select 1 from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+        " where i.inhparent = 'robot_brain.conversations'::regclass and c.relname = %s",
+        [name],
+    )
+    return found.fetchone() is not None
+
+
+def make_months(connection: psycopg.Connection) -> tuple[list[str], list[str]]:
+    """Make months until nothing is made; return the months made and those that failed last."""
+    made: list[str] = []
+    while True:
+        row = connection.execute("select body::json from robot_brain_api.make_month()").fetchone()
+        assert row is not None
+        if row[0]["made"] is None:
+            return made, row[0]["failed"]
+        made.append(row[0]["made"])

@@ -1,0 +1,220 @@
+"""A missing month never harms a request: not while its turns lie in DEFAULT, and not while it is made."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.bundle import Bundle, turn
+from tests.integration.held_locks import wait_for_waiter
+from tests.integration.months import (
+    app,
+    check_page,
+    drop_month,
+    is_month,
+    make_months,
+    month_name,
+    move_to,
+    places,
+    write,
+)
+from tests.servers.databases import Database
+
+MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
+SESSIONS = ("a", "b", "c", "d")
+# Longer than any test runs: what waits must wait for a state, and not for a timer.
+PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
+
+
+def lose_this_month(database: Database, number: int) -> str:
+    """Drop this month and write `number` turns to each session, which land in DEFAULT; return the month's name."""
+    name = drop_month(database)
+    with app(database) as connection:
+        for session in SESSIONS:
+            write(connection, session, number)
+    assert places(database) == {"conversations_default": number * len(SESSIONS)}
+    return name
+
+
+def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
+    name = lose_this_month(database, 100)
+    with app(database) as reader, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+        with maker.transaction():
+            assert maker.execute(MAKE).fetchone() == (True,)
+            reading = threads.submit(check_page, reader, "a")
+            wait_for_waiter(maker)
+        assert reading.result(30) == 100
+    assert places(database) == {name: 400}
+
+
+def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Database) -> None:
+    name = lose_this_month(database, 10)
+    with app(database) as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+        with maker.transaction():
+            assert maker.execute(MAKE).fetchone() == (True,)
+            writing = threads.submit(write, writer, "a")
+            wait_for_waiter(maker)
+        body, etag = writing.result(30)
+        assert body["last_seq"] == 11
+        assert etag.startswith('"11.')
+        assert check_page(writer, "a") == 11
+    assert places(database) == {name: 41}
+
+
+def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Database) -> None:
+    name = lose_this_month(database, 10)
+    with app(database) as one, app(database) as other, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+        maker.execute(PATIENT)
+        with one.transaction(), other.transaction():
+            assert check_page(one, "a") == 10
+            write(other, "b")
+            making = threads.submit(maker.execute, MAKE)
+            wait_for_waiter(one)
+            # The same requests again find what they have locked already, although somebody waits to lock it whole.
+            assert check_page(one, "a") == 10
+            write(other, "b")
+        assert making.result(30).fetchone() == (True,)
+        assert check_page(one, "b") == 12
+    assert places(database) == {name: 42}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Database, seed: int) -> None:
+    print(f"seed {seed}")
+    name = lose_this_month(database, 100)
+    written = [0] * 8
+    read = [0] * 8
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        chance = random.Random(f"{seed}/{number}")
+        try:
+            with app(database) as connection:
+                while not stop.is_set():
+                    session = chance.choice(SESSIONS)
+                    if number % 2:
+                        write(connection, session, chance.choice((1, 1, 3)))
+                        written[number // 2] += 1
+                    else:
+                        check_page(connection, session, chance.choice((1, 50, 200)))
+                        read[number // 2] += 1
+        except BaseException as error:
+            failures.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    try:
+        with app(database) as maker, database.admin() as admin:
+            _until(lambda: stop.is_set() or min(written + read) >= 2)
+            while not stop.is_set() and not is_month(admin, name):
+                assert make_months(maker)[1] == []
+            before = list(written + read)
+            _until(lambda: stop.is_set() or all(now >= then + 2 for now, then in zip(written + read, before)))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert failures == []
+    with app(database) as connection:
+        total = sum(check_page(connection, session) for session in SESSIONS)
+    assert places(database) == {name: total}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, seed: int) -> None:
+    """Writers and readers of several months, and two that make months, in rounds."""
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with database.admin() as admin:
+        ahead = [month_name(admin, months) for months in range(3)]
+        admin.execute(PATIENT)
+    for number in range(6):
+        session = f"s{number}"
+        with app(database) as connection:
+            for months in chance.sample(range(3), 2):
+                drop_month(database, months)
+            write(connection, session, 5)
+        if chance.random() < 0.5:
+            move_to(database, session, f"now() + interval '{chance.randrange(3)} months'")
+
+        def request(kind: int, session: str = session) -> None:
+            with app(database) as connection:
+                for _ in range(8):
+                    if kind == 0:
+                        check_page(connection, session)
+                    elif kind == 1:
+                        write(connection, session)
+                    else:
+                        assert make_months(connection)[1] == []
+
+        with ThreadPoolExecutor(6) as threads:
+            for done in [threads.submit(request, kind) for kind in (0, 0, 1, 1, 2, 2)]:
+                done.result(120)
+        with app(database) as connection, database.admin() as admin:
+            make_months(connection)
+            assert all(is_month(admin, name) for name in ahead)
+            assert check_page(connection, session) == 21
+    assert "conversations_default" not in places(database)
+
+
+def test_a_first_turn_that_comes_while_its_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
+    name = drop_month(database)
+    with app(database) as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+        maker.execute(PATIENT)
+        with writer.transaction():
+            write(writer, "a")
+            making = threads.submit(make_months, maker)
+            # DEFAULT shows no turn of this month yet, so the parent is free and DEFAULT is waited for.
+            wait_for_waiter(writer)
+        assert making.result(30) == ([], [])
+        assert not is_month(maker, name)
+        assert check_page(writer, "a") == 1
+        assert make_months(maker) == ([name.removeprefix("conversations_").replace("_", "-")], [])
+        assert check_page(writer, "a") == 1
+    assert places(database) == {name: 1}
+
+
+@pytest.mark.parametrize("table", ["conversations", "conversations_default"])
+def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
+    bundle: Bundle, database: Database, table: str
+) -> None:
+    name = lose_this_month(database, 3)
+    with database.admin() as dump, database.admin() as admin:
+        with dump.transaction():
+            dump.execute(f"lock table only robot_brain.{table} in access share mode".encode())
+            # make_month stands before the dump now, and requests behind make_month, until its lock_timeout.
+            with app(database) as maker, ThreadPoolExecutor(1) as threads:
+                making = threads.submit(make_months, maker)
+                wait_for_waiter(dump)
+                assert bundle.write("a", turn()).status == 201
+                assert len(bundle.read("a").json["messages"]) == 4
+                assert making.result(30) == ([], [])
+            assert bundle.refresh()["months_made"] == 0
+            assert not is_month(admin, name)
+        assert bundle.refresh()["months_made"] == 1
+        assert is_month(admin, name)
+    assert bundle.stats().json["totals"]["messages"] == 13
+
+
+def test_a_write_waits_for_no_month_that_holds_no_turn_of_default(database: Database) -> None:
+    drop_month(database, 2)
+    with app(database) as connection, database.admin() as maker, maker.transaction():
+        write(connection, "a")
+        made = maker.execute("select robot_brain.make_month((now() + interval '2 months')::date)").fetchone()
+        assert made == (True,)
+        connection.execute("set lock_timeout = '1ms'")
+        write(connection, "a")
+        assert check_page(connection, "a") == 2
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
