@@ -486,6 +486,11 @@ begin
     return;
   end if;
 
+  -- A restore may leave the view without data, and reading it then fails. The schedule may leave the database asleep, so
+  -- the first reader fills it.
+  if robot_brain.view_is_empty() then
+    perform robot_brain.refresh_view(true);
+  end if;
   select r.* into strict v_state from robot_brain.refresh_state r where r.tenant_id = '*';
 
   with uncounted as materialized (
