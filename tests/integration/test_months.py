@@ -115,7 +115,9 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
             while not stop.is_set() and not is_month(admin, name):
                 assert make_months(maker)[1] == []
             before = list(written + read)
-            _until(lambda: stop.is_set() or all(now >= then + 2 for now, then in zip(written + read, before)))
+            _until(
+                lambda: stop.is_set() or all(now >= then + 2 for now, then in zip(written + read, before, strict=True))
+            )
     finally:
         stop.set()
         for thread in threads:
