@@ -40,7 +40,9 @@
 --
 -- Settings
 --   No answer may depend on DateStyle, TimeZone or another setting of a session, role or database. Values become text
---   by functions that read no setting (to_char, json_build_object of text, numeric and date).
+--   by functions that read no setting (to_char, json_build_object of text, numeric and date). UTC is written
+--   interval '0': to PostgreSQL 18 the name UTC is an abbreviation of the session's own zone first, and with
+--   TimeZone 'UTC+3' it is three hours late. Ties are ordered by code point (collate "C").
 --
 -- Migrations are applied once each, in order, every file in a transaction of its own, under an advisory lock.
 -- The migrating role owns the database and has CREATEDB and CREATEROLE, which is what Neon gives, and no more.
@@ -139,7 +141,7 @@ language sql
 stable
 strict
 parallel safe
-return pg_catalog.to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+return pg_catalog.to_char(p_time at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
 -- The tenant of the running transaction, null where none was set. On a server connection that once had a tenant the
 -- setting comes back as '' and not as null, hence nullif.

@@ -23,7 +23,7 @@ create table robot_brain.sessions (
   -- the latest write that a caller repeated; for an hour the others look whether they come after their own repeat
   repeated_at timestamptz,
   -- changes once a day at most, so the index on it leaves the other updates of a day heap-only (HOT)
-  active_on date not null generated always as ((last_active at time zone 'UTC')::date) stored,
+  active_on date not null generated always as ((last_active at time zone interval '0')::date) stored,
   message_count integer not null,
   response_length bigint not null,
   -- no answer that holds all turns of this session is longer than this, escaped as Lambda escapes it

@@ -28,8 +28,9 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 begin atomic
-  select distinct pg_catalog.date_trunc('month', c.created_at at time zone 'UTC')::date
+  select distinct pg_catalog.date_trunc('month', c.created_at at time zone interval '0')::date
   from robot_brain.conversations_default c
   where pg_catalog.isfinite(c.created_at)
   order by 1;
@@ -60,8 +61,8 @@ as $$
 declare
   v_name constant text := 'conversations_' || to_char(p_month, 'YYYY_MM');
   v_first constant date := date_trunc('month', p_month::timestamp)::date;
-  v_from constant timestamptz := v_first::timestamp at time zone 'UTC';
-  v_to constant timestamptz := (v_first::timestamp + interval '1 month') at time zone 'UTC';
+  v_from constant timestamptz := v_first::timestamp at time zone interval '0';
+  v_to constant timestamptz := (v_first::timestamp + interval '1 month') at time zone interval '0';
   v_moves boolean;
 begin
   if robot_brain.month_exists(v_name) then
@@ -145,7 +146,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_this constant timestamp := date_trunc('month', clock_timestamp() at time zone 'UTC');
+  v_this constant timestamp := date_trunc('month', clock_timestamp() at time zone interval '0');
   v_failed text[] := '{}';
   v_month date;
 begin

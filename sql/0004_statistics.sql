@@ -16,6 +16,8 @@
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+-- Rows are written and the view is filled below, through policies.
+set local row_security = on;
 set local role robot_brain_owner;
 grant create on schema robot_brain to robot_brain_stats;
 grant execute on function robot_brain.iso_time(timestamptz) to robot_brain_stats;
@@ -127,7 +129,7 @@ select
   s.last_active as last_message,
   round(s.response_length::numeric / nullif(s.message_count, 0), 2) as avg_response_length
 from robot_brain.sessions s
-where s.active_on > (now() at time zone 'UTC')::date - 31
+where s.active_on > (now() at time zone interval '0')::date - 31
 with data;
 
 -- The view was made by this file, so nobody waits.
@@ -247,6 +249,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- With it on, PostgreSQL builds statements for REFRESH ... CONCURRENTLY that it cannot read (measured with 15 and 18).
+set quote_all_identifiers = off
 as $$
 declare
   v_state robot_brain.refresh_state;

@@ -98,6 +98,7 @@ create function robot_brain_api.write_message(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 declare
   v_key_hash bytea;
@@ -201,7 +202,7 @@ begin
     s.last_active,
     s.previous_active is null,
     s.previous_active is null
-      or (s.previous_active at time zone 'UTC')::date < (s.last_active at time zone 'UTC')::date,
+      or (s.previous_active at time zone interval '0')::date < (s.last_active at time zone interval '0')::date,
     s.repeated_at > clock_timestamp() - interval '1 hour',
     case when p_user_metadata is not null then octet_length(s.user_metadata::text) end
   into v_last_seq, v_version, v_now, v_is_new, v_opens_day, v_repeated_lately, v_metadata_bytes;
@@ -265,7 +266,7 @@ begin
     )
     select
       p_tenant_id,
-      (v_now at time zone 'UTC')::date,
+      (v_now at time zone interval '0')::date,
       w.robot_personality,
       count(*),
       sum(w.response_length),
@@ -338,6 +339,7 @@ create function robot_brain_api.read_session(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 declare
   -- Below 6,291,556 bytes by more than the session's own metadata and the envelope can take.
@@ -460,10 +462,11 @@ create function robot_brain_api.stats(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 declare
   v_now constant timestamptz := clock_timestamp();
-  v_today constant date := (v_now at time zone 'UTC')::date;
+  v_today constant date := (v_now at time zone interval '0')::date;
   v_state robot_brain.refresh_state;
   v_uncounted bigint;
 begin
@@ -531,7 +534,7 @@ begin
           'robot_personality', p.robot_personality,
           'messages', p.messages,
           'avg_response_length', round(p.response_length / nullif(p.messages, 0), 2)
-        ) order by p.messages desc, p.robot_personality), '[]')
+        ) order by p.messages desc, p.robot_personality collate "C"), '[]')
         from (
           select b.robot_personality, sum(b.messages) as messages, sum(b.response_length) as response_length
           from (
@@ -543,7 +546,7 @@ begin
           ) b
           group by b.robot_personality
           having sum(b.messages) > 0
-          order by messages desc, b.robot_personality
+          order by messages desc, b.robot_personality collate "C"
           limit 1000
         ) p
       ),
@@ -564,14 +567,14 @@ begin
           'session_id', t.session_id,
           'message_count', t.message_count,
           'last_message', robot_brain.iso_time(t.last_message)
-        ) order by t.message_count desc, t.last_message desc, t.session_id), '[]')
+        ) order by t.message_count desc, t.last_message desc, t.session_id collate "C"), '[]')
         from (
           select t.*
           from robot_brain.session_stats t
           where t.tenant_id = p_tenant_id
             -- The view is refreshed if something was written; its window of days moves on all the same.
-            and t.last_message >= (v_today - 30)::timestamp at time zone 'UTC'
-          order by t.message_count desc, t.last_message desc, t.session_id
+            and t.last_message >= (v_today - 30)::timestamp at time zone interval '0'
+          order by t.message_count desc, t.last_message desc, t.session_id collate "C"
           limit 10
         ) t
       )
@@ -595,6 +598,7 @@ create function robot_brain_api.health(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 begin
   if p_schema_version > robot_brain.schema_version() then
@@ -629,6 +633,7 @@ create function robot_brain_api.refresh_stats(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 begin
   if p_schema_version > robot_brain.schema_version() then
@@ -643,6 +648,7 @@ create function robot_brain_api.refresh_view(p_wait boolean default true, out bo
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 begin
   body := robot_brain.refresh_view(p_wait);
@@ -654,6 +660,7 @@ create function robot_brain_api.make_month(out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 begin
   body := robot_brain.make_next_month(3);
@@ -665,6 +672,7 @@ create function robot_brain_api.clear_keys(out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = on
 as $$
 begin
   body := json_build_object('keys_cleared', robot_brain.clear_keys(20000, true));
