@@ -135,7 +135,14 @@ def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
     parts = parse_direct_url(direct_url)
     seconds = parts.get("connect_timeout") or CONNECT_SECONDS
     try:
-        return psycopg.connect(direct_url, autocommit=True, connect_timeout=seconds, application_name=program)
+        return psycopg.connect(
+            direct_url,
+            autocommit=True,
+            connect_timeout=seconds,
+            application_name=program,
+            # In SQL_ASCII, which the role or the database may have, names come as bytes.
+            client_encoding="UTF8",
+        )
     except psycopg.Error as error:
         host = parts.get("host") or parts.get("hostaddr") or "the local server"
         raise MigrationError(
