@@ -1,0 +1,216 @@
+"""Every answer is the same whatever settings the server, the database, the role or the session has."""
+
+import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from local.migrate import migrate
+from tests.bundle import deployed
+from tests.integration.transcript import Transcript, administering, bounds, expected_bounds, transcript
+from tests.servers.databases import Database, Template, drop_database
+from tests.servers.postgres import MIGRATOR
+
+# The months that the migrations make.
+MONTHS = 25
+# In PostgreSQL 18 an abbreviation of the session's own zone counts first, and UTC may be one of another time.
+SETTINGS: dict[str, Mapping[str, str]] = {
+    "india": {
+        "timezone": "Asia/Kolkata",
+        "datestyle": "SQL, DMY",
+        "intervalstyle": "sql_standard",
+        "timezone_abbreviations": "India",
+        "bytea_output": "escape",
+        "plpgsql.extra_errors": "all",
+        "extra_float_digits": "-15",
+    },
+    "posix zone": {
+        "timezone": "UTC+3",
+        "datestyle": "German",
+        "intervalstyle": "iso_8601",
+        "extra_float_digits": "3",
+        "xmloption": "document",
+    },
+    "texts": {
+        "standard_conforming_strings": "off",
+        "backslash_quote": "on",
+        "escape_string_warning": "off",
+        "client_encoding": "LATIN1",
+        "quote_all_identifiers": "on",
+        "array_nulls": "off",
+        "transform_null_equals": "on",
+        "timezone": "America/New_York",
+        "datestyle": "Postgres, MDY",
+        "intervalstyle": "postgres_verbose",
+    },
+    "ascii": {"client_encoding": "SQL_ASCII", "search_path": "", "lc_time": "C", "lc_numeric": "C", "lc_messages": "C"},
+    "names": {"search_path": "elsewhere, pg_temp", "check_function_bodies": "off", "timezone": "<UTC>-5:30"},
+    "rows": {
+        "row_security": "off",
+        "default_transaction_isolation": "serializable",
+        "default_transaction_deferrable": "on",
+    },
+    "plans": {
+        "plan_cache_mode": "force_generic_plan",
+        "enable_partition_pruning": "off",
+        "enable_indexscan": "off",
+        "enable_indexonlyscan": "off",
+        "enable_hashagg": "off",
+        "enable_sort": "off",
+        "enable_nestloop": "off",
+        "jit": "off",
+        "work_mem": "64kB",
+        "constraint_exclusion": "off",
+    },
+}
+# What a session alone can have, of the function's environment; a pooler refuses PGOPTIONS and PGGEQO.
+ENVIRONMENT = {
+    "PGTZ": "UTC+3",
+    "PGDATESTYLE": "SQL, DMY",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGAPPNAME": "something else",
+}
+OPTIONS = "-c row_security=off -c intervalstyle=iso_8601 -c search_path= -c standard_conforming_strings=off"
+
+
+@contextmanager
+def cloned(template: Template) -> Iterator[Database]:
+    with template.clone("") as database:
+        # A server of the tests has settings that are not the usual.
+        with database.admin() as admin:
+            _set(admin, "database {}", database.name, {"timezone": "UTC", "datestyle": "ISO, MDY"})
+        yield database
+
+
+def seen_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> Transcript:
+    """Return what a new environment of the functions is answered, once its times are those of this clock."""
+    before = datetime.datetime.now(datetime.UTC)
+    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as bundle:
+        found = transcript(bundle, database)
+    after = datetime.datetime.now(datetime.UTC)
+    second = datetime.timedelta(seconds=1)
+    # as_of may be that of the template; no time lies ahead, and most are of now.
+    assert all(time <= after + second for time in found.times)
+    assert sum(before - second <= time for time in found.times) > len(found.times) / 2
+    assert found.dates[-1] in {before.date().isoformat(), after.date().isoformat()}
+    assert len(found.dates) == 31
+    return found
+
+
+@pytest.fixture(scope="session")
+def usual() -> dict[int, Transcript]:
+    """What is answered on a server whose settings are the usual, by its address's hash."""
+    return {}
+
+
+def usual_on(template: Template, usual: dict[int, Transcript], monkeypatch: pytest.MonkeyPatch) -> Transcript:
+    if id(template) not in usual:
+        with cloned(template) as database:
+            usual[id(template)] = seen_on(database, monkeypatch)
+    return usual[id(template)]
+
+
+def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
+    kind = "embedded" if database.kind == "embedded" else "tls"
+    template: Template = request.getfixturevalue(f"{kind}_template")
+    return template
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("of", ["database {}", "role robot_brain_app in database {}"], ids=["database", "role"])
+def test_every_answer_is_the_same_whatever_is_set_for(
+    request: pytest.FixtureRequest,
+    database: Database,
+    usual: dict[int, Transcript],
+    monkeypatch: pytest.MonkeyPatch,
+    of: str,
+    name: str,
+) -> None:
+    expected = usual_on(template_of(request, database), usual, monkeypatch)
+    with database.admin() as admin:
+        _set(admin, of, database.name, SETTINGS[name])
+    assert seen_on(database, monkeypatch).masked == expected.masked
+    with administering(database) as admin:
+        assert bounds(admin) == expected_bounds(MONTHS)
+
+
+def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
+    request: pytest.FixtureRequest,
+    database: Database,
+    usual: dict[int, Transcript],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = usual_on(template_of(request, database), usual, monkeypatch)
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    if database.kind != "pooled":
+        monkeypatch.setenv("PGOPTIONS", OPTIONS)
+        monkeypatch.setenv("PGGEQO", "off")
+    assert seen_on(database, monkeypatch).masked == expected.masked
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migrating_session_has(
+    request: pytest.FixtureRequest, usual: dict[int, Transcript], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    template: Template = request.getfixturevalue("embedded_template")
+    expected = usual_on(template, usual, monkeypatch)
+    with migrated_with(template, SETTINGS[name]) as database, administering(database) as admin:
+        assert bounds(admin) == expected_bounds(MONTHS)
+        assert seen_on(database, monkeypatch).masked == expected.masked
+        assert bounds(admin) == expected_bounds(MONTHS)
+
+
+def test_months_of_default_are_made_at_midnight_utc_whatever_the_session_that_makes_them_has(
+    embedded_database: Database,
+) -> None:
+    with embedded_database.admin() as admin:
+        for settings in SETTINGS.values():
+            for month in range(MONTHS):
+                name = expected_bounds(MONTHS)[month].split()[0]
+                admin.execute(sql.SQL("drop table robot_brain.{}").format(sql.Identifier(name)))
+            with psycopg.connect(
+                embedded_database.postgres.admin_url(embedded_database.name), autocommit=True
+            ) as maker:
+                for setting, value in settings.items():
+                    if setting != "client_encoding":
+                        maker.execute("select set_config(%s, %s, false)", [setting, value])
+                while maker.execute("select robot_brain.make_next_month(24) ->> 'made'").fetchone() != (None,):
+                    pass
+            assert bounds(admin) == expected_bounds(MONTHS)
+
+
+def test_every_answer_is_the_same_whatever_collation_the_database_has(
+    tls_template: Template, usual: dict[int, Transcript], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = usual_on(tls_template, usual, monkeypatch)
+    english = "create database {} template template0 owner {} locale_provider icu icu_locale 'en-US'"
+    with migrated_with(tls_template, {"timezone": "UTC"}, english) as database:
+        assert seen_on(database, monkeypatch).masked == expected.masked
+
+
+@contextmanager
+def migrated_with(
+    template: Template, settings: Mapping[str, str], create: str = "create database {} template template0 owner {}"
+) -> Iterator[Database]:
+    """Migrate a database that `create` makes, in a session with these settings, which only that session has."""
+    name = "test_migrated_with_settings"
+    postgres = template.postgres
+    with postgres.admin() as admin:
+        drop_database(admin, name)
+        admin.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(MIGRATOR)))
+        try:
+            _set(admin, "role {} in database {}", name, settings, MIGRATOR)
+            migrate(postgres.direct_url(name))
+            yield Database(postgres.kind, name, template.app_url(name), postgres.direct_url(name), postgres)
+        finally:
+            drop_database(admin, name)
+
+
+def _set(admin: psycopg.Connection, of: str, name: str, settings: Mapping[str, str], *before: str) -> None:
+    target = sql.SQL(of).format(*(sql.Identifier(each) for each in (*before, name)))
+    for setting, value in settings.items():
+        admin.execute(sql.SQL("alter {} set {} = {}").format(target, sql.Identifier(setting), sql.Literal(value)))

@@ -1,0 +1,147 @@
+"""One of each request, one after the other, and all that was answered, without what must differ from run to run."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any
+
+import psycopg
+
+from robot_brain.errors import RobotBrainError
+from tests.bundle import Bundle, Reply, turn
+from tests.integration.months import month_name
+from tests.servers.databases import Database
+
+# Each spelling that a setting may change: back slashes, quotes, code points beyond LATIN1, numbers, NULL as a word.
+TEXT = "Ünïcode \\ \\n \\' '' \" 日本 🤖 %s $1 {NULL} 31/12/2026"
+METADATA = {
+    "float": 0.1,
+    "small": 1.5e-7,
+    "large": 12345678901234567890,
+    "text": TEXT,
+    "null": None,
+    "list": [1, "NULL", None],
+}
+INTERACTION = {"interaction_type": "order \\ 'x'", "duration_ms": 1, "success": True}
+# The sort of equal counts: a collation puts them in another order each.
+PERSONALITIES = ("b", "B", "a", "Ä", "_", "A b", "ab")
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_MASKS = (
+    (_TIME, "<time>"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    (re.compile(r'(?<=\d\.)[0-9a-f]{6,12}(?=\\?")'), "<version>"),
+    (re.compile(r'(?<="age_seconds": )\d+|(?<="age_seconds" : )\d+'), "<age>"),
+    (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
+)
+# What differs from server to server, or is a fact of this connection.
+_OF_THE_CONNECTION = ("latency_ms", "pooled", "environment")
+
+
+class Transcript:
+    """What was answered: `masked` is compared, `times` and `dates` are for the clock."""
+
+    def __init__(self) -> None:
+        self.masked: list[tuple[str, object]] = []
+        self.times: list[datetime.datetime] = []
+        self.dates: list[str] = []
+
+    def add(self, name: str, reply: Reply) -> Reply:
+        """Note an answer: its status, its body, and its headers but the request's id."""
+        body = reply.body or ""
+        self.times += [datetime.datetime.fromisoformat(found) for found in _TIME.findall(body)]
+        headers = {key: value for key, value in reply.headers.items() if key != "x-request-id"}
+        self.masked.append((name, (reply.status, _mask(json.dumps(headers)), _mask(body))))
+        return reply
+
+
+def transcript(bundle: Bundle, database: Database) -> Transcript:
+    """Send one of each request to an empty database and return what was answered."""
+    seen = Transcript()
+    key = {"idempotency-key": "key \\ ' \" {NULL} %s"}
+    one = turn(1, user_message=TEXT, metadata=METADATA, interaction=INTERACTION)
+    seen.add("write with a key", bundle.write("s", one, key))
+    seen.add("replay", bundle.write("s", one, key))
+    seen.add("key reused", bundle.write("s", turn(2), key))
+    etag = seen.add("read", bundle.read("s")).headers["etag"]
+    batch = {"messages": [turn(n, robot_personality=name) for n, name in enumerate(PERSONALITIES)]}
+    seen.add("write in a state", bundle.write("s", batch | {"user_metadata": METADATA}, {"if-match": etag}))
+    seen.add("write in another state", bundle.write("s", batch, {"if-match": etag}))
+    etag = seen.add("read more", bundle.read("s")).headers["etag"]
+    seen.add("read nothing new", bundle.read("s", {"if-none-match": f'"NULL", NULL, {etag}'}))
+    seen.add("read before", bundle.read("s", before=4, limit=2))
+    seen.add("read after", bundle.read("s", after=2, limit=3))
+    seen.add("read some characters", bundle.read("s", max_chars=40))
+    seen.add("read of nobody", bundle.read("nobody"))
+    for session in ("b", "B", "_", "a"):
+        seen.add(f"write to {session}", bundle.write(session, turn()))
+    with administering(database) as admin:
+        # A tie in all but the name.
+        admin.execute(
+            "update robot_brain.sessions set last_active = created_at, created_at = (select min(created_at)"
+            " from robot_brain.sessions) where id <> 's'"
+        )
+        admin.execute(
+            "update robot_brain.sessions set last_active = (select max(last_active)"
+            " from robot_brain.sessions) where id <> 's'"
+        )
+    seen.add("stats, not counted yet", bundle.stats())
+    seen.masked.append(("refresh", _mask(json.dumps(_refresh(bundle)))))
+    reply = seen.add("stats", bundle.stats())
+    seen.dates = [day["date"] for day in reply.json["daily"]]
+    seen.add("stats of a session", bundle.stats(session_id="s"))
+    with administering(database) as admin:
+        admin.execute(f"drop table robot_brain.{month_name(admin, 3)}".encode())
+    seen.masked.append(("months", _mask(json.dumps(_refresh(bundle)))))
+    seen.add("stats in between", bundle.stats())
+    health = bundle.database_health().json
+    for name in _OF_THE_CONNECTION:
+        health.pop(name)
+    seen.masked.append(("health", _mask(json.dumps(health))))
+    return seen
+
+
+def administering(database: Database) -> psycopg.Connection:
+    """Return a superuser's connection that can read names whatever encoding the database has; close it with `with`."""
+    return psycopg.connect(database.postgres.admin_url(database.name), autocommit=True, client_encoding="UTF8")
+
+
+def bounds(admin: psycopg.Connection) -> list[str]:
+    """Return the name and the bounds of every month, as the server writes them in UTC."""
+    with admin.transaction():
+        admin.execute("set local timezone = 'Etc/UTC'")
+        admin.execute("set local datestyle = 'ISO, YMD'")
+        rows = admin.execute(
+            "select c.relname || ' ' || pg_get_expr(c.relpartbound, c.oid) from pg_class c"
+            " join pg_inherits i on i.inhrelid = c.oid where i.inhparent = 'robot_brain.conversations'::regclass"
+            " order by 1"
+        ).fetchall()
+    return [line for (line,) in rows]
+
+
+def expected_bounds(count: int) -> list[str]:
+    """Return what `bounds` must be with this month and `count` - 1 after it."""
+    today = datetime.datetime.now(datetime.UTC)
+    lines = []
+    for number in range(count):
+        first, last = (divmod(today.year * 12 + today.month - 1 + number + n, 12) for n in (0, 1))
+        lines.append(
+            f"conversations_{first[0]}_{first[1] + 1:02} FOR VALUES"
+            f" FROM ('{first[0]}-{first[1] + 1:02}-01 00:00:00+00') TO ('{last[0]}-{last[1] + 1:02}-01 00:00:00+00')"
+        )
+    return [*sorted(lines), "conversations_default DEFAULT"]
+
+
+def _refresh(bundle: Bundle) -> Any:
+    try:
+        return bundle.refresh()
+    except RobotBrainError as error:
+        return repr(error)
+
+
+def _mask(text: str) -> str:
+    for pattern, mask in _MASKS:
+        text = pattern.sub(mask, text)
+    return text
