@@ -31,6 +31,8 @@ create table robot_brain.sessions (
   constraint sessions_pkey primary key (tenant_id, id),
   -- The rows of the statistics and their indexes carry these names. One that is too long would stop every refresh.
   constraint sessions_tenant_id_length check (octet_length(tenant_id) between 1 and 128),
+  -- The rows that stand for all tenants have this name (0004_statistics.sql), and every tenant may read them.
+  constraint sessions_tenant_id_is_one check (tenant_id <> '*'),
   constraint sessions_id_length check (length(id) between 1 and 100)
 ) with (fillfactor = 80);
 
@@ -57,6 +59,7 @@ create table robot_brain.conversations (
   constraint conversations_robot_personality_length check (length(robot_personality) between 1 and 50),
   constraint conversations_user_message_size check (octet_length(user_message) <= 262144),
   constraint conversations_robot_response_size check (octet_length(robot_response) <= 262144),
+  constraint conversations_metadata_is_object check (jsonb_typeof(metadata) = 'object'),
   constraint conversations_metadata_size check (octet_length(metadata::text) <= 16384)
 ) partition by range (created_at);
 

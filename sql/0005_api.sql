@@ -79,7 +79,7 @@ $$;
 -- within seconds and are rare: only they look for the turn with their first id, so a write without a key keeps and reads
 -- nothing of it. No key of a client's reaches a turn: p_key is compared with keys alone, p_first_id with turns alone.
 -- Raises RB409, RB412, RB422, RB423 and RB503 (0001_roles.sql), 23514 with the constraint's name if something is larger
--- than allowed, 22023 for more turns than allowed.
+-- than allowed, 22023 for more turns than allowed, and for a user_metadata that is no object.
 -- Locks: the key or first id, then the session's row. Nothing waits for a lock in another order.
 create function robot_brain_api.write_message(
   p_tenant_id text,
@@ -119,8 +119,11 @@ begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
-  if v_turns not between 1 and 100 then
+  if v_turns is null or v_turns not between 1 and 100 then
     raise invalid_parameter_value using message = 'a write has 1 to 100 turns';
+  end if;
+  if jsonb_typeof(p_user_metadata) <> 'object' then
+    raise invalid_parameter_value using message = 'user_metadata is an object';
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
 
