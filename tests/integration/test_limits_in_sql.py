@@ -1,0 +1,240 @@
+"""The limits of the contract hold in SQL too: a call with the runtime password harms no other tenant.
+
+Each call is made as robot_brain_app, past the layer. It is refused and leaves nothing, or it is taken and harms nobody.
+"""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.bundle import Bundle, Json, turn
+from tests.integration.edge import row_counts
+from tests.integration.months import app
+from tests.servers.databases import Database
+
+TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
+INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
+WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
+
+NOT_NULL = "23502"
+CHECK = "23514"
+INVALID = "22023"
+
+
+def messages(*changes: Json, **first: Any) -> dict[str, Any]:
+    """Return the arguments of a write whose first turn has other members, followed by turns with `changes`."""
+    return {"p_messages": Jsonb([TURN | first, *(TURN | change for change in changes)])}
+
+
+def interaction(**changes: Any) -> dict[str, Any]:
+    """Return the arguments of a write whose second turn has an interaction with other members."""
+    return messages({"interaction": INTERACTION | changes})
+
+
+def deep(depth: int) -> Json:
+    """Return an object of `depth` objects, one inside the other."""
+    value: Json = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "personality of 8,000 characters": (messages(robot_personality="x" * 8000), CHECK),
+    "personality of 51 characters": (messages(robot_personality="x" * 51), CHECK),
+    "personality of 51 characters in the last turn": (messages(TURN, {"robot_personality": "ü" * 51}), CHECK),
+    "empty personality": (messages(robot_personality=""), CHECK),
+    "no personality": (messages(robot_personality=None), NOT_NULL),
+    "session id of 101 characters": ({"p_session_id": "x" * 101}, CHECK),
+    "session id of 8,000 characters": ({"p_session_id": "x" * 8000}, CHECK),
+    "empty session id": ({"p_session_id": ""}, CHECK),
+    "no session id": ({"p_session_id": None}, NOT_NULL),
+    "tenant of 129 characters": ({"p_tenant_id": "x" * 129}, CHECK),
+    "tenant of 8,000 characters": ({"p_tenant_id": "x" * 8000}, CHECK),
+    "empty tenant": ({"p_tenant_id": ""}, "42501"),
+    "no tenant": ({"p_tenant_id": None}, "42501"),
+    "the tenant of the rows of all tenants": ({"p_tenant_id": "*"}, CHECK),
+    "user message over 256 KiB": (messages(user_message="x" * 262_145), CHECK),
+    "user message over 256 KiB of UTF-8": (messages(user_message="ü" * 131_073), CHECK),
+    "no user message": (messages(user_message=None), NOT_NULL),
+    "robot response over 256 KiB": (messages(robot_response="x" * 262_145), CHECK),
+    "no robot response": (messages(robot_response=None), NOT_NULL),
+    "metadata over 16 KiB": (messages(metadata={"a": "x" * 16_377}), CHECK),
+    "a number of 100,000 digits in metadata": (
+        {"p_messages": json.dumps([TURN | {"metadata": {"a": 0}}]).replace('"a": 0', '"a": 1e100000')},
+        CHECK,
+    ),
+    "metadata that is an array": (messages(metadata=[1]), CHECK),
+    "metadata that is null": (messages(metadata=None), CHECK),
+    "no metadata": ({"p_messages": Jsonb([{k: v for k, v in TURN.items() if k != "metadata"}])}, NOT_NULL),
+    "user_metadata over 16 KiB": ({"p_user_metadata": Jsonb({"a": "x" * 16_377})}, "RB423"),
+    "user_metadata that is an array": ({"p_user_metadata": Jsonb([1])}, INVALID),
+    "user_metadata that is a JSON null": ({"p_user_metadata": "null"}, INVALID),
+    "robot id of 51 characters": (interaction(robot_id="x" * 51), CHECK),
+    "empty robot id": (interaction(robot_id=""), CHECK),
+    "no robot id": (interaction(robot_id=None), NOT_NULL),
+    "interaction type of 51 characters": (interaction(interaction_type="x" * 51), CHECK),
+    "empty interaction type": (interaction(interaction_type=""), CHECK),
+    "no interaction type": (interaction(interaction_type=None), NOT_NULL),
+    "negative duration": (interaction(duration_ms=-1), CHECK),
+    "duration over 2^31 - 1": (interaction(duration_ms=2**31), "22003"),
+    "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
+    "no duration": (interaction(duration_ms=None), NOT_NULL),
+    "success that is no truth value": (interaction(success="perhaps"), "22P02"),
+    "no success": (interaction(success=None), NOT_NULL),
+    "interaction that is null": (messages({"interaction": None}), NOT_NULL),
+    "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
+    "101 turns": ({"p_messages": Jsonb([TURN] * 101)}, INVALID),
+    "no turns": ({"p_messages": Jsonb([])}, INVALID),
+    "messages that are an object": ({"p_messages": Jsonb(TURN)}, INVALID),
+    "messages that are a text": ({"p_messages": Jsonb("x")}, INVALID),
+    "messages that are a JSON null": ({"p_messages": "null"}, INVALID),
+    "messages that are null": ({"p_messages": None}, INVALID),
+    "a turn that is null": ({"p_messages": Jsonb([TURN, None])}, NOT_NULL),
+    "a turn that is an array": ({"p_messages": Jsonb([[TURN]])}, NOT_NULL),
+    "a turn that is a text": ({"p_messages": Jsonb(["x"])}, NOT_NULL),
+    "JSON too deep to read": ({"p_messages": "[" * 100_000 + "]" * 100_000}, "54001"),
+}
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "personality of 50 characters of four bytes": messages(robot_personality="🤖" * 50),
+    "session id of 100 characters of four bytes": {"p_session_id": "🤖" * 100},
+    "tenant of 128 characters": {"p_tenant_id": "x" * 128},
+    "texts of 256 KiB": messages(user_message="x" * 262_144, robot_response="ü" * 131_072),
+    "metadata of 16 KiB": messages(metadata={"a": "x" * 16_375}),
+    "metadata 2,300 deep": messages(metadata=deep(2_300)),
+    "100 turns of one personality each": {
+        "p_messages": Jsonb([TURN | {"robot_personality": f"{n:03}" + "🤖" * 47} for n in range(100)])
+    },
+    "key of 1 MB": {"p_key": "k" * 2**20},
+    "empty key": {"p_key": ""},
+    "if-match of 1 MB": {"p_if_match": None, "p_key": "é\n,"},
+    "no user_metadata": {"p_user_metadata": None},
+    "no first id": {"p_first_id": None, "p_repeated": None},
+    "repeated without a first id": {"p_repeated": True},
+    "no schema version": {"p_schema_version": None},
+    "duration of 2^31 - 1": interaction(duration_ms=2**31 - 1),
+}
+
+
+def call(connection: psycopg.Connection, function: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
+    """Call a function of robot_brain_api by the names of its parameters."""
+    names = ", ".join(f"{name} => %({name})s" for name in arguments)
+    row = connection.execute(f"select * from robot_brain_api.{function}({names})".encode(), arguments).fetchone()
+    assert row is not None
+    return row
+
+
+COUNTED = """
+select
+  (select sum(messages) from robot_brain.tenant_stats) = turns
+  and (select sum(messages) from robot_brain.personality_stats) = turns
+  and (select sum(message_count) from robot_brain.sessions) = turns
+  and (select sum(sessions) from robot_brain.tenant_stats) = (select count(*) from robot_brain.sessions)
+  and (select sum(interactions) from robot_brain.tenant_stats) = (select count(*) from robot_brain.robot_interactions)
+  and not exists (select from robot_brain.uncounted)
+from (select count(*) as turns from robot_brain.conversations) c
+"""
+
+
+def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
+    """Assert that another tenant writes, reads, is counted, and that a refresh does all of its steps."""
+    assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
+    assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared"}
+    assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
+    assert len(bundle.read("mine").json["messages"]) == 1
+    assert bundle.database_health().json["status"] == "healthy"
+    with database.admin() as admin:
+        assert admin.execute(COUNTED).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, name: str) -> None:
+    arguments, sqlstate = REFUSED[name]
+    with app(database) as connection, database.admin() as admin:
+        for key in (None, "key"):
+            for _ in range(2):
+                with pytest.raises(psycopg.Error) as raised:
+                    call(connection, "write_message", WRITE | arguments | {"p_key": key})
+                assert raised.value.sqlstate == sqlstate, raised.value
+                if sqlstate == CHECK:
+                    assert raised.value.diag.constraint_name
+        assert set(row_counts(admin).values()) == {0}
+        assert admin.execute("select count(*) from robot_brain.uncounted").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, name: str) -> None:
+    arguments = WRITE | TAKEN[name]
+    with app(database) as connection:
+        for _ in range(2):
+            call(connection, "write_message", arguments)
+        place = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
+        assert call(connection, "read_session", place)[1] is not None
+        assert (
+            json.loads(call(connection, "stats", {"p_tenant_id": place["p_tenant_id"]})[0])["totals"]["sessions"] == 1
+        )
+    assert_nobody_is_harmed(bundle, database)
+
+
+LARGEST = 2**63 - 1
+SMALLEST = -(2**63)
+READS: list[dict[str, Any]] = [
+    *({"p_limit": limit} for limit in (None, 0, -1, 10**6, -(2**31))),
+    *({"p_before": seq} for seq in (None, 0, -1, 1, LARGEST, SMALLEST)),
+    *({"p_after": seq} for seq in (None, 0, -1, LARGEST, SMALLEST)),
+    *({"p_max_chars": chars} for chars in (None, 0, -1, LARGEST)),
+    {"p_before": 3, "p_after": 1},
+    {"p_after": 1, "p_max_chars": 1},
+    {"p_known_etags": None},
+    {"p_known_etags": [None]},
+    {"p_known_etags": ['"x"'] * 200_000},
+    {"p_known_etags": ["x" * 10**6]},
+    {"p_schema_version": None},
+]
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
+    with app(database) as connection:
+        for _ in range(3):
+            call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
+        place = {"p_tenant_id": "other", "p_session_id": "s"}
+        for arguments in READS:
+            try:
+                body, etag = call(connection, "read_session", place | arguments)
+            except psycopg.errors.NumericValueOutOfRange:
+                assert {SMALLEST, LARGEST} & set(arguments.values())
+                continue
+            seqs = [message["seq"] for message in json.loads(body)["messages"]]
+            assert len(seqs) <= 200
+            assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
+            assert etag.startswith('"300.')
+        for missing in (None, "", "x" * 10**6, "*"):
+            assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
+            assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
+    assert_nobody_is_harmed(bundle, database)
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, database: Database) -> None:
+    ends = (None, 0, -1, 2**31 - 1, -(2**31))
+    with app(database) as connection:
+        call(connection, "write_message", WRITE)
+        for tenant in (None, "", "*", "x" * 10**6):
+            figures = json.loads(call(connection, "stats", {"p_tenant_id": tenant})[0])
+            assert figures["totals"] == {"sessions": 0, "messages": 0, "interactions": 0}
+            assert figures["personalities"] == figures["top_sessions"] == []
+            assert call(connection, "stats", {"p_tenant_id": tenant, "p_session_id": "s"})[0] is None
+        for seconds in ends:
+            call(connection, "stats", {"p_tenant_id": "other", "p_max_age": seconds})
+            call(connection, "health", {"p_max_age": seconds})
+            call(connection, "refresh_stats", {"p_if_older": seconds})
+        for wait in (None, False, True):
+            call(connection, "refresh_view", {"p_wait": wait})
+    assert_nobody_is_harmed(bundle, database)
