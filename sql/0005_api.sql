@@ -115,6 +115,7 @@ declare
   v_opens_day boolean;
   v_repeated_lately boolean;
   v_metadata_bytes integer;
+  v_off text;
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
@@ -131,6 +132,9 @@ begin
     v_key_hash := sha256(convert_to(p_key, 'UTF8'));
     -- A second request with the same key waits here until the first has ended, then sees what it left.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_key, 0));
+    -- PL/pgSQL keeps a plan that was made while the table was small, and autovacuum, whose statistics would end that plan,
+    -- may not run before the server sleeps again.
+    v_off := set_config('enable_seqscan', 'off', true);
     v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
     select k.fingerprint, k.response, k.expires_at > clock_timestamp() into v_known, body, replayed
     from robot_brain.idempotency_keys k
