@@ -360,13 +360,15 @@ declare
   v_chars bigint := 0;
   v_fitting integer := 0;
   v_messages json;
-  v_mode text;
+  v_set text;
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
 
+  -- A kept plan may be one of a small table (see write_message).
+  v_set := set_config('enable_seqscan', 'off', true);
   select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
   if not found then
     return;
@@ -379,7 +381,7 @@ begin
 
   -- A plan made for these bounds opens the months the session lived in and no other. A generic one opens and locks all of
   -- them; PL/pgSQL would make one at its sixth call, which then takes as long as fifteen others.
-  v_mode := set_config('plan_cache_mode', 'force_custom_plan', true);
+  v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
 
   -- seq has no gaps, so a page is a range of it. Turns written since the session's row was read are for the next request.
   if p_after is null then
@@ -476,6 +478,7 @@ declare
   v_today constant date := (v_now at time zone interval '0')::date;
   v_state robot_brain.refresh_state;
   v_uncounted bigint;
+  v_off text;
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
@@ -484,6 +487,7 @@ begin
   stale := false;
 
   if p_session_id is not null then
+    v_off := set_config('enable_seqscan', 'off', true);
     select json_build_object(
       'session_id', s.id,
       'message_count', s.message_count,

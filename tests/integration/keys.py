@@ -1,0 +1,100 @@
+"""Idempotency keys as a test makes, clears and counts them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from tests.servers.databases import Database
+
+WRITE = (
+    "select body, replayed from robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => 's',"
+    " p_messages => %s, p_key => %s, p_first_id => %s)"
+)
+TURN = json.dumps([{"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}])
+# `number` keys that expire one after the other, from `since` on.
+_FILL = """
+insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
+select 'local', sha256(convert_to(%(name)s || n, 'UTF8')), sha256('x'), repeat('x', 200),
+  now() + %(since)s::interval + n * interval '0.1 seconds'
+from generate_series(1, %(number)s) n
+"""
+_NO_VACUUM = "alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)"
+# The table, its indexes and its TOAST: pages, and entries taken out of the indexes or rows out of a sequential scan.
+_TOUCHED = """
+select
+  sum(pg_stat_get_xact_blocks_fetched(c.oid))::int,
+  coalesce(sum(pg_stat_get_xact_tuples_returned(c.oid)), 0)::int
+from pg_class c
+where c.oid = 'robot_brain.idempotency_keys'::regclass
+  or c.oid in (select indexrelid from pg_index where indrelid = 'robot_brain.idempotency_keys'::regclass)
+  or c.oid = (select reltoastrelid from pg_class where oid = 'robot_brain.idempotency_keys'::regclass)
+"""
+
+
+def never_vacuumed(admin: psycopg.Connection) -> None:
+    """Keep autovacuum from the keys, as a compute that sleeps after minutes does."""
+    admin.execute(_NO_VACUUM)
+
+
+def fill(admin: psycopg.Connection, number: int, since: str, name: str = "old ") -> None:
+    """Insert keys that expire one after the other, the first one at `since`, an interval from now."""
+    admin.execute(_FILL, {"number": number, "since": since, "name": name})
+
+
+def keys(clearing: bool, name: str = "key") -> Iterator[str]:
+    """Return keys without end: of those whose write clears expired keys, or of those whose write does not."""
+    for number in itertools.count():
+        key = f"{name} {number}"
+        if (hashlib.sha256(key.encode()).digest()[0] < 8) == clearing:
+            yield key
+
+
+def write(connection: psycopg.Connection, key: str | None) -> tuple[str, bool]:
+    """Write a turn; return the answer and whether it is that of an earlier write."""
+    row = connection.execute(WRITE, (TURN, key, None if key else uuid.uuid4())).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def touched(connection: psycopg.Connection, key: str | None) -> tuple[int, int]:
+    """Write a turn; return how many pages of the keys it touched, and how many entries or rows it took out of them."""
+    with connection.transaction():
+        # The server's counters go on from one transaction to the next.
+        before = connection.execute(_TOUCHED).fetchone()
+        write(connection, key)
+        after = connection.execute(_TOUCHED).fetchone()
+    assert before is not None
+    assert after is not None
+    return after[0] - before[0], after[1] - before[1]
+
+
+def clear(connection: psycopg.Connection, most: int = 20_000, *, whole: bool) -> int:
+    """Clear expired keys, from the beginning or from where the last clearing ended; return how many."""
+    row = connection.execute("select robot_brain.clear_keys(%s, %s)", (most, whole)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def expired(admin: psycopg.Connection) -> int:
+    """Return how many keys have expired and are there."""
+    row = admin.execute("select count(*) from robot_brain.idempotency_keys where expires_at <= now()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@contextmanager
+def old_snapshot(database: Database) -> Iterator[None]:
+    """Keep a snapshot and a transaction id, as a dump does, so that no row that dies meanwhile can be vacuumed."""
+    with database.admin() as dump:
+        dump.execute("begin isolation level repeatable read")
+        dump.execute("select pg_current_xact_id()")
+        dump.execute("select count(*) from robot_brain.sessions")
+        yield
+        dump.execute("rollback")

@@ -1,0 +1,179 @@
+"""Expired keys are cleared by writes with a key and by the refresh, in bounded steps, and none is forgotten."""
+
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from tests.bundle import Bundle, turn
+from tests.integration.keys import clear, expired, fill, keys, touched, write
+from tests.integration.months import app
+from tests.servers.databases import Database
+
+pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+
+BOUND = "select cleared_until from robot_brain.key_clearing"
+
+HOLD = "select from robot_brain.idempotency_keys where key_hash = sha256(convert_to(%s, 'UTF8')) for update"
+
+
+def bound_is(admin: psycopg.Connection, condition: str) -> bool:
+    """Return whether the moment up to which keys are cleared meets a condition of SQL."""
+    row = admin.execute(f"select cleared_until {condition} from robot_brain.key_clearing".encode()).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def clearing_key(name: str = "key") -> str:
+    return next(keys(True, name))
+
+
+def test_a_write_clears_the_oldest_200_and_remembers_where_it_ended(database: Database) -> None:
+    with database.admin() as admin:
+        fill(admin, 500, "-2 hours")
+        fill(admin, 10, "1 hour", "live ")
+        for left, name in ((300, "1"), (100, "2"), (0, "3")):
+            write(admin, clearing_key(name))
+            assert expired(admin) == left
+            assert bound_is(admin, "<= (select min(expires_at) from robot_brain.idempotency_keys)")
+            assert bound_is(admin, "> now() - interval '3 hours'")
+        assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (13,)
+        assert bound_is(admin, "> now() - interval '1 minute'")
+
+
+def test_keys_behind_the_bound_are_cleared_by_the_refresh(bundle: Bundle, database: Database) -> None:
+    """A clock that stepped back gives a key an earlier end than keys that are cleared already."""
+    with database.admin() as admin:
+        clear(admin, whole=False)
+        fill(admin, 50, "-1 hour")
+        write(admin, clearing_key())
+        assert expired(admin) == 50, "a write looks from the bound on"
+        assert bundle.refresh()["keys_cleared"] == 50
+        assert expired(admin) == 0
+
+
+def test_a_bound_that_lies_in_the_future_holds_no_write_back(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute("update robot_brain.key_clearing set cleared_until = now() + interval '1 day'")
+        fill(admin, 50, "-1 hour")
+        write(admin, clearing_key())
+        assert expired(admin) == 0
+        assert bound_is(admin, "<= clock_timestamp()")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_key_that_another_transaction_holds_is_cleared_once_that_has_ended(database: Database, whole: bool) -> None:
+    with database.admin() as admin, database.admin() as holder:
+        fill(admin, 100, "-1 hour")
+        with holder.transaction():
+            for held in ("old 7", "old 60"):
+                holder.execute(HOLD, [held])
+            assert clear(admin, whole=whole) == 98
+            assert clear(admin, whole=False) == 0
+            assert bound_is(admin, "<= (select min(expires_at) from robot_brain.idempotency_keys)")
+        assert clear(admin, whole=False) == 2
+        assert expired(admin) == 0
+
+
+def test_a_key_that_is_held_beyond_a_full_step_is_not_forgotten(database: Database) -> None:
+    with database.admin() as admin, database.admin() as holder:
+        fill(admin, 100, "-1 hour")
+        with holder.transaction():
+            holder.execute(HOLD, ["old 3"])
+            assert [clear(admin, 30, whole=False) for _ in range(4)] == [30, 30, 30, 9]
+        assert clear(admin, 30, whole=False) == 1
+
+
+def test_of_two_that_clear_at_once_the_second_waits_for_nobody_and_clears_nothing(database: Database) -> None:
+    with database.admin() as one, database.admin() as other:
+        fill(one, 300, "-1 hour")
+        other.execute("set lock_timeout = '1ms'")
+        with one.transaction():
+            assert clear(one, 200, whole=False) == 200
+            assert clear(other, 200, whole=True) == 0
+            write(other, clearing_key())
+        assert expired(one) == 100
+        assert clear(other, 200, whole=False) == 100
+
+
+def test_many_writers_that_clear_at_once_clear_each_key_once_and_lose_no_write(database: Database) -> None:
+    with database.admin() as admin:
+        fill(admin, 3_000, "-2 hours")
+        work = list(itertools.islice(keys(clearing=True), 40))
+        lock = threading.Lock()
+
+        def run() -> None:
+            with app(database) as connection:
+                while True:
+                    with lock:
+                        if not work:
+                            return
+                        key = work.pop()
+                    assert write(connection, key)[1] is False
+
+        with ThreadPoolExecutor(8) as threads:
+            for done in [threads.submit(run) for _ in range(8)]:
+                done.result(60)
+        while clear(admin, 200, whole=False):
+            pass
+        assert expired(admin) == 0
+        assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (40,)
+
+
+def test_70000_expired_keys_are_cleared_in_steps_of_20000_by_refreshes(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        fill(admin, 70_000, "-1 day")
+        assert [bundle.refresh()["keys_cleared"] for _ in range(5)] == [20_000, 20_000, 20_000, 10_000, 0]
+        assert expired(admin) == 0
+
+
+def test_70000_expired_keys_cost_no_write_more_than_200_of_them(database: Database) -> None:
+    with database.admin() as admin, database.admin() as connection:
+        fill(admin, 70_000, "-1 day")
+        for number, key in enumerate(itertools.islice(keys(clearing=True), 5), start=1):
+            assert touched(connection, key)[1] <= 1_000
+            assert expired(admin) == 70_000 - 200 * number
+
+
+def test_a_write_that_is_rolled_back_clears_nothing_and_moves_no_bound(database: Database) -> None:
+    with database.admin() as admin, database.admin() as connection:
+        fill(admin, 100, "-1 hour")
+        before = admin.execute(BOUND.replace("cleared_until", "cleared_until::text").encode()).fetchone()
+        connection.execute("begin")
+        write(connection, clearing_key())
+        connection.execute("rollback")
+        assert admin.execute(BOUND.replace("cleared_until", "cleared_until::text").encode()).fetchone() == before
+        assert expired(admin) == 100
+        write(connection, clearing_key())
+        assert expired(admin) == 0
+
+
+@pytest.mark.parametrize("clearing", [False, True])
+def test_an_expired_key_that_nobody_has_cleared_is_a_new_key(
+    bundle: Bundle, database: Database, clearing: bool
+) -> None:
+    key = {"idempotency-key": next(keys(clearing))}
+    assert bundle.write("s", turn(1), key).status == 201
+    with database.admin() as admin:
+        admin.execute("update robot_brain.idempotency_keys set expires_at = now() - interval '1 second'")
+    again = bundle.write("s", turn(2), key)
+    assert (again.status, again.json["last_seq"]) == (201, 2)
+    assert "idempotent-replayed" not in again.headers
+    replay = bundle.write("s", turn(2), key)
+    assert (replay.body, replay.headers["idempotent-replayed"]) == (again.body, "true")
+    with database.admin() as admin:
+        assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (1,)
+
+
+def test_keys_of_every_tenant_are_cleared_and_none_that_lives(database: Database) -> None:
+    with database.admin() as admin:
+        fill(admin, 20, "-1 hour")
+        fill(admin, 20, "1 hour", "live ")
+        admin.execute("update robot_brain.idempotency_keys set tenant_id = 't' || (random() * 5)::int")
+        write(admin, clearing_key())
+        rows = admin.execute(
+            "select count(*), count(*) filter (where expires_at > now()) from robot_brain.idempotency_keys"
+        ).fetchone()
+    assert rows == (21, 21)
