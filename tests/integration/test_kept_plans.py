@@ -1,0 +1,37 @@
+"""A plan that a connection made while a table was small finds one row by its index after the table has grown."""
+
+import psycopg
+import pytest
+
+from tests.plans import rows_read
+from tests.servers.databases import Database
+
+CALLS = {
+    "read_session": "select robot_brain_api.read_session('local', 's', 50)",
+    "stats of a session": "select robot_brain_api.stats('local', 's')",
+    "write_message": "select robot_brain_api.write_message('local', 's',"
+    ' \'[{"robot_personality": "p", "user_message": "", "robot_response": "", "metadata": {}}]\')',
+}
+GROW = """
+insert into robot_brain.sessions
+  (tenant_id, id, created_at, last_active, message_count, response_length, answer_bytes)
+select 'local', 's' || n, now(), now(), 1, 1, 1 from generate_series(1, 20000) n
+"""
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_session_is_found_by_its_index_although_the_plan_is_of_an_empty_table(database: Database, call: str) -> None:
+    with database.admin() as admin, database.admin() as connection:
+        admin.execute("alter table robot_brain.sessions set (autovacuum_enabled = off)")
+        admin.execute("vacuum analyze robot_brain.sessions")
+        for _ in range(10):
+            try_and_undo(connection, CALLS[call])
+        admin.execute(GROW)
+        assert rows_read(connection, CALLS[call], (), "sessions") <= 3
+
+
+def try_and_undo(connection: psycopg.Connection, call: str) -> None:
+    """Call a function and roll back: the connection keeps its plans, and the table stays empty."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(call.encode())
