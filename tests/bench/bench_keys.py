@@ -37,7 +37,7 @@ _TURN = (
 )
 _FILL = """
 insert into robot_brain.idempotency_keys (tenant_id, {column}, fingerprint, response, expires_at)
-select 'local', {value}, sha256('x'), repeat('x', 200), now() - interval '2 hours' + n * interval '0.1 seconds'
+select 'local', {value}, sha256('x'), repeat('x', 200), now() + interval '{hours} hours' + n * interval '0.1 seconds'
 from generate_series(1, {number}) n
 """
 
@@ -94,6 +94,7 @@ def _after_restarts(template: Template, rounds: int) -> measure.Samples:
     for number in range(RESTARTS):
         with grown.admin() as admin, _writer(grown.app_url, f"{number} ") as write:
             _fill(admin, MANY // RESTARTS, f"{number} ")
+            _fill(admin, MANY // RESTARTS, f"live {number} ", hours=12)
             for _ in range(BLOCK):
                 write()
             _clear(admin)
@@ -146,11 +147,11 @@ def _writer(url: str, name: str) -> Iterator[Any]:
         yield lambda: connection.execute(_WRITE, ("s", _TURN, f"{name}{os.urandom(16).hex()}"))
 
 
-def _fill(admin: psycopg.Connection[Any], number: int, name: str = "") -> None:
-    """Insert keys that have expired, one after the other, two hours ago."""
+def _fill(admin: psycopg.Connection[Any], number: int, name: str = "", hours: int = -2) -> None:
+    """Insert keys that expire one after the other, the first one `hours` from now."""
     hashed = _has(admin, "select 1 from pg_attribute where attname = 'key_hash'")
     column, value = ("key_hash", f"sha256(convert_to('{name}' || n, 'UTF8'))") if hashed else ("key", f"'{name}' || n")
-    admin.execute(_FILL.format(column=column, value=value, number=number).encode())
+    admin.execute(_FILL.format(column=column, value=value, number=number, hours=hours).encode())
 
 
 def _clear(admin: psycopg.Connection[Any]) -> None:
