@@ -634,34 +634,47 @@ end
 $$;
 
 -- Make top_sessions show what was counted. body is null if p_wait is false and another is at it.
-create function robot_brain_api.refresh_view(p_wait boolean default true, out body text)
+create function robot_brain_api.refresh_view(
+  p_wait boolean default true,
+  p_schema_version integer default null,
+  out body text
+)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
   body := robot_brain.refresh_view(p_wait);
 end
 $$;
 
 -- Make one missing month. To be repeated until its "made" is null.
-create function robot_brain_api.make_month(out body text)
+create function robot_brain_api.make_month(p_schema_version integer default null, out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
   body := robot_brain.make_next_month(3);
 end
 $$;
 
 -- Delete expired idempotency keys, up to 20,000.
-create function robot_brain_api.clear_keys(out body text)
+create function robot_brain_api.clear_keys(p_schema_version integer default null, out body text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
   body := json_build_object('keys_cleared', robot_brain.clear_keys(20000, true));
 end
 $$;

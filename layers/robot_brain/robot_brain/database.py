@@ -25,22 +25,22 @@ SCHEMA_VERSION = 2
 _WRITE = (
     "select body, replayed, etag from robot_brain_api.write_message("
     "p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_user_metadata => %s, p_if_match => %s, p_key => %s,"
-    f" p_first_id => %s, p_repeated => %s, p_schema_version => {SCHEMA_VERSION})"
+    " p_first_id => %s, p_repeated => %s, p_schema_version => %s)"
 )
 _READ = (
     "select body, etag from robot_brain_api.read_session("
     "p_tenant_id => %s, p_session_id => %s, p_limit => %s, p_before => %s, p_after => %s, p_max_chars => %s,"
-    f" p_known_etags => %s, p_schema_version => {SCHEMA_VERSION})"
+    " p_known_etags => %s, p_schema_version => %s)"
 )
 _STATS = (
     "select body, stale from robot_brain_api.stats("
-    f"p_tenant_id => %s, p_session_id => %s, p_max_age => %s, p_schema_version => {SCHEMA_VERSION})"
+    "p_tenant_id => %s, p_session_id => %s, p_max_age => %s, p_schema_version => %s)"
 )
-_HEALTH = f"select body from robot_brain_api.health(p_max_age => %s, p_schema_version => {SCHEMA_VERSION})"
-_REFRESH = f"select body from robot_brain_api.refresh_stats(p_if_older => %s, p_schema_version => {SCHEMA_VERSION})"
-_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s)"
-_MONTH = "select body from robot_brain_api.make_month()"
-_KEYS = "select body from robot_brain_api.clear_keys()"
+_HEALTH = "select body from robot_brain_api.health(p_max_age => %s, p_schema_version => %s)"
+_REFRESH = "select body from robot_brain_api.refresh_stats(p_if_older => %s, p_schema_version => %s)"
+_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s, p_schema_version => %s)"
+_MONTH = "select body from robot_brain_api.make_month(p_schema_version => %s)"
+_KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %s)"
 
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
@@ -52,7 +52,7 @@ Result = TypeVar("Result")
 
 
 class Written(NamedTuple):
-    """A write's answer as JSON text, whether it is that of an earlier request or attempt, and the entity tag if known."""
+    """A write's answer as JSON text, whether an earlier request or attempt wrote it, and the entity tag if known."""
 
     body: str
     replayed: bool
@@ -95,7 +95,9 @@ def write_message(
     written_as = (settings().tenant_id, session_id, messages, user_metadata, if_match, key, first_id)
 
     def write(connection: WatchedConnection, attempt: int) -> Written:
-        return Written(*_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1))))
+        return Written(
+            *_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1, SCHEMA_VERSION)))
+        )
 
     written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
     if written.replayed:
@@ -113,9 +115,8 @@ def read_session(
     deadline: Deadline,
 ) -> Page:
     """Return a page of a session's turns. Raise SessionNotFoundError or a DatabaseError."""
-    body, etag = _call(
-        _READ, (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags)), deadline
-    )
+    page = (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags), SCHEMA_VERSION)
+    body, etag = _call(_READ, page, deadline)
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
@@ -126,7 +127,7 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
 
     They are stale where they are older than `max_age` seconds and something was written since; with 0 they never are.
     """
-    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age), deadline)
+    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age, SCHEMA_VERSION), deadline)
     if body is None:
         raise SessionNotFoundError
     return Figures(body, stale)
@@ -141,7 +142,7 @@ def health(deadline: Deadline) -> Health:
 
     def ask(connection: WatchedConnection, _: int) -> Health:
         started = time.monotonic()
-        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age,)))
+        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age, SCHEMA_VERSION)))
         milliseconds = round((time.monotonic() - started) * 1000, 3)
         return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
 
@@ -153,7 +154,7 @@ def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None
 
     With `if_older` seconds it waits for no other refresh: returns None if one is running, or if none is due.
     """
-    return _upkeep("refresh_stats", _REFRESH, (if_older,), deadline)
+    return _upkeep("refresh_stats", _REFRESH, (if_older, SCHEMA_VERSION), deadline)
 
 
 def refresh_view(deadline: Deadline, wait: bool) -> str | None:
@@ -161,17 +162,17 @@ def refresh_view(deadline: Deadline, wait: bool) -> str | None:
 
     Without `wait` it returns None if another refresh is running.
     """
-    return _upkeep("refresh_view", _VIEW, (wait,), deadline)
+    return _upkeep("refresh_view", _VIEW, (wait, SCHEMA_VERSION), deadline)
 
 
 def make_month(deadline: Deadline) -> str:
     """Make one missing month and return {"made": month or null, "failed": […]} as JSON text. Raise a DatabaseError."""
-    return str(_upkeep("make_month", _MONTH, (), deadline))
+    return str(_upkeep("make_month", _MONTH, (SCHEMA_VERSION,), deadline))
 
 
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raise a DatabaseError."""
-    return str(_upkeep("clear_keys", _KEYS, (), deadline))
+    return str(_upkeep("clear_keys", _KEYS, (SCHEMA_VERSION,), deadline))
 
 
 def _upkeep(door: str, query: str, parameters: tuple[object, ...], deadline: Deadline) -> str | None:
