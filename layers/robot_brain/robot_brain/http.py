@@ -14,7 +14,6 @@ from typing import Any
 
 from robot_brain import json_body, parameters, telemetry
 from robot_brain.deadline import Context, Deadline, deadline_of
-from robot_brain.errors import UnsupportedMediaTypeError
 from robot_brain.problems import problem
 
 JSON = "application/json"
@@ -63,9 +62,8 @@ class Request:
 
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object. Raise UnsupportedMediaTypeError and what `json_body.parse` raises."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != JSON:
-            raise UnsupportedMediaTypeError
+        parameters.content_type(self.headers.get("content-type", ""))
+        parameters.content_encoding(self.headers.get("content-encoding", ""))
         return json_body.parse(self.body, self.is_base64)
 
 
