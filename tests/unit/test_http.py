@@ -183,7 +183,7 @@ def test_an_unforeseen_exception_is_a_500_with_frames_in_the_log_and_no_text_any
 
 def test_an_event_that_is_no_request_is_a_500() -> None:
     answer, (line,) = call(lambda _: Response(200), {"source": "elsewhere"})
-    assert (answer["statusCode"], line["route"], line["error"]) == (500, "unknown", "KeyError")
+    assert (answer["statusCode"], line["route"], line["error"]) == (500, "unknown", "UnexpectedEventError")
 
 
 def test_fields_of_one_request_are_not_in_the_next_ones_line() -> None:

@@ -24,6 +24,7 @@ from robot_brain.errors import (
     SessionNotFoundError,
     SettingsError,
     UnexpectedDatabaseError,
+    UnexpectedEventError,
     UnsupportedMediaTypeError,
 )
 
@@ -66,7 +67,9 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
     """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
     status = status_of(error)
     if status == 500:
-        detail = (SettingsError if isinstance(error, SettingsError) else UnexpectedDatabaseError).summary()
+        detail = UnexpectedDatabaseError.summary()
+        if isinstance(error, SettingsError | UnexpectedEventError):
+            detail = error.summary()
     else:
         # What a RequestError says is for the client; of the others it reads the kind, and the log has the rest.
         detail = str(error) if isinstance(error, RequestError) else type(error).summary()  # type: ignore[attr-defined]
@@ -79,7 +82,8 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
     }
     if isinstance(error, InvalidRequestError):
         document["errors"] = error.errors
-    headers = {"content-type": CONTENT_TYPE}
+    # 404, 410 and 413 may be kept by a cache that is told nothing (RFC 9111), and the next answer is another one.
+    headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
     if type(error) in _RETRY_AFTER:
         headers["retry-after"] = str(_RETRY_AFTER[type(error)])  # type: ignore[index]  # it is in it
     return status, headers, json.dumps(document)
