@@ -2,6 +2,7 @@
 
 RobotBrainError
 ├── SettingsError                  the deployment is configured wrongly
+├── UnexpectedEventError           the function was called by something else than an HTTP API
 ├── RequestError                   the caller must change the request
 │   ├── MalformedRequestError      it cannot be read: JSON, encoding, a header's syntax
 │   ├── InvalidRequestError        it can be read and breaks a rule; `errors` says where
@@ -61,6 +62,12 @@ class SettingsError(RobotBrainError):
     """The service is not configured correctly. Its operator finds the reason in the log."""
 
     title = "Misconfigured"
+
+
+class UnexpectedEventError(RobotBrainError):
+    """This function takes requests of an HTTP API in payload format 2.0. Its operator finds the reason in the log."""
+
+    title = "Unexpected event"
 
 
 class RequestError(RobotBrainError):
