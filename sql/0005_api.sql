@@ -557,14 +557,21 @@ begin
       'daily', (
         select json_agg(json_build_object(
           'date', v_today - ago,
-          'sessions', coalesce(d.sessions, 0) + coalesce(u.opened, 0),
-          'messages', coalesce(d.messages, 0) + coalesce(u.messages, 0)
+          'sessions', coalesce(d.sessions, 0),
+          'messages', coalesce(d.messages, 0)
         ) order by ago desc)
         from generate_series(0, 30) ago
-        left join robot_brain.daily_stats d on d.tenant_id = p_tenant_id and d.day = v_today - ago
         left join (
-          select o.day, sum(o.opened) as opened, sum(o.messages) as messages from uncounted o group by o.day
-        ) u on u.day = v_today - ago
+          select b.day, sum(b.sessions) as sessions, sum(b.messages) as messages
+          from (
+            select c.day, c.sessions, c.messages
+            from robot_brain.daily_stats c
+            where c.tenant_id = p_tenant_id and c.day >= v_today - 30
+            union all
+            select u.day, u.opened, u.messages from uncounted u
+          ) b
+          group by b.day
+        ) d on d.day = v_today - ago
       ),
       'top_sessions', (
         select coalesce(json_agg(json_build_object(
