@@ -20,7 +20,7 @@ import psycopg
 
 from local.migrate import MigrationError, connect, refuse_pooler
 
-# The refresh's lock is held for as long as one step of a refresh takes: seconds.
+# A step of a refresh holds its lock for seconds.
 LOCK_SECONDS = 60
 
 
@@ -57,17 +57,30 @@ def recount(
     refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-recount") as connection, _errors(lock_seconds):
         _prepare(connection, lock_seconds)
-        tenant = _value(connection, "robot_brain.next_tenant(null)")
-        while tenant is not None:
-            differences = _differences(connection, tenant, progress)
-            if differences and not dry_run:
-                progress(f"{tenant!r}: mending")
-                with connection.transaction():
-                    _value(connection, "robot_brain.recount_mend(%s)", tenant)
-            yield differences
-            tenant = _value(connection, "robot_brain.next_tenant(%s)", tenant)
-        if not dry_run:
-            _value(connection, "robot_brain.recount_end()")
+        with _only_one(connection):
+            tenant = _value(connection, "robot_brain.next_tenant(null)")
+            while tenant is not None:
+                differences = _differences(connection, tenant, progress)
+                if differences and not dry_run:
+                    progress(f"{tenant!r}: mending")
+                    with connection.transaction():
+                        _value(connection, "robot_brain.recount_mend(%s)", tenant)
+                yield differences
+                tenant = _value(connection, "robot_brain.next_tenant(%s)", tenant)
+            if not dry_run:
+                _value(connection, "robot_brain.recount_end()")
+
+
+@contextmanager
+def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    if not _value(connection, "robot_brain.recount_alone()"):
+        raise MigrationError("Another recount of this database is running. Wait for its end.")
+    try:
+        yield
+    finally:
+        # The server may notice late that a connection was closed, and the next recount would be refused.
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock_all()")
 
 
 def _prepare(connection: psycopg.Connection[Any], lock_seconds: float) -> None:
@@ -76,12 +89,12 @@ def _prepare(connection: psycopg.Connection[Any], lock_seconds: float) -> None:
         ("role", "robot_brain_stats"),
         ("row_security", "on"),
         ("statement_timeout", "0"),
+        # The mending must see what a refresh did while it waited for the lock.
+        ("default_transaction_isolation", "read committed"),
         ("lock_timeout", f"{int(lock_seconds * 1000)}ms"),
         ("client_encoding", "UTF8"),
     ):
         connection.execute("select set_config(%s, %s, false)", (name, value))
-    if not _value(connection, "robot_brain.recount_alone()"):
-        raise MigrationError("Another recount of this database is running. Wait for its end.")
 
 
 def _differences(connection: psycopg.Connection[Any], tenant: str, progress: Callable[[str], None]) -> list[Difference]:
@@ -111,7 +124,7 @@ def _errors(lock_seconds: float) -> Iterator[None]:
         yield
     except psycopg.errors.LockNotAvailable as error:
         raise MigrationError(
-            f"A refresh is running and did not end within {lock_seconds:g} s. Run `make recount` again."
+            f"A refresh or a migration did not end within {lock_seconds:g} s. Run `make recount` again."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(f"{error.diag.message_primary}: run it as the role that ran `make migrate`") from error

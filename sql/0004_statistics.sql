@@ -353,7 +353,7 @@ $$;
 --   recounted         what is stored: figure, name (a personality or a day, or ''), counted
 --   recount_differs   what differs: figure, name, was, counted
 
--- Whether no other recount of this database runs. If so, none can begin before this connection ends.
+-- Whether no other recount of this database runs. If so, none can begin until this connection unlocks or ends.
 create function robot_brain.recount_alone()
 returns boolean
 language sql

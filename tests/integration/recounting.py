@@ -11,6 +11,26 @@ from tests.servers.databases import Database
 
 Rows = list[tuple[object, ...]]
 
+INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
+# Turns of two months that exist nowhere else, so DEFAULT has them. Their days meet where the UTC month changes.
+OLD_TURNS = """
+insert into robot_brain.conversations
+  (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)
+values
+  ('local', 'old', 1, '2001-01-31 23:59:59.999999+00', 'barista', 'q', 'four'),
+  ('local', 'old', 2, '2001-02-01 00:00:00+00', 'barista', 'q', 'four'),
+  ('local', 'older', 1, '2001-01-31 00:00:00+00', 'barista', 'q', 'four')
+"""
+OLD_FOUND = [
+    Difference("local", "messages", "", 5, 8),
+    Difference("local", "day messages", "2001-01-31", 0, 2),
+    Difference("local", "day sessions", "2001-01-31", 0, 2),
+    Difference("local", "day messages", "2001-02-01", 0, 1),
+    Difference("local", "day sessions", "2001-02-01", 0, 1),
+    Difference("local", "personality messages", "barista", 3, 6),
+    Difference("local", "personality response_length", "barista", 24, 36),
+]
+
 _SUMS = """
 select 'tenant', tenant_id, '', sessions, messages, interactions from robot_brain.tenant_stats
 union all
@@ -62,19 +82,25 @@ def _rows(database: Database, question: str) -> Rows:
         return admin.execute(question.encode()).fetchall()
 
 
+def change(database: Database, statement: str) -> None:
+    """Run a statement that makes the figures wrong, or rows that were not written by the API."""
+    with database.admin() as admin:
+        admin.execute(statement.encode())
+
+
 def recounted(database: Database, dry_run: bool = False) -> list[Difference]:
     """Recount all tenants and return what differed."""
     return [difference for found in recount(database.direct_url, dry_run) for difference in found]
 
 
-def command(direct_url: str, arguments: Sequence[str] = ()) -> "subprocess.Popen[str]":
+def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
     """Start `python -m local.recount` beside the test."""
     return subprocess.Popen(
         [sys.executable, "-m", "local.recount", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 

@@ -1,57 +1,26 @@
-"""`make recount`: figures that differ from what is stored are found, printed and mended, whatever happens meanwhile."""
+"""`make recount`: figures that differ from what is stored are found, printed and mended to the row."""
 
-import random
-import threading
-from datetime import UTC, datetime
-from typing import Any
+import os
 
-import psycopg
 import pytest
 
-from local.recount import Difference, recount
+from local.recount import Difference
 from tests.bundle import Bundle, deployed, turn
-from tests.integration.recounting import command, finished, recounted, stored, sums, uncounted
+from tests.integration.recounting import (
+    INTERACTION,
+    OLD_FOUND,
+    OLD_TURNS,
+    change,
+    command,
+    finished,
+    recounted,
+    stored,
+    sums,
+    uncounted,
+)
 from tests.servers.databases import Database
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-
-INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
-INTERACTING: dict[str, Any] = {"interaction": INTERACTION}
-# Turns of two months that exist nowhere else, so DEFAULT has them. Their days meet where the UTC month changes.
-OLD_TURNS = """
-insert into robot_brain.conversations
-  (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)
-values
-  ('local', 'old', 1, '2001-01-31 23:59:59.999999+00', 'barista', 'q', 'four'),
-  ('local', 'old', 2, '2001-02-01 00:00:00+00', 'barista', 'q', 'four'),
-  ('local', 'older', 1, '2001-01-31 00:00:00+00', 'barista', 'q', 'four')
-"""
-OLD_FOUND = [
-    Difference("local", "messages", "", 5, 8),
-    Difference("local", "day messages", "2001-01-31", 0, 2),
-    Difference("local", "day sessions", "2001-01-31", 0, 2),
-    Difference("local", "day messages", "2001-02-01", 0, 1),
-    Difference("local", "day sessions", "2001-02-01", 0, 1),
-    Difference("local", "personality messages", "barista", 3, 6),
-    Difference("local", "personality response_length", "barista", 24, 36),
-]
-
-
-@pytest.fixture
-def talked(bundle: Bundle, database: Database) -> Database:
-    """Two sessions with five turns and an interaction, all counted."""
-    bundle.write("long", {"messages": [turn(n) for n in range(3)]})
-    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
-    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))
-    bundle.refresh()
-    return database
-
-
-def change(database: Database, statement: str) -> None:
-    """Run a statement that makes the figures wrong, or rows that were not written by the API."""
-    with database.admin() as admin:
-        admin.execute(statement.encode())
-
 
 PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
     "sessions": ("update robot_brain.tenant_stats set sessions = 7", [("sessions", "", 7, 2)]),
@@ -114,6 +83,19 @@ def test_the_command_prints_what_differed_and_mends_it(talked: Database) -> None
     )
     assert sums(talked) == before
     assert finished(command(talked.direct_url)) == (0, ["All figures are right (tenants: 1)."], "")
+
+
+def test_on_a_terminal_each_step_is_a_line(talked: Database) -> None:
+    ours, terminal = os.openpty()
+    try:
+        process = command(talked.direct_url, stderr=terminal)
+        assert finished(process)[:2] == (0, ["All figures are right (tenants: 1)."])
+        lines = os.read(ours, 65536).decode().splitlines()
+    finally:
+        os.close(terminal)
+        os.close(ours)
+    assert lines[:2] == ["'local': sessions and interactions", "'local': conversations_default"]
+    assert len(lines) == 27  # this month and 24 ahead
 
 
 def test_a_dry_run_prints_what_differs_changes_nothing_and_exits_with_1(talked: Database) -> None:
@@ -184,116 +166,6 @@ def test_turns_in_default_count(talked: Database) -> None:
     change(talked, OLD_TURNS)
     assert recounted(talked) == OLD_FOUND
     assert sums(talked) == stored(talked)
-
-
-@pytest.mark.parametrize("moment", ["sessions and interactions", "conversations_default", "a month"])
-def test_turns_count_once_if_their_month_is_made_meanwhile(talked: Database, moment: str) -> None:
-    if moment == "a month":
-        moment = f"conversations_{datetime.now(UTC):%Y_%m}"
-    change(talked, OLD_TURNS)
-    made: list[object] = []
-
-    def make_months(line: str) -> None:
-        # What the recount has read of a table, it holds: then the month is left to a later refresh.
-        if line.endswith(moment):
-            with talked.admin() as admin:
-                while (row := admin.execute("select robot_brain.make_next_month(3)").fetchone()) and row[0]["made"]:
-                    made.append(row[0]["made"])
-
-    assert [found for tenant in recount(talked.direct_url, progress=make_months) for found in tenant] == OLD_FOUND
-    assert made == ([] if "20" in moment else ["2001-01", "2001-02"])
-    assert sums(talked) == stored(talked)
-
-
-@pytest.mark.parametrize("refreshed", [False, True])
-def test_writes_and_refreshes_between_the_steps_are_not_counted_twice(
-    talked: Database, bundle: Bundle, refreshed: bool
-) -> None:
-    change(talked, "delete from robot_brain.tenant_stats")
-    change(talked, "delete from robot_brain.daily_stats")
-    change(talked, "update robot_brain.personality_stats set messages = 1000")
-    steps: list[str] = []
-
-    def go_on(line: str) -> None:
-        steps.append(line)
-        if len(steps) == 1:
-            return  # before the snapshot
-        bundle.write(f"s{len(steps)}", turn(robot_personality=f"p{len(steps) % 3}", interaction=INTERACTION))
-        if refreshed:
-            assert "as_of" in bundle.refresh()
-
-    found = [str(one) for tenant in recount(talked.direct_url, progress=go_on) for one in tenant]
-    assert any("'barista' was 1000, counted 3" in line for line in found)
-    assert any("'waiter' was 1000, counted 2" in line for line in found)
-    assert steps[-1] == "'local': mending"
-    bundle.refresh()
-    assert sums(talked) == stored(talked)
-
-
-def test_writers_and_refreshers_beside_many_recounts_lose_nothing(
-    talked: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = threading.Event()
-    failures: list[BaseException] = []
-
-    def go_on(statement: str, most: int) -> None:
-        try:
-            with psycopg.connect(talked.app_url, autocommit=True, prepare_threshold=None) as connection:
-                for number in range(most):
-                    connection.execute(statement.encode(), {"session": f"s{number % 7}"})
-                    if done.is_set():
-                        return
-        except BaseException as error:
-            failures.append(error)
-
-    write = """
-        select robot_brain_api.write_message('local', %(session)s, json_build_array(json_build_object(
-          'robot_personality', 'barista', 'user_message', 'q', 'robot_response', 'four', 'metadata', '{}'::json
-        ))::jsonb)
-    """
-    refresh = "select robot_brain_api.refresh_stats(0)"
-    threads = [threading.Thread(target=go_on, args=(statement, 4000)) for statement in (write, write, refresh)]
-    for thread in threads:
-        thread.start()
-    try:
-        for round_ in range(8):
-            change(talked, f"update robot_brain.tenant_stats set messages = messages + {round_ % 2}")
-            found = recounted(talked)
-            assert [(one.figure, one.was - one.counted) for one in found] == [("messages", 1)] * (round_ % 2)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join(60)
-    assert failures == []
-    with deployed({"DATABASE_URL": talked.app_url}, monkeypatch) as bundle:
-        bundle.refresh()
-    assert sums(talked) == stored(talked)
-
-
-def test_after_random_writes_and_refreshes_nothing_differs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
-    for _ in range(6):
-        tenant = dice.choice(["red", "blue", "green"])
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
-            for _ in range(dice.randrange(1, 8)):
-                turns = [
-                    turn(
-                        robot_personality=dice.choice(["barista", "waiter", "köchin"]),
-                        robot_response="é🙂x"[: dice.randrange(4)] * dice.randrange(9),
-                        **INTERACTING if dice.random() < 0.3 else {},
-                    )
-                    for _ in range(dice.randrange(1, 6))
-                ]
-                bundle.write(f"s{dice.randrange(4)}", {"messages": turns})
-            if dice.random() < 0.6:
-                bundle.refresh()
-            assert recounted(database, dry_run=True) == []
-            assert recounted(database) == []
-    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as bundle:
-        bundle.refresh()
-    assert sums(database) == stored(database)
 
 
 def test_the_next_refresh_makes_the_view_anew(talked: Database, bundle: Bundle) -> None:

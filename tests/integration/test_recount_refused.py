@@ -9,6 +9,7 @@ from tests.bundle import Bundle, turn
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.recounting import command, finished, recounted, stored, sums
 from tests.servers.databases import Database, create_database, drop_database
+from tests.servers.gate import wait_for_pid
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
@@ -27,7 +28,7 @@ def wrong(bundle: Bundle, database: Database) -> Database:
 
 
 @pytest.mark.parametrize(
-    "lock", [LOCK, "lock table robot_brain.conversations_default in access exclusive mode"], ids=["mending", "counting"]
+    "lock", [LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
 )
 def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: Database, lock: str) -> None:
     before = sums(wrong)
@@ -39,8 +40,7 @@ def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: D
             process.kill()
             process.communicate()
         # Its server process still goes on until it wants to answer.
-        while admin.execute("select from pg_stat_activity where pid = %s", [pid]).fetchone():
-            pass
+        wait_for_pid(admin, "select 1 where not exists (select from pg_stat_activity where pid = %s)", [pid])
     assert sums(wrong) == before
     assert len(recounted(wrong)) == 3
     assert sums(wrong) == stored(wrong)
@@ -51,12 +51,27 @@ def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Databas
     with wrong.admin() as admin, admin.transaction():
         admin.execute(LOCK)
         with pytest.raises(
-            MigrationError, match=r"A refresh is running and did not end within 0.2 s. Run `make recount`"
+            MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make recount`"
         ):
             list(recount(wrong.direct_url, lock_seconds=0.2))
         # Counting needs no lock.
         assert len(recounted(wrong, dry_run=True)) == 3
     assert sums(wrong) == before
+
+
+def test_mending_waits_for_a_refresh_and_adds_to_what_it_left(wrong: Database, bundle: Bundle) -> None:
+    with wrong.admin() as admin:
+        admin.execute(f"alter database {wrong.name} set default_transaction_isolation = 'serializable'".encode())
+        bundle.write("s", turn())
+        with admin.transaction():
+            admin.execute("select robot_brain.count_uncounted(null)")
+            process = command(wrong.direct_url)
+            wait_for_waiter(admin)
+    status, lines, errors = finished(process)
+    assert (status, errors) == (0, "")
+    # It read before the refresh was committed: the turn was not counted yet, and the day had no row.
+    assert lines[0] == "'local': messages was 8, counted 4"
+    assert sums(wrong) == stored(wrong)
 
 
 def test_a_second_recount_is_refused_while_one_runs(wrong: Database) -> None:
