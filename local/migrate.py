@@ -154,17 +154,22 @@ def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
         ) from error
 
 
+def refuse_pooler(direct_url: str) -> None:
+    """Raise MigrationError if `direct_url` leads to Neon's pooler, which keeps nothing of a session."""
+    host = str(parse_direct_url(direct_url).get("host") or "")
+    if "-pooler." in host:
+        raise MigrationError(
+            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
+        )
+
+
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
     """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
 
     `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
     nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
     """
-    host = str(parse_direct_url(direct_url).get("host") or "")
-    if "-pooler." in host:
-        raise MigrationError(
-            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
-        )
+    refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
         try:
             connection.execute(f"create schema if not exists {RECORDS}")
