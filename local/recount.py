@@ -3,7 +3,7 @@
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.recount [--dry-run]
 
 Requests and refreshes go on meanwhile. Each tenant is mended in one transaction: a recount that is killed leaves the
-figures of a tenant either as they were or mended. The steps are described in sql/0004_statistics.sql.
+figures of a tenant either as they were or mended. The steps are described in sql/0006_recount.sql.
 """
 
 from __future__ import annotations
