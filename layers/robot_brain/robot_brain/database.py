@@ -13,7 +13,13 @@ import psycopg
 from robot_brain import telemetry
 from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DatabaseError, DeadlineExceededError, SessionNotFoundError
+from robot_brain.errors import (
+    DatabaseError,
+    DeadlineExceededError,
+    RobotBrainError,
+    SessionNotFoundError,
+    SettingsError,
+)
 from robot_brain.failures import cause, while_calling, while_connecting
 from robot_brain.patterns import patterns
 from robot_brain.settings import settings
@@ -79,7 +85,7 @@ def write_message(
     def write(connection: WatchedConnection, attempt: int) -> Written:
         return Written(*_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1))))
 
-    written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
+    written = _repeat("write_message", write, deadline, _LONGEST_ANSWER, writes=True)
     if written.replayed:
         telemetry.count("Replays")
     return written
@@ -180,16 +186,30 @@ def _repeat(
     deadline: Deadline,
     longest_answer: float,
     attempts: int | None = None,
+    *,
+    writes: bool = False,
 ) -> Result:
     """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
 
     `work` is told the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
-    the most in all, DB_MAX_RETRIES where it is not given. Raise DeadlineExceededError where time ran out over a call of
-    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
+    the most in all, DB_MAX_RETRIES where it is not given. Raises the error of the last attempt, but
+    DeadlineExceededError if time ran out after a call that nobody answered.
+
+    If `writes`, raises DeadlineExceededError whatever the last attempt met, if an attempt before may have been done:
+    a refusal of a retry says nothing about the attempt that is perhaps still under way.
     """
+    unknown: list[psycopg.Error] = []
     try:
-        return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts)
-    except DatabaseError:
+        try:
+            return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts, unknown)
+        except Exception as error:
+            if not (writes and unknown):
+                raise
+            unanswered = cause(unknown[0])
+            telemetry.note(unanswered=unanswered)
+            text = f"no answer to an attempt ({unanswered}); the last attempt ended with {type(error).__name__}"
+            raise DeadlineExceededError(text) from error
+    except (DatabaseError, SettingsError):
         patterns().failed()
         raise
 
@@ -200,9 +220,10 @@ def _attempt(
     deadline: Deadline,
     longest_answer: float,
     most_attempts: int,
+    unknown: list[psycopg.Error],
 ) -> Result:
+    """Do what `_repeat` does, and add to `unknown` the error of each attempt that may have been done."""
     attempt = 1
-    unanswered = False
     while True:
         error: psycopg.Error
         try:
@@ -210,6 +231,12 @@ def _attempt(
         except psycopg.Error as raised:
             failed, error = while_connecting(raised), raised
             patterns().attempt_failed(failed.error, error.sqlstate, connecting=True)
+        except RobotBrainError as raised:
+            # DATABASE_URL or its secret is wrong or away, or no time is left: nothing was asked of the database.
+            telemetry.note(database_error=str(raised), attempts=attempt)
+            if not isinstance(raised, DeadlineExceededError):
+                patterns().attempt_failed(raised, None, connecting=True)
+            raise
         else:
             started = time.monotonic()
             connection.watch(deadline.at_most(longest_answer))
@@ -217,7 +244,8 @@ def _attempt(
                 result = work(connection, attempt)
             except psycopg.Error as raised:
                 failed, error = while_calling(raised), raised
-                unanswered = unanswered or (failed.lost and raised.sqlstate is None)
+                if failed.unknown:
+                    unknown.append(error)
                 patterns().attempt_failed(failed.error, error.sqlstate, connecting=False)
             else:
                 _report(door, time.monotonic() - started)
@@ -229,7 +257,8 @@ def _attempt(
         too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
         if not failed.repeat or attempt >= most_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
-            if unanswered and too_late:
+            # A pooler that says it lost its server is an answer: with an SQLSTATE.
+            if too_late and any(each.sqlstate is None for each in unknown):
                 raise DeadlineExceededError(cause(error)) from error
             raise failed.error from error
         patterns().retried()
