@@ -37,6 +37,9 @@ _LONGEST_ANSWER = 12.0
 # With less than this left another attempt is none.
 _SHORTEST_ATTEMPT = 0.1
 
+# Python's other generator repeats itself in every environment that is restored from one SnapStart snapshot.
+_random = random.SystemRandom()
+
 Result = TypeVar("Result")
 
 
@@ -253,7 +256,7 @@ def _attempt(
         if failed.lost:
             lazy_connection().discard()
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
+        pause = _random.uniform(0, failed.pause * 2 ** (attempt - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
         if not failed.repeat or attempt >= most_attempts or too_late:
             telemetry.note(database_error=cause(error), attempts=attempt)
