@@ -236,10 +236,10 @@ def calling(sqlstate: str) -> Failure:
         ("42883", SchemaOutdatedError, False, False),
         ("3F000", SchemaOutdatedError, False, False),
         ("42501", SchemaOutdatedError, False, False),
-        ("23514", UnexpectedDatabaseError, False, False),
+        ("23514", ConflictError, True, False),
         ("23505", UnexpectedDatabaseError, False, False),
         ("22P02", UnexpectedDatabaseError, False, False),
-        ("XX000", UnexpectedDatabaseError, False, False),
+        ("XX000", UnexpectedDatabaseError, True, False),
         ("53100", UnexpectedDatabaseError, False, False),
     ],
 )
@@ -258,6 +258,12 @@ def described(sqlstate: str, **fields: str) -> psycopg.Error:
     named = {"SQLSTATE": sqlstate, **fields}
     info: dict[int, bytes | None] = {DiagnosticField[name]: value.encode() for name, value in named.items()}
     return psycopg.errors.lookup(sqlstate)("", info=info)
+
+
+def test_a_check_of_ours_that_fails_is_not_repeated() -> None:
+    failed = while_calling(described("23514", CONSTRAINT_NAME="conversations_seq_check"))
+    assert type(failed.error) is UnexpectedDatabaseError
+    assert failed[1:] == (False, False, False)
 
 
 @pytest.mark.parametrize("sqlstate", ["XX000", "53100", "58030"])

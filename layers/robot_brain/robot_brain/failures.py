@@ -176,6 +176,8 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
     "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
+    # internal_error: "cache lookup failed for function", if a migration dropped and made the function during the call
+    "XX000": (UnexpectedDatabaseError, True, False),
 }
 # The call may be done although one of these came.
 _UNKNOWN = frozenset({"57P02", "08000", "08003", "08006", "08007"})
@@ -213,6 +215,9 @@ def while_calling(error: psycopg.Error) -> Failure:
             ["body", "user_metadata"], "the session's user_metadata would be larger than 16 KiB", "metadata_too_large"
         )
         return Failure(too_large, repeat=False, lost=False)
+    if error.sqlstate == "23514" and not error.diag.constraint_name:
+        # All our constraints have names, a partition's bounds have none: the month of a row was made during the call.
+        return Failure(_told(ConflictError, error), repeat=True, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
     return Failure(_told(kind, error), repeat, lost, error.sqlstate in _UNKNOWN)
 
