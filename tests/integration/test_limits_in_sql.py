@@ -21,6 +21,7 @@ WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_message
 
 NOT_NULL = "23502"
 CHECK = "23514"
+TOO_LONG = "22001"
 INVALID = "22023"
 
 
@@ -43,20 +44,20 @@ def deep(depth: int) -> Json:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "personality of 8,000 characters": (messages(robot_personality="x" * 8000), CHECK),
-    "personality of 51 characters": (messages(robot_personality="x" * 51), CHECK),
-    "personality of 51 characters in the last turn": (messages(TURN, {"robot_personality": "ü" * 51}), CHECK),
-    "empty personality": (messages(robot_personality=""), CHECK),
+    "personality of 8,000 characters": (messages(robot_personality="x" * 8000), TOO_LONG),
+    "personality of 51 characters": (messages(robot_personality="x" * 51), TOO_LONG),
+    "personality of 51 characters in the last turn": (messages(TURN, {"robot_personality": "ü" * 51}), TOO_LONG),
     "no personality": (messages(robot_personality=None), NOT_NULL),
-    "session id of 101 characters": ({"p_session_id": "x" * 101}, CHECK),
-    "session id of 8,000 characters": ({"p_session_id": "x" * 8000}, CHECK),
-    "empty session id": ({"p_session_id": ""}, CHECK),
+    "session id of 101 characters": ({"p_session_id": "x" * 101}, TOO_LONG),
+    "session id of 8,000 characters": ({"p_session_id": "x" * 8000}, TOO_LONG),
     "no session id": ({"p_session_id": None}, NOT_NULL),
-    "tenant of 129 characters": ({"p_tenant_id": "x" * 129}, CHECK),
-    "tenant of 8,000 characters": ({"p_tenant_id": "x" * 8000}, CHECK),
+    "tenant of 129 characters": ({"p_tenant_id": "x" * 129}, TOO_LONG),
+    "tenant of 8,000 characters": ({"p_tenant_id": "x" * 8000}, TOO_LONG),
+    "session id of 100 characters and a space": ({"p_session_id": "x" * 100 + " "}, TOO_LONG),
+    "tenant of 128 characters and a space": ({"p_tenant_id": "x" * 128 + " "}, "42501"),
     "empty tenant": ({"p_tenant_id": ""}, "42501"),
     "no tenant": ({"p_tenant_id": None}, "42501"),
-    "the tenant of the rows of all tenants": ({"p_tenant_id": "*"}, CHECK),
+    "the tenant of the rows of all tenants": ({"p_tenant_id": "*"}, INVALID),
     "user message over 256 KiB": (messages(user_message="x" * 262_145), CHECK),
     "user message over 256 KiB of UTF-8": (messages(user_message="ü" * 131_073), CHECK),
     "no user message": (messages(user_message=None), NOT_NULL),
@@ -73,13 +74,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "user_metadata over 16 KiB": ({"p_user_metadata": Jsonb({"a": "x" * 16_377})}, "RB423"),
     "user_metadata that is an array": ({"p_user_metadata": Jsonb([1])}, INVALID),
     "user_metadata that is a JSON null": ({"p_user_metadata": "null"}, INVALID),
-    "robot id of 51 characters": (interaction(robot_id="x" * 51), CHECK),
-    "empty robot id": (interaction(robot_id=""), CHECK),
+    "robot id of 51 characters": (interaction(robot_id="x" * 51), TOO_LONG),
     "no robot id": (interaction(robot_id=None), NOT_NULL),
-    "interaction type of 51 characters": (interaction(interaction_type="x" * 51), CHECK),
-    "empty interaction type": (interaction(interaction_type=""), CHECK),
+    "interaction type of 51 characters": (interaction(interaction_type="x" * 51), TOO_LONG),
     "no interaction type": (interaction(interaction_type=None), NOT_NULL),
-    "negative duration": (interaction(duration_ms=-1), CHECK),
     "duration over 2^31 - 1": (interaction(duration_ms=2**31), "22003"),
     "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
     "no duration": (interaction(duration_ms=None), NOT_NULL),
@@ -100,6 +98,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 TAKEN: dict[str, dict[str, Any]] = {
+    # The layer refuses these. They are of no use and harm nobody.
+    "personality with a million spaces": messages(robot_personality="x" + " " * 10**6),
+    "one of many personalities with a million spaces": messages(TURN, robot_personality="x" + " " * 10**6),
+    "robot id with a million spaces": interaction(robot_id="x" + " " * 10**6),
+    "empty personality": messages(robot_personality=""),
+    "empty session id": {"p_session_id": ""},
+    "empty robot id": interaction(robot_id=""),
+    "empty interaction type": interaction(interaction_type=""),
+    "negative duration": interaction(duration_ms=-1),
     "personality of 50 characters of four bytes": messages(robot_personality="🤖" * 50),
     "session id of 100 characters of four bytes": {"p_session_id": "🤖" * 100},
     "tenant of 128 characters": {"p_tenant_id": "x" * 128},

@@ -41,7 +41,7 @@ def write(
     repeated: bool,
     turns: Sequence[object] = BATCH[:1],
     user_metadata: object = None,
-    if_match: int | None = None,
+    if_match: str | None = None,
 ) -> tuple[str, bool]:
     """Write to the session s; return the answer and whether it is that of an earlier attempt."""
     metadata = None if user_metadata is None else json.dumps(user_metadata)
@@ -123,10 +123,10 @@ def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, si
     first_id = uuid.uuid4()
     with app(database) as connection:
         write(connection, uuid.uuid4(), repeated=False)
-        first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match=1)
+        first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match="1")
         write(connection, uuid.uuid4(), repeated=False, turns=BATCH[:3], user_metadata={"a": 2})
         for _ in range(2):
-            again = write(connection, first_id, repeated=True, turns=turns, user_metadata={"a": 1}, if_match=1)
+            again = write(connection, first_id, repeated=True, turns=turns, user_metadata={"a": 1}, if_match="1")
             assert again == (first[0], True)
         row = connection.execute(
             "select body from robot_brain_api.read_session('local', 's', 1, null, null, null, '{}')"

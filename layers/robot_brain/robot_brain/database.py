@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 
 from robot_brain import telemetry
+from robot_brain.attempts import repeat
 from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DatabaseError, DeadlineExceededError, SessionNotFoundError
-from robot_brain.failures import cause, while_calling, while_connecting
-from robot_brain.patterns import patterns
+from robot_brain.errors import SessionNotFoundError
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
@@ -25,34 +23,30 @@ SCHEMA_VERSION = 2
 _WRITE = (
     "select body, replayed, etag from robot_brain_api.write_message("
     "p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_user_metadata => %s, p_if_match => %s, p_key => %s,"
-    f" p_first_id => %s, p_repeated => %s, p_schema_version => {SCHEMA_VERSION})"
+    " p_first_id => %s, p_repeated => %s, p_schema_version => %s)"
 )
 _READ = (
     "select body, etag from robot_brain_api.read_session("
     "p_tenant_id => %s, p_session_id => %s, p_limit => %s, p_before => %s, p_after => %s, p_max_chars => %s,"
-    f" p_known_etags => %s, p_schema_version => {SCHEMA_VERSION})"
+    " p_known_etags => %s, p_schema_version => %s)"
 )
 _STATS = (
     "select body, stale from robot_brain_api.stats("
-    f"p_tenant_id => %s, p_session_id => %s, p_max_age => %s, p_schema_version => {SCHEMA_VERSION})"
+    "p_tenant_id => %s, p_session_id => %s, p_max_age => %s, p_schema_version => %s)"
 )
-_HEALTH = f"select body from robot_brain_api.health(p_max_age => %s, p_schema_version => {SCHEMA_VERSION})"
-_REFRESH = f"select body from robot_brain_api.refresh_stats(p_if_older => %s, p_schema_version => {SCHEMA_VERSION})"
-_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s)"
-_MONTH = "select body from robot_brain_api.make_month()"
-_KEYS = "select body from robot_brain_api.clear_keys()"
+_HEALTH = "select body from robot_brain_api.health(p_max_age => %s, p_schema_version => %s)"
+_REFRESH = "select body from robot_brain_api.refresh_stats(p_if_older => %s, p_schema_version => %s)"
+_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s, p_schema_version => %s)"
+_MONTH = "select body from robot_brain_api.make_month(p_schema_version => %s)"
+_KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %s)"
 
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
 _LONGEST_ANSWER = 12.0
-# With less than this left another attempt is none.
-_SHORTEST_ATTEMPT = 0.1
-
-Result = TypeVar("Result")
 
 
 class Written(NamedTuple):
-    """A write's answer as JSON text, whether it is that of an earlier request or attempt, and the entity tag if known."""
+    """A write's answer as JSON text, whether an earlier request or attempt wrote it, and the entity tag if known."""
 
     body: str
     replayed: bool
@@ -95,9 +89,11 @@ def write_message(
     written_as = (settings().tenant_id, session_id, messages, user_metadata, if_match, key, first_id)
 
     def write(connection: WatchedConnection, attempt: int) -> Written:
-        return Written(*_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1))))
+        return Written(
+            *_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1, SCHEMA_VERSION)))
+        )
 
-    written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
+    written = repeat("write_message", write, deadline, _LONGEST_ANSWER, writes=True)
     if written.replayed:
         telemetry.count("Replays")
     return written
@@ -113,9 +109,8 @@ def read_session(
     deadline: Deadline,
 ) -> Page:
     """Return a page of a session's turns. Raise SessionNotFoundError or a DatabaseError."""
-    body, etag = _call(
-        _READ, (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags)), deadline
-    )
+    page = (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags), SCHEMA_VERSION)
+    body, etag = _call(_READ, page, deadline)
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
@@ -126,7 +121,7 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
 
     They are stale where they are older than `max_age` seconds and something was written since; with 0 they never are.
     """
-    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age), deadline)
+    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age, SCHEMA_VERSION), deadline)
     if body is None:
         raise SessionNotFoundError
     return Figures(body, stale)
@@ -141,11 +136,11 @@ def health(deadline: Deadline) -> Health:
 
     def ask(connection: WatchedConnection, _: int) -> Health:
         started = time.monotonic()
-        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age,)))
+        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age, SCHEMA_VERSION)))
         milliseconds = round((time.monotonic() - started) * 1000, 3)
         return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
 
-    return _repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
+    return repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
 
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
@@ -153,7 +148,7 @@ def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None
 
     With `if_older` seconds it waits for no other refresh: returns None if one is running, or if none is due.
     """
-    return _upkeep("refresh_stats", _REFRESH, (if_older,), deadline)
+    return _upkeep("refresh_stats", _REFRESH, (if_older, SCHEMA_VERSION), deadline)
 
 
 def refresh_view(deadline: Deadline, wait: bool) -> str | None:
@@ -161,17 +156,17 @@ def refresh_view(deadline: Deadline, wait: bool) -> str | None:
 
     Without `wait` it returns None if another refresh is running.
     """
-    return _upkeep("refresh_view", _VIEW, (wait,), deadline)
+    return _upkeep("refresh_view", _VIEW, (wait, SCHEMA_VERSION), deadline)
 
 
 def make_month(deadline: Deadline) -> str:
     """Make one missing month and return {"made": month or null, "failed": […]} as JSON text. Raise a DatabaseError."""
-    return str(_upkeep("make_month", _MONTH, (), deadline))
+    return str(_upkeep("make_month", _MONTH, (SCHEMA_VERSION,), deadline))
 
 
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raise a DatabaseError."""
-    return str(_upkeep("clear_keys", _KEYS, (), deadline))
+    return str(_upkeep("clear_keys", _KEYS, (SCHEMA_VERSION,), deadline))
 
 
 def _upkeep(door: str, query: str, parameters: tuple[object, ...], deadline: Deadline) -> str | None:
@@ -188,7 +183,7 @@ def _upkeep(door: str, query: str, parameters: tuple[object, ...], deadline: Dea
             body: str | None = _only_row(connection.execute(query, parameters))[0]
             return body
 
-    return _repeat(door, run, deadline, longest_answer=deadline.left())
+    return repeat(door, run, deadline, longest_answer=deadline.left())
 
 
 def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tuple[Any, ...]:
@@ -198,7 +193,7 @@ def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tup
     def ask(connection: WatchedConnection, _: int) -> tuple[Any, ...]:
         return _only_row(connection.execute(query, parameters))
 
-    return _repeat(door, ask, deadline, _LONGEST_ANSWER)
+    return repeat(door, ask, deadline, _LONGEST_ANSWER)
 
 
 def _random_uuid() -> str:
@@ -215,74 +210,3 @@ def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
     row = cursor.fetchone()
     assert row is not None  # a function in the select list always returns a row
     return row
-
-
-def _repeat(
-    door: str,
-    work: Callable[[WatchedConnection, int], Result],
-    deadline: Deadline,
-    longest_answer: float,
-    attempts: int | None = None,
-) -> Result:
-    """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
-
-    `work` is told the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
-    the most in all, DB_MAX_RETRIES where it is not given. Raise DeadlineExceededError where time ran out over a call of
-    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
-    """
-    try:
-        return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts)
-    except DatabaseError:
-        patterns().failed()
-        raise
-
-
-def _attempt(
-    door: str,
-    work: Callable[[WatchedConnection, int], Result],
-    deadline: Deadline,
-    longest_answer: float,
-    most_attempts: int,
-) -> Result:
-    attempt = 1
-    unanswered = False
-    while True:
-        error: psycopg.Error
-        try:
-            connection = lazy_connection().get(deadline)
-        except psycopg.Error as raised:
-            failed, error = while_connecting(raised), raised
-            patterns().attempt_failed(failed.error, error.sqlstate, connecting=True)
-        else:
-            started = time.monotonic()
-            connection.watch(deadline.at_most(longest_answer))
-            try:
-                result = work(connection, attempt)
-            except psycopg.Error as raised:
-                failed, error = while_calling(raised), raised
-                unanswered = unanswered or (failed.lost and raised.sqlstate is None)
-                patterns().attempt_failed(failed.error, error.sqlstate, connecting=False)
-            else:
-                _report(door, time.monotonic() - started)
-                return result
-        if failed.lost:
-            lazy_connection().discard()
-        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
-        too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
-        if not failed.repeat or attempt >= most_attempts or too_late:
-            telemetry.note(database_error=cause(error), attempts=attempt)
-            if unanswered and too_late:
-                raise DeadlineExceededError(cause(error)) from error
-            raise failed.error from error
-        patterns().retried()
-        time.sleep(pause)
-        attempt += 1
-
-
-def _report(door: str, seconds: float) -> None:
-    telemetry.took("QueryMilliseconds", seconds)
-    patterns().called(door, seconds)
-    if seconds * 1000 >= settings().slow_query_ms:
-        telemetry.count("SlowQueries")
-        telemetry.note(slow_query=door, slow_query_ms=round(seconds * 1000))
