@@ -16,6 +16,7 @@
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local row_security = on;
 set local role robot_brain_owner;
 grant create on schema robot_brain to robot_brain_stats;
 reset role;

@@ -17,6 +17,9 @@ WRITE = (
     "select body, replayed from robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => 's',"
     " p_messages => %s, p_key => %s, p_first_id => %s)"
 )
+# A write clears expired keys if the first byte of its key's hash is below this, so many at the most.
+CLEARS_BELOW = 2
+STEP = 500
 TURN = json.dumps([{"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}])
 # `number` keys that expire one after the other, from `since` on.
 _FILL = """
@@ -52,7 +55,7 @@ def keys(clearing: bool, name: str = "key") -> Iterator[str]:
     """Return keys without end: of those whose write clears expired keys, or of those whose write does not."""
     for number in itertools.count():
         key = f"{name} {number}"
-        if (hashlib.sha256(key.encode()).digest()[0] < 8) == clearing:
+        if (hashlib.sha256(key.encode()).digest()[0] < CLEARS_BELOW) == clearing:
             yield key
 
 

@@ -6,7 +6,7 @@ import statistics
 import psycopg
 import pytest
 
-from tests.integration.keys import clear, expired, fill, keys, never_vacuumed, old_snapshot, touched, write
+from tests.integration.keys import STEP, clear, expired, fill, keys, never_vacuumed, old_snapshot, touched, write
 from tests.servers.databases import Database
 
 MANY = 24_000
@@ -46,7 +46,7 @@ def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_r
         never_vacuumed(admin)
         fill(admin, MANY, "-2 hours")
         with database.admin() as connection:
-            steps = [touched(connection, key) for key in itertools.islice(keys(clearing=True), MANY // 200)]
+            steps = [touched(connection, key) for key in itertools.islice(keys(clearing=True), MANY // STEP)]
             assert expired(admin) == 0
             after = [touched(connection, key) for key in itertools.islice(keys(True, "after"), 10)]
     print(f"pages, entries: first {steps[0]}, last {steps[-1]}, after them {after[-1]}")
