@@ -66,11 +66,15 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | 
     Return None if `if_older` is given and nothing is to do. A step that fails stops no later one. Raise the first
     error after the last step.
     """
-    counted = database.refresh_stats(deadline, if_older)
-    if counted is None:
-        return None
-    done: dict[str, Any] = json.loads(counted)
+    done: dict[str, Any] = {}
     failed: list[RobotBrainError] = []
+    try:
+        counted = database.refresh_stats(deadline, if_older)
+        if counted is None:
+            return None
+        done = json.loads(counted)
+    except RobotBrainError as error:
+        failed.append(error)
     for step in (_view, _months, _keys):
         try:
             done |= step(deadline, if_older is None)
