@@ -59,6 +59,7 @@ def test_the_stored_size_of_a_number_however_it_is_written(server: psycopg.Conne
     try:
         parsed = json_body.parse(f'{{"x": {text}}}', False)
     except MalformedRequestError:
-        assert abs(float(text)) == float("inf")
+        # Beyond a double, or so small that a double would be zero.
+        assert abs(float(text)) in (0.0, float("inf"))
         return
     assert stored_size(parsed) == size_in(server, parsed)
