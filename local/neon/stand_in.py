@@ -63,7 +63,7 @@ class StandIn:
         self.postgres: Server = postgres
         self.pgbouncer = pgbouncer
         self.direct_url = direct_url
-        self.admin_url = admin_url
+        self.admin_url: str = admin_url
         self.console_url = console_url
         self.certificates = certificates
         self.names = names
