@@ -110,7 +110,7 @@ def test_a_refresh_whose_commit_stalls_counts_nothing_twice(counting: Counting) 
         counting.look()
     finally:
         commits.release(counting.admin_url)
-    refreshing.result()
+    counting.settle([refreshing])
     counting.finish()
 
 
