@@ -1,4 +1,4 @@
-"""GET /stats?session_id: what is talked about, as of the last refresh. The schedule's event makes that refresh."""
+"""GET /stats?session_id: what is talked about, exact at every moment. The schedule's event refreshes."""
 
 from robot_brain import statistics
 from robot_brain.deadline import Deadline

@@ -16,4 +16,7 @@ def handler(request: Request) -> Response:
     write = Write(request.json())
     telemetry.note(turns=write.turns)
     written = database.write_message(session_id, write.messages, write.user_metadata, expected, key, request.deadline)
-    return Response(201, written.body, {"idempotent-replayed": "true"} if written.replayed and key is not None else {})
+    headers = {"etag": written.etag} if written.etag else {}
+    if written.replayed and key is not None:
+        headers["idempotent-replayed"] = "true"
+    return Response(201, written.body, headers)

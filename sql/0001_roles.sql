@@ -8,12 +8,13 @@
 --   0002_tables.sql        what is kept: sessions, conversations (turns), interactions, idempotency keys, users, audit
 --   0003_partitions.sql    turns live in months; a missing month never loses a turn
 --   0004_statistics.sql    figures that cost what happened since the last refresh, not what is stored
---   0005_api.sql           the doors: write_message, read_session, stats, health (refresh_stats is in 0004)
+--   0005_api.sql           the SQL functions of robot_brain_api
 --
 -- Roles
 --   robot_brain_owner   owns schemas, tables and functions. Cannot log in, does not bypass row-level security (RLS).
---   robot_brain_stats   counts across tenants: it may only read, through policies of its own. Cannot log in.
---   robot_brain_app     what the functions log in as: it may EXECUTE the five doors and holds nothing else.
+--   robot_brain_stats   works across tenants: it counts, and clears expired idempotency keys. It reaches the tables of
+--                       the owner through policies of its own. Cannot log in.
+--   robot_brain_app     what the functions log in as: it may EXECUTE the functions of robot_brain_api and nothing else.
 --
 -- Tenants
 --   Every table has tenant_id; RLS is enabled and forced. A door sets robot_brain.tenant_id for its own transaction
@@ -27,15 +28,35 @@
 --
 -- Errors that the doors raise have SQLSTATEs of their own; a caller tells them apart by these, never by their words:
 --   RB409   the write came after its own repeat, which has written it
---   RB412   the session's last seq is not what If-Match says
---   RB422   the idempotency key was used for another request
+--   RB412   the session is not in the state that If-Match names; DETAIL is JSON: {last_seq, etag}
+--   RB422   the idempotency key was used for another request; DETAIL is JSON: {session_id, seq} of the first one
 --   RB423   the session's user_metadata would be larger than 16 KiB
+--   RB503   the caller needs a newer schema than this one
+--
+-- Versions
+--   Each function's last parameter, p_schema_version, is the schema version that its caller was written for. An older
+--   schema would silently drop what it does not know, so it refuses the call. Callers name their parameters: a new one
+--   comes last, with a default, so the functions of the release before go on.
+--
+-- Settings
+--   No answer may depend on DateStyle, TimeZone or another setting of a session, role or database. Values become text
+--   by functions that read no setting (to_char, json_build_object of text, numeric and date).
 --
 -- Migrations are applied once each, in order, every file in a transaction of its own, under an advisory lock.
 -- The migrating role owns the database and has CREATEDB and CREATEROLE, which is what Neon gives, and no more.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+
+do $$
+begin
+  if current_setting('server_encoding') <> 'UTF8' then
+    raise exception 'the database % has the encoding %, and Robot Brain needs UTF8',
+      current_database(), current_setting('server_encoding')
+      using hint = 'Create the database with: create database ... encoding ''UTF8'' template template0';
+  end if;
+end
+$$;
 
 do $$
 declare
@@ -61,6 +82,9 @@ alter role robot_brain_app set statement_timeout = '10s';
 alter role robot_brain_app set lock_timeout = '5s';
 alter role robot_brain_app set idle_in_transaction_session_timeout = '10s';
 alter role robot_brain_app set default_transaction_isolation = 'read committed';
+-- The server may have other defaults. Without row_security each function fails; in another encoding texts are lost.
+alter role robot_brain_app set row_security = on;
+alter role robot_brain_app set client_encoding = 'UTF8';
 
 do $$
 begin
@@ -86,13 +110,27 @@ alter default privileges for role robot_brain_owner revoke execute on functions 
 grant usage on schema robot_brain_api to robot_brain_app;
 grant usage on schema robot_brain to robot_brain_stats;
 
--- What the functions compare with the version they were written for: every migration that changes a door raises it.
+-- The version of this schema. A change that a caller relies on, of a table or a function, raises it.
 create function robot_brain.schema_version()
 returns integer
 language sql
 immutable
 parallel safe
-return 1;
+return 2;
+
+-- Raises RB503. A function calls it if its caller needs a newer schema.
+create function robot_brain.refuse_version(p_schema_version integer)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise exception using
+    errcode = 'RB503',
+    message = format('the schema has version %s, and the caller needs %s', robot_brain.schema_version(), p_schema_version),
+    hint = 'Run make migrate with DIRECT_DATABASE_URL.';
+end
+$$;
 
 -- A moment the way the API writes it: UTC whatever the server's TimeZone, always six digits.
 create function robot_brain.iso_time(p_time timestamptz)

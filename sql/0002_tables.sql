@@ -13,7 +13,9 @@ create table robot_brain.sessions (
   tenant_id text not null,
   id text not null,
   user_metadata jsonb not null default '{}',
-  metadata_version integer not null default 0,
+  -- With message_count it is the entity tag. It begins at random, so that no tag of an earlier session of this id fits;
+  -- each change but an append makes it another.
+  version bigint not null default floor(random() * 281474976710656)::bigint,
   created_at timestamptz not null,
   last_active timestamptz not null,
   -- last_active before the latest write; lets that write see, in the same statement, whether it opens a new day
@@ -26,7 +28,10 @@ create table robot_brain.sessions (
   response_length bigint not null,
   -- no answer that holds all turns of this session is longer than this, escaped as Lambda escapes it
   answer_bytes bigint not null,
-  constraint sessions_pkey primary key (tenant_id, id)
+  constraint sessions_pkey primary key (tenant_id, id),
+  -- The rows of the statistics and their indexes carry these names. One that is too long would stop every refresh.
+  constraint sessions_tenant_id_length check (octet_length(tenant_id) between 1 and 128),
+  constraint sessions_id_length check (length(id) between 1 and 100)
 ) with (fillfactor = 80);
 
 comment on column robot_brain.sessions.message_count is 'Turns written, which is also the last seq';
@@ -44,23 +49,18 @@ create table robot_brain.conversations (
   seq integer not null,
   created_at timestamptz not null,
   id uuid not null default gen_random_uuid(),
-  -- the first turn of its session on its day (UTC): counting these counts the sessions of a day
-  opens_day boolean not null,
   robot_personality text not null,
   user_message text not null,
   robot_response text not null,
   metadata jsonb not null default '{}',
   constraint conversations_pkey primary key (tenant_id, session_id, seq, created_at),
+  constraint conversations_robot_personality_length check (length(robot_personality) between 1 and 50),
   constraint conversations_user_message_size check (octet_length(user_message) <= 262144),
   constraint conversations_robot_response_size check (octet_length(robot_response) <= 262144),
   constraint conversations_metadata_size check (octet_length(metadata::text) <= 16384)
 ) partition by range (created_at);
 
 comment on index robot_brain.conversations_pkey is 'read_session: a page of one session by seq; answer_of: a session''s turns, newest first';
-
-create index conversations_created_at_idx on robot_brain.conversations using brin (created_at)
-  with (pages_per_range = 32, autosummarize = on);
-comment on index robot_brain.conversations_created_at_idx is 'refresh_stats: the turns since the watermark; turns arrive in time order, so BRIN costs a write next to nothing';
 
 create table robot_brain.robot_interactions (
   tenant_id text not null,
@@ -73,26 +73,26 @@ create table robot_brain.robot_interactions (
   success boolean not null,
   metadata jsonb not null default '{}',
   created_at timestamptz not null,
-  constraint robot_interactions_pkey primary key (tenant_id, id)
+  constraint robot_interactions_pkey primary key (tenant_id, id),
+  constraint robot_interactions_robot_id_length check (length(robot_id) between 1 and 50),
+  constraint robot_interactions_type_length check (length(interaction_type) between 1 and 50),
+  constraint robot_interactions_duration check (duration_ms >= 0)
 );
-
-create index robot_interactions_created_at_idx on robot_brain.robot_interactions using brin (created_at)
-  with (pages_per_range = 32, autosummarize = on);
-comment on index robot_brain.robot_interactions_created_at_idx is 'refresh_stats: the interactions since the watermark';
 
 -- What clients send as Idempotency-Key. A table of its own, because a unique key of a partitioned table would have to hold the time.
 create table robot_brain.idempotency_keys (
   tenant_id text not null,
-  key text not null,
+  -- SHA-256 of the key: a client may put anything into a key, and nobody has to read it
+  key_hash bytea not null,
   -- what a second request with the key must be equal to
   fingerprint bytea not null,
   response text not null,
   expires_at timestamptz not null,
-  constraint idempotency_keys_pkey primary key (tenant_id, key)
+  constraint idempotency_keys_pkey primary key (tenant_id, key_hash)
 );
 
-create index idempotency_keys_expires_at_idx on robot_brain.idempotency_keys (tenant_id, expires_at);
-comment on index robot_brain.idempotency_keys_expires_at_idx is 'write_message: a few expired keys to clear';
+create index idempotency_keys_expires_at_idx on robot_brain.idempotency_keys (expires_at);
+comment on index robot_brain.idempotency_keys_expires_at_idx is 'clear_keys: the keys that have expired, of all tenants';
 
 create table robot_brain.users (
   tenant_id text not null,
@@ -143,5 +143,10 @@ begin
   end loop;
 end
 $$;
+
+-- clear_keys works on the keys of all tenants.
+create policy expired on robot_brain.idempotency_keys to robot_brain_stats using (true);
+-- A row lock needs a right to update. The one on expires_at is enough, and no function uses it.
+grant select, delete, update (expires_at) on robot_brain.idempotency_keys to robot_brain_stats;
 
 reset role;

@@ -83,8 +83,7 @@ create unlogged table bench.turn as
 select
   t.*,
   (10 + (t.no * 7919 + t.seq * 104729) %% 141)::int as user_length,
-  (50 + (t.no * 15485863 + t.seq * 7919) %% 601)::int as response_length,
-  lag(t.created_at::date) over (partition by t.no order by t.seq) is distinct from t.created_at::date as opens_day
+  (50 + (t.no * 15485863 + t.seq * 7919) %% 601)::int as response_length
 from (
   select s.no, n as seq, s.starts + (s.ends - s.starts) * ((n - 1)::float / greatest(s.turns - 1, 1)) as created_at
   from bench.session s, generate_series(1, s.turns) n
@@ -107,10 +106,10 @@ order by s.starts
 """
 _KEEP_TURNS = """
 insert into robot_brain.conversations (
-  tenant_id, session_id, seq, created_at, opens_day, robot_personality, user_message, robot_response, metadata
+  tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response, metadata
 )
 select
-  'local', s.id, t.seq, t.created_at, t.opens_day, (array['barista', 'waiter', 'teacher', 'doctor'])[1 + t.no %% 4],
+  'local', s.id, t.seq, t.created_at, (array['barista', 'waiter', 'teacher', 'doctor'])[1 + t.no %% 4],
   substr(%(words)s, (1 + (t.no + t.seq * 13) %% 800)::int, t.user_length),
   substr(%(words)s, (1 + (t.no * 3 + t.seq * 7) %% 800)::int, t.response_length),
   '{}'
@@ -131,11 +130,26 @@ order by t.created_at
 """
 # Clients that send a key with each turn: keys live for a day, so there are as many as the last day has turns.
 _KEEP_KEYS = """
-insert into robot_brain.idempotency_keys (tenant_id, key, fingerprint, response, expires_at)
-select 'local', md5(t.no::text || ':' || t.seq), sha256(t.no::text::bytea), repeat('x', 200),
+insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
+select 'local', sha256((t.no::text || ':' || t.seq)::bytea), sha256(t.no::text::bytea), repeat('x', 200),
   t.created_at + interval '24 hours'
 from bench.turn t
 where t.created_at > now() - interval '24 hours'
+"""
+# What the writes of all this would have left for the next refresh. A session has one personality.
+_KEEP_UNCOUNTED = """
+insert into robot_brain.uncounted (
+  tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+)
+select
+  'local', (c.created_at at time zone 'UTC')::date, c.robot_personality, count(*), sum(length(c.robot_response)),
+  0, count(distinct c.session_id), 0
+from robot_brain.conversations c
+group by 2, 3
+union all
+select
+  'local', null, '', 0, 0,
+  (select count(*) from robot_brain.sessions), 0, (select count(*) from robot_brain.robot_interactions)
 """
 
 
@@ -220,8 +234,8 @@ def _fill(server: Postgres, size: Size) -> None:
         admin.execute("vacuum (analyze, freeze) robot_brain.robot_interactions, robot_brain.idempotency_keys")
         progress.step("vacuum", 2)
         # The whole history through the product's own refresh.
-        admin.execute("update robot_brain.stats_watermark set watermark = now() - interval '37 months'")
-        admin.execute("select robot_brain.refresh_stats(null)")
+        admin.execute(_KEEP_UNCOUNTED)
+        admin.execute("select robot_brain.count_uncounted(null), robot_brain.refresh_view(true)")
         admin.execute("analyze")
         admin.execute("checkpoint")
         progress.step("statistics")
@@ -235,7 +249,17 @@ def _literal(query: str, values: dict[str, object], admin: psycopg.Connection) -
 
 def _fingerprint() -> str:
     """Return what changes when the schema or the statements of this file do."""
-    steps = (_WORDS, _SESSIONS, _PROBES, _TURNS, _KEEP_SESSIONS, _KEEP_TURNS, _KEEP_INTERACTIONS, _KEEP_KEYS)
+    steps = (
+        _WORDS,
+        _SESSIONS,
+        _PROBES,
+        _TURNS,
+        _KEEP_SESSIONS,
+        _KEEP_TURNS,
+        _KEEP_INTERACTIONS,
+        _KEEP_KEYS,
+        _KEEP_UNCOUNTED,
+    )
     digest = hashlib.sha256("".join(steps).encode())
     for file in sorted(SQL.glob("*.sql")):
         digest.update(file.read_bytes())

@@ -145,7 +145,7 @@ def test_of_16_writers_that_expect_the_same_seq_one_wins(database: Database) -> 
 
     def write(connection: psycopg.Connection, writer: object) -> None:
         try:
-            connection.execute(WRITE, ("s", turns(str(writer)), 0, None, str(uuid.uuid4()), False))
+            connection.execute(WRITE, ("s", turns(str(writer)), "0", None, str(uuid.uuid4()), False))
             outcomes.append("written")
         except psycopg.Error as error:
             outcomes.append(error.sqlstate)

@@ -161,7 +161,7 @@ def test_a_database_without_the_schema_tells_the_operator_to_migrate(
 
 def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
-        admin.execute("drop table robot_brain.idempotency_keys cascade")
+        admin.execute("drop table robot_brain.uncounted cascade")
     with logged() as lines:
         reply = bundle.write("demo", turn(user_message="MARKED-4711"))
         assert_problem(reply, 500, bundle.context.aws_request_id)

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from local.neon.api import NeonApi
+from robot_brain import database as database_calls
 from robot_brain.connection import lazy_connection
 from robot_brain.health import LONGEST
 from robot_brain.patterns import LATELY
@@ -69,7 +70,7 @@ def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
     assert told(reply) == (200, "healthy", [])
     report = reply.json
     assert report["latency_ms"] > 0
-    assert report["schema_version"] == 1
+    assert report["schema_version"] == database_calls.SCHEMA_VERSION
     assert int(report["server_version"].split(".")[0]) >= 15
     assert report["statistics"]["as_of"].endswith("Z")
     assert report["statistics"]["age_seconds"] >= 0
@@ -78,7 +79,7 @@ def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
 
 def test_a_slow_answer_is_degraded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "100"}, monkeypatch) as functions:
-        with held(database, "lock table robot_brain.stats_watermark in access exclusive mode", 0.1):
+        with held(database, "lock table robot_brain.refresh_state in access exclusive mode", 0.1):
             reply = probe(functions)
         assert told(reply) == (200, "degraded", ["slow"])
         assert reply.json["latency_ms"] >= 100
@@ -90,7 +91,7 @@ def test_old_statistics_are_degraded_where_something_was_written_since(
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
     with deployed(environment, monkeypatch) as functions:
         with database.admin() as admin:
-            admin.execute("update robot_brain.stats_watermark set watermark = watermark - interval '61 seconds'")
+            admin.execute("update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '61 seconds'")
         assert told(probe(functions)) == (200, "healthy", [])
         assert functions.write("demo", turn()).status == 201
         reply = probe(functions)
@@ -148,11 +149,11 @@ def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
-            " language sql immutable parallel safe return 2"
+            " language sql immutable parallel safe return 1000"
         )
     reply = probe(bundle)
     assert told(reply) == (200, "degraded", ["schema"])
-    assert reply.json["schema_version"] == 2
+    assert reply.json["schema_version"] == 1000
 
 
 def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
@@ -259,7 +260,7 @@ def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
 
 def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
-    with held(database, "lock table robot_brain.stats_watermark in access exclusive mode", LONGEST + 0.5):
+    with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
         assert told(probe(bundle)) == (503, "unhealthy", ["deadline"])
     assert told(probe(bundle)) == (200, "healthy", [])
 

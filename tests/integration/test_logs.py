@@ -67,7 +67,7 @@ def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -
     for start in (0, 500):
         bundle.write("s", {**marked(), "user_metadata": {str(n): MARK for n in range(start, start + 400)}})
     log = database.postgres.process.log.read_text(errors="replace")
-    assert "the last seq of the session" in log
+    assert "the session is not in the state that If-Match names" in log
     assert MARK not in log
 
 

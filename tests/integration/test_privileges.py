@@ -1,4 +1,4 @@
-"""What robot_brain_app, the role the functions log in as, can do: execute five functions, and nothing else."""
+"""What robot_brain_app, the role the functions log in as, can do: execute robot_brain_api, and nothing else."""
 
 from collections.abc import Iterator, Sequence
 from typing import LiteralString
@@ -9,7 +9,16 @@ from psycopg import sql
 
 from tests.servers.databases import APP, Database
 
-DOORS = ["health", "read_session", "refresh_stats", "stats", "write_message"]
+FUNCTIONS = [
+    "clear_keys",
+    "health",
+    "make_month",
+    "read_session",
+    "refresh_stats",
+    "refresh_view",
+    "stats",
+    "write_message",
+]
 SCHEMAS = ["robot_brain", "robot_brain_api", "robot_brain_migrations"]
 TIMEOUTS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
 
@@ -25,8 +34,8 @@ FORBIDDEN: dict[str, LiteralString] = {
     "create a function": "create function public.mine() returns int language sql return 1",
     "create a temporary function": "create function pg_temp.mine() returns int language sql return 1",
     "create a function among the doors": "create function robot_brain_api.mine() returns int language sql return 1",
-    "replace a door": "create or replace function robot_brain_api.health(int) returns text language sql return ''",
-    "drop a door": "drop function robot_brain_api.health(integer)",
+    "replace a door": "create or replace function robot_brain_api.health(int, int) returns text language sql return ''",
+    "drop a door": "drop function robot_brain_api.health(integer, integer)",
     "create a role": "create role mine",
     "give itself a role": f"grant robot_brain_owner to {APP}",
     "give itself a right": f"grant select on robot_brain.conversations to {APP}",
@@ -183,7 +192,7 @@ def test_the_app_owns_nothing(database: Database) -> None:
     assert owned == []
 
 
-def test_the_app_may_execute_exactly_the_five_doors(database: Database) -> None:
+def test_the_app_may_execute_exactly_the_functions_of_the_api(database: Database) -> None:
     with database.admin() as admin:
         allowed = admin.execute(
             """
@@ -195,7 +204,7 @@ def test_the_app_may_execute_exactly_the_five_doors(database: Database) -> None:
             """,
             [APP],
         ).fetchall()
-    assert [name for (name,) in allowed] == [f"robot_brain_api.{door}" for door in DOORS]
+    assert [name for (name,) in allowed] == [f"robot_brain_api.{name}" for name in FUNCTIONS]
 
 
 def test_the_app_cannot_call_an_internal_function(database: Database, app: psycopg.Connection) -> None:
@@ -222,7 +231,7 @@ def test_every_door_runs_as_a_role_that_cannot_log_in_and_names_its_search_path(
             order by 1
             """
         ).fetchall()
-    assert doors == [(door, True, False, False, True) for door in DOORS]
+    assert doors == [(name, True, False, False, True) for name in FUNCTIONS]
 
 
 def test_the_timeouts_of_the_app_are_in_force(database: Database, app: psycopg.Connection) -> None:

@@ -1,6 +1,7 @@
 """GET /sessions/{session_id} against a real database."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def test_what_was_written_is_read_back(bundle: Bundle) -> None:
         "created_at": created,
         "last_active": created,
         "message_count": 1,
+        "last_seq": 1,
         "user_metadata": {"k": "v"},
     }
     assert page["messages"] == [{**written["messages"][0], **sent}]
@@ -112,22 +114,28 @@ def test_following_before_walks_the_history_once_whatever_is_written_meanwhile(s
 # Entity tags
 
 
-def test_the_etag_is_the_last_seq_and_gets_a_version_with_user_metadata(bundle: Bundle) -> None:
-    bundle.write("s", turn())
-    assert bundle.read("s").headers["etag"] == '"1"'
-    bundle.write("s", {**turn(), "user_metadata": {}})
-    assert bundle.read("s").headers["etag"] == '"2.1"'
-    bundle.write("s", turn())
-    assert bundle.read("s").headers["etag"] == '"3.1"'
+def test_the_etag_is_the_last_seq_and_a_version_that_only_user_metadata_changes(bundle: Bundle) -> None:
+    tags = [bundle.write("s", body).headers["etag"] for body in (turn(), {**turn(), "user_metadata": {}}, turn())]
+    assert bundle.read("s").headers["etag"] == tags[-1]
+    seqs, versions = zip(*(tag.strip('"').split(".") for tag in tags), strict=True)
+    assert seqs == ("1", "2", "3")
+    assert versions[0] != versions[1] == versions[2]
+    assert all(re.fullmatch("[0-9a-f]{1,13}", version) for version in versions)
 
 
-@pytest.mark.parametrize("held", ['"7"', 'W/"7"', '"1", W/"7"', '"x","7" , "9"', "*"])
+def test_two_sessions_have_versions_of_their_own(bundle: Bundle) -> None:
+    tags = {bundle.write(session, turn()).headers["etag"] for session in ("a", "b", "c")}
+    assert len(tags) == 3
+
+
+@pytest.mark.parametrize("held", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
 def test_a_copy_that_is_still_right_is_not_sent_again(seven: Bundle, held: str) -> None:
-    reply = seven.read("s", {"if-none-match": held})
-    assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, '"7"')
+    tag = seven.read("s").headers["etag"]
+    reply = seven.read("s", {"if-none-match": held.format(tag=tag)})
+    assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, tag)
 
 
-@pytest.mark.parametrize("held", ['"6"', 'W/"6"', '"77"', "7", '"7.1"', "", "nonsense"])
+@pytest.mark.parametrize("held", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
 def test_another_copy_is_replaced(seven: Bundle, held: str) -> None:
     assert seven.read("s", {"if-none-match": held}).status == 200
 

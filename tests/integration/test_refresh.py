@@ -10,11 +10,10 @@ import pytest
 
 from local.neon.api import NeonApi
 from tests.bundle import Bundle, deployed, turn
-from tests.integration.watermark import watermark
+from tests.integration.refresh_state import make_old, refreshed_at, uncounted
 from tests.servers.databases import Database
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
-AGE = "update robot_brain.stats_watermark set watermark = watermark - interval '2 hours'"
 
 
 @pytest.fixture
@@ -30,6 +29,14 @@ def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], di
     return lines, [line for line in lines if "_aws" in line][-1]
 
 
+def refreshed_now(database: Database) -> str:
+    """Return the server's time as the API writes it."""
+    with database.admin() as admin:
+        row = admin.execute("select robot_brain.iso_time(clock_timestamp())").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def connections(database: Database) -> int:
     """Return how many connections of the functions' role this database has; a function keeps the one it opened."""
     with database.admin() as admin:
@@ -40,22 +47,16 @@ def connections(database: Database) -> int:
     return int(row[0])
 
 
-def make_old(database: Database) -> None:
-    """Make the figures older than an hour. Before the first refresh only: what was counted would count again."""
-    with database.admin() as admin:
-        admin.execute(AGE)
-
-
 def test_a_suspended_compute_is_left_asleep(
     database: Database, api: NeonApi, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = watermark(database)
+    before = refreshed_at(database)
     with deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle:
         assert bundle.refresh() == {"skipped": "suspended"}
         assert connections(database) == 0
         [line], metrics = emitted(capfd)
     assert api.calls == 1
-    assert watermark(database) == before
+    assert refreshed_at(database) == before
     assert (line["route"], line["status"], line["skipped"]) == ("schedule", "skipped", "suspended")
     assert metrics["RefreshesSkipped"] == [1.0]
 
@@ -123,14 +124,14 @@ def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
     capfd.readouterr()
     with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "red"}, monkeypatch) as bundle:
         figures = bundle.stats().json
-        assert figures["totals"]["messages"] == 2
+        assert [one["message_count"] for one in figures["top_sessions"]] == [2]
         assert figures["age_seconds"] < 3600
         assert emitted(capfd)[1]["RefreshesOnReading"] == [1.0]
-    moved = watermark(database)
+    moved = refreshed_at(database)
     with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "blue"}, monkeypatch) as bundle:
-        assert bundle.stats().json["totals"]["messages"] == 3
+        assert [one["message_count"] for one in bundle.stats().json["top_sessions"]] == [3]
         assert "RefreshesOnReading" not in emitted(capfd)[1]
-    assert watermark(database) == moved
+    assert refreshed_at(database) == moved
 
 
 @pytest.mark.parametrize("max_age", ["0", "10000"])
@@ -140,17 +141,50 @@ def test_figures_that_are_young_enough_are_not_refreshed(
     make_old(database)
     with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}, monkeypatch) as bundle:
         bundle.write("s", turn())
-        before = watermark(database)
-        assert bundle.stats().json["totals"]["messages"] == 0
-    assert watermark(database) == before
+        before = refreshed_at(database)
+        figures = bundle.stats().json
+        assert (figures["totals"]["messages"], figures["top_sessions"]) == (1, [])
+    assert refreshed_at(database) == before
+
+
+@pytest.mark.parametrize("max_age", ["0", "3600"])
+def test_a_reader_refreshes_if_too_much_is_not_counted_yet(
+    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, max_age: str
+) -> None:
+    with embedded_database.admin() as admin:
+        admin.execute(
+            "insert into robot_brain.uncounted select 'local', current_date, 'p', 1, 1, 0, 0, 0"
+            " from generate_series(1, robot_brain.most_uncounted())"
+        )
+    environment = {"DATABASE_URL": embedded_database.app_url, "STATS_MAX_AGE": max_age}
+    with deployed(environment, monkeypatch) as bundle:
+        assert bundle.stats().json["totals"]["messages"] == 10_000
+        assert uncounted(embedded_database) == 10_000
+        bundle.write("s", turn())
+        assert bundle.stats().json["totals"]["messages"] == 10_001
+    assert uncounted(embedded_database) == 0
+
+
+def test_a_view_made_by_a_clock_that_was_ahead_is_old(
+    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with embedded_database.admin() as admin:
+        admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
+    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as bundle:
+        figures = bundle.stats().json
+        assert (figures["age_seconds"], figures["as_of"] <= refreshed_now(embedded_database)) == (0, True)
+        bundle.write("s", turn())
+        assert bundle.database_health().json["reasons"] == ["statistics"]
+        assert len(bundle.stats().json["top_sessions"]) == 1
+        assert bundle.database_health().json["reasons"] == []
 
 
 def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
-    before = watermark(database)
+    before = refreshed_at(database)
     assert bundle.stats(session_id="s").json["message_count"] == 1
-    assert watermark(database) == before
+    assert refreshed_at(database) == before
 
 
 @pytest.mark.parametrize("written", [False, True])
@@ -170,22 +204,22 @@ def test_old_figures_are_one_statement_where_nothing_was_written(
             "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
             " and s.dbid = (select oid from pg_database where datname = current_database())"
         ).fetchone()
-    # Otherwise the look, then begin, the time-out, the refresh and commit, then the answer.
-    assert calls == (6 if written else 1,)
+    # Otherwise the look, then four steps of begin, the time-out, the step and commit, then the answer.
+    assert calls == (18 if written else 1,)
 
 
-def test_while_another_refreshes_a_reader_gets_the_old_figures_at_once(bundle: Bundle, database: Database) -> None:
+def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
     with database.admin() as admin:
         with admin.transaction():
             admin.execute(LOCK)
             old = bundle.stats()
-            assert (old.status, old.json["totals"]["messages"]) == (200, 0)
-        assert bundle.stats().json["totals"]["messages"] == 1
+            assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
+        assert len(bundle.stats().json["top_sessions"]) == 1
 
 
-def test_of_many_readers_one_refreshes(bundle: Bundle, database: Database) -> None:
+def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", {"messages": [turn()] * 50})
     readers = 12
@@ -202,6 +236,7 @@ def test_of_many_readers_one_refreshes(bundle: Bundle, database: Database) -> No
                 row = connection.execute("select body from robot_brain_api.refresh_stats(3600)").fetchone()
                 assert row is not None
                 done.append(row[0])
+                connection.execute("select robot_brain_api.refresh_view(false)")
         except BaseException as error:
             failures.append(error)
 
@@ -212,12 +247,14 @@ def test_of_many_readers_one_refreshes(bundle: Bundle, database: Database) -> No
         thread.join()
     assert failures == []
     assert len(done) == readers
-    assert len([body for body in done if body is not None]) == 1
+    # The others were too late, or found nothing left to count.
+    assert set(done) <= {None, '{"counted": 1}', '{"counted": 0}'}
+    assert done.count('{"counted": 1}') == 1
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 50, "interactions": 0}
 
 
 @pytest.mark.parametrize("fault", ["it raises", "it takes too long"])
-def test_a_refresh_that_fails_gives_the_reader_the_old_figures(
+def test_a_refresh_that_fails_costs_the_reader_only_the_longest_sessions(
     bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str], fault: str
 ) -> None:
     make_old(database)
@@ -226,16 +263,16 @@ def test_a_refresh_that_fails_gives_the_reader_the_old_figures(
     with database.admin() as admin, database.admin() as busy:
         capfd.readouterr()
         if fault == "it raises":
-            admin.execute("alter function robot_brain.make_months rename to gone")
+            admin.execute("alter function robot_brain.count_uncounted rename to gone")
             old = bundle.stats()
-            admin.execute("alter function robot_brain.gone rename to make_months")
+            admin.execute("alter function robot_brain.gone rename to count_uncounted")
         else:
             with busy.transaction():
-                busy.execute("select from robot_brain.stats_watermark for update")
+                busy.execute("select from robot_brain.refresh_state for update")
                 old = bundle.stats()
         logs, metrics = emitted(capfd)
-    assert (old.status, old.json["totals"]["messages"]) == (200, 0)
+    assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
     assert [line["level"] for line in logs] == ["WARNING", "INFO"]
     assert logs[0]["error"] == ("SchemaOutdatedError" if fault == "it raises" else "DeadlineExceededError")
     assert metrics["RefreshFailures"] == [1.0]
-    assert bundle.stats().json["totals"]["messages"] == 1
+    assert len(bundle.stats().json["top_sessions"]) == 1

@@ -1,23 +1,26 @@
 """A refresh costs what was written since the last one, which is next to nothing where nothing was."""
 
 import psycopg
-import pytest
 
 from tests.bundle import Bundle, turn
-from tests.integration.watermark import watermark
+from tests.integration.refresh_state import refreshed_at
 from tests.servers.databases import Database
 
-# What may be scanned where there is nothing to do.
-CHEAP = {"stats_watermark", "conversations"}
+# What a refresh may scan if there is nothing to do.
+CHEAP = {"refresh_state", "uncounted", "conversations_default", "key_clearing", "idempotency_keys"}
+REFRESH = (
+    "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view(), robot_brain_api.make_month(),"
+    " robot_brain_api.clear_keys()"
+)
 
 
 def scanned(connection: psycopg.Connection) -> set[str]:
-    """Return the tables that the transaction has scanned, the months of turns as `conversations`."""
+    """Return the tables that the transaction has scanned."""
     rows = connection.execute(
         "select relname from pg_stat_xact_all_tables"
         " where schemaname = 'robot_brain' and coalesce(idx_scan, 0) + seq_scan > 0"
     ).fetchall()
-    return {"conversations" if name.startswith("conversations") else name for (name,) in rows}
+    return {name for (name,) in rows}
 
 
 def locks_on_the_view(connection: psycopg.Connection) -> int:
@@ -29,23 +32,23 @@ def locks_on_the_view(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def test_a_refresh_does_nothing_where_nothing_was_written(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_does_nothing_if_nothing_was_written(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True}))
     # Another connection for each: a server process adds up what its last transactions scanned.
     with database.admin() as admin, admin.transaction():
-        admin.execute("select robot_brain.refresh_stats(null)")
-        assert scanned(admin) > {"sessions", "robot_interactions"}
+        admin.execute(REFRESH)
+        assert scanned(admin) > {"sessions", "uncounted"}
         assert locks_on_the_view(admin) > 0
+    before = refreshed_at(database)
+    with database.admin() as admin, admin.transaction():
+        row = admin.execute(REFRESH).fetchone()
+        assert scanned(admin) <= CHEAP
+        assert locks_on_the_view(admin) == 0
+    assert row is not None
+    assert row[0] == '{"counted": 0}'
+    assert refreshed_at(database) != before, "the figures are right up to now"
+    # The months ahead are made all the same.
     with database.admin() as admin:
-        before = watermark(database)
-        with admin.transaction():
-            row = admin.execute("select robot_brain.refresh_stats(null)").fetchone()
-            assert scanned(admin) <= CHEAP
-            assert locks_on_the_view(admin) == 0
-        assert row is not None
-        assert row[0]["months_made"] == 0
-        assert watermark(database) != before, "the figures are right up to now"
-        # The months ahead are made all the same.
         admin.execute(
             "do $$ begin execute 'drop table robot_brain.conversations_' || to_char("
             "(now() at time zone 'UTC') + interval '2 months', 'YYYY_MM'); end $$"
@@ -54,7 +57,7 @@ def test_a_refresh_does_nothing_where_nothing_was_written(bundle: Bundle, databa
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
 
 
-def test_a_turn_whose_month_is_missing_is_something_to_count(bundle: Bundle, database: Database) -> None:
+def test_a_turn_whose_month_is_missing_is_counted(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "do $$ begin execute 'drop table robot_brain.conversations_' || to_char("
@@ -65,43 +68,6 @@ def test_a_turn_whose_month_is_missing_is_something_to_count(bundle: Bundle, dat
     assert bundle.refresh()["months_made"] == 1
     assert bundle.refresh()["months_made"] == 0
     assert bundle.stats().json["totals"]["messages"] == 1
-
-
-@pytest.mark.parametrize("analyzed", [True, False])
-def test_looking_whether_something_was_written_reads_the_end_of_one_month(database: Database, analyzed: bool) -> None:
-    with database.admin() as admin:
-        admin.execute("set timezone = 'UTC'")
-        admin.execute(
-            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
-            " robot_personality, user_message, robot_response)"
-            " select 'local', 's' || n % 40, n / 40 + 1,"
-            " date_trunc('month', now()) + (now() - date_trunc('month', now())) * (n / 60000.0), false, 'b', 'q',"
-            " repeat('a', 200) from generate_series(0, 59999) n"
-        )
-        # Autovacuum's part: it notes the times of the new pages in the BRIN index.
-        admin.execute(f"vacuum {'(analyze)' if analyzed else ''} robot_brain.conversations")
-        row = admin.execute(
-            "select relpages, relname from pg_class where relname = 'conversations_' || to_char(now(), 'YYYY_MM')"
-        ).fetchone()
-        assert row is not None
-        pages, month = row
-        look = "select robot_brain.written_between(now() - interval '%s', now() + interval '1 second')"
-        for ago, expected in (("0 seconds", False), ("1 hour", True), ("0 seconds", False)) * 3:
-            with admin.transaction():
-                found = admin.execute((look % ago).encode()).fetchone()
-                locked = admin.execute(
-                    "select c.relname from pg_locks l join pg_class c on c.oid = l.relation"
-                    " where l.pid = pg_backend_pid() and c.relkind = 'r' and c.relname like 'conversations%'"
-                ).fetchall()
-            assert found == (expected,)
-            assert (month,) in locked
-            assert len(locked) <= 2, "the hour may have begun in another month"
-        plan = admin.execute(f"explain (analyze, buffers, format json) {look % '0 seconds'}".encode()).fetchone()
-        assert plan is not None
-        read = plan[0][0]["Plan"]["Shared Hit Blocks"] + plan[0][0]["Plan"]["Shared Read Blocks"]
-        print(f"{read} of {pages} pages looked at")
-        assert pages > 1500
-        assert read < pages / 10
 
 
 def test_the_longest_sessions_of_31_days_are_right_though_the_view_is_older(bundle: Bundle, database: Database) -> None:

@@ -41,7 +41,7 @@ def write(
     repeated: bool,
     turns: Sequence[object] = BATCH[:1],
     user_metadata: object = None,
-    if_match: int | None = None,
+    if_match: str | None = None,
 ) -> tuple[str, bool]:
     """Write to the session s; return the answer and whether it is that of an earlier attempt."""
     metadata = None if user_metadata is None else json.dumps(user_metadata)
@@ -123,10 +123,10 @@ def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, si
     first_id = uuid.uuid4()
     with app(database) as connection:
         write(connection, uuid.uuid4(), repeated=False)
-        first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match=1)
+        first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match="1")
         write(connection, uuid.uuid4(), repeated=False, turns=BATCH[:3], user_metadata={"a": 2})
         for _ in range(2):
-            again = write(connection, first_id, repeated=True, turns=turns, user_metadata={"a": 1}, if_match=1)
+            again = write(connection, first_id, repeated=True, turns=turns, user_metadata={"a": 1}, if_match="1")
             assert again == (first[0], True)
         row = connection.execute(
             "select body from robot_brain_api.read_session('local', 's', 1, null, null, null, '{}')"
@@ -165,9 +165,9 @@ def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -
 def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
-            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at, opens_day,"
+            "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at,"
             " robot_personality, user_message, robot_response)"
-            " select 'local', 's' || n % 40, n / 40 + 1, now(), false, 'barista', 'q', repeat('a', 200)"
+            " select 'local', 's' || n % 40, n / 40 + 1, now(), 'barista', 'q', repeat('a', 200)"
             " from generate_series(0, 19999) n"
         )
         admin.execute(

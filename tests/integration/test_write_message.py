@@ -24,8 +24,8 @@ def test_a_turn_is_answered_with_its_id_seq_and_time(bundle: Bundle) -> None:
     assert reply.status == 201
     assert reply.headers["content-type"] == "application/json"
     assert "idempotent-replayed" not in reply.headers
-    assert set(reply.json) == {"session_id", "message_count", "messages"}
-    assert (reply.json["session_id"], reply.json["message_count"]) == ("demo", 1)
+    assert set(reply.json) == {"session_id", "message_count", "last_seq", "messages"}
+    assert (reply.json["session_id"], reply.json["message_count"], reply.json["last_seq"]) == ("demo", 1, 1)
     (message,) = reply.json["messages"]
     assert set(message) == {"id", "seq", "created_at"}
     assert message["seq"] == 1
@@ -126,6 +126,8 @@ def test_a_key_used_for_another_request_is_refused(
     reply = bundle.write(session_id, body, {"idempotency-key": "k"})
     assert reply.status == 422
     assert reply.json["title"] == "Idempotency key reused"
+    assert (reply.json["session_id"], reply.json["seq"]) == ("s", 1)
+    assert "etag" not in reply.headers
     counts = "select count(*), (select count(*) from robot_brain.sessions) from robot_brain.conversations"
     assert rows(database, counts) == [(1, 1)]
 
@@ -137,7 +139,20 @@ def test_only_a_successful_write_is_remembered(bundle: Bundle) -> None:
     assert "idempotent-replayed" not in written.headers
 
 
-def test_a_key_is_forgotten_after_24_hours_and_a_write_clears_a_few(bundle: Bundle, database: Database) -> None:
+def test_a_reused_key_names_the_session_and_seq_of_its_first_write(bundle: Bundle) -> None:
+    bundle.write("first", {"messages": [turn()] * 3})
+    bundle.write("first", {"messages": [turn(), turn()]}, {"idempotency-key": "k"})
+    reply = bundle.write("second", turn(), {"idempotency-key": "k"})
+    assert (reply.status, reply.json["session_id"], reply.json["seq"]) == (422, "first", 4)
+
+
+def test_a_key_is_kept_as_its_hash(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", turn(), {"idempotency-key": "card 4711"})
+    kept = rows(database, "select key_hash = sha256('card 4711'), key_hash::text from robot_brain.idempotency_keys")
+    assert [same for same, _ in kept] == [True]
+
+
+def test_a_key_is_forgotten_after_24_hours_and_the_refresh_clears_it(bundle: Bundle, database: Database) -> None:
     for number in range(6):
         bundle.write("s", turn(number), {"idempotency-key": f"k{number}"})
     remembered = rows(
@@ -151,7 +166,9 @@ def test_a_key_is_forgotten_after_24_hours_and_a_write_clears_a_few(bundle: Bund
     again = bundle.write("s", turn(5), {"idempotency-key": "k5"})
     assert "idempotent-replayed" not in again.headers
     bundle.write("s", turn(9), {"idempotency-key": "k9"})
-    assert sorted(rows(database, "select key from robot_brain.idempotency_keys")) == [("k5",), ("k9",)]
+    bundle.refresh()
+    left = rows(database, "select count(*), bool_and(expires_at > now()) from robot_brain.idempotency_keys")
+    assert left == [(2, True)]
 
 
 def test_a_write_without_a_key_leaves_none(bundle: Bundle, database: Database) -> None:
@@ -181,19 +198,42 @@ def test_if_match_writes_only_at_the_expected_seq(bundle: Bundle) -> None:
     assert bundle.write("demo-new", turn(), {"if-match": '"1"'}).status == 201
     stale = bundle.write("demo-new", turn(), {"if-match": '"1"'})
     assert (stale.status, stale.json["title"]) == (412, "Precondition failed")
+    assert stale.json["last_seq"] == 2
+    assert stale.headers["etag"] == bundle.read("demo-new").headers["etag"]
     assert bundle.read("demo-new").json["session"]["message_count"] == 2
 
 
 def test_a_session_that_must_exist_is_not_created(bundle: Bundle) -> None:
-    assert bundle.write("s", turn(), {"if-match": '"3"'}).status == 412
-    assert bundle.read("s").status == 404
+    for tag in ('"3"', '"0.1f"', '"1.1f"'):
+        refused = bundle.write("s", turn(), {"if-match": tag})
+        assert (refused.status, refused.json["last_seq"]) == (412, 0)
+        assert "etag" not in refused.headers
+        assert bundle.read("s").status == 404
 
 
 def test_if_match_takes_the_etag_of_a_read(bundle: Bundle) -> None:
     bundle.write("s", {**turn(), "user_metadata": {"a": 1}})
     etag = bundle.read("s").headers["etag"]
-    assert etag == '"1.1"'
     assert bundle.write("s", turn(), {"if-match": etag}).status == 201
+
+
+def test_a_whole_tag_matches_one_state_and_the_last_seq_any_version_of_it(bundle: Bundle) -> None:
+    first = bundle.write("s", turn()).headers["etag"]
+    with_metadata = bundle.write("s", {**turn(), "user_metadata": {"a": 1}}, {"if-match": first}).headers["etag"]
+    stale = '"2.' + first.partition(".")[2]
+    refused = bundle.write("s", {**turn(), "user_metadata": {"a": 2}}, {"if-match": stale})
+    assert (refused.status, refused.json["last_seq"], refused.headers["etag"]) == (412, 2, with_metadata)
+    assert bundle.write("s", turn(), {"if-match": with_metadata}).status == 201
+    assert bundle.write("s", turn(), {"if-match": '"3"'}).status == 201
+
+
+def test_a_write_gives_the_tag_of_its_session_and_a_replay_none(bundle: Bundle) -> None:
+    sent = (turn(), {"idempotency-key": "k"})
+    assert bundle.write("s", *sent).headers["etag"] == bundle.read("s").headers["etag"]
+    bundle.write("s", turn())
+    replay = bundle.write("s", *sent)
+    assert replay.headers["idempotent-replayed"] == "true"
+    assert "etag" not in replay.headers
 
 
 # Tenants

@@ -38,6 +38,7 @@ def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path
         "sslmode": "verify-full",
         "sslrootcert": str(bundle_file),
         "application_name": "robot-brain",
+        "client_encoding": "UTF8",
         "tcp_user_timeout": "5000",
     }
 

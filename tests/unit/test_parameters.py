@@ -124,11 +124,20 @@ def test_two_parameters_that_do_not_go_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "seq"),
-    [(None, None), ('"0"', 0), ('"7"', 7), (' "7" ', 7), ('"007"', 7), ('"7.12"', 7), (f'"{"9" * 18}"', 10**18 - 1)],
+    ("header", "state"),
+    [
+        (None, None),
+        ('"0"', "0"),
+        ('"7"', "7"),
+        (' "7" ', "7"),
+        ('"007"', "7"),
+        ('"7.12"', "7.12"),
+        ('"07.1f"', "7.1f"),
+        (f'"{"9" * 18}"', "9" * 18),
+    ],
 )
-def test_if_match_reads_the_part_before_the_dot(header: str | None, seq: int | None) -> None:
-    assert parameters.if_match(header) == seq
+def test_if_match_names_the_last_seq_or_a_whole_tag(header: str | None, state: str | None) -> None:
+    assert parameters.if_match(header) == state
 
 
 @pytest.mark.parametrize(

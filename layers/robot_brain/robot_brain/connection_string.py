@@ -56,6 +56,8 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
     if settings.ssl_negotiation:
         parameters["sslnegotiation"] = settings.ssl_negotiation
     parameters.setdefault("application_name", "robot-brain")
+    # A role or a database may have another encoding, which cannot hold every text.
+    parameters["client_encoding"] = "UTF8"
     parameters.setdefault("tcp_user_timeout", _TCP_USER_TIMEOUT)
     parameters.pop("connect_timeout", None)
     return parameters

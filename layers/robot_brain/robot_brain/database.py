@@ -1,4 +1,4 @@
-"""The five doors of the database. One function here is one call there: one statement, one round trip."""
+"""The SQL functions of the database. One function here is one call there: one statement, one round trip."""
 
 from __future__ import annotations
 
@@ -19,11 +19,28 @@ from robot_brain.patterns import patterns
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
-_WRITE = "select body, replayed from robot_brain_api.write_message(%s, %s, %s, %s, %s, %s, %s, %s)"
-_READ = "select body, etag from robot_brain_api.read_session(%s, %s, %s, %s, %s, %s, %s)"
-_STATS = "select body, stale from robot_brain_api.stats(%s, %s, %s)"
-_HEALTH = "select body from robot_brain_api.health(%s)"
-_REFRESH = "select body from robot_brain_api.refresh_stats(%s)"
+# The schema that these calls need. An older one would drop what it does not know, so it refuses them.
+SCHEMA_VERSION = 2
+
+_WRITE = (
+    "select body, replayed, etag from robot_brain_api.write_message("
+    "p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_user_metadata => %s, p_if_match => %s, p_key => %s,"
+    " p_first_id => %s, p_repeated => %s, p_schema_version => %s)"
+)
+_READ = (
+    "select body, etag from robot_brain_api.read_session("
+    "p_tenant_id => %s, p_session_id => %s, p_limit => %s, p_before => %s, p_after => %s, p_max_chars => %s,"
+    " p_known_etags => %s, p_schema_version => %s)"
+)
+_STATS = (
+    "select body, stale from robot_brain_api.stats("
+    "p_tenant_id => %s, p_session_id => %s, p_max_age => %s, p_schema_version => %s)"
+)
+_HEALTH = "select body from robot_brain_api.health(p_max_age => %s, p_schema_version => %s)"
+_REFRESH = "select body from robot_brain_api.refresh_stats(p_if_older => %s, p_schema_version => %s)"
+_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s, p_schema_version => %s)"
+_MONTH = "select body from robot_brain_api.make_month(p_schema_version => %s)"
+_KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %s)"
 
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
@@ -35,10 +52,11 @@ Result = TypeVar("Result")
 
 
 class Written(NamedTuple):
-    """A write's answer as JSON text, and whether it is that of an earlier request with the same key."""
+    """A write's answer as JSON text, whether an earlier request or attempt wrote it, and the entity tag if known."""
 
     body: str
     replayed: bool
+    etag: str | None
 
 
 class Page(NamedTuple):
@@ -65,7 +83,7 @@ class Health(NamedTuple):
 
 
 def write_message(
-    session_id: str, messages: str, user_metadata: str | None, if_match: int | None, key: str | None, deadline: Deadline
+    session_id: str, messages: str, user_metadata: str | None, if_match: str | None, key: str | None, deadline: Deadline
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
@@ -77,7 +95,9 @@ def write_message(
     written_as = (settings().tenant_id, session_id, messages, user_metadata, if_match, key, first_id)
 
     def write(connection: WatchedConnection, attempt: int) -> Written:
-        return Written(*_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1))))
+        return Written(
+            *_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1, SCHEMA_VERSION)))
+        )
 
     written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
     if written.replayed:
@@ -95,9 +115,8 @@ def read_session(
     deadline: Deadline,
 ) -> Page:
     """Return a page of a session's turns. Raise SessionNotFoundError or a DatabaseError."""
-    body, etag = _call(
-        _READ, (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags)), deadline
-    )
+    page = (settings().tenant_id, session_id, limit, before, after, max_chars, list(known_etags), SCHEMA_VERSION)
+    body, etag = _call(_READ, page, deadline)
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
@@ -108,7 +127,7 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
 
     They are stale where they are older than `max_age` seconds and something was written since; with 0 they never are.
     """
-    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age), deadline)
+    body, stale = _call(_STATS, (settings().tenant_id, session_id, max_age, SCHEMA_VERSION), deadline)
     if body is None:
         raise SessionNotFoundError
     return Figures(body, stale)
@@ -123,7 +142,7 @@ def health(deadline: Deadline) -> Health:
 
     def ask(connection: WatchedConnection, _: int) -> Health:
         started = time.monotonic()
-        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age,)))
+        (body,) = _only_row(connection.execute(_HEALTH, (settings().stats_max_age, SCHEMA_VERSION)))
         milliseconds = round((time.monotonic() - started) * 1000, 3)
         return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
 
@@ -131,21 +150,46 @@ def health(deadline: Deadline) -> Health:
 
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
-    """Bring the statistics of all tenants up to now and return {"as_of", …} as JSON text. Raise a DatabaseError.
+    """Count what is not counted yet, for all tenants, and return {"counted": …} as JSON text. Raise a DatabaseError.
 
-    With `if_older` seconds it waits for nobody: None where another refresh runs, or the figures are younger by now.
+    With `if_older` seconds it waits for no other refresh: returns None if one is running, or if none is due.
+    """
+    return _upkeep("refresh_stats", _REFRESH, (if_older, SCHEMA_VERSION), deadline)
+
+
+def refresh_view(deadline: Deadline, wait: bool) -> str | None:
+    """Make the longest sessions of `stats` anew and return {"as_of": …} as JSON text. Raise a DatabaseError.
+
+    Without `wait` it returns None if another refresh is running.
+    """
+    return _upkeep("refresh_view", _VIEW, (wait, SCHEMA_VERSION), deadline)
+
+
+def make_month(deadline: Deadline) -> str:
+    """Make one missing month and return {"made": month or null, "failed": […]} as JSON text. Raise a DatabaseError."""
+    return str(_upkeep("make_month", _MONTH, (SCHEMA_VERSION,), deadline))
+
+
+def clear_keys(deadline: Deadline) -> str:
+    """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raise a DatabaseError."""
+    return str(_upkeep("clear_keys", _KEYS, (SCHEMA_VERSION,), deadline))
+
+
+def _upkeep(door: str, query: str, parameters: tuple[object, ...], deadline: Deadline) -> str | None:
+    """Run one step of a refresh in a transaction of its own.
+
     It may take longer than a request may: the transaction gives itself what is left of the deadline, with SET LOCAL
     before the statement, because a timeout that is set inside the function does not count for it.
     """
 
-    def refresh(connection: WatchedConnection, _: int) -> str | None:
+    def run(connection: WatchedConnection, _: int) -> str | None:
         with connection.transaction():
             milliseconds = int(deadline.remaining() * 1000)
             connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
-            body: str | None = _only_row(connection.execute(_REFRESH, (if_older,)))[0]
+            body: str | None = _only_row(connection.execute(query, parameters))[0]
             return body
 
-    return _repeat("refresh_stats", refresh, deadline, longest_answer=deadline.left())
+    return _repeat(door, run, deadline, longest_answer=deadline.left())
 
 
 def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tuple[Any, ...]:

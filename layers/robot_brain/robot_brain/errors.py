@@ -28,6 +28,7 @@ given is for the operator, in the log.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, TypedDict
 
 _MOST_ERRORS = 100
@@ -64,6 +65,11 @@ class SettingsError(RobotBrainError):
 
 class RequestError(RobotBrainError):
     """The request cannot be served as it is."""
+
+    def __init__(self, detail: str | None = None, facts: Mapping[str, object] | None = None) -> None:
+        """Keep `facts`, members that the answer has beside the usual ones; `etag` becomes its header."""
+        super().__init__(detail)
+        self.facts = dict(facts or {})
 
 
 class MalformedRequestError(RequestError):
@@ -110,7 +116,7 @@ class SessionNotFoundError(RequestError):
 
 
 class PreconditionFailedError(RequestError):
-    """The session's last seq is not what If-Match says. Read the session again and decide anew."""
+    """The session is not in the state that If-Match names. Read the session again and decide anew."""
 
     title = "Precondition failed"
 

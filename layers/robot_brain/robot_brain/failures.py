@@ -11,6 +11,7 @@ where the last one was committed. What nobody foresaw is not repeated once a cal
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import psycopg
@@ -27,6 +28,7 @@ from robot_brain.errors import (
     IdempotencyKeyReusedError,
     InvalidRequestError,
     PreconditionFailedError,
+    RequestError,
     RobotBrainError,
     SchemaOutdatedError,
     SettingsError,
@@ -132,10 +134,11 @@ _NEXT_STEP = {
     SettingsError: "libpq cannot read a certificate or key file that DATABASE_URL or DB_SSL_ROOT_CERT names",
 }
 
+# What the SQL functions refuse, with facts for the client as JSON in DETAIL.
+_REFUSALS: dict[str, type[RequestError]] = {"RB412": PreconditionFailedError, "RB422": IdempotencyKeyReusedError}
+
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
-    "RB412": (PreconditionFailedError, False, False),
-    "RB422": (IdempotencyKeyReusedError, False, False),
     "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the call is repeated whole
     "40P01": (ConflictError, True, False),  # deadlock_detected: likewise
     "55P03": (ConflictError, False, False),  # lock_not_available: waited for lock_timeout already
@@ -155,6 +158,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
     "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name
+    "RB503": (SchemaOutdatedError, False, False),  # the schema is older than the call
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
     "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
@@ -188,6 +192,9 @@ def while_calling(error: psycopg.Error) -> Failure:
             ["body", "user_metadata"], "the session's user_metadata would be larger than 16 KiB", "metadata_too_large"
         )
         return Failure(too_large, repeat=False, lost=False)
+    if error.sqlstate in _REFUSALS:
+        facts = json.loads(error.diag.message_detail or "{}")
+        return Failure(_REFUSALS[error.sqlstate](facts=facts), repeat=False, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
     return Failure(_told(kind, error), repeat, lost)
 

@@ -25,8 +25,6 @@ from robot_brain.settings import settings
 LONGEST = 3.0
 # Seconds of them that Neon's API may take to say whether the compute sleeps.
 _LONGEST_LOOK = 1.0
-# What the functions were written for; sql/ says what the database has.
-SCHEMA_VERSION = 1
 
 # Why it does not answer, in words that stay the same. What the server said is for the log.
 _REASONS: dict[type[DatabaseError], str] = {
@@ -88,7 +86,7 @@ def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
         "slow": seen.milliseconds >= settings().slow_query_ms,
         "statistics": server["stats_due"],
         "retries": patterns().retried_lately(),
-        "schema": server["schema_version"] != SCHEMA_VERSION,
+        "schema": server["schema_version"] != database.SCHEMA_VERSION,
         "read_only": server["read_only"],
     }
     return [reason for reason, holds in found.items() if holds]

@@ -77,9 +77,13 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
         "detail": detail,
         "request_id": request_id,
     }
+    headers = {"content-type": CONTENT_TYPE}
+    if isinstance(error, RequestError):
+        document |= {name: fact for name, fact in error.facts.items() if name != "etag"}
+        if error.facts.get("etag"):
+            headers["etag"] = str(error.facts["etag"])
     if isinstance(error, InvalidRequestError):
         document["errors"] = error.errors
-    headers = {"content-type": CONTENT_TYPE}
     if type(error) in _RETRY_AFTER:
         headers["retry-after"] = str(_RETRY_AFTER[type(error)])  # type: ignore[index]  # it is in it
     return status, headers, json.dumps(document)

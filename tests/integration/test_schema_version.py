@@ -1,0 +1,86 @@
+"""Functions that are newer than the schema are refused, so that no schema drops what it does not know."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from robot_brain import database as calls
+from robot_brain.errors import SchemaOutdatedError
+from tests.bundle import Bundle, Reply, turn
+from tests.log_lines import logged
+from tests.servers.databases import Database
+
+REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
+    "a write": lambda bundle: bundle.write("s", turn()),
+    "a write with a key": lambda bundle: bundle.write("s", turn(), {"idempotency-key": "k"}),
+    "a read": lambda bundle: bundle.read("s"),
+    "the statistics": lambda bundle: bundle.stats(),
+    "the statistics of a session": lambda bundle: bundle.stats(session_id="s"),
+}
+
+
+def set_version(database: Database, version: int) -> None:
+    """Let the schema have another version."""
+    with database.admin() as admin:
+        admin.execute(
+            "create or replace function robot_brain.schema_version() returns integer"
+            f" language sql immutable parallel safe return {version}".encode()
+        )
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+def test_an_older_schema_refuses_a_call_and_the_log_says_what_to_do(
+    bundle: Bundle, database: Database, request_name: str
+) -> None:
+    set_version(database, calls.SCHEMA_VERSION - 1)
+    with logged() as lines:
+        reply = REQUESTS[request_name](bundle)
+        (line,) = lines()
+    assert (reply.status, reply.json["title"]) == (503, "Schema outdated")
+    assert "make migrate" in line["reason"]
+    with database.admin() as admin:
+        for table in ("conversations", "sessions", "idempotency_keys", "uncounted"):
+            assert admin.execute(f"select count(*) from robot_brain.{table}".encode()).fetchone() == (0,)
+
+
+def test_an_older_schema_is_no_healthy_one_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+    set_version(database, calls.SCHEMA_VERSION - 1)
+    reply = bundle.database_health()
+    assert (reply.status, reply.json["reasons"]) == (503, ["schema"])
+    with pytest.raises(SchemaOutdatedError, match="make migrate"):
+        bundle.refresh()
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+def test_a_newer_schema_serves_the_functions_of_the_release_before(
+    bundle: Bundle, database: Database, request_name: str
+) -> None:
+    assert bundle.write("s", turn()).status == 201
+    set_version(database, calls.SCHEMA_VERSION + 1)
+    assert REQUESTS[request_name](bundle).status in (200, 201)
+
+
+# A change of a parameter, as a release would make it: last, with a default.
+_ONE_MORE = """
+do $$
+declare
+  v_text text := pg_get_functiondef('robot_brain_api.health'::regproc);
+begin
+  drop function robot_brain_api.health;
+  execute replace(v_text, ', OUT body text)', ', p_new integer DEFAULT 0, OUT body text)');
+  alter function robot_brain_api.health owner to robot_brain_owner;
+  grant execute on function robot_brain_api.health to robot_brain_app;
+end
+$$
+"""
+
+
+def test_a_parameter_that_a_release_adds_does_not_stop_the_functions_before(bundle: Bundle, database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(_ONE_MORE)
+        names: Any = admin.execute(
+            "select proargnames from pg_proc where oid = 'robot_brain_api.health'::regproc"
+        ).fetchone()
+    assert "p_new" in names[0]
+    assert (bundle.database_health().status, bundle.database_health().json["reasons"]) == (200, [])
