@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -23,8 +23,13 @@ WRITERS = 4
 WRITES = 6  # of each writer in a burst
 TURNS = (1, 1, 3, 20)
 PATIENCE_SECONDS = 60.0
-_WRITE = "select robot_brain_api.write_message(%s, %s, %s, null, null, %s, null, false)"
-_REFRESH = "select robot_brain_api.refresh_stats()"
+_WRITE = """
+select robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_key => %s)
+"""
+_REFRESH = ("select robot_brain_api.refresh_stats()", "select robot_brain_api.refresh_view()")
+# What a refresh waits for in its first step, and in the next one, when all is counted.
+HOLD_COUNTING: LiteralString = "select from robot_brain.tenant_stats for update"
+HOLD_VIEW: LiteralString = "refresh materialized view concurrently robot_brain.session_stats"
 _WAITS_FOR_LOCK = "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
 _COMMITS_THAT_WAIT = """
 select from pg_stat_activity where wait_event = 'SyncRep' and backend_type = 'client backend' and datname = %s
@@ -72,7 +77,8 @@ class Counting:
     def refresh(self, *, local: bool = False) -> None:
         """Refresh, as the schedule does."""
         with self._app(local) as app:
-            app.execute(_REFRESH)
+            for step in _REFRESH:
+                app.execute(step)
 
     def look(self, *, refreshed: bool = False) -> None:
         """Hold both tenants' figures beside their rows. Fails if one is wrong."""
@@ -90,19 +96,17 @@ class Counting:
         self.look(refreshed=True)
 
     @contextlib.contextmanager
-    def held_refresh(self) -> "Iterator[int]":
-        """Have a refresh stand still in its counting for the context, then let it end; yield its backend's pid.
+    def held_refresh(self, hold: LiteralString = HOLD_COUNTING) -> "Iterator[int]":
+        """Have a refresh stand still for the context, then let it end; yield its backend's pid.
 
-        It may be killed in the context.
+        `hold` is a statement whose locks it waits for. It may be killed in the context.
         """
         self.settle(self.burst())
         self.refresh()  # so that there are rows to wait for
         self.settle(self.burst())
         pids: Future[int] = Future()
         with psycopg.connect(self.admin_url) as holder:
-            holder.execute(
-                "select from robot_brain.tenant_stats where tenant_id = any(%s) for update", [[*self.tenants]]
-            )
+            holder.execute(hold)
             refreshing = self._threads.submit(self._refresh_and_tell, pids)
             pid = pids.result(PATIENCE_SECONDS)
             with psycopg.connect(self.admin_url, autocommit=True) as observer:
@@ -148,7 +152,8 @@ class Counting:
     def _refresh_and_tell(self, pids: "Future[int]") -> None:
         with self._app(local=False) as app:
             pids.set_result(app.info.backend_pid)
-            app.execute(_REFRESH)
+            for step in _REFRESH:
+                app.execute(step)
 
     def _app(self, local: bool) -> "psycopg.Connection[Any]":
         app = psycopg.connect(self._app_url, autocommit=True)

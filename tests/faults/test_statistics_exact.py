@@ -8,7 +8,7 @@ import pytest
 
 from local.migrate import migrate
 from local.neon import commits
-from tests.faults.counting import Counting, wait_until
+from tests.faults.counting import HOLD_VIEW, Counting, wait_until
 from tests.servers.authority import Authority
 from tests.servers.binaries import debian_libfaketime, debian_postgres, skip_without
 from tests.servers.databases import create_database, set_app_login
@@ -121,6 +121,16 @@ def test_a_refresh_that_is_killed_counts_nothing_and_loses_nothing(counting: Cou
     counting.look()
     counting.settle(burst)
     counting.finish()
+
+
+def test_a_refresh_that_is_killed_when_all_is_counted_counts_nothing_twice(counting: Counting) -> None:
+    with counting.held_refresh(HOLD_VIEW) as pid:
+        counting.look()
+        counting.kill_backend(pid)
+    counting.look()
+    # Nothing was written since, and the longest sessions must be shown all the same.
+    counting.refresh()
+    counting.look(refreshed=True)
 
 
 def test_a_refresh_that_is_killed_in_its_commit_counts_once(counting: Counting) -> None:
