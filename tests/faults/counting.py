@@ -60,14 +60,14 @@ class Counting:
         self._threads.shutdown()
         self.clock.set(0)
 
-    def burst(self, *, local: bool = False) -> "list[Future[None]]":
+    def burst(self, *, local: bool = False, tenants: Sequence[str] = ()) -> "list[Future[None]]":
         """Let all writers write a few times, on and on also over a killed server; `settle` waits for them.
 
-        Their commits do not wait for a standby if they are `local`.
+        Their commits do not wait for a standby if they are `local`. They write for `tenants`, or for both.
         """
-        return [
-            self._threads.submit(self._write_often, random.Random(self.chance.random()), local) for _ in range(WRITERS)
-        ]
+        for_whom = tenants or self.tenants
+        seeds = [random.Random(self.chance.random()) for _ in range(WRITERS)]
+        return [self._threads.submit(self._write_often, chance, for_whom, local) for chance in seeds]
 
     def settle(self, burst: "Sequence[Future[None]]") -> None:
         """Return when all writers of a burst are done; raise what one of them met."""
@@ -164,8 +164,8 @@ class Counting:
             app.execute("set synchronous_commit = local")
         return app
 
-    def _write_often(self, chance: random.Random, local: bool) -> None:
-        writes = iter([self._request(chance) for _ in range(WRITES)])
+    def _write_often(self, chance: random.Random, tenants: Sequence[str], local: bool) -> None:
+        writes = iter([_request(chance, chance.choice(tenants)) for _ in range(WRITES)])
         give_up = time.monotonic() + PATIENCE_SECONDS
         request = next(writes, None)
         while request is not None:
@@ -181,26 +181,27 @@ class Counting:
                 threading.Event().wait(0.02)
                 request = next(writes, None)
 
-    def _request(self, chance: random.Random) -> tuple[str, str, str, str | None]:
-        turns = []
-        for _ in range(chance.choice(TURNS)):
-            turn: dict[str, Any] = {
-                "robot_personality": chance.choice(PERSONALITIES),
-                "user_message": "how?",
-                "robot_response": "so" * chance.randint(1, 40),
-                "metadata": {},
+
+def _request(chance: random.Random, tenant: str) -> tuple[str, str, str, str | None]:
+    turns = []
+    for _ in range(chance.choice(TURNS)):
+        turn: dict[str, Any] = {
+            "robot_personality": chance.choice(PERSONALITIES),
+            "user_message": "how?",
+            "robot_response": "so" * chance.randint(1, 40),
+            "metadata": {},
+        }
+        if chance.random() < 0.3:
+            turn["interaction"] = {
+                "interaction_type": "speech",
+                "duration_ms": 7,
+                "success": True,
+                "robot_id": turn["robot_personality"],
             }
-            if chance.random() < 0.3:
-                turn["interaction"] = {
-                    "interaction_type": "speech",
-                    "duration_ms": 7,
-                    "success": True,
-                    "robot_id": turn["robot_personality"],
-                }
-            turns.append(turn)
-        session = f"session {chance.randint(1, 14)}"
-        key = f"{chance.random()}" if chance.random() < 0.5 else None
-        return chance.choice(self.tenants), session, json.dumps(turns), key
+        turns.append(turn)
+    session = f"session {chance.randint(1, 14)}"
+    key = f"{chance.random()}" if chance.random() < 0.5 else None
+    return tenant, session, json.dumps(turns), key
 
 
 def _ended(connection: "psycopg.Connection[Any]") -> bool:

@@ -1,46 +1,28 @@
 """Figures and rows under moved clocks, stalled commits and kill -9: equal at each moment, to the row."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
-from local.migrate import migrate
 from local.neon import commits
 from tests.faults.counting import HOLD_VIEW, Counting, wait_until
+from tests.faults.counting_server import KINDS, PASSWORD, SEEDS, counting_server
 from tests.servers.authority import Authority
-from tests.servers.binaries import debian_libfaketime, debian_postgres, skip_without
-from tests.servers.databases import create_database, set_app_login
-from tests.servers.postgres import Postgres, start_embedded, start_tls
+from tests.servers.postgres import Postgres
 
 HOUR, DAY = 3600, 86400
 STEPS = (HOUR, -2 * HOUR, DAY, -DAY, 90, -90, -HOUR)
 MOMENTS = ("before a refresh", "during a refresh", "after a refresh")
 DATABASE = "counting"
-PASSWORD = secrets.token_urlsafe(24)
-SEEDS = 3
-# What is committed outlives SIGKILL; a standby can be waited for.
-SETTINGS = {"synchronous_commit": "on", "wal_level": "replica", "max_wal_senders": "2"}
-
-Start = Callable[[], Counting]
 
 
-@pytest.fixture(scope="module", params=["embedded", "tls"])
+@pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Postgres]:
     """A server with a clock of its own and one migrated database."""
-    skip_without(debian_libfaketime)
-    if request.param == "tls":
-        skip_without(debian_postgres)
-        postgres = start_tls(authority, SETTINGS, steppable=True)
-    else:
-        postgres = start_embedded(settings=SETTINGS, steppable=True)
-    with postgres.admin() as admin:
-        create_database(admin, DATABASE)
-        migrate(postgres.direct_url(DATABASE))
-        set_app_login(admin, PASSWORD if request.param == "tls" else "")
-    yield postgres
-    postgres.stop()
+    with counting_server(request.param, authority, DATABASE) as postgres:
+        yield postgres
 
 
 @pytest.fixture(params=range(SEEDS))
