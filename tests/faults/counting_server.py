@@ -34,7 +34,7 @@ def counting_server(kind: str, authority: Authority, *databases: str) -> Iterato
         skip_without(debian_postgres)
         postgres = start_tls(authority, _SETTINGS, steppable=True)
     else:
-        postgres = start_embedded(settings=_SETTINGS, steppable=True)
+        postgres = start_embedded(settings={**_SETTINGS, "max_active_replication_origins": "40"}, steppable=True)
     try:
         with postgres.admin() as admin:
             for database in databases:
