@@ -17,9 +17,12 @@ SEEDS = 3
 _SETTINGS = {
     "synchronous_commit": "on",
     "wal_level": "logical",
-    "max_wal_senders": "20",
+    "max_wal_senders": "30",
     "max_replication_slots": "40",
-    "max_worker_processes": "16",
+    # All tables at once: one that waits for its turn waits by the clock, which steps.
+    "max_worker_processes": "30",
+    "max_logical_replication_workers": "25",
+    "max_sync_workers_per_subscription": "20",
     "wal_retrieve_retry_interval": "100ms",
     "wal_sender_timeout": "0",
     "wal_receiver_timeout": "0",
