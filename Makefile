@@ -16,6 +16,9 @@ invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageF
 migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL
 	@$(RUN) -m local.migrate
 
+recount: .venv/run  ## Count the statistics again from the turns and mend them; DRY_RUN=1 only says what differs
+	@$(RUN) -m local.recount $(if $(DRY_RUN),--dry-run)
+
 app-password: .venv/run  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
 	@$(RUN) -m local.app_password
 
@@ -87,4 +90,4 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke migrate app-password build test check format bench-cold bench-hot bench-peers bench-scale soak
+.PHONY: help run invoke migrate recount app-password build test check format bench-cold bench-hot bench-peers bench-scale soak

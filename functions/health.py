@@ -1,4 +1,4 @@
-"""GET /health: the service is up, without touching the database. GET /health/database: the database answers."""
+"""GET, HEAD /health: the service is up, without touching the database. GET /health/database: the database answers."""
 
 from robot_brain import __version__
 from robot_brain.http import Request, Response, endpoint
@@ -15,4 +15,5 @@ def handler(request: Request) -> Response:
 
         found = condition(request.deadline)
         return Response(found.status, found.body, headers | found.headers)
+    # For HEAD as well: the gateway leaves the body out, and has its length from here.
     return Response(200, f'{{"status": "ok", "version": "{__version__}"}}', headers)

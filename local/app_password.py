@@ -68,7 +68,7 @@ def set_app_password(direct_url: str) -> str:
 
 def main() -> int:
     """Set the password through DIRECT_DATABASE_URL and print the pooled DATABASE_URL on stdout."""
-    url = os.environ.get("DIRECT_DATABASE_URL", "")
+    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
     if not url:
         print(
             "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",

@@ -123,11 +123,20 @@ def parse_direct_url(direct_url: str) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         # Its text quotes the string, password and all.
         raise wrong from None
-    # What follows such a sign in a password becomes the host, the port or the database, and messages name these.
-    split = "@" in str(parts.get("host") or "") or ("@" in str(parts.get("dbname") or "") and "user" not in parts)
-    if split or not _PORTS.fullmatch(str(parts.get("port") or "")):
+    if _is_split(direct_url) or not _PORTS.fullmatch(str(parts.get("port") or "")):
         raise wrong
     return parts
+
+
+def _is_split(url: str) -> bool:
+    """Return whether libpq takes a part of a URL's password for its host, port or database; messages name these.
+
+    The same rule as in robot_brain.connection_string, which is not installed beside this command; a test compares them.
+    """
+    scheme, _, rest = url.partition("://")
+    user, _, after = rest.partition("@")
+    place = rest if "/" in user else after
+    return scheme in ("postgresql", "postgres") and "@" in place.partition("?")[0]
 
 
 def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
@@ -145,17 +154,22 @@ def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
         ) from error
 
 
+def refuse_pooler(direct_url: str) -> None:
+    """Raise MigrationError if `direct_url` leads to Neon's pooler, which keeps nothing of a session."""
+    host = str(parse_direct_url(direct_url).get("host") or "")
+    if "-pooler." in host:
+        raise MigrationError(
+            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
+        )
+
+
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
     """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
 
     `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
     nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
     """
-    host = str(parse_direct_url(direct_url).get("host") or "")
-    if "-pooler." in host:
-        raise MigrationError(
-            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
-        )
+    refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
         try:
             connection.execute(f"create schema if not exists {RECORDS}")
@@ -180,7 +194,7 @@ def main() -> int:
     """Migrate DIRECT_DATABASE_URL and say what was done."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    url = os.environ.get("DIRECT_DATABASE_URL", "")
+    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
     if not url:
         print(
             "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",

@@ -78,6 +78,8 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
         raise SettingsError(f"PORT is {port!r}; it must be a number from 0 (any free port) to 65535")
     if options.log and options.log not in LOG_LEVELS:
         raise SettingsError(f"LOG is {options.log!r}; it must be one of {', '.join(LOG_LEVELS)}")
+    # What is pasted brings white space and a line break along.
+    environ = {name: value.strip() if name.endswith("DATABASE_URL") else value for name, value in environ.items()}
     passed = ("TENANT_ID", "DATABASE_URL", "DATABASE_SECRET_ARN")
     prefixes = ("DB_", "NEON_", "POWERTOOLS_", "STATS_")
     functions = {

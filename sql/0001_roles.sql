@@ -9,6 +9,7 @@
 --   0003_partitions.sql    turns live in months; a missing month never loses a turn
 --   0004_statistics.sql    figures that cost what happened since the last refresh, not what is stored
 --   0005_api.sql           the SQL functions of robot_brain_api
+--   0006_recount.sql       what `make recount` calls
 --
 -- Roles
 --   robot_brain_owner   owns schemas, tables and functions. Cannot log in, does not bypass row-level security (RLS).

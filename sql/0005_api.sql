@@ -78,8 +78,8 @@ $$;
 -- A key is looked for at each write, because a client may send a request again a day later. A caller's own repeats come
 -- within seconds and are rare: only they look for the turn with their first id, so a write without a key keeps and reads
 -- nothing of it. No key of a client's reaches a turn: p_key is compared with keys alone, p_first_id with turns alone.
--- Raises RB409, RB412, RB422, RB423 and RB503 (0001_roles.sql), 23514 with the constraint's name if something is larger
--- than allowed, 22023 for more turns than allowed.
+-- Raises RB409, RB412, RB422, RB423 and RB503 (0001_roles.sql); 22001, or 23514 with the constraint's name, if something is
+-- larger than allowed; 22023 for more turns than allowed.
 -- Locks: the key or first id, then the session's row. Nothing waits for a lock in another order.
 create function robot_brain_api.write_message(
   p_tenant_id text,
@@ -104,6 +104,7 @@ declare
   v_fingerprint bytea;
   v_known bytea;
   v_now timestamptz;
+  v_day date;
   v_written_at text;
   v_turns constant integer := jsonb_array_length(p_messages);
   v_interactions constant integer := jsonb_array_length(jsonb_path_query_array(p_messages, '$[*].interaction'));
@@ -199,12 +200,13 @@ begin
     s.message_count - v_turns,
     s.version,
     s.last_active,
+    (s.last_active at time zone 'UTC')::date,
     s.previous_active is null,
     s.previous_active is null
       or (s.previous_active at time zone 'UTC')::date < (s.last_active at time zone 'UTC')::date,
     s.repeated_at > clock_timestamp() - interval '1 hour',
     case when p_user_metadata is not null then octet_length(s.user_metadata::text) end
-  into v_last_seq, v_version, v_now, v_is_new, v_opens_day, v_repeated_lately, v_metadata_bytes;
+  into v_last_seq, v_version, v_now, v_day, v_is_new, v_opens_day, v_repeated_lately, v_metadata_bytes;
 
   -- Sent first and come last: a network, a pooler or a server that stood still may hand over the first attempt after its
   -- repeat was written. Nobody waits for its answer any more.
@@ -257,24 +259,7 @@ begin
       t.m ->> 'robot_response',
       t.m -> 'metadata'
     from jsonb_array_elements(p_messages) with ordinality t (m, n)
-    returning id, seq, robot_personality, length(robot_response) as response_length
-  ),
-  counted as (
-    insert into robot_brain.uncounted (
-      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
-    )
-    select
-      p_tenant_id,
-      (v_now at time zone 'UTC')::date,
-      w.robot_personality,
-      count(*),
-      sum(w.response_length),
-      -- The write's own figures go with its first turn.
-      case when min(w.seq) = v_last_seq + 1 then v_is_new::integer else 0 end,
-      case when min(w.seq) = v_last_seq + 1 then v_opens_day::integer else 0 end,
-      case when min(w.seq) = v_last_seq + 1 then v_interactions else 0 end
-    from written w
-    group by w.robot_personality
+    returning id, seq
   )
   select
     json_build_object(
@@ -287,6 +272,33 @@ begin
   into body
   from written w;
   etag := robot_brain.etag(v_last_seq + v_turns, v_version);
+
+  -- What the statistics do not hold yet, a row per personality. A write of one turn is the usual one: its row costs half.
+  if v_turns = 1 then
+    insert into robot_brain.uncounted (
+      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+    )
+    values (
+      p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, length(p_messages #>> '{0,robot_response}'),
+      v_is_new::integer, v_opens_day::integer, v_interactions
+    );
+  else
+    insert into robot_brain.uncounted (
+      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+    )
+    select
+      p_tenant_id,
+      v_day,
+      t.m ->> 'robot_personality',
+      count(*),
+      sum(length(t.m ->> 'robot_response')),
+      -- The write's own figures go with its first turn.
+      case when min(t.n) = 1 then v_is_new::integer else 0 end,
+      case when min(t.n) = 1 then v_opens_day::integer else 0 end,
+      case when min(t.n) = 1 then v_interactions else 0 end
+    from jsonb_array_elements(p_messages) with ordinality t (m, n)
+    group by 3;
+  end if;
 
   if v_interactions > 0 then
     insert into robot_brain.robot_interactions (
@@ -308,9 +320,9 @@ begin
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
     values (p_tenant_id, v_key_hash, v_fingerprint, body, v_now + interval '24 hours');
-    -- One write with a key in 32, by chance, clears expired keys for all of them.
-    if get_byte(v_key_hash, 0) < 8 then
-      perform robot_brain.clear_keys(200, false);
+    -- One write with a key in 128, by chance, clears expired keys for all of them.
+    if get_byte(v_key_hash, 0) < 2 then
+      perform robot_brain.clear_keys(500, false);
     end if;
   end if;
 end
@@ -545,14 +557,21 @@ begin
       'daily', (
         select json_agg(json_build_object(
           'date', v_today - ago,
-          'sessions', coalesce(d.sessions, 0) + coalesce(u.opened, 0),
-          'messages', coalesce(d.messages, 0) + coalesce(u.messages, 0)
+          'sessions', coalesce(d.sessions, 0),
+          'messages', coalesce(d.messages, 0)
         ) order by ago desc)
         from generate_series(0, 30) ago
-        left join robot_brain.daily_stats d on d.tenant_id = p_tenant_id and d.day = v_today - ago
         left join (
-          select o.day, sum(o.opened) as opened, sum(o.messages) as messages from uncounted o group by o.day
-        ) u on u.day = v_today - ago
+          select b.day, sum(b.sessions) as sessions, sum(b.messages) as messages
+          from (
+            select c.day, c.sessions, c.messages
+            from robot_brain.daily_stats c
+            where c.tenant_id = p_tenant_id and c.day >= v_today - 30
+            union all
+            select u.day, u.opened, u.messages from uncounted u
+          ) b
+          group by b.day
+        ) d on d.day = v_today - ago
       ),
       'top_sessions', (
         select coalesce(json_agg(json_build_object(

@@ -115,6 +115,21 @@ def printed(stack: Stack, pattern: str, times: int = 1) -> str:
     return stack.output.read_text()
 
 
+def test_a_head_of_health_has_the_headers_of_a_get_and_no_body(folder: Path) -> None:
+    with running(folder) as stack:
+        of_health = urllib.request.Request(f"{stack.url}/health", method="HEAD")
+        with urllib.request.urlopen(f"{stack.url}/health") as get, urllib.request.urlopen(of_health) as head:
+            assert (get.status, head.status) == (200, 200)
+            body = get.read()
+            assert (len(body) > 0, head.read()) == (True, b"")
+            for name in ("content-type", "cache-control", "content-length"):
+                assert head.headers[name] == get.headers[name]
+            assert head.headers["content-length"] == str(len(body))
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(urllib.request.Request(f"{stack.url}/stats", method="HEAD"))
+        assert (error.value.code, error.value.read()) == (404, b"")
+
+
 def test_the_database_sleeps_when_nobody_talks_and_a_request_wakes_it(folder: Path) -> None:
     with running(folder, SCALE_TO_ZERO="1") as stack:
         assert "The database sleeps after 1 s without a request" in stack.output.read_text()

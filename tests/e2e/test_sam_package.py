@@ -217,6 +217,7 @@ def test_only_the_gateway_may_call_and_only_by_its_routes(package: Package) -> N
         ("WriteMessageFunction", "apigateway.amazonaws.com", "/POST/sessions/*/messages"),
         ("ReadSessionFunction", "apigateway.amazonaws.com", "/GET/sessions/*"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
+        ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health/database"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),
     }
@@ -234,6 +235,7 @@ def test_every_route_but_health_asks_for_a_signature(package: Package) -> None:
         ("POST", "/sessions/{session_id}/messages"): ["AWS_IAM"],
         ("GET", "/sessions/{session_id}"): ["AWS_IAM"],
         ("GET", "/health"): ["NONE"],
+        ("HEAD", "/health"): ["NONE"],
         ("GET", "/health/database"): ["AWS_IAM"],
         ("GET", "/stats"): ["AWS_IAM"],
     }

@@ -63,7 +63,7 @@ def test_the_client_repeats_it_with_its_key_and_it_is_written_once(
         sent = body(dice)
         lose_the_next_answer(stage, dice)
         first = bundle.write(session, sent, {"idempotency-key": session})
-        assert (first.status, stage.stand_in.relay.to_come) == (503, 0)
+        assert (first.status, stage.stand_in.relay.to_come) == (504, 0)
         written = stage.seqs(session)
         second = bundle.write(session, sent, {"idempotency-key": session})
         assert (second.status, second.headers["idempotent-replayed"]) == (201, "true")

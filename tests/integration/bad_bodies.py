@@ -1,5 +1,6 @@
 """Bad bodies of a write: what cannot be read (400, 413, 415), and what can be read and breaks a rule (422)."""
 
+import gzip
 import json
 
 from tests.bundle import turn
@@ -34,7 +35,10 @@ UNREADABLE = [
     Bad("two documents", 400, "not JSON", post(json.dumps(_TURN) * 2)),
     Bad("a comment", 400, "not JSON", post(f"{json.dumps(_TURN)} // {MARK}")),
     Bad("single quotes", 400, "not JSON", post(str(_TURN))),
-    Bad("a byte order mark", 400, "not JSON", post("\ufeff" + json.dumps(_TURN))),
+    Bad("two byte order marks", 400, "not JSON", post("\ufeff" * 2 + json.dumps(_TURN))),
+    Bad("a byte order mark behind a space", 400, "not JSON", post(" \ufeff" + json.dumps(_TURN))),
+    Bad("a byte order mark alone", 400, "empty", post("\ufeff")),
+    Bad("base64 without a body", 400, "empty", post(None, is_base64=True)),
     Bad("a form", 400, "not JSON", post(f"user_message={MARK}")),
     Bad("a line break inside a text", 400, "not JSON", post(f'{{"user_message": "{MARK}\n"}}')),
     Bad("a raw NUL inside a text", 400, "not JSON", post(f'{{"user_message": "{MARK}\0"}}')),
@@ -51,6 +55,9 @@ UNREADABLE = [
     Bad("1e400", 400, "beyond a double", post(raw('"metadata": {"x": 1e400}'))),
     Bad("-1e400 in an unknown field", 400, "beyond a double", post(raw('"temperature": -1e400'))),
     Bad("1e131071", 400, "beyond a double", post(raw('"user_metadata": {"x": 1e131071}'))),
+    Bad("1e-400", 400, "near to zero", post(raw('"metadata": {"x": 1e-400}'))),
+    Bad("-1e-400 in a list", 400, "near to zero", post(raw('"user_metadata": {"x": [-1e-400]}'))),
+    Bad("a digit after 400 zeros", 400, "near to zero", post(raw(f'"metadata": {{"x": 0.{"0" * 400}1}}'))),
     Bad("an integer of 400 digits", 400, "beyond a double", post(raw(f'"metadata": {{"x": {"7" * 400}}}'))),
     Bad("an integer of 309 nines", 400, "beyond a double", post(raw(f'"metadata": {{"x": -{"9" * 309}}}'))),
     Bad("an integer of a million digits", 400, "beyond a double", post(raw(f'"metadata": {{"x": {"7" * MIB}}}'))),
@@ -72,6 +79,14 @@ UNREADABLE = [
         "a content type that only starts right", 415, "application/json", post(_TURN, content_type="application/json5")
     ),
     Bad("a form's content type", 415, "application/json", post(_TURN, content_type="multipart/form-data; boundary=x")),
+    Bad("two content types", 415, "once", post(_TURN, content_type="application/json; charset=utf-8,text/plain")),
+    Bad(
+        "gzip",
+        415,
+        "Content-Encoding",
+        post("", base64_of=gzip.compress(json.dumps(_TURN).encode()), content_encoding="gzip"),
+    ),
+    Bad("JSON that says it is brotli", 415, "Content-Encoding", post(_TURN, content_encoding="br")),
     Bad("one byte over 4 MiB", 413, "4 MiB", post(json.dumps(_TURN).ljust(4 * MIB + 1))),
     Bad("over 4 MiB in bytes, not in characters", 413, "4 MiB", post(turn(user_message="ü" * (2 * MIB)))),
     Bad("6 MB", 413, "4 MiB", post(turn(user_message="a" * 6_000_000))),

@@ -120,6 +120,8 @@ HEADERS = [
     Bad("a weak If-Match", 400, "If-Match", post(_TURN, if_match='W/"0"')),
     Bad("a list in If-Match", 400, "If-Match", post(_TURN, if_match='"0", "1"')),
     Bad("a word in If-Match", 400, "If-Match", post(_TURN, if_match=f'"{MARK}"')),
+    Bad("If-Match sent twice", 400, "If-Match", post(_TURN, if_match='"0","0"')),
+    Bad("If-Match with a comma behind", 400, "If-Match", post(_TURN, if_match='"0",')),
     Bad("If-Match below 0", 400, "If-Match", post(_TURN, if_match='"-1"')),
     Bad("a space in If-Match", 400, "If-Match", post(_TURN, if_match='" 0"')),
     Bad("Arabic-Indic digits in If-Match", 400, "If-Match", post(_TURN, if_match='"\u0660"')),
@@ -130,6 +132,8 @@ HEADERS = [
     Bad("a key that is not ASCII", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{MARK}é")),
     Bad("a key with a tab", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{MARK}\tx")),
     Bad("a key with a line feed at its end", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{MARK}\n")),
+    Bad("a key sent twice", 400, "comma", post(_TURN, idempotency_key=f"{MARK},{MARK}")),
+    Bad("a key that is a comma", 400, "comma", post(_TURN, idempotency_key=",")),
     Bad("a key with DEL", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{MARK}\x7f")),
 ]
 

@@ -1,11 +1,14 @@
-"""Clusters for the migration tests: nothing is migrated there yet, and each test finds and leaves them empty."""
+"""Clusters for the migration tests, where nothing is migrated yet, and a database for the tests of a recount."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.bundle import Bundle, turn
 from tests.integration.migrations import empty
+from tests.integration.recounting import INTERACTION
 from tests.servers.binaries import debian_postgres, skip_without
+from tests.servers.databases import Database
 from tests.servers.postgres import Postgres, start_embedded, start_tls
 
 
@@ -27,3 +30,13 @@ def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
     empty(cluster)
     yield cluster
     empty(cluster)
+
+
+@pytest.fixture
+def talked(bundle: Bundle, database: Database) -> Database:
+    """Two sessions with five turns and an interaction, all counted."""
+    bundle.write("long", {"messages": [turn(n) for n in range(3)]})
+    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
+    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))
+    bundle.refresh()
+    return database

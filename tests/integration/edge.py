@@ -143,6 +143,7 @@ def assert_problem(reply: Reply, status: int, request_id: str) -> None:
     """Assert that the answer is problem+json with its members and tells nothing that an outsider must not read."""
     assert reply.status == status, reply.body
     assert reply.headers["content-type"] == "application/problem+json"
+    assert reply.headers["cache-control"] == "no-store"
     answer = reply.json
     assert set(answer) - {"errors"} == {"type", "title", "status", "detail", "request_id"}
     assert answer["type"] == "about:blank"

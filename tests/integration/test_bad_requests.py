@@ -21,11 +21,14 @@ LAMBDA_ANSWER_BYTES = 6_291_556
 _FILES_STATUS = {
     "read_session_percent": 400,
     "write_message_base64": 400,
+    "write_message_comma_in_key": 400,
+    "write_message_content_encoding": 415,
     "write_message_content_type": 415,
     "write_message_idempotency_key": 400,
     "write_message_if_match": 400,
     "write_message_nan": 400,
     "write_message_not_json": 400,
+    "write_message_underflow": 400,
 }
 
 

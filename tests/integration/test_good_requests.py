@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-from tests.bundle import Bundle, Json, deployed, turn
+from tests.bundle import EVENTS, Bundle, Json, deployed, event, turn
 from tests.integration.edge import Good, get, nested, other, post
 from tests.servers.databases import Database
 
 KIB = 1024
+WRITES = sorted(path.stem for path in EVENTS.glob("write_message*.json"))
 
 _ODD = "\x01\x1f\x7f\x85\u2028\u2029\u200f\ufeff\ufffe\U0001f916\U0010ffff e\u0301 \\ / \" ' %s {} <>&"
 _DEEP = turn(metadata=nested(63))
 _DEEP_IN_BATCH = turn(metadata=nested(61))
 _ESCAPED = '{"robot_personality": "a", "user_message": "\\ud83e\\udd16\\u0001", "robot_response": "\\/\\u00e9"}'
+_JSON = json.dumps(turn(3)).encode()
 _PLAIN: dict[str, Any] = {"robot_personality": "a", "user_message": "", "robot_response": ""}
 
 
@@ -67,6 +69,9 @@ TABLE = [
         post(json.dumps(_PLAIN)[:-1] + ', "user_message": "b"}', "repeated"),
         [{**_PLAIN, "user_message": "b"}],
     ),
+    Good("a byte order mark", "mark", post("\ufeff" + json.dumps(turn(3)), "mark"), [turn(3)]),
+    Good("a byte order mark in base64", "mark 64", post("", "mark 64", base64_of=b"\xef\xbb\xbf" + _JSON), [turn(3)]),
+    _one("the encoding that is none", "identity", turn(), content_encoding="identity"),
     _one("a charset", "charset", turn(), content_type="application/json; charset=utf-8"),
     _one("a content type in capitals", "capitals", turn(), content_type="Application/JSON"),
     _one("a key of 255 characters", "key", turn(), idempotency_key="~" * 255),
@@ -95,6 +100,14 @@ def test_a_request_at_the_edge_reads_back_as_sent(
     assert read.status == 200
     assert read.json["session"]["id"] == row.session
     assert [_sent(message) for message in read.json["messages"]] == [{"metadata": {}, **sent} for sent in row.turns]
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_an_event_file_of_a_write_is_taken(
+    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+        assert functions.call("write_message", event(name)).status == 201
 
 
 @pytest.mark.parametrize(

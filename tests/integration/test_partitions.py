@@ -4,6 +4,8 @@ import psycopg
 import pytest
 
 from tests.bundle import Bundle, turn
+from tests.integration.held_locks import held
+from tests.log_lines import logged
 from tests.servers.databases import Database
 
 
@@ -79,6 +81,28 @@ def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle
         assert bundle.refresh()["months_made"] == 0
     assert bundle.refresh()["months_made"] == 1
     assert bundle.stats().json["totals"]["messages"] == 1
+
+
+_ATTACH_THIS_MONTH = """
+create table robot_brain.conversations_made (like robot_brain.conversations including all);
+alter table robot_brain.conversations attach partition robot_brain.conversations_made
+  for values from (date_trunc('month', now() at time zone 'UTC') at time zone 'UTC')
+  to (date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' + interval '1 month');
+"""
+
+
+def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month(
+    bundle: Bundle, database: Database
+) -> None:
+    """PostgreSQL chose DEFAULT before the month was there, and raises 23514 without the name of a constraint."""
+    drop_this_month(database)
+    assert bundle.read("s").status == 404
+    with logged() as lines:
+        with held(database, _ATTACH_THIS_MONTH, 0):
+            reply = bundle.write("s", turn())
+        assert lines()[-1]["Retries"] == [1]
+    assert (reply.status, reply.json["message_count"]) == (201, 1)
+    assert places(database) == {"robot_brain.conversations_made": 1}
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])

@@ -56,11 +56,12 @@ class Template:
                     sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(MIGRATOR)
                 )
             )
-            try:
-                _repeat_grants(admin, name)
-                direct_url = self.postgres.direct_url(name)
-                yield Database(kind, name, self.app_url(name, through), direct_url, self.postgres)
-            finally:
+            _repeat_grants(admin, name)
+        try:
+            yield Database(kind, name, self.app_url(name, through), self.postgres.direct_url(name), self.postgres)
+        finally:
+            # Another connection: a test may have started the server anew.
+            with self.postgres.admin() as admin:
                 drop_database(admin, name)
 
 

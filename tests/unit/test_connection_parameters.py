@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from local.migrate import MigrationError, parse_direct_url
 from robot_brain import connection_string
 from robot_brain.connection_string import connection_parameters
 from robot_brain.errors import SettingsError
@@ -135,7 +136,6 @@ def test_a_ca_bundle_that_cannot_be_read_is_named_by_its_setting(path: str) -> N
     ("url", "names"),
     [
         ("postgresql://u@h:hush4711/d", "port"),
-        ("postgresql://u:p@hush4711:w@h/d", "port"),
         ("postgresql://u@h:0/d", "port"),
         ("postgresql://u@h:65536/d", "port"),
         ("postgresql://u@h/d?port=-1", "port"),
@@ -150,6 +150,53 @@ def test_what_is_wrong_in_a_url_is_named_and_not_quoted(url: str, names: str) ->
     with pytest.raises(SettingsError, match=names) as error:
         connection_parameters(url, SETTINGS)
     assert "hush4711" not in str(error.value)
+
+
+SPLIT = [
+    "postgresql://app:hush@4711@example.com/db",
+    "postgresql://app:@hush4711@example.com/db",
+    "postgresql://app:hush4711@@example.com/db",
+    "postgresql://app:hush4711@@/db",
+    "postgres://app:hu@sh@4711@example.com:5432/db?sslmode=require",
+    "postgresql://app:hush/4711@example.com/db",
+    "postgresql://app:47/hush@example.com/db",
+    "postgresql://app:hu@sh/4711@example.com/db",
+    "postgresql://app:hush?47@11@example.com/db",
+    "postgresql://app:hush#47@11@example.com/db",
+    "postgresql://app:hush:47@11@example.com/db",
+    "postgresql://app:47@hush4711:11@example.com/db",
+    "postgresql://app:47@11:5432@example.com/hush",
+    "postgresql://app:hush,47@11@example.com,example.org/db",
+    "postgresql://hush4711/47@example.com/db",
+]
+WHOLE = [
+    "postgresql://app:hush%404711%2F@localhost/db",
+    "postgresql://app:hush#4711:@localhost/db?application_name=a@b",
+    "postgresql://app:hush?4711@localhost/db",
+    "postgresql://app@localhost/a%40b",
+    "postgresql://localhost/a%40b",
+    "postgresql://app@localhost?application_name=a/b@c",
+    "postgresql://%40abstract/db",
+    "postgresql:///db?host=@abstract",
+    "host=localhost password=a://b@c@d user=a@b dbname=a@b",
+]
+
+
+@pytest.mark.parametrize("url", SPLIT)
+def test_a_password_that_would_become_a_host_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(SettingsError, match="%40") as error:
+        connection_parameters(url, SETTINGS)
+    assert "DATABASE_URL" in str(error.value)
+    assert not [part for part in ("hu", "sh", "47", "11", "app", "example") if part in str(error.value)]
+    with pytest.raises(MigrationError, match="%40") as refused:
+        parse_direct_url(url)
+    assert not [part for part in ("hush", "47", "app", "example") if part in str(refused.value)]
+
+
+@pytest.mark.parametrize("url", WHOLE)
+def test_an_escaped_sign_and_one_outside_the_password_are_taken(url: str) -> None:
+    assert connection_parameters(url, SETTINGS).get("host", "localhost") in ("localhost", "@abstract")
+    assert parse_direct_url(url)
 
 
 def test_the_host_of_the_environment_counts_where_the_url_names_none(

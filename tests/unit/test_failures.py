@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from psycopg import errors as pg
+from psycopg.pq import DiagnosticField
 
 from robot_brain.errors import (
     ConflictError,
@@ -41,6 +42,8 @@ OVERLOADED = [
     'too many connections for role "robot_brain_app"',
     "remaining connection slots are reserved for roles with the SUPERUSER attribute",
     "query_wait_timeout",
+    "query_timeout",
+    "client connections exceeded (max_db_client_connections)",
 ]
 AWAY = [
     "server login has been failing, try again later (server_login_retry)",
@@ -52,7 +55,26 @@ AWAY = [
     "Connection refused",
     "failed to resolve host 'db.example': [Errno -3] Temporary failure in name resolution",
     "failed to resolve host 'db.example': [Errno -2] Name or service not known",
+    "server shutting down",
+    "client_idle_timeout",
     "session is read-only",
+    "something that nobody has ever read",
+    "",
+]
+# What PgBouncer says of a call that it has passed on: `disconnect_server` of a server that a client uses, `kill_pool`,
+# KILL_CLIENT, and packets that it cannot read.
+PASSED_ON = [
+    "server conn crashed?",
+    "server connection closed",
+    "query timeout",
+    "transaction timeout",
+    "idle transaction timeout",
+    "suspend_timeout",
+    "database removed",
+    "admin forced disconnect",
+    "unknown pkt",
+    "bad pkt header",
+    "out of memory",
     "something that nobody has ever read",
     "",
 ]
@@ -103,6 +125,23 @@ def test_what_the_pooler_says_of_its_own_connecting_is_told_alike(text: str, kin
     failed = while_calling(psycopg.errors.ProtocolViolation(text))
     assert type(failed.error) is kind
     assert (failed.repeat, failed.lost) == (kind is not DatabaseRefusedError, True)
+
+
+@pytest.mark.parametrize("text", PASSED_ON)
+def test_what_the_pooler_says_of_a_call_that_it_passed_on_leaves_the_outcome_unknown(text: str) -> None:
+    failed = while_calling(psycopg.errors.ProtocolViolation(text))
+    assert type(failed.error) is DatabaseAwayError
+    assert failed[1:] == (True, True, True)
+
+
+@pytest.mark.parametrize("text", [text for text in (*WAKING, *OVERLOADED, *PERMANENT) if text not in PASSED_ON])
+def test_what_the_pooler_says_of_connecting_and_queueing_means_that_nothing_was_done(text: str) -> None:
+    assert while_calling(psycopg.errors.ProtocolViolation(text)).unknown is False
+
+
+@pytest.mark.parametrize("text", [*AWAY, *PERMANENT, *WAKING, *OVERLOADED])
+def test_a_failure_to_connect_means_that_nothing_was_done(text: str) -> None:
+    assert while_connecting(psycopg.OperationalError(_PREFIX + text)).unknown is False
 
 
 def test_silence_after_the_connection_is_made_is_a_database_that_wakes() -> None:
@@ -170,6 +209,7 @@ def calling(sqlstate: str) -> Failure:
 @pytest.mark.parametrize(
     ("sqlstate", "kind", "repeat", "lost"),
     [
+        ("RB409", DeadlineExceededError, False, False),
         ("RB412", PreconditionFailedError, False, False),
         ("RB422", IdempotencyKeyReusedError, False, False),
         ("RB423", InvalidRequestError, False, False),
@@ -189,16 +229,17 @@ def calling(sqlstate: str) -> Failure:
         ("25P04", DeadlineExceededError, False, True),
         ("08000", DatabaseAwayError, True, True),
         ("08003", DatabaseAwayError, True, True),
+        ("08007", DatabaseAwayError, True, True),
         ("28000", DatabaseRefusedError, False, True),
         ("28P01", DatabaseRefusedError, False, True),
         ("3D000", DatabaseRefusedError, False, True),
         ("42883", SchemaOutdatedError, False, False),
         ("3F000", SchemaOutdatedError, False, False),
         ("42501", SchemaOutdatedError, False, False),
-        ("23514", UnexpectedDatabaseError, False, False),
+        ("23514", ConflictError, True, False),
         ("23505", UnexpectedDatabaseError, False, False),
         ("22P02", UnexpectedDatabaseError, False, False),
-        ("XX000", UnexpectedDatabaseError, False, False),
+        ("XX000", UnexpectedDatabaseError, True, False),
         ("53100", UnexpectedDatabaseError, False, False),
     ],
 )
@@ -208,6 +249,31 @@ def test_an_answer_of_the_server_is_told_by_its_sqlstate(
     failed = calling(sqlstate)
     assert type(failed.error) is kind
     assert (failed.repeat, failed.lost) == (repeat, lost)
+    # An error of PostgreSQL's own comes with a rollback; these say that the connection or the server went.
+    assert failed.unknown == (sqlstate in ("57P02", "08000", "08003", "08006", "08007", "08P01"))
+
+
+def described(sqlstate: str, **fields: str) -> psycopg.Error:
+    """Return an error of the server with these diagnostic fields."""
+    named = {"SQLSTATE": sqlstate, **fields}
+    info: dict[int, bytes | None] = {DiagnosticField[name]: value.encode() for name, value in named.items()}
+    return psycopg.errors.lookup(sqlstate)("", info=info)
+
+
+def test_a_check_of_ours_that_fails_is_not_repeated() -> None:
+    failed = while_calling(described("23514", CONSTRAINT_NAME="conversations_seq_check"))
+    assert type(failed.error) is UnexpectedDatabaseError
+    assert failed[1:] == (False, False, False)
+
+
+@pytest.mark.parametrize("sqlstate", ["XX000", "53100", "58030"])
+def test_a_panic_leaves_the_outcome_unknown_whatever_its_sqlstate(sqlstate: str) -> None:
+    """The server may have written the record of the commit before it could not go on."""
+    for severity in ("ERROR", "FATAL"):
+        assert while_calling(described(sqlstate, SEVERITY_NONLOCALIZED=severity)).unknown is False
+    failed = while_calling(described(sqlstate, SEVERITY_NONLOCALIZED="PANIC"))
+    assert type(failed.error) is DatabaseAwayError
+    assert failed[1:] == (True, True, True)
 
 
 def test_a_schema_that_is_not_there_tells_the_operator_what_to_do() -> None:
@@ -241,7 +307,13 @@ def test_metadata_that_is_too_large_once_merged_points_into_the_body() -> None:
 def test_a_connection_that_was_lost_is_repeated() -> None:
     failed = while_calling(psycopg.OperationalError("server closed the connection unexpectedly"))
     assert isinstance(failed.error, DatabaseUnavailableError)
-    assert (failed.repeat, failed.lost) == (True, True)
+    assert failed[1:] == (True, True, True)
+
+
+def test_an_answer_that_libpq_cannot_read_is_a_lost_connection() -> None:
+    failed = while_calling(psycopg.DatabaseError('lost synchronization with server: got message type "x"'))
+    assert isinstance(failed.error, DatabaseAwayError)
+    assert failed[1:] == (True, True, True)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +322,7 @@ def test_a_connection_that_was_lost_is_repeated() -> None:
 def test_an_error_of_our_own_making_is_not(error: psycopg.Error) -> None:
     failed = while_calling(error)
     assert isinstance(failed.error, UnexpectedDatabaseError)
-    assert failed.repeat is False
+    assert (failed.repeat, failed.unknown) == (False, False)
 
 
 def test_the_cause_is_one_line() -> None:

@@ -1,5 +1,7 @@
 """The edge: events become requests, responses and exceptions become answers, and each leaves one log line."""
 
+import base64
+import gzip
 import json
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from robot_brain import errors
 from robot_brain.errors import InvalidRequestError, UnsupportedMediaTypeError
-from robot_brain.http import Request, Response, endpoint
+from robot_brain.http import JSON, Request, Response, endpoint
 from tests.bundle import Context, Json, event
 from tests.log_lines import logged
 
@@ -73,6 +75,41 @@ def test_the_default_route_is_named_by_method_and_path() -> None:
 )
 def test_json_in_any_spelling_is_json(kind: str) -> None:
     assert parse(headers={"Content-Type": kind}, body='{"a": 1}').json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "kind", ['application/json; profile="a,b"', 'application/json;a="b,c" ; d=e', "application/json ; charset=utf-8"]
+)
+def test_a_comma_inside_quotes_is_part_of_a_parameter(kind: str) -> None:
+    assert parse(headers={"content-type": kind}, body="{}").json() == {}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json,application/json",
+        "application/json;charset=utf-8,application/json",
+        "application/json; charset=utf-8, text/plain",
+        'application/json; profile="a,b",text/plain',
+        'application/json; profile="a,b',
+    ],
+)
+def test_a_content_type_sent_twice_is_not_json(kind: str) -> None:
+    with pytest.raises(UnsupportedMediaTypeError, match="once"):
+        parse(headers={"content-type": kind}, body="{}").json()
+
+
+@pytest.mark.parametrize("encoding", ["", " ", "identity", "Identity "])
+def test_a_body_that_is_not_encoded_may_say_so(encoding: str) -> None:
+    assert parse(headers={"content-type": JSON, "content-encoding": encoding}, body="{}").json() == {}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "gzip,identity", "identity,gzip", "utf-8", "x"])
+def test_an_encoded_body_is_refused_by_its_header(encoding: str) -> None:
+    body = base64.b64encode(gzip.compress(b"{}")).decode()
+    sent = {"Content-Type": JSON, "Content-Encoding": encoding}
+    with pytest.raises(UnsupportedMediaTypeError, match="Content-Encoding"):
+        parse(headers=sent, body=body, isBase64Encoded=True).json()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +183,7 @@ def test_an_unforeseen_exception_is_a_500_with_frames_in_the_log_and_no_text_any
 
 def test_an_event_that_is_no_request_is_a_500() -> None:
     answer, (line,) = call(lambda _: Response(200), {"source": "elsewhere"})
-    assert (answer["statusCode"], line["route"], line["error"]) == (500, "unknown", "KeyError")
+    assert (answer["statusCode"], line["route"], line["error"]) == (500, "unknown", "UnexpectedEventError")
 
 
 def test_fields_of_one_request_are_not_in_the_next_ones_line() -> None:

@@ -55,11 +55,26 @@ def test_of_a_repeated_key_the_last_counts() -> None:
     assert json_body.parse('{"a": 1, "b": 2, "a": 3}', False) == {"a": 3, "b": 2}
 
 
-@pytest.mark.parametrize(
-    "number", ["0", "-0", "1.5", "1e308", "-1.7976931348623157e308", "5e-324", "1e-400", "9" * 308]
-)
+@pytest.mark.parametrize("number", ["0", "-0", "1.5", "1e308", "-1.7976931348623157e308", "5e-324", "9" * 308])
 def test_a_number_within_a_double_is_read(number: str) -> None:
     assert float(json_body.parse(f'{{"x": {number}}}', False)["x"]) == float(number)
+
+
+@pytest.mark.parametrize(
+    "number", ["3e-324", "-4.9406564584124654e-324", "0.0", "-0.0", "0e-400", "0.000E-999", "-0e400", "0." + "0" * 500]
+)
+def test_a_number_near_zero_that_a_double_holds_is_read(number: str) -> None:
+    assert json_body.parse(f'{{"x": {number}}}', False) == {"x": float(number)}
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e-400", "-1e-400", "1E-400", "2e-324", "0.1e-400", "1e-99999999999", "0." + "0" * 400 + "1", "9" * 99 + "e-999"],
+)
+def test_a_number_that_a_double_rounds_to_zero_is_malformed(number: str) -> None:
+    for text in (f'{{"x": {number}}}', f'{{"x": [{{"y": {number}}}]}}', number):
+        with pytest.raises(MalformedRequestError, match="too near to zero"):
+            json_body.parse(text, False)
 
 
 def test_a_long_integer_keeps_its_digits() -> None:
@@ -85,6 +100,35 @@ def test_a_syntax_error_says_where_and_quotes_nothing() -> None:
     assert str(error.value) == "the body is not JSON: Expecting value at character 11"
     assert error.value.__cause__ is None
     assert error.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": "b\n"}', "Invalid control character at character 8"),
+        ('{"a": "b', "Unterminated string starting at character 6"),
+        ('{"a": "\\x"}', "Invalid \\escape at character 7"),
+        ('{"a": "\\u00"}', "Invalid \\uXXXX escape at character 8"),
+        ("", "it is empty"),
+        (" \n", "it is empty"),
+        ("\ufeff", "it is empty"),
+    ],
+)
+def test_a_syntax_error_is_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(MalformedRequestError) as error:
+        json_body.parse(text, False)
+    assert str(error.value) == f"the body is not JSON: {says}"
+
+
+@pytest.mark.parametrize("as_base64", [False, True])
+def test_one_byte_order_mark_before_the_json_is_skipped(as_base64: bool) -> None:
+    def parse(text: str) -> dict[str, Any]:
+        return json_body.parse(base64.b64encode(text.encode()).decode() if as_base64 else text, as_base64)
+
+    assert parse('\ufeff{"a": "\ufeff"}') == {"a": "\ufeff"}
+    for text in ('\ufeff\ufeff{"a": 1}', ' \ufeff{"a": 1}', '{"a": 1}\ufeff', '{\ufeff"a": 1}'):
+        with pytest.raises(MalformedRequestError):
+            parse(text)
 
 
 @pytest.mark.parametrize("text", ["[]", "5", '"a"', "null", "true"])

@@ -46,6 +46,13 @@ def test_only_the_functions_own_variables_reach_them() -> None:
     assert read.direct_url == "postgresql://b"
 
 
+def test_white_space_around_a_database_is_left_out() -> None:
+    read = settings({"DATABASE_URL": " postgresql://a\n", "DIRECT_DATABASE_URL": "\tpostgresql://b\r\n"})
+    assert (read.functions, read.direct_url) == ({"DATABASE_URL": "postgresql://a"}, "postgresql://b")
+    blank = settings({"DATABASE_URL": " ", "DIRECT_DATABASE_URL": "\n"})
+    assert (blank.own_database, blank.direct_url) == (False, None)
+
+
 def test_credentials_reach_the_functions_only_with_a_secret() -> None:
     read = settings({"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "p"})
     assert read.functions == {"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key"}

@@ -157,6 +157,7 @@ def test_the_projects_own_template_is_understood() -> None:
         ("POST", "/sessions/{session_id}/messages", "WriteMessageFunction"),
         ("GET", "/sessions/{session_id}", "ReadSessionFunction"),
         ("GET", "/health", "HealthFunction"),
+        ("HEAD", "/health", "HealthFunction"),
         ("GET", "/health/database", "HealthFunction"),
         ("GET", "/stats", "StatsFunction"),
     }

@@ -1,6 +1,7 @@
 """The body of a write as a model: what is filled in, what is refused, and that nothing is converted."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -90,6 +91,69 @@ def test_of_many_mistakes_the_first_hundred_are_named_and_of_very_many_none() ->
 def test_an_optional_object_is_an_object_or_absent(member: str, value: object) -> None:
     ((loc, _),) = refusals(turn(**{member: value}))
     assert loc == ["body", member]
+
+
+# What a client reads: JSON's words, and none of Python's or of the validator's.
+_MISTAKES: list[tuple[Json, str]] = [
+    (turn(metadata=None), "must be an object"),
+    (turn(metadata=[]), "must be an object"),
+    (turn(user_metadata=None), "must be an object"),
+    (turn(interaction=None), "must be an object"),
+    ({"messages": None}, "must be an array"),
+    ({"messages": {}}, "must be an array"),
+    ({"messages": [None]}, "must be an object"),
+    ({"messages": []}, "must have at least 1 element"),
+    ({"messages": [turn()] * 101}, "must have at most 100 elements"),
+    (turn(user_message=None), "must be a string"),
+    (turn(robot_personality=7), "must be a string"),
+    (turn(robot_personality=""), "must have at least 1 character"),
+    (turn(robot_personality="x" * 51), "must have at most 50 characters"),
+    (turn(x=None), "is not a member that is known here"),
+    ({"user_message": "", "robot_response": ""}, "is missing"),
+    (turn(interaction=interaction(success=None)), "must be true or false"),
+    (turn(interaction=interaction(success="true")), "must be true or false"),
+    (turn(interaction=interaction(robot_id=None)), "must be a string"),
+    (turn(interaction=interaction(duration_ms=None)), "must be a whole number"),
+    (turn(interaction=interaction(duration_ms=True)), "must be a whole number"),
+    (turn(interaction=interaction(duration_ms=1.0)), "must be a whole number"),
+    (turn(interaction=interaction(duration_ms=1.5)), "must be a whole number"),
+    (turn(interaction=interaction(duration_ms=-1)), "must be at least 0"),
+    (turn(interaction=interaction(duration_ms=2**31)), "must be at most 2147483647"),
+    (turn(interaction=interaction(duration_ms=10**300)), "must be at most 2147483647"),
+    (turn(interaction=interaction(duration_ms=-(10**300))), "must be at least 0"),
+    (turn(user_message="a" * (MAX_TEXT_BYTES + 1)), "must be at most 256 KiB of UTF-8"),
+    (turn(metadata={"a": "b" * MAX_METADATA_BYTES}), "must be at most 16 KiB as stored"),
+]
+
+
+@pytest.mark.parametrize(("document", "says"), _MISTAKES)
+def test_a_broken_rule_is_said_in_the_words_of_json(document: Json, says: str) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        Write(document)
+    assert [found["msg"] for found in error.value.errors] == [says]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["robot_personality", "user_message", "metadata", "interaction", "messages", "user_metadata"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(
+                    st.sampled_from(["duration_ms", "success", "user_message", "robot_id"]), inner, max_size=3
+                )
+            ),
+            max_leaves=8,
+        ),
+    )
+)
+def test_no_broken_rule_is_said_in_the_words_of_python(document: Json) -> None:
+    try:
+        Write(document)
+    except InvalidRequestError as error:
+        for found in error.errors:
+            assert re.match(r"(must (be|have)|is missing|is not) ?", found["msg"]), found
 
 
 @pytest.mark.parametrize("value", [None, True, 1.0, "1", -1, 2**31, 10**300, []])

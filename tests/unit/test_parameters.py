@@ -193,7 +193,7 @@ def test_an_if_none_match_of_many_quotes_takes_no_longer_than_it_is_long() -> No
         parameters.if_none_match(header)
 
 
-@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255))
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters=","), min_size=1, max_size=255))
 def test_a_printable_key_is_taken_as_it_is(key: str) -> None:
     assert parameters.idempotency_key(key) == key
 
@@ -202,7 +202,7 @@ def test_without_a_key_there_is_none() -> None:
     assert parameters.idempotency_key(None) is None
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\n", "\t", "a\x7f", "\x00", "\u0667"])
+@pytest.mark.parametrize("key", ["", "x" * 256, "é", ",", "a,b", "a, a", "a,", "a\n", "\t", "a\x7f", "\x00", "\u0667"])
 def test_another_key_is_malformed(key: str) -> None:
     with pytest.raises(MalformedRequestError, match="Idempotency-Key"):
         parameters.idempotency_key(key)

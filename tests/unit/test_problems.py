@@ -38,6 +38,7 @@ STATUS = {
     "InvalidRequestError": 422,
     "IdempotencyKeyReusedError": 422,
     "SettingsError": 500,
+    "UnexpectedEventError": 500,
     "UnexpectedDatabaseError": 500,
     "DatabaseWakingError": 503,
     "DatabaseOverloadedError": 503,
@@ -76,6 +77,11 @@ def test_a_problem_has_its_members(kind: type[RobotBrainError]) -> None:
     assert answer["title"] == ("Internal error" if kind is errors.UnexpectedDatabaseError else kind.title)
 
 
+@pytest.mark.parametrize("error", [*(make(kind) for kind in KINDS), ValueError(MARK)])
+def test_no_cache_keeps_an_error(error: Exception) -> None:
+    assert problem(error, "id-1")[1]["cache-control"] == "no-store"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_clients_own_errors_are_told_in_words(kind: type[RobotBrainError]) -> None:
     _, _, body = problem(make(kind), "id-1")
@@ -86,7 +92,7 @@ def test_only_the_clients_own_errors_are_told_in_words(kind: type[RobotBrainErro
 @pytest.mark.parametrize("error", [ValueError(MARK), KeyError(MARK), RuntimeError(MARK), RecursionError(MARK)])
 def test_an_unforeseen_exception_tells_nothing(error: Exception) -> None:
     status, headers, body = problem(error, "id-1")
-    assert (status, set(headers)) == (500, {"content-type"})
+    assert (status, set(headers)) == (500, {"content-type", "cache-control"})
     assert json.loads(body) == {
         "type": "about:blank",
         "title": "Internal error",

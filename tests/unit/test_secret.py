@@ -19,7 +19,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 
 from robot_brain.deadline import Deadline
 from robot_brain.errors import DatabaseError, DatabaseRefusedError, DatabaseUnavailableError, SettingsError
-from robot_brain.secret import fetch_database_url, signed_headers
+from robot_brain.secret import fetch_database_url, fetch_neon_api_key, signed_headers
 from robot_brain.settings import Credentials
 from tests.aws import REGION, moto_server, secrets_manager
 
@@ -106,10 +106,30 @@ def test_a_secret_is_the_connection_string_or_has_it_as_a_member(moto: str, secr
     assert fetch_database_url(arn, moto, KEYS, Deadline(ENOUGH)) == URL
 
 
+@pytest.mark.parametrize("around", [" {} ", "{}\n", "\r\n\t{}\r\n", "\ufeff{}\n"])
+def test_white_space_around_a_secret_and_its_members_is_left_out(around: str) -> None:
+    members = json.dumps({"DATABASE_URL": around.format(URL), "NEON_API_KEY": around.format("napi_1")})
+    for text in (around.format(URL), around.format(members)):
+        with answering(200, json.dumps({"SecretString": text}).encode()) as (url, _):
+            assert fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH)) == URL
+    with answering(200, json.dumps({"SecretString": around.format(members)}).encode()) as (url, _):
+        assert fetch_neon_api_key(ARN, url, KEYS, Deadline(ENOUGH)) == "napi_1"
+
+
+@pytest.mark.parametrize("key", ["hush\nx: y", "hush 4711", "hush\u00e9", "h" * 513])
+def test_a_key_of_neon_that_no_header_holds_is_named_and_not_quoted(key: str) -> None:
+    answer = json.dumps({"SecretString": json.dumps({"NEON_API_KEY": key})}).encode()
+    with answering(200, answer) as (url, _), pytest.raises(SettingsError, match="NEON_API_KEY") as error:
+        fetch_neon_api_key(ARN, url, KEYS, Deadline(ENOUGH))
+    assert "hush" not in repr(error.value)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "{}",
+        " \n",
+        '{"DATABASE_URL": " "}',
         '{"DATABASE_URL": ""}',
         '{"DATABASE_URL": null}',
         '{"DATABASE_URL": 5}',

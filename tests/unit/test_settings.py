@@ -94,6 +94,19 @@ def test_a_variable_that_is_empty_is_not_set() -> None:
     assert Settings.parse(empty | URL) == Settings.parse(URL)
 
 
+@pytest.mark.parametrize("around", [" {}", "{}\n", "\t{} \r\n"])
+def test_white_space_around_a_value_that_is_pasted_is_left_out(around: str) -> None:
+    def spaced(given: dict[str, str]) -> dict[str, str]:
+        pasted = ("DATABASE_URL", "DATABASE_SECRET_ARN", "NEON_API_KEY")
+        return {name: around.format(value) if name in pasted else value for name, value in given.items()}
+
+    for given in ({**URL, **NEON}, {"DATABASE_SECRET_ARN": ARN, **NEON, "NEON_API_KEY": "none"}, URL):
+        assert Settings.parse(spaced(given)) == Settings.parse(given)
+    assert Settings.parse(spaced({"DATABASE_URL": "none", "DATABASE_SECRET_ARN": ARN})).database_url == ""
+    with pytest.raises(SettingsError, match="set one of DATABASE_URL and DATABASE_SECRET_ARN"):
+        Settings.parse(spaced({"DATABASE_URL": "", "DATABASE_SECRET_ARN": ""}))
+
+
 def test_the_endpoint_of_all_services_serves_for_secrets() -> None:
     assert Settings.parse({**URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}).secrets_endpoint == "http://127.0.0.1:2"
 

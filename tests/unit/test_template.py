@@ -178,6 +178,38 @@ def test_every_file_in_functions_is_a_function_with_a_log_group_of_its_own() -> 
         assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+# What API Gateway makes itself, without a quote or a backslash. Every other variable may hold anything.
+TOKENS = {
+    "error.responseType": "INTEGRATION_FAILURE",
+    "identity.sourceIp": "2001:db8::7",
+    "identity.userArn": "arn:aws:sts::123456789012:assumed-role/Admin+=,.@-_/a=b,c@d-e_f",
+    "integration.requestId": "33ebbf12-898f-4462-92ce-74054cfd9239",
+    "integrationLatency": "12",
+    "integrationStatus": "200",
+    "requestId": "JKJaXmPLvHcESHA=",
+    "requestTime": "22/Nov/2026:12:00:00 +0000",
+    "responseLatency": "14",
+    "responseLength": "131",
+    "routeKey": "POST /sessions/{session_id}/messages",
+    "status": "500",
+}
+# Such as the gateway's own: … Lambda body contains the wrong type for field "headers"
+HOSTILE = ('a "quoted" word', "a \\ backslash", "two\nlines", '","status":"200', '"a quoted text"')
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_line_of_the_access_log_is_json_whatever_an_error_says(hostile: str) -> None:
+    line = RESOURCES["RobotBrainApi"]["Properties"]["AccessLogSettings"]["Format"]
+    variable = re.compile(r"\$context\.([A-Za-z.]+)")
+    used = variable.findall(line)
+
+    written = json.loads(variable.sub(lambda found: TOKENS.get(found[1], hostile), line))
+    assert list(written.values()) == [TOKENS[name] for name in used]
+
+    # What there is none of is a hyphen.
+    assert set(json.loads(variable.sub("-", line)).values()) == {"-"}
+
+
 def test_the_schedule_sends_the_event_that_the_tests_use() -> None:
     target = RESOURCES["StatsScheduleTrigger"]["Properties"]["Target"]
     assert json.loads(target["Input"]) == json.loads((PROJECT / "events" / "schedule.json").read_text())

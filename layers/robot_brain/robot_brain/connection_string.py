@@ -28,14 +28,19 @@ _SSL_MODES = ("", "allow", "prefer", "require", "verify-ca", "verify-full")
 def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
     """Return libpq's parameters for `url`, with TLS that verifies the server for every host but this one.
 
-    Raise SettingsError where the URL cannot be read, asks for plain text to another host, or names no readable CA
-    bundle. It says which part is wrong and quotes none: a mistyped URL may have its password anywhere.
+    Raise SettingsError where the URL cannot be read, has an unescaped @ or / in its password, asks for plain text to
+    another host, or names no readable CA bundle. It says which part is wrong and quotes none: a mistyped URL may have
+    its password anywhere.
     """
     try:
         parameters: dict[str, Any] = {k: v for k, v in conninfo_to_dict(url).items() if v is not None}
     except psycopg.ProgrammingError:
         # Its text quotes the URL, password and all.
         raise SettingsError("DATABASE_URL is not a PostgreSQL connection string") from None
+    if _is_split(url):
+        raise SettingsError(
+            "DATABASE_URL has an @ or a / in its password that is not escaped: write % as %25, @ as %40, / as %2F"
+        )
     if "service" in parameters:
         # libpq alone reads that file, so nothing here would know which host it leads to.
         raise SettingsError("DATABASE_URL names a service; write the host into it")
@@ -61,6 +66,18 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
     parameters.setdefault("tcp_user_timeout", _TCP_USER_TIMEOUT)
     parameters.pop("connect_timeout", None)
     return parameters
+
+
+def _is_split(url: str) -> bool:
+    """Return whether libpq takes a part of a URL's password for its host, port or database.
+
+    libpq ends the password at the first @, and looks for it before the first slash only. What follows such a sign in a
+    password would be asked of the name server, and logged.
+    """
+    scheme, _, rest = url.partition("://")
+    user, _, after = rest.partition("@")
+    place = rest if "/" in user else after
+    return scheme in ("postgresql", "postgres") and "@" in place.partition("?")[0]
 
 
 def needs_look_up(parameters: Mapping[str, Any]) -> bool:

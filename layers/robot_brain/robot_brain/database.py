@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 
 from robot_brain import telemetry
+from robot_brain.attempts import repeat
 from robot_brain.connection import lazy_connection
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DatabaseError, DeadlineExceededError, SessionNotFoundError
-from robot_brain.failures import cause, while_calling, while_connecting
-from robot_brain.patterns import patterns
+from robot_brain.errors import SessionNotFoundError
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
@@ -45,10 +43,6 @@ _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %s)"
 # Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
 # that, has gone silent.
 _LONGEST_ANSWER = 12.0
-# With less than this left another attempt is none.
-_SHORTEST_ATTEMPT = 0.1
-
-Result = TypeVar("Result")
 
 
 class Written(NamedTuple):
@@ -99,7 +93,7 @@ def write_message(
             *_only_row(connection.execute(_WRITE, (*written_as, key is None and attempt > 1, SCHEMA_VERSION)))
         )
 
-    written = _repeat("write_message", write, deadline, _LONGEST_ANSWER)
+    written = repeat("write_message", write, deadline, _LONGEST_ANSWER, writes=True)
     if written.replayed:
         telemetry.count("Replays")
     return written
@@ -146,7 +140,7 @@ def health(deadline: Deadline) -> Health:
         milliseconds = round((time.monotonic() - started) * 1000, 3)
         return Health(str(body), milliseconds, *lazy_connection().seen_from_here())
 
-    return _repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
+    return repeat("health", ask, deadline, _LONGEST_ANSWER, attempts=2 if lazy_connection().is_open else 1)
 
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
@@ -189,7 +183,7 @@ def _upkeep(door: str, query: str, parameters: tuple[object, ...], deadline: Dea
             body: str | None = _only_row(connection.execute(query, parameters))[0]
             return body
 
-    return _repeat(door, run, deadline, longest_answer=deadline.left())
+    return repeat(door, run, deadline, longest_answer=deadline.left())
 
 
 def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tuple[Any, ...]:
@@ -199,7 +193,7 @@ def _call(query: str, parameters: tuple[object, ...], deadline: Deadline) -> tup
     def ask(connection: WatchedConnection, _: int) -> tuple[Any, ...]:
         return _only_row(connection.execute(query, parameters))
 
-    return _repeat(door, ask, deadline, _LONGEST_ANSWER)
+    return repeat(door, ask, deadline, _LONGEST_ANSWER)
 
 
 def _random_uuid() -> str:
@@ -216,74 +210,3 @@ def _only_row(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
     row = cursor.fetchone()
     assert row is not None  # a function in the select list always returns a row
     return row
-
-
-def _repeat(
-    door: str,
-    work: Callable[[WatchedConnection, int], Result],
-    deadline: Deadline,
-    longest_answer: float,
-    attempts: int | None = None,
-) -> Result:
-    """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
-
-    `work` is told the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
-    the most in all, DB_MAX_RETRIES where it is not given. Raise DeadlineExceededError where time ran out over a call of
-    which nobody knows whether it was done; where no call was left unanswered, what stood in the way.
-    """
-    try:
-        return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts)
-    except DatabaseError:
-        patterns().failed()
-        raise
-
-
-def _attempt(
-    door: str,
-    work: Callable[[WatchedConnection, int], Result],
-    deadline: Deadline,
-    longest_answer: float,
-    most_attempts: int,
-) -> Result:
-    attempt = 1
-    unanswered = False
-    while True:
-        error: psycopg.Error
-        try:
-            connection = lazy_connection().get(deadline)
-        except psycopg.Error as raised:
-            failed, error = while_connecting(raised), raised
-            patterns().attempt_failed(failed.error, error.sqlstate, connecting=True)
-        else:
-            started = time.monotonic()
-            connection.watch(deadline.at_most(longest_answer))
-            try:
-                result = work(connection, attempt)
-            except psycopg.Error as raised:
-                failed, error = while_calling(raised), raised
-                unanswered = unanswered or (failed.lost and raised.sqlstate is None)
-                patterns().attempt_failed(failed.error, error.sqlstate, connecting=False)
-            else:
-                _report(door, time.monotonic() - started)
-                return result
-        if failed.lost:
-            lazy_connection().discard()
-        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-        pause = random.uniform(0, failed.pause * 2 ** (attempt - 1))
-        too_late = pause + _SHORTEST_ATTEMPT >= deadline.left()
-        if not failed.repeat or attempt >= most_attempts or too_late:
-            telemetry.note(database_error=cause(error), attempts=attempt)
-            if unanswered and too_late:
-                raise DeadlineExceededError(cause(error)) from error
-            raise failed.error from error
-        patterns().retried()
-        time.sleep(pause)
-        attempt += 1
-
-
-def _report(door: str, seconds: float) -> None:
-    telemetry.took("QueryMilliseconds", seconds)
-    patterns().called(door, seconds)
-    if seconds * 1000 >= settings().slow_query_ms:
-        telemetry.count("SlowQueries")
-        telemetry.note(slow_query=door, slow_query_ms=round(seconds * 1000))

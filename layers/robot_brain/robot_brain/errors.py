@@ -2,6 +2,7 @@
 
 RobotBrainError
 ├── SettingsError                  the deployment is configured wrongly
+├── UnexpectedEventError           the function was called by something else than an HTTP API
 ├── RequestError                   the caller must change the request
 │   ├── MalformedRequestError      it cannot be read: JSON, encoding, a header's syntax
 │   ├── InvalidRequestError        it can be read and breaks a rule; `errors` says where
@@ -19,7 +20,7 @@ RobotBrainError
     │   └── DatabaseReadOnlyError    it takes no writes, as in the middle of a failover
     ├── DatabaseRefusedError       waiting will not mend it: password, certificate, quota
     ├── SchemaOutdatedError        the functions are newer than the schema
-    ├── DeadlineExceededError
+    ├── DeadlineExceededError        time ran out, or an attempt of a write went unanswered and may be done
     └── UnexpectedDatabaseError    an answer of the database that nobody foresaw
 
 The first line of a docstring is what the client reads, unless a RequestError is given a better one; what the others are
@@ -61,6 +62,12 @@ class SettingsError(RobotBrainError):
     """The service is not configured correctly. Its operator finds the reason in the log."""
 
     title = "Misconfigured"
+
+
+class UnexpectedEventError(RobotBrainError):
+    """This function takes requests of an HTTP API in payload format 2.0. Its operator finds the reason in the log."""
+
+    title = "Unexpected event"
 
 
 class RequestError(RobotBrainError):
@@ -179,7 +186,7 @@ class SchemaOutdatedError(DatabaseError):
 
 
 class DeadlineExceededError(DatabaseError):
-    """The request took longer than it may. With an Idempotency-Key it is safe to send it again."""
+    """The request was not answered in time, but may be done. With an Idempotency-Key it is safe to send it again."""
 
     title = "Deadline exceeded"
 

@@ -7,6 +7,12 @@ of it as 08P01, and is told by its text as well.
 Whether a call may be repeated is a property of the failure alone, because every call is safe to repeat: a write
 carries the client's key or an id of its own, a read changes nothing, and the refresh of the statistics goes on from
 where the last one was committed. What nobody foresaw is not repeated once a call was sent.
+
+A call is unknown if it may have been done although it failed: the connection was lost before the answer came.
+An error that PostgreSQL sends is never unknown, because it comes with a rollback. That holds for a FATAL such as 57P01
+too: PostgreSQL holds interrupts back from the commit on, and ends a wait for a synchronous standby without an error
+(SyncRepWaitForLSN in src/backend/replication/syncrep.c). Only a PANIC may follow the record of the commit.
+PgBouncer's own text says whether the call was still in its queue.
 """
 
 from __future__ import annotations
@@ -37,11 +43,15 @@ from robot_brain.errors import (
 
 
 class Failure(NamedTuple):
-    """What to raise, whether the call may be repeated, and whether the connection is gone."""
+    """What to raise, whether the call may be repeated or be done already, and whether the connection is gone.
+
+    `unknown` is false if the call surely did nothing.
+    """
 
     error: RobotBrainError
     repeat: bool
     lost: bool
+    unknown: bool = False
 
     @property
     def pause(self) -> float:
@@ -100,7 +110,10 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
             "too many clients",
             "no more connections allowed",
             "connection slots are reserved",
+            "client connections exceeded",
+            # PgBouncer says both to a client in its queue, and "query timeout" about a query that runs.
             "query_wait_timeout",
+            "query_timeout",
         ),
     ),
     (
@@ -121,7 +134,9 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
         (
             "server login has been failing",
             "pooler is shut",
+            "server shutting down",
             "client_login_timeout",
+            "client_idle_timeout",
             "the database system is shutting down",
         ),
     ),
@@ -139,6 +154,8 @@ _REFUSALS: dict[str, type[RequestError]] = {"RB412": PreconditionFailedError, "R
 
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
+    # A retry was faster and has written the turn. "Try again" would double it.
+    "RB409": (DeadlineExceededError, False, False),
     "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the call is repeated whole
     "40P01": (ConflictError, True, False),  # deadlock_detected: likewise
     "55P03": (ConflictError, False, False),  # lock_not_available: waited for lock_timeout already
@@ -153,6 +170,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "08000": (DatabaseAwayError, True, True),  # connection_exception
     "08003": (DatabaseAwayError, True, True),  # connection_does_not_exist
     "08006": (DatabaseAwayError, True, True),  # connection_failure
+    "08007": (DatabaseAwayError, True, True),  # transaction_resolution_unknown
     # read_only_sql_transaction: a failover; a new connection finds the new server
     "25006": (DatabaseReadOnlyError, True, True),
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
@@ -162,7 +180,11 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
     "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
+    # internal_error: "cache lookup failed for function", if a migration dropped and made the function during the call
+    "XX000": (UnexpectedDatabaseError, True, False),
 }
+# The call may be done although one of these came.
+_UNKNOWN = frozenset({"57P02", "08000", "08003", "08006", "08007"})
 
 
 def while_connecting(error: psycopg.Error) -> Failure:
@@ -170,9 +192,7 @@ def while_connecting(error: psycopg.Error) -> Failure:
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         # Connected, and then silence: so Neon's proxy lets us wait while the database wakes.
         return Failure(_told(DatabaseWakingError, error), repeat=True, lost=True)
-    text = str(error).lower()
-    kind = next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), DatabaseAwayError)
-    return Failure(_told(kind, error), repeat=kind in _WAITING_HELPS, lost=True)
+    return _lost(_kind(error) or DatabaseAwayError, error)
 
 
 def is_final(error: psycopg.Error) -> bool:
@@ -183,10 +203,17 @@ def is_final(error: psycopg.Error) -> bool:
 def while_calling(error: psycopg.Error) -> Failure:
     """Classify what a call raised."""
     if error.sqlstate is None:
-        lost = isinstance(error, psycopg.OperationalError)
-        return Failure(_told(DatabaseAwayError if lost else UnexpectedDatabaseError, error), repeat=lost, lost=lost)
+        # libpq lost the connection, or found an answer that it cannot read (psycopg has no class of its own for that).
+        lost = isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
+        if lost:
+            return _lost(DatabaseAwayError, error, unknown=True)
+        return Failure(_told(UnexpectedDatabaseError, error), repeat=False, lost=False)
+    if error.diag.severity_nonlocalized == "PANIC":
+        return _lost(DatabaseAwayError, error, unknown=True)
     if error.sqlstate == "08P01":
-        return while_connecting(error)
+        # PgBouncer while it connects or queues. Any other text is about a call that it has passed on.
+        kind = _kind(error)
+        return _lost(kind or DatabaseAwayError, error, unknown=kind is None)
     if error.sqlstate == "RB423":
         too_large = InvalidRequestError.at(
             ["body", "user_metadata"], "the session's user_metadata would be larger than 16 KiB", "metadata_too_large"
@@ -195,8 +222,21 @@ def while_calling(error: psycopg.Error) -> Failure:
     if error.sqlstate in _REFUSALS:
         facts = json.loads(error.diag.message_detail or "{}")
         return Failure(_REFUSALS[error.sqlstate](facts=facts), repeat=False, lost=False)
+    if error.sqlstate == "23514" and not error.diag.constraint_name:
+        # All our constraints have names, a partition's bounds have none: the month of a row was made during the call.
+        return Failure(_told(ConflictError, error), repeat=True, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
-    return Failure(_told(kind, error), repeat, lost)
+    return Failure(_told(kind, error), repeat, lost, error.sqlstate in _UNKNOWN)
+
+
+def _kind(error: psycopg.Error) -> type[RobotBrainError] | None:
+    """Return what the text of an error of connecting says, None if the table does not have it."""
+    text = str(error).lower()
+    return next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), None)
+
+
+def _lost(kind: type[RobotBrainError], error: psycopg.Error, *, unknown: bool = False) -> Failure:
+    return Failure(_told(kind, error), repeat=kind in _WAITING_HELPS, lost=True, unknown=unknown)
 
 
 def _told(kind: type[RobotBrainError], error: psycopg.Error) -> RobotBrainError:

@@ -14,13 +14,26 @@ from typing import Any
 
 from robot_brain import json_body, parameters, telemetry
 from robot_brain.deadline import Context, Deadline, deadline_of
-from robot_brain.errors import UnsupportedMediaTypeError
+from robot_brain.errors import UnexpectedEventError
 from robot_brain.problems import problem
 
 JSON = "application/json"
 
 Event = Mapping[str, Any]
 Answer = dict[str, Any]
+
+# What each member is, if it is there and not null.
+_MEMBERS = (
+    ("routeKey", str),
+    ("rawPath", str),
+    ("rawQueryString", str),
+    ("headers", dict),
+    ("pathParameters", dict),
+    ("body", str),
+    ("isBase64Encoded", bool),
+)
+_ONLY_TEXTS = {str}
+_NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an array", dict: "an object"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +51,15 @@ class Request:
 
     @classmethod
     def parse(cls, event: Event, context: Context) -> Request:
-        """Return the request in a payload 2.0 event."""
-        http = event["requestContext"]["http"]
+        """Return the request in a payload 2.0 event. Raise UnexpectedEventError if it is anything else."""
+        _check(event)
         return cls(
-            route=event.get("routeKey") or f"{http['method']} {event['rawPath']}",
+            route=event.get("routeKey") or f"{event['requestContext']['http']['method']} {event['rawPath']}",
             path=event.get("pathParameters") or {},
             query_string=event.get("rawQueryString") or "",
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             body=event.get("body") or "",
-            is_base64=bool(event.get("isBase64Encoded")),
+            is_base64=event.get("isBase64Encoded") or False,
             request_id=context.aws_request_id,
             deadline=deadline_of(context),
         )
@@ -63,10 +76,32 @@ class Request:
 
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object. Raise UnsupportedMediaTypeError and what `json_body.parse` raises."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != JSON:
-            raise UnsupportedMediaTypeError
+        parameters.content_type(self.headers.get("content-type", ""))
+        parameters.content_encoding(self.headers.get("content-encoding", ""))
         return json_body.parse(self.body, self.is_base64)
+
+
+def _check(event: object) -> None:
+    """Raise UnexpectedEventError if `event` is no request in payload 2.0; its text names the member, not the value."""
+    if not isinstance(event, dict):
+        raise _unexpected(f"is {_NAMES.get(type(event), 'a number')}")
+    context = event.get("requestContext")
+    http = context.get("http") if isinstance(context, dict) else None
+    if not isinstance(http, dict):
+        raise _unexpected("has no requestContext.http")
+    for name, kind in _MEMBERS:
+        value = event.get(name)
+        if value is not None and type(value) is not kind:
+            raise _unexpected(f"has the member {name}, which must be {_NAMES[kind]}")
+    for name in ("headers", "pathParameters"):
+        if not _ONLY_TEXTS.issuperset(map(type, (event.get(name) or {}).values())):
+            raise _unexpected(f"has the member {name}, whose values must be texts")
+    if not event.get("routeKey") and not (type(http.get("method")) is type(event.get("rawPath")) is str):
+        raise _unexpected("has no routeKey, and no method and rawPath either")
+
+
+def _unexpected(what: str) -> UnexpectedEventError:
+    return UnexpectedEventError(f"the event {what}; call this function through an HTTP API with payload format 2.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +122,17 @@ def endpoint(function: Callable[[Request], Response]) -> Callable[[Event, Contex
     @wraps(function)
     def handler(event: Event, context: Context) -> Answer:
         started = time.monotonic()
-        route = "unknown"
+        route, size = "unknown", 0
         try:
             request = Request.parse(event, context)
-            route = request.route
+            route, size = request.route, len(request.body)
             response = function(request)
             status, body = response.status, response.body
             headers = {"content-type": JSON, **response.headers} if body is not None else dict(response.headers)
         except Exception as error:
             status, headers, body = problem(error, context.aws_request_id)
             _explain(error, status)
-        telemetry.answered(
-            route, status, time.monotonic() - started, len(event.get("body") or ""), len(body or ""), context
-        )
+        telemetry.answered(route, status, time.monotonic() - started, size, len(body or ""), context)
         answer: Answer = {"statusCode": status, "headers": headers}
         if body is not None:
             answer["body"] = body
@@ -113,7 +146,7 @@ def _explain(error: Exception, status: int) -> None:
     telemetry.note(error=type(error).__name__)
     if status >= 500:
         telemetry.note(reason=error_text(error))
-    if status == 500:
+    if status == 500 and not isinstance(error, UnexpectedEventError):
         # Frames are code. The message of an unforeseen exception may quote a turn, so it is left out.
         telemetry.note(frames=traceback.format_tb(error.__traceback__))
 

@@ -15,14 +15,16 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
+_NOT_ZERO = re.compile("[-0.]*[1-9]")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def parse(body: str, is_base64: bool) -> dict[str, Any]:
-    """Return the object that `body` holds; of a repeated key the last counts.
+    """Return the object that `body` holds; of a repeated key the last counts. One byte order mark before it is skipped.
 
-    Raise MalformedRequestError for what is not UTF-8, base64 or JSON, and for numbers that are NaN, infinite or beyond
-    a double; RequestTooLargeError over 4 MiB; InvalidRequestError for NUL, lone surrogates, nesting over 64, and for
-    JSON that is not an object.
+    Raise MalformedRequestError for what is not UTF-8, base64 or JSON, and for numbers that are NaN, infinite or that a
+    double cannot hold; RequestTooLargeError over 4 MiB; InvalidRequestError for NUL, lone surrogates, nesting over 64,
+    and for JSON that is not an object.
     """
     text = _text(body, is_base64)
     try:
@@ -30,9 +32,7 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep([]) from None
     except ValueError as error:
-        # The message of a JSONDecodeError says what and where, and quotes nothing.
-        reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise MalformedRequestError(f"the body is not JSON: {reason}") from None
+        raise MalformedRequestError(f"the body is not JSON: {_reason(error, text)}") from None
     if not isinstance(document, dict):
         raise InvalidRequestError.at(["body"], "must be a JSON object", "object")
     # NUL and surrogates can only come from an escape, and depth only from brackets: most bodies need no walk.
@@ -48,12 +48,23 @@ def _text(body: str, is_base64: bool) -> str:
         raise MalformedRequestError("the body is not valid base64" if is_base64 else "the body is not UTF-8") from None
     if len(data) > MAX_BYTES:
         raise RequestTooLargeError
-    if not is_base64:
-        return body
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise MalformedRequestError("the body is not UTF-8") from None
+    if is_base64:
+        try:
+            body = data.decode()
+        except UnicodeDecodeError:
+            raise MalformedRequestError("the body is not UTF-8") from None
+    # RFC 8259 lets a parser skip the mark that editors on Windows put before a text.
+    return body.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _reason(error: ValueError, text: str) -> str:
+    """Return what is wrong with `text` and where, quoting nothing."""
+    if not text.strip():
+        return "it is empty"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    # Some of the decoder's messages already end in "at", "starting at" or a colon.
+    return f"{error.msg.removesuffix(' at').rstrip(': ')} at character {error.pos}"
 
 
 def _constant(name: str) -> float:
@@ -64,6 +75,9 @@ def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
         raise ValueError("a number is beyond a double")
+    # Zero from a text with another digit than 0 before its exponent: the number is not zero, and would be lost.
+    if not value and _NOT_ZERO.match(text):
+        raise ValueError("a number is too near to zero for a double")
     return value
 
 

@@ -10,7 +10,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, to_json
+from pydantic_core import ErrorDetails, PydanticCustomError, SchemaValidator, ValidationError, to_json
 from pydantic_core.core_schema import (
     CoreConfig,
     CoreSchema,
@@ -106,6 +106,30 @@ _BATCH = SchemaValidator(
 )
 
 
+# The validator's own words are those of Python ("a valid dictionary"); a client reads those of JSON.
+_SAID = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "extra_forbidden": "is not a member that is known here",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be an array",
+    "missing": "is missing",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} character",
+    "string_type": "must be a string",
+    "too_long": "must have at most {max_length} elements",
+    "too_short": "must have at least {min_length} element",
+}
+
+
+def _said(found: ErrorDetails) -> str:
+    """Return what the rule is that was broken; what this module raises itself says it already."""
+    said = _SAID.get(found["type"])
+    return found["msg"] if said is None else said.format_map(found.get("ctx", {}))
+
+
 class Write:
     """A valid write: `messages` as a JSON array of turns with defaults filled in, `user_metadata` as JSON or None."""
 
@@ -122,8 +146,8 @@ class Write:
                 ) from None
             raise InvalidRequestError(
                 [
-                    {"loc": ["body", *found["loc"]], "msg": found["msg"], "type": found["type"]}
-                    for found in error.errors(include_url=False, include_context=False, include_input=False)
+                    {"loc": ["body", *found["loc"]], "msg": _said(found), "type": found["type"]}
+                    for found in error.errors(include_url=False, include_input=False)
                 ]
             ) from None
         metadata = valid.pop("user_metadata", None)

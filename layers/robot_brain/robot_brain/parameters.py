@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from robot_brain.errors import InvalidRequestError, MalformedRequestError, Violation
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
 
 LARGEST_SEQ = 2**31 - 1
 
@@ -15,7 +15,9 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # What it excludes, as that takes a tenth of the time to compile.
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^\x00-\x20\x22\x7f\ud800-\udfff]*")\s*(?:,\s*|$)')
 _IF_MATCH = re.compile(r'"([0-9]{1,18})(\.[0-9A-Za-z]{1,32})?"')
-_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+# Printable ASCII without the comma: an HTTP API joins repeated headers with one.
+_KEY = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,255}")
+_QUOTED = re.compile('"[^"]*"')
 
 
 def session_id(text: str, loc: list[str | int]) -> str:
@@ -110,7 +112,31 @@ def if_none_match(header: str | None) -> list[str]:
 
 
 def idempotency_key(header: str | None) -> str | None:
-    """Return the key, None where it is absent. Raise MalformedRequestError where it is not 1 to 255 printable ASCII."""
+    """Return the key, None if it is absent. Raise MalformedRequestError if it is not 1 to 255 printable ASCII.
+
+    A key with a comma is refused: it may be two keys, which HTTP APIs join.
+    """
     if header is not None and not _KEY.fullmatch(header):
-        raise MalformedRequestError("Idempotency-Key must be 1 to 255 printable ASCII characters")
+        raise MalformedRequestError(
+            "Idempotency-Key must be 1 to 255 printable ASCII characters without a comma, and be sent once"
+        )
     return header
+
+
+def content_type(header: str) -> None:
+    """Raise UnsupportedMediaTypeError if a Content-Type header is not JSON, or if it was sent more than once."""
+    if header == "application/json":
+        return
+    # HTTP APIs join repeated headers with a comma; inside quotes a comma belongs to a parameter.
+    if "," in header and "," in _QUOTED.sub("", header):
+        raise UnsupportedMediaTypeError("Send Content-Type once, as application/json.")
+    if header.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaTypeError
+
+
+def content_encoding(header: str) -> None:
+    """Raise UnsupportedMediaTypeError if a Content-Encoding header names an encoding."""
+    if header and header.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaTypeError(
+            "Send the body as plain JSON, without Content-Encoding: it is not unpacked here."
+        )

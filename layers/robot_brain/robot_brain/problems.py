@@ -24,6 +24,7 @@ from robot_brain.errors import (
     SessionNotFoundError,
     SettingsError,
     UnexpectedDatabaseError,
+    UnexpectedEventError,
     UnsupportedMediaTypeError,
 )
 
@@ -66,7 +67,9 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
     """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
     status = status_of(error)
     if status == 500:
-        detail = (SettingsError if isinstance(error, SettingsError) else UnexpectedDatabaseError).summary()
+        detail = UnexpectedDatabaseError.summary()
+        if isinstance(error, SettingsError | UnexpectedEventError):
+            detail = error.summary()
     else:
         # What a RequestError says is for the client; of the others it reads the kind, and the log has the rest.
         detail = str(error) if isinstance(error, RequestError) else type(error).summary()  # type: ignore[attr-defined]
@@ -77,7 +80,8 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
         "detail": detail,
         "request_id": request_id,
     }
-    headers = {"content-type": CONTENT_TYPE}
+    # A cache may keep 404, 410 and 413 unless the answer forbids it (RFC 9111), and the next answer may differ.
+    headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
     if isinstance(error, RequestError):
         document |= {name: fact for name, fact in error.facts.items() if name != "etag"}
         if error.facts.get("etag"):

@@ -15,14 +15,15 @@ from robot_brain.errors import RobotBrainError
 __all__ = ["Answer", "Context", "Event", "is_scheduled", "task"]
 
 SOURCE = "robot-brain.schedule"
+ACTION = "refresh_stats"
 
 Event = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def is_scheduled(event: Event) -> bool:
-    """Return whether the schedule of template.yaml sent this event."""
-    return event.get("source") == SOURCE
+def is_scheduled(event: object) -> bool:
+    """Return whether the schedule of template.yaml sent this event, which may be any JSON."""
+    return isinstance(event, dict) and event.get("source") == SOURCE and event.get("action") == ACTION
 
 
 def task(function: Callable[[Deadline], str]) -> Callable[[Context], Answer]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import time
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from robot_brain.settings import Credentials
 
 _TARGET = "secretsmanager.GetSecretValue"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
+# White space and a byte order mark: what an editor or a pasted line leaves around a secret.
+_AROUND = " \t\r\n\ufeff"
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
@@ -42,11 +45,13 @@ def fetch_neon_api_key(arn: str, endpoint: str, credentials: Credentials, deadli
     found = _member(_fetch(arn, endpoint, credentials, deadline), "NEON_API_KEY")
     if not found:
         raise SettingsError("set NEON_API_KEY, or put a member NEON_API_KEY into the secret of DATABASE_SECRET_ARN")
+    if not re.fullmatch(r"[\x21-\x7e]{1,512}", found):
+        raise SettingsError("NEON_API_KEY in the secret of DATABASE_SECRET_ARN is not a key of Neon's API")
     return found
 
 
 def _fetch(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
-    """Return the text of a secret, or no text where it is binary."""
+    """Return the text of a secret without what is around it, or no text where it is binary."""
     region = arn.split(":")[3]
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = endpoint or f"https://secretsmanager.{region}.{suffix}"
@@ -62,7 +67,7 @@ def _fetch(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline
             f"AWS Secrets Manager answered {status} {kind}; see DATABASE_SECRET_ARN and the role's policy"
         )
     text = answer.get("SecretString")
-    return text if isinstance(text, str) else ""
+    return text.strip(_AROUND) if isinstance(text, str) else ""
 
 
 def _member(secret: str, name: str) -> str | None:
@@ -70,7 +75,7 @@ def _member(secret: str, name: str) -> str | None:
         found = json.loads(secret).get(name) if secret.startswith("{") else None
     except ValueError:
         return None
-    return found if isinstance(found, str) else None
+    return found.strip(_AROUND) if isinstance(found, str) else None
 
 
 def signed_headers(url: str, region: str, body: bytes, keys: Credentials, now: time.struct_time) -> dict[str, str]:

@@ -10,6 +10,17 @@ from functools import cache
 
 from robot_brain.errors import SettingsError
 
+# Python's names, and two that only Lambda knows (AWS_LAMBDA_LOG_LEVEL).
+_LOG_LEVELS = {
+    "TRACE": "DEBUG",
+    "DEBUG": "DEBUG",
+    "INFO": "INFO",
+    "WARN": "WARNING",
+    "WARNING": "WARNING",
+    "ERROR": "ERROR",
+    "CRITICAL": "CRITICAL",
+    "FATAL": "CRITICAL",
+}
 # Exact, because what only looks like an address is a name, which leads anywhere.
 _LOOPBACK = r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\[::1\]"
 
@@ -23,6 +34,32 @@ class Credentials:
     session_token: str
     uri: str
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How the Logger is made: `wrong` are the variables whose values are unknown, and left out."""
+
+    level: str
+    sample_rate: float | None
+    wrong: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, environment: Mapping[str, str]) -> LogSettings:
+        """Return what `environment` says of the log; INFO for an unknown level, as a log must not stop a request."""
+        wrong = []
+        level = "INFO"
+        # Powertools' order. The first that is set counts.
+        for name in ("AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "LOG_LEVEL"):
+            if value := environment.get(name, "").strip().upper():
+                level = _LOG_LEVELS.get(value, level)
+                wrong += [] if value in _LOG_LEVELS else [name]
+                break
+        rate = environment.get("POWERTOOLS_LOGGER_SAMPLE_RATE", "").strip()
+        known = re.fullmatch(r"1(\.0*)?|0?\.[0-9]+|0\.?", rate) is not None
+        wrong += ["POWERTOOLS_LOGGER_SAMPLE_RATE"] if rate and not known else []
+        # Not None if it is wrong: the Logger would read the variable itself.
+        return cls(level, float(rate) if known else 0.0 if rate else None, tuple(wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +91,8 @@ class Settings:
     @classmethod
     def parse(cls, environment: Mapping[str, str]) -> Settings:
         """Return the settings in `environment`. Raise SettingsError, which names the variable and never its value."""
-        url = environment.get("DATABASE_URL", "")
-        if url == "none":  # what one answers `sam deploy --guided`, which takes no empty answer
-            url = ""
-        arn = environment.get("DATABASE_SECRET_ARN", "")
+        url = _pasted(environment, "DATABASE_URL")
+        arn = _pasted(environment, "DATABASE_SECRET_ARN")
         if bool(url) == bool(arn):
             raise SettingsError("set one of DATABASE_URL and DATABASE_SECRET_ARN, and not both")
         if arn and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:.+", arn):
@@ -81,15 +116,23 @@ class Settings:
             secrets_endpoint=environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
             or environment.get("AWS_ENDPOINT_URL", ""),
             stats_max_age=_whole(environment, "STATS_MAX_AGE", 3_600, 0, 2_678_400),
-            **_neon(environment),
+            **_neon(environment, bool(arn)),
         )
 
 
-def _neon(environment: Mapping[str, str]) -> dict[str, str]:
+def _pasted(environment: Mapping[str, str], name: str) -> str:
+    """Return a value that people paste, without the white space and the line break that come along.
+
+    `none` means an empty one: `sam deploy --guided` takes no empty answer.
+    """
+    value = environment.get(name, "").strip()
+    return "" if value == "none" else value
+
+
+def _neon(environment: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     found = {name: environment.get(name, "") for name in ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID")}
-    if found["NEON_API_KEY"] == "none":  # as with DATABASE_URL
-        found["NEON_API_KEY"] = ""
-    needed = [name for name in found if name != "NEON_API_KEY" or not environment.get("DATABASE_SECRET_ARN")]
+    found["NEON_API_KEY"] = _pasted(environment, "NEON_API_KEY")
+    needed = [name for name in found if name != "NEON_API_KEY" or not has_secret]
     missing = [name for name in needed if not found[name]]
     if any(found.values()) and missing:
         raise SettingsError(f"{' and '.join(missing)} must be set as well: to ask Neon's API takes all three")
@@ -124,6 +167,11 @@ def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...])
 def settings() -> Settings:
     """Return the settings of this execution environment. Raise SettingsError as long as they cannot be parsed."""
     return Settings.parse(os.environ)
+
+
+def log_settings() -> LogSettings:
+    """Return what the environment says of the log."""
+    return LogSettings.parse(os.environ)
 
 
 def credentials() -> Credentials:

@@ -18,6 +18,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
 from robot_brain.deadline import Context
+from robot_brain.settings import log_settings
 
 NAMESPACE = "RobotBrain"
 SERVICE = "robot-brain"
@@ -28,8 +29,15 @@ _json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 @cache
 def logger() -> Logger:
-    """Return the logger of this execution environment; POWERTOOLS_LOG_LEVEL sets its level."""
-    return Logger(service=SERVICE, location=None)
+    """Return the logger of this execution environment, at INFO and with one warning if its variables are wrong.
+
+    The Logger itself would raise for each request that is logged.
+    """
+    found = log_settings()
+    made = Logger(service=SERVICE, location=None, level=found.level, sampling_rate=found.sample_rate)
+    if found.wrong:
+        made.warning("a variable of the log has an unknown value, which is left out", extra={"variables": found.wrong})
+    return made
 
 
 @cache

@@ -1,0 +1,156 @@
+"""`make recount` that is killed, kept waiting, or run by the wrong role: the figures stay as they were."""
+
+import pytest
+from psycopg import sql
+
+from local.migrate import MigrationError
+from local.recount import recount
+from tests.bundle import Bundle, turn
+from tests.integration.held_locks import wait_for_waiter
+from tests.integration.recounting import command, finished, recounted, stored, sums
+from tests.servers.databases import Database, create_database, drop_database
+from tests.servers.gate import wait_for_pid
+
+pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+
+LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
+
+
+@pytest.fixture
+def wrong(bundle: Bundle, database: Database) -> Database:
+    """A database whose figures differ from what is stored."""
+    bundle.write("s", {"messages": [turn(n) for n in range(3)]})
+    bundle.refresh()
+    with database.admin() as admin:
+        admin.execute("update robot_brain.tenant_stats set messages = 7")
+        admin.execute("delete from robot_brain.daily_stats")
+    return database
+
+
+@pytest.mark.parametrize(
+    "lock", [LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
+)
+def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: Database, lock: str) -> None:
+    before = sums(wrong)
+    with wrong.admin() as admin:
+        with admin.transaction():
+            admin.execute(lock.encode())
+            process = command(wrong.direct_url)
+            pid = wait_for_waiter(admin)
+            process.kill()
+            process.communicate()
+        # Its server process still goes on until it wants to answer.
+        wait_for_pid(admin, "select 1 where not exists (select from pg_stat_activity where pid = %s)", [pid])
+    assert sums(wrong) == before
+    assert len(recounted(wrong)) == 3
+    assert sums(wrong) == stored(wrong)
+
+
+def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Database) -> None:
+    before = sums(wrong)
+    with wrong.admin() as admin, admin.transaction():
+        admin.execute(LOCK)
+        with pytest.raises(
+            MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make recount`"
+        ):
+            list(recount(wrong.direct_url, lock_seconds=0.2))
+        # Counting needs no lock.
+        assert len(recounted(wrong, dry_run=True)) == 3
+    assert sums(wrong) == before
+
+
+def test_mending_waits_for_a_refresh_and_adds_to_what_it_left(wrong: Database, bundle: Bundle) -> None:
+    with wrong.admin() as admin:
+        admin.execute(f"alter database {wrong.name} set default_transaction_isolation = 'serializable'".encode())
+        bundle.write("s", turn())
+        with admin.transaction():
+            admin.execute("select robot_brain.count_uncounted(null)")
+            process = command(wrong.direct_url)
+            wait_for_waiter(admin)
+    status, lines, errors = finished(process)
+    assert (status, errors) == (0, "")
+    # It read before the refresh was committed: the turn was not counted yet, and the day had no row.
+    assert lines[0] == "'local': messages was 8, counted 4"
+    assert sums(wrong) == stored(wrong)
+
+
+def test_a_second_recount_is_refused_while_one_runs(wrong: Database) -> None:
+    first = recount(wrong.direct_url)
+    next(first)
+    with pytest.raises(MigrationError, match="Another recount of this database is running"):
+        list(recount(wrong.direct_url))
+    assert list(first) == []
+    assert recounted(wrong) == []
+
+
+def test_the_app_cannot_recount(wrong: Database) -> None:
+    before = sums(wrong)
+    status, lines, errors = finished(command(wrong.app_url))
+    assert (status, lines) == (1, [])
+    assert errors == ('permission denied to set role "robot_brain_stats": run it as the role that ran `make migrate`\n')
+    assert sums(wrong) == before
+
+
+def test_neither_the_app_nor_public_may_execute_a_step_of_a_recount(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute("create role nobody_special")
+        try:
+            rows = admin.execute(
+                """
+                select p.proname, p.prosecdef,
+                  has_function_privilege('robot_brain_app', p.oid, 'execute'),
+                  has_function_privilege('robot_brain_owner', p.oid, 'execute'),
+                  has_function_privilege('nobody_special', p.oid, 'execute'),
+                  p.proowner::regrole::text
+                from pg_proc p
+                where p.pronamespace = 'robot_brain'::regnamespace and p.proname ~ '^recount|^next_tenant'
+                order by 1
+                """
+            ).fetchall()
+        finally:
+            admin.execute("drop role nobody_special")
+    names = ("alone", "begin", "compare", "end", "mend", "part", "parts", "turns")
+    assert [row[0] for row in rows] == ["next_tenant", *(f"recount_{name}" for name in names)]
+    assert {row[1:] for row in rows} == {(False, False, False, False, "robot_brain_stats")}
+
+
+def test_a_database_that_was_not_migrated_says_so(database: Database) -> None:
+    name = f"{database.name}_bare"
+    with database.admin() as admin:
+        create_database(admin, name)
+        try:
+            with pytest.raises(MigrationError, match="run `make migrate` first"):
+                list(recount(database.postgres.direct_url(name)))
+        finally:
+            drop_database(admin, name)
+
+
+def test_a_schema_without_the_steps_says_to_migrate(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(sql.SQL("drop function robot_brain.recount_alone()"))
+    with pytest.raises(MigrationError, match=r"recount_alone\(\) does not exist: run `make migrate` first"):
+        list(recount(database.direct_url))
+
+
+def test_a_connection_that_is_lost_is_reported_and_changes_nothing(wrong: Database) -> None:
+    before = sums(wrong)
+
+    def cut(line: str) -> None:
+        if line.endswith("mending"):
+            with wrong.admin() as admin:
+                admin.execute(
+                    "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+                    " where application_name = 'robot-brain-recount' and datname = current_database()"
+                )
+
+    with pytest.raises(MigrationError, match=r"terminating connection|closed the connection|SSL"):
+        list(recount(wrong.direct_url, progress=cut))
+    assert sums(wrong) == before
+
+
+def test_neons_pooler_and_a_missing_url_are_refused_in_words(database: Database) -> None:
+    with pytest.raises(MigrationError, match="leads to Neon's pooler"):
+        list(recount("postgresql://owner:o@ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech/brain"))
+    status, lines, errors = finished(command(""))
+    assert (status, lines) == (2, [])
+    assert errors.startswith("Set DIRECT_DATABASE_URL")

@@ -1,0 +1,136 @@
+"""What a retry meets says nothing about the attempt before it that nobody answered: the write is 504."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from robot_brain import database as doors
+from robot_brain.patterns import patterns
+from tests.bundle import Bundle, deployed, turn
+from tests.integration.edge import assert_problem
+from tests.integration.test_connection_refused import secret
+from tests.integration.test_connection_silence import relayed, turns
+from tests.log_lines import logged
+from tests.servers.databases import APP, Database
+
+with_passwords = pytest.mark.parametrize("database", ["tls"], indirect=True)
+LARGE = {"a": "x" * 9000}
+FAIL = """
+create function public.fail() returns trigger language plpgsql as 'begin raise exception ''MARKED''; end';
+create trigger fail before insert on robot_brain.sessions for each row execute function public.fail();
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the layer give up an answer early."""
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+
+
+def execute(database: Database, statements: str) -> None:
+    """Run what an administrator says."""
+    with database.admin() as admin:
+        admin.execute(statements.encode())
+
+
+def merge(functions: Bundle, **metadata: str) -> None:
+    """Write a turn with metadata of the session."""
+    assert functions.write("s", {"messages": [turn(0)], "user_metadata": metadata}).status == 201
+
+
+# What a retry meets: the preparation, the request's headers, and the error in the log.
+Preparation = Callable[[Bundle, Database], object]
+REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
+    "412": (lambda functions, _: functions.write("s", turn(0)), {"if-match": '"0"'}, "RB412"),
+    "422 key": (
+        lambda functions, _: functions.write("s", turn(0), {"idempotency-key": "k"}),
+        {"idempotency-key": "k"},
+        "RB422",
+    ),
+    "422 metadata": (lambda functions, _: merge(functions, b="x" * 9000), {}, "RB423"),
+    "500": (lambda _, database: execute(database, FAIL), {}, "P0001"),
+    "503": (
+        lambda _, database: execute(database, f"revoke usage on schema robot_brain_api from {APP}"),
+        {},
+        "42501",
+    ),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(
+    database: Database, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    prepare, headers, sqlstate = REFUSALS[refusal]
+    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+        assert functions.read("s").status == 404
+        prepare(functions, database)
+        before = turns(database)
+        relay.swallow()
+        reply = functions.write("s", {"messages": [turn(1)], "user_metadata": LARGE}, headers)
+        assert_problem(reply, 504, functions.context.aws_request_id)
+        line = lines()[-1]
+    assert (line["error"], line["attempts"], line["Failures"]) == ("DeadlineExceededError", 2, [1])
+    assert line["unanswered"] == "the server went silent: no answer in time"
+    assert line["database_error"].startswith(sqlstate)
+    assert turns(database) == before
+
+
+@with_passwords
+@pytest.mark.parametrize(
+    ("text", "error"), [("nonsense", "SettingsError"), (None, "DatabaseRefusedError")], ids=["wrong", "deleted"]
+)
+def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwards(
+    database: Database, monkeypatch: pytest.MonkeyPatch, text: str | None, error: str
+) -> None:
+    with (
+        relayed(database, monkeypatch) as (_, relay),
+        secret(os.environ["DATABASE_URL"]) as (environment, client, arn),
+        deployed({**environment, "DB_IDLE_TIMEOUT": "30000"}, monkeypatch) as functions,
+        logged() as lines,
+    ):
+        assert functions.write("s", turn(1)).status == 201
+        if text is None:
+            client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+        else:
+            client.put_secret_value(SecretId=arn, SecretString=text)
+        # The secret is fetched anew after an attempt to connect that failed.
+        execute(database, f"alter role {APP} connection limit 0")
+        try:
+            relay.swallow()
+            reply = functions.write("s", turn(2))
+        finally:
+            execute(database, f"alter role {APP} connection limit -1")
+        assert_problem(reply, 504, functions.context.aws_request_id)
+        line = lines()[-1]
+    assert (line["error"], line["attempts"], line["Failures"]) == ("DeadlineExceededError", 3, [1])
+    assert error in line["reason"]
+    assert line["database_error"]
+
+
+@with_passwords
+def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with secret("nonsense") as (environment, _, _), deployed(environment, monkeypatch) as functions:
+        with logged() as lines:
+            for _ in range(3):
+                assert_problem(functions.write("s", turn()), 500, functions.context.aws_request_id)
+            *_, told, line = lines()
+        assert patterns().failures == 3
+    assert told["pattern"] == "connection_failures"
+    assert (line["attempts"], line["Failures"]) == (1, [1])
+    assert line["database_error"] == line["reason"]
+
+
+def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with relayed(database, monkeypatch) as (functions, relay):
+        assert functions.write("s", turn()).status == 201
+        for status, session_id in ((200, "s"), (404, "unknown")):
+            relay.swallow()
+            assert functions.read(session_id).status == status
+            relay.swallow()
+            assert functions.stats(session_id=session_id).status == status
