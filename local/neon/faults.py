@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from local.neon import pressure
+from local.neon import commits, pressure
 from local.neon.proxy import ProxyAnswer
 
 if TYPE_CHECKING:
     from local.neon.stand_in import StandIn
 
-Need = Literal["pgbouncer", "tls", "names"]
+Need = Literal["pgbouncer", "tls", "names", "standbys", "wall_clock"]
+# Longer than the hour in which the layer's own repeats are looked for, shorter than the day that a key lives.
+_STEP_SECONDS = 2 * 3600
 _LONG_ANSWER_SECONDS = 0.4  # a round trip around half of the world, and a bad one
 
 # What Neon's proxy says, each with SQLSTATE XX000, by the name of its fault without `proxy_`.
@@ -89,6 +91,22 @@ def _nothing(stand_in: StandIn) -> None:
     """It is over as soon as it has begun."""
 
 
+def _stall_commits(stand_in: StandIn) -> None:
+    stand_in.compute.wake()
+    commits.stall(stand_in.admin_url)
+
+
+def _step_clock(stand_in: StandIn) -> None:
+    if stand_in.wall_clock is None:
+        raise ValueError("the stand-in's PostgreSQL has no clock that can step")
+    stand_in.wall_clock.set(_STEP_SECONDS)
+
+
+def _step_clock_back(stand_in: StandIn) -> None:
+    if stand_in.wall_clock is not None:
+        stand_in.wall_clock.set(0)
+
+
 def _proxy(title: str, text: str, permanent: bool) -> Fault:
     def begin(stand_in: StandIn) -> None:
         stand_in.relay.answer_with(stand_in.proxy(text))
@@ -132,6 +150,18 @@ _SERVERS = {
         lambda stand_in: stand_in.compute.suspend(),
         _nothing,
         drops=True,
+    ),
+    "commit_stall": Fault(
+        "COMMIT waits for a synchronous standby that is not there",
+        _stall_commits,
+        lambda stand_in: commits.release(stand_in.admin_url),
+        needs=frozenset({"standbys"}),
+    ),
+    "clock_step": Fault(
+        "PostgreSQL's clock steps two hours ahead, and back",
+        _step_clock,
+        _step_clock_back,
+        needs=frozenset({"wall_clock"}),
     ),
 }
 _WAY = {

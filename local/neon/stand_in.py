@@ -17,6 +17,7 @@ from local.neon.compute import Compute, Server
 from local.neon.faults import FAULTS, Need
 from local.neon.proxy import Certificates, ProxyAnswer
 from local.neon.relay import Relay, Target
+from local.neon.wall_clock import WallClock
 
 HOST = "ep-stand-in.local.test"
 _WELL_WITHIN_SECONDS = 20.0
@@ -44,6 +45,8 @@ class StandIn:
         console_url: str | None = None,
         certificates: Certificates | None = None,
         names: Path | None = None,
+        wall_clock: WallClock | None = None,
+        standbys: bool = False,
         clock: Clock | None = None,
         suspend_after: float | None = None,
         wake_seconds: float = 0.0,
@@ -54,15 +57,17 @@ class StandIn:
 
         `app_url` is the functions' role at PgBouncer (at PostgreSQL without one), `direct_url` the owner's and
         `admin_url` a superuser's at PostgreSQL, `console_url` PgBouncer's console. With `names`, a file to be written,
-        `url` has the host HOST, which is resolved by that file only; without it 127.0.0.1. The others are Compute's.
+        `url` has the host HOST, which is resolved by that file only; without it 127.0.0.1. `wall_clock` is what
+        PostgreSQL takes for the time; `standbys` says that it can wait for one at COMMIT. The others are Compute's.
         """
         self.postgres: Server = postgres
         self.pgbouncer = pgbouncer
         self.direct_url = direct_url
-        self.admin_url = admin_url
+        self.admin_url: str = admin_url
         self.console_url = console_url
         self.certificates = certificates
         self.names = names
+        self.wall_clock = wall_clock
         self.taken: list[psycopg.Connection[Any]] = []
         self.client_limit = 0
         self._app_url = app_url
@@ -86,6 +91,7 @@ class StandIn:
             on_traffic=self.compute.touch,
             unreachable=self.proxy("Couldn't connect to compute node"),
         )
+        self._standbys = standbys
         self._ticks = clock is None
         self._open = contextlib.ExitStack()
 
@@ -120,7 +126,13 @@ class StandIn:
     @property
     def has(self) -> frozenset[Need]:
         """What a fault may need and this stand-in has."""
-        have: dict[Need, object] = {"pgbouncer": self.pgbouncer, "tls": self.certificates, "names": self.names}
+        have: dict[Need, object] = {
+            "pgbouncer": self.pgbouncer,
+            "tls": self.certificates,
+            "names": self.names,
+            "standbys": self._standbys or None,
+            "wall_clock": self.wall_clock,
+        }
         return frozenset(need for need, it in have.items() if it is not None)
 
     @property

@@ -12,7 +12,7 @@ from tests.servers.databases import Database
 from tests.soak.__main__ import Options, head, read_options
 from tests.soak.check import Findings, check, read_stored, turn_id
 from tests.soak.journal import Answer, Journal, Journals, Tail, Turn, Write
-from tests.soak.report import Fault, failures, silences, verdict
+from tests.soak.report import ZEROS, Fault, failures, silences, verdict
 from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
 
 
@@ -27,7 +27,10 @@ class Story:
     def write(self, session: str, turns: int = 1, *, acknowledged: bool = True, sent: int | None = None) -> Write:
         """Write a request's turns (only the first `sent` of them) and note it as `acknowledged` or not."""
         request = f"c01-{len(self.writes) + 1:06}"
-        said = tuple(Turn(f"[{turn_id(request, number)}] hello", "good day") for number in range(turns))
+        said = tuple(
+            Turn(f"[{turn_id(request, number)}] hello", "good day", interaction_type="speech" if number == 0 else None)
+            for number in range(turns)
+        )
         write = Write(request, session, True, said)
         stored = said[: turns if sent is None else sent]
         seqs = [self.store(session, *stored)] if stored else []
@@ -39,8 +42,7 @@ class Story:
 
     def store(self, session: str, *turns: Turn) -> int:
         """Put turns into a session in one request; return the first one's seq."""
-        messages = [{"robot_personality": "barista", **vars(turn)} for turn in turns]
-        reply = self.bundle.write(session, {"messages": messages})
+        reply = self.bundle.write(session, {"messages": [turn.body for turn in turns]})
         assert reply.status == 201, reply.body
         first: int = reply.json["messages"][0]["seq"]
         return first
@@ -122,6 +124,31 @@ def test_a_sound_database_has_no_findings(story: Story) -> None:
             id="a session counts turns that it has not",
         ),
         pytest.param(
+            lambda story: story.spoil(
+                "update robot_brain.conversations set created_at = created_at - interval '1 ms' where seq = 3"
+            ),
+            {"out_of_time"},
+            id="a turn is older than the one before it",
+        ),
+        pytest.param(
+            lambda story: story.spoil(
+                "update robot_brain.sessions set created_at = created_at + interval '1 ms', "
+                "last_active = last_active + interval '1 ms'"
+            ),
+            {"out_of_time"},
+            id="a session begins after its first turn",
+        ),
+        pytest.param(
+            lambda story: story.spoil("update robot_brain.conversations set robot_personality = 'nurse' where seq = 1"),
+            {"lost"},
+            id="an acknowledged turn has another personality",
+        ),
+        pytest.param(
+            lambda story: story.spoil("delete from robot_brain.robot_interactions"),
+            {"lost"},
+            id="an acknowledged interaction is nowhere",
+        ),
+        pytest.param(
             lambda story: story.store("two", Turn("[c09-000001.0] who am I", "")), {"strangers"}, id="never sent"
         ),
         pytest.param(
@@ -138,7 +165,13 @@ def test_a_journal_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "c01.jsonl"
     journal = Journal(path)
     journal.write(
-        "send", request="c01-1", attempt=1, kind="write", session="s", keyed=True, turns=[["[c01-1.0] ü", "r"]]
+        "send",
+        request="c01-1",
+        attempt=1,
+        kind="write",
+        session="s",
+        keyed=True,
+        turns=[["[c01-1.0] ü", "r", "nurse", "gaze"]],
     )
     journal.write("answer", request="c01-1", attempt=1, kind="write", status="503 problem")
     journal.write("send", request="c01-1", attempt=2, kind="write")
@@ -151,7 +184,7 @@ def test_a_journal_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
     journals = Journals.read([path])
 
-    assert journals.writes == [Write("c01-1", "s", True, (Turn("[c01-1.0] ü", "r"),), (7,))]
+    assert journals.writes == [Write("c01-1", "s", True, (Turn("[c01-1.0] ü", "r", "nurse", "gaze"),), (7,))]
     assert [(each.client, each.kind, each.status) for each in journals.answers] == [
         ("c01", "write", "503 problem"),
         ("c01", "write", "201"),
@@ -185,9 +218,9 @@ def test_a_silence_lasts_from_a_faults_end_to_the_next_success() -> None:
 
 
 def test_each_figure_that_must_be_zero_fails_the_run() -> None:
-    zeros = ("lost", "doubled", "gaps", "half_batches", "hangs", "unexpected_500", "strangers", "misread")
     good = {
-        **dict.fromkeys(zeros, 0),
+        **dict.fromkeys(ZEROS, 0),
+        "figures_compared": 140,
         "seconds": 120.0,
         "acknowledged": 5000,
         "faults": 40,
@@ -196,8 +229,9 @@ def test_each_figure_that_must_be_zero_fails_the_run() -> None:
         "kinds_missing": [],
     }
     assert failures(good) == []
-    for name in zeros:
+    for name in ZEROS:
         assert len(failures({**good, name: 1})) == 1, name
+    assert len(failures({**good, "figures_compared": 0})) == 1
     assert len(failures({**good, "longest_silence_s": 15.1})) == 1
     assert len(failures({**good, "kinds_missing": ["delay"]})) == 1
     assert len(failures({**good, "acknowledged": 4999})) == 1
@@ -206,9 +240,9 @@ def test_each_figure_that_must_be_zero_fails_the_run() -> None:
 
 
 def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
-    zeros = ("lost", "doubled", "gaps", "half_batches", "hangs", "unexpected_500", "strangers", "misread")
     figures = {
-        **dict.fromkeys(zeros, 0),
+        **dict.fromkeys(ZEROS, 0),
+        "figures_compared": 140,
         "seconds": 120.0,
         "acknowledged": 58_185,
         "faults": 38,
@@ -218,7 +252,7 @@ def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
         "longest_silence_after": "delay",
     }
     assert verdict(figures) == (
-        "Nothing lost, doubled, reordered or half there: "
+        "Nothing lost, doubled, reordered or half there, 0 of 140 figures wrong: "
         "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
     )
     short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}

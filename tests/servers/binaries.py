@@ -1,4 +1,4 @@
-"""The distribution's PostgreSQL and PgBouncer, which pip cannot install."""
+"""The distribution's PostgreSQL, PgBouncer and libfaketime, which pip cannot install."""
 
 import os
 import re
@@ -38,6 +38,14 @@ def debian_pgbouncer() -> Path:
     if found is None:
         raise MissingBinaryError("no PgBouncer here: apt-get install pgbouncer")
     return Path(found)
+
+
+def debian_libfaketime() -> Path:
+    """Return the library that moves a program's clock."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found:
+        raise MissingBinaryError("no libfaketime here, so no server's clock can step: apt-get install libfaketime")
+    return found[0]
 
 
 def skip_without(find: Callable[[], object]) -> None:

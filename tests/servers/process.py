@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 READY_WITHIN_SECONDS = 60.0
 STOPPED_WITHIN_SECONDS = 20.0
@@ -76,9 +77,14 @@ class Account:
             raise ServerStartError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}")
 
     def spawn(
-        self, command: Sequence[str | Path], folder: Path, log: Path, stopped_by: signal.Signals
+        self,
+        command: Sequence[str | Path],
+        folder: Path,
+        log: Path,
+        stopped_by: signal.Signals,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> "ServerProcess":
-        """Start `command` in `folder` with its output appended to `log`.
+        """Start `command` in `folder` with its output appended to `log`; `environment` is added to a server's.
 
         The child has a process group of its own, so that Ctrl-C reaches it only after the tests' teardown. On Linux
         it also gets the signal `stopped_by` when the test run dies without a teardown.
@@ -89,7 +95,7 @@ class Account:
                 return subprocess.Popen(
                     [str(word) for word in command],
                     cwd=folder,
-                    env=server_environment(),
+                    env={**server_environment(), **environment},
                     user=self.name if self.switch else None,
                     group=self._group(),
                     extra_groups=[] if self.switch else None,

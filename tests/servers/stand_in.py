@@ -9,6 +9,7 @@ from local.migrate import migrate
 from local.neon.clock import Clock
 from local.neon.stand_in import StandIn
 from tests.servers.authority import Authority
+from tests.servers.binaries import MissingBinaryError, debian_libfaketime
 from tests.servers.databases import APP, create_database, set_app_login
 from tests.servers.pgbouncer import start_pgbouncer
 from tests.servers.postgres import start_tls
@@ -16,7 +17,8 @@ from tests.servers.process import remove_folder, server_folder
 
 DATABASE = "robot_brain"
 # What was acknowledged must outlive SIGKILL; and few enough to be all taken.
-_SETTINGS = {"synchronous_commit": "on", "max_connections": "40"}
+# A standby is waited for only by a server that could have one.
+_SETTINGS = {"synchronous_commit": "on", "max_connections": "40", "wal_level": "replica", "max_wal_senders": "2"}
 
 
 @contextlib.contextmanager
@@ -32,12 +34,13 @@ def neon_stand_in(
     """Run servers that nobody else uses behind the stand-in, and remove them.
 
     With `names` the URL has a name that only the stand-in's file knows (`local.neon.names.resolve_with(it.names)`).
-    Raise MissingBinaryError where PostgreSQL or PgBouncer is not installed.
+    Without libfaketime it has no clock that steps. Raise MissingBinaryError where PostgreSQL or PgBouncer is not
+    installed.
     """
     folder = server_folder()
     with contextlib.ExitStack() as stack:
         stack.callback(remove_folder, folder)
-        postgres = start_tls(authority, _SETTINGS)
+        postgres = start_tls(authority, _SETTINGS, steppable=_has_libfaketime())
         stack.callback(postgres.stop)
         password = secrets.token_urlsafe(24)
         with postgres.admin() as admin:
@@ -55,12 +58,22 @@ def neon_stand_in(
             console_url=pgbouncer.console_url,
             certificates=authority.certificates(folder),
             names=_names(folder) if names else None,
+            wall_clock=postgres.clock,
+            standbys=True,
             clock=clock,
             suspend_after=suspend_after,
             wake_seconds=wake_seconds,
             say=say,
         )
         yield stack.enter_context(stand_in)
+
+
+def _has_libfaketime() -> bool:
+    try:
+        debian_libfaketime()
+    except MissingBinaryError:
+        return False
+    return True
 
 
 def _names(folder: Path) -> Path:

@@ -19,10 +19,11 @@ from pathlib import Path
 
 from local.neon.faults import FAULTS
 from local.neon.stand_in import StandIn
-from tests.servers.binaries import MissingBinaryError, debian_pgbouncer, debian_postgres
+from tests.servers.binaries import MissingBinaryError, debian_libfaketime, debian_pgbouncer, debian_postgres
 from tests.servers.process import ServerProcess
 from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
+from tests.soak.figures import prove_figures
 from tests.soak.journal import Journal, Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
@@ -30,7 +31,7 @@ from tests.soak.stack import ROOT, Harder, neon, serving
 from tests.soak.watch import Progress, Watch
 
 CLIENTS = 16
-REFRESH_SECONDS = 20.0
+REFRESH_SECONDS = 5.0
 END_SECONDS = GIVE_UP_SECONDS + 60
 
 
@@ -94,6 +95,10 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
     print(head(options), flush=True)
+    try:
+        debian_libfaketime()
+    except MissingBinaryError as missing:
+        print(f"clock_step is left out: {missing}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
     with neon() as stand_in:
         try:
@@ -120,8 +125,16 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
     progress = Progress(watch, options.seconds, terminal=sys.stdout.isatty())
     timeline = Journal(folder / "faults.jsonl")
     faults = Harder(stand_in, random.Random(f"{options.seed}/harder"))
-    schedule = Schedule(faults, stand_in.faults, chance, timeline, watch, progress)
-    async with serving(stand_in, folder) as (environments, address):
+    async with serving(stand_in, folder) as (environments, address), asyncio.TaskGroup() as refreshes:
+        schedule = Schedule(
+            faults,
+            stand_in.faults,
+            chance,
+            timeline,
+            watch,
+            progress,
+            refresh=lambda: refreshes.create_task(environments.refresh()),
+        )
         started = subprocess.Popen(
             [sys.executable, "-m", "tests.soak.clients", address, str(folder), options.seed, str(CLIENTS)],
             cwd=ROOT,
@@ -145,6 +158,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             started.kill()
             started.wait()
         ended = time.monotonic()
+        figures = await prove_figures(stand_in, environments, address)
     watch.look()
     progress.end()
     timeline.close()
@@ -158,6 +172,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
         clients=clients,
         journals=journals,
         findings=findings,
+        figures=figures,
         faults=read_faults(folder / "faults.jsonl"),
         ended=ended,
         errors=environments.errors,

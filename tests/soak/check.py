@@ -19,14 +19,17 @@ class Row:
     session: str
     seq: int
     turn: Turn
+    created_at: str  # as the API writes it, so that it sorts
 
 
 @dataclass(frozen=True)
 class Stored:
-    """All turns of a tenant, by session and seq, and what each session says of the number of its turns."""
+    """All turns of a tenant, by session and seq; what each session says of the number of its turns and of its time."""
 
     rows: Sequence[Row]
     counts: Mapping[str, int]
+    # From its first turn to its last: no read looks at another time.
+    lived: Mapping[str, tuple[str, str]]
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Findings:
     doubled: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     half_batches: list[str] = field(default_factory=list)
+    # The time of a turn runs against its seq, or lies outside its session's.
+    out_of_time: list[str] = field(default_factory=list)
     # There, and nobody sent it, or not so, or not to that session.
     strangers: list[str] = field(default_factory=list)
 
@@ -63,14 +68,30 @@ def read_stored(observer: psycopg.Connection, tenant: str = "local") -> Stored:
     with observer.transaction():
         rows = observer.execute(
             """
-            select session_id, seq, user_message, robot_response from robot_brain.conversations
-            where tenant_id = %s order by session_id, seq
+            select
+              c.session_id, c.seq, robot_brain.iso_time(c.created_at),
+              c.user_message, c.robot_response, c.robot_personality, i.types
+            from robot_brain.conversations c
+            left join (
+              select session_id, seq, string_agg(interaction_type, ' and ') as types
+              from robot_brain.robot_interactions where tenant_id = %(tenant)s group by 1, 2
+            ) i using (session_id, seq)
+            where c.tenant_id = %(tenant)s order by c.session_id, c.seq
+            """,
+            {"tenant": tenant},
+        ).fetchall()
+        sessions = observer.execute(
+            """
+            select id, message_count, robot_brain.iso_time(created_at), robot_brain.iso_time(last_active)
+            from robot_brain.sessions where tenant_id = %s
             """,
             [tenant],
         ).fetchall()
-        sessions = observer.execute("select id, message_count from robot_brain.sessions where tenant_id = %s", [tenant])
-        counts = {row[0]: row[1] for row in sessions.fetchall()}
-    return Stored([Row(session, seq, Turn(said, answered)) for session, seq, said, answered in rows], counts)
+    return Stored(
+        [Row(session, seq, Turn(*turn), created_at) for session, seq, created_at, *turn in rows],
+        {name: count for name, count, *_ in sessions},
+        {name: (began, ended) for name, _, began, ended in sessions},
+    )
 
 
 def check(writes: Iterable[Write], stored: Stored) -> Findings:
@@ -90,6 +111,7 @@ def check(writes: Iterable[Write], stored: Stored) -> Findings:
         if name not in known:
             findings.strangers.append(f"{name} was never sent: {_where(rows)}")
     _check_sequences(stored, findings)
+    _check_times(stored, findings)
     return findings
 
 
@@ -126,6 +148,18 @@ def _check_sequences(stored: Stored, findings: Findings) -> None:
             findings.gaps.append(f"{session}: of {have.total()} turns, seqs missing {missing[:5]}")
         if count != have.total():
             findings.gaps.append(f"{session}: counts {count} turns and has {have.total()}")
+
+
+def _check_times(stored: Stored, findings: Findings) -> None:
+    latest: dict[str, Row] = {}
+    for row in sorted(stored.rows, key=lambda row: (row.session, row.seq)):
+        before = latest.get(row.session)
+        if before is not None and row.created_at < before.created_at:
+            findings.out_of_time.append(f"{row.session} {row.seq} is older than {before.seq}")
+        latest[row.session] = row
+        began, ended = stored.lived.get(row.session, (row.created_at, row.created_at))
+        if not began <= row.created_at <= ended:
+            findings.out_of_time.append(f"{row.session} {row.seq} lies outside its session's time: no read shows it")
 
 
 def _where(rows: Sequence[Row]) -> str:

@@ -5,14 +5,14 @@ import json
 import random
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote
 
 from tests.bench.texts import pairs
 from tests.soak.check import id_of, turn_id
-from tests.soak.journal import Journal
+from tests.soak.journal import Journal, Turn
 
 FUNCTION_SECONDS = 28.0  # the template's Timeout
 MARGIN_SECONDS = 5.0  # the gateway answers at 30; the rest is for a busy machine
@@ -24,6 +24,9 @@ BATCH = (2, 12)  # turns
 WRITES, READS, STATS = 0.70, 0.26, 0.02  # and deep health checks
 BATCHES = 0.33
 KEYED = 0.75
+PERSONALITIES = ("barista", "guide", "nurse", "pilot", "teacher")
+KINDS = ("speech", "gesture", "gaze")
+INTERACTIONS = 0.2
 SHARED = 0.3
 # A client that goes away before the answer: what it wrote may be there.
 IMPATIENT = 0.02
@@ -44,7 +47,7 @@ class Reply:
 class _Session:
     name: str
     last_seq: int = 0  # the highest that this client knows of
-    turns: dict[str, tuple[str, str]] = field(default_factory=dict)  # this client's acknowledged ones, by id
+    turns: dict[str, Turn] = field(default_factory=dict)  # this client's acknowledged ones, by id
 
 
 class Client:
@@ -61,6 +64,7 @@ class Client:
         self._stop = stop
         self._requests = itertools.count(1)
         self._generations = itertools.count(1)
+        self._acknowledged = 0  # turns
         self._own = self._new_session()
         self._shared = [_Session(f"soak-shared-{number}") for number in range(SHARED_SESSIONS)]
 
@@ -75,10 +79,7 @@ class Client:
             elif what < WRITES + READS:
                 self._read(session)
             else:
-                name = self._next_name()
-                path = "/stats" if what < WRITES + READS + STATS else "/health/database"
-                reply = self._ask(name, 1, path.strip("/"), "GET", path)
-                self._pause(reply, 1)
+                self._look("/stats" if what < WRITES + READS + STATS else "/health/database")
             if len(self._own.turns) > SESSION_TURNS:
                 self._own = self._new_session()
         self._disconnect()
@@ -89,17 +90,19 @@ class Client:
         keyed = self._chance.random() < KEYED
         impatient = self._chance.uniform(0.002, 0.1) if self._chance.random() < IMPATIENT else None
         turns = [self._turn(name, number) for number in range(count)]
-        sent = [{"robot_personality": "barista", "user_message": said, "robot_response": told} for said, told in turns]
+        sent = [turn.body for turn in turns]
         body = json.dumps(sent[0] if count == 1 else {"messages": sent}, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": name} if keyed else {})
         path = f"/sessions/{quote(session.name, safe='')}/messages"
+        facts: dict[str, Any] = {"session": session.name, "keyed": keyed, "turns": [astuple(turn) for turn in turns]}
         for attempt in itertools.count(1):
-            facts = {"session": session.name, "keyed": keyed, "turns": turns} if attempt == 1 else {}
             timeout = impatient if attempt == 1 else None
             reply = self._ask(name, attempt, "write", "POST", path, body, headers, timeout, **facts)
+            facts = {}
             if reply.status == "201":
                 session.turns.update((turn_id(name, number), turn) for number, turn in enumerate(turns))
                 session.last_seq = max(session.last_seq, reply.body["messages"][-1]["seq"])
+                self._acknowledged += count
                 return
             if reply.status in NOTHING_WRITTEN:
                 self._journal.write("misread", request=name, what=f"refused with {reply.status}: {reply.body}")
@@ -128,6 +131,14 @@ class Client:
             self._pause(reply, attempt)
             if time.monotonic() > self.give_up_at:
                 return
+
+    def _look(self, path: str) -> None:
+        name = self._next_name()
+        at_least = self._acknowledged
+        reply = self._ask(name, 1, path.strip("/"), "GET", path)
+        if path == "/stats" and reply.status == "200" and (wrong := _wrong_figures(reply.body, at_least)):
+            self._journal.write("misread", request=name, what=f"{path}: {wrong}")
+        self._pause(reply, 1)
 
     def _ask(
         self,
@@ -187,9 +198,10 @@ class Client:
         seconds = min(2.0, 0.1 * 2.0**attempt) if reply.wait is None else min(5.0, reply.wait)
         time.sleep(seconds * self._chance.uniform(0.75, 1.0))
 
-    def _turn(self, request: str, number: int) -> tuple[str, str]:
+    def _turn(self, request: str, number: int) -> Turn:
         said, answered = self._chance.choice(pairs())
-        return f"[{turn_id(request, number)}] {said}", answered
+        kind = self._chance.choice(KINDS) if self._chance.random() < INTERACTIONS else None
+        return Turn(f"[{turn_id(request, number)}] {said}", answered, self._chance.choice(PERSONALITIES), kind)
 
     def _next_name(self) -> str:
         return f"{self._name}-{next(self._requests):06}"
@@ -198,7 +210,7 @@ class Client:
         return _Session(f"soak-{self._name}-{next(self._generations)}")
 
 
-def _wrong_page(page: Any, at_least: int, mine: dict[str, tuple[str, str]]) -> str | None:
+def _wrong_page(page: Any, at_least: int, mine: dict[str, Turn]) -> str | None:
     """Return what is wrong with a page that was read after seq `at_least` was known to be there."""
     seqs = [message["seq"] for message in page["messages"]]
     if page["session"]["message_count"] < at_least:
@@ -207,6 +219,19 @@ def _wrong_page(page: Any, at_least: int, mine: dict[str, tuple[str, str]]) -> s
         return f"seqs {seqs}"
     for message in page["messages"]:
         known = mine.get(id_of(message["user_message"]) or "")
-        if known is not None and known != (message["user_message"], message["robot_response"]):
+        texts = (message["user_message"], message["robot_response"], message["robot_personality"])
+        if known is not None and texts != (known.user_message, known.robot_response, known.robot_personality):
             return f"seq {message['seq']} is not as it was sent"
+    return None
+
+
+def _wrong_figures(figures: Any, at_least: int) -> str | None:
+    """Return what is wrong with figures that were read after so many turns of this client were acknowledged."""
+    messages = figures["totals"]["messages"]
+    if messages < at_least:
+        return f"counts {messages} turns after {at_least} of one client were acknowledged"
+    if messages != sum(each["messages"] for each in figures["personalities"]):
+        return f"counts {messages} turns, and others by personality"
+    if figures["age_seconds"] < 0:
+        return f"is {figures['age_seconds']} seconds old"
     return None

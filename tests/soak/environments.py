@@ -39,14 +39,19 @@ class Environments(Emulator):
         """Until cancelled: do what the schedule does; a refresh that fails raises, and comes again."""
         while True:
             await asyncio.sleep(seconds)
-            try:
-                outcome = await super().invoke(REFRESHER, REFRESH.read_bytes())
-            except ThrottledError:
-                continue
-            self.disturbed["refresh failed" if outcome.error else "refresh"] += 1
-            # Whoever was killed in the middle of one is not missed among the requests' errors.
-            if outcome.error == KILLED:
-                self.errors[KILLED] += 1
+            await self.refresh()
+
+    async def refresh(self) -> bool:
+        """Refresh as the schedule does; return whether that succeeded."""
+        try:
+            outcome = await super().invoke(REFRESHER, REFRESH.read_bytes())
+        except ThrottledError:
+            return False
+        self.disturbed["refresh failed" if outcome.error else "refresh"] += 1
+        # Whoever was killed in the middle of one is not missed among the requests' errors.
+        if outcome.error == KILLED:
+            self.errors[KILLED] += 1
+        return outcome.error is None
 
     async def disturb(self, chance: random.Random) -> None:
         """Until cancelled: every second or two kill or freeze an environment, busy or idle."""

@@ -71,6 +71,20 @@ class Turn:
 
     user_message: str
     robot_response: str
+    robot_personality: str = "barista"
+    interaction_type: str | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The turn as a request has it."""
+        body: dict[str, Any] = {
+            "robot_personality": self.robot_personality,
+            "user_message": self.user_message,
+            "robot_response": self.robot_response,
+        }
+        if self.interaction_type is not None:
+            body["interaction"] = {"interaction_type": self.interaction_type, "duration_ms": 40, "success": True}
+        return body
 
 
 @dataclass

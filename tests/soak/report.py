@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import table
+from tests.figures import Compared
 from tests.soak.check import Findings
 from tests.soak.client import FUNCTION_SECONDS
 from tests.soak.environments import KILLED
@@ -22,6 +23,19 @@ TURNS_PER_SECOND = 5000 / 120
 # The function answers for itself before Lambda's timeout; a second and a half is for a busy machine.
 HANG_SECONDS = FUNCTION_SECONDS + 1.5
 TIMED_OUT = "Sandbox.Timedout"
+# What of a result must be 0.
+ZEROS = (
+    "lost",
+    "doubled",
+    "gaps",
+    "half_batches",
+    "out_of_time",
+    "figures_wrong",
+    "hangs",
+    "unexpected_500",
+    "strangers",
+    "misread",
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,7 @@ class Run:
     clients: Sequence[str]
     journals: Journals
     findings: Findings
+    figures: Compared  # of GET /stats, beside the rows
     faults: Sequence[Fault]
     ended: float
     errors: Mapping[str, int]  # of the execution environments, by Lambda's name
@@ -103,12 +118,15 @@ def result(run: Run) -> dict[str, Any]:
         "doubled": len(run.findings.doubled),
         "gaps": len(run.findings.gaps),
         "half_batches": len(run.findings.half_batches),
+        "out_of_time": len(run.findings.out_of_time),
+        "figures_wrong": len(run.figures.wrong),
         # Told by the client, by Lambda's timeout (which a client may have seen as well), or by no answer in a journal.
         "hangs": max(len(slow), run.errors.get(TIMED_OUT, 0)) + len(run.journals.unanswered),
         # Our functions' own, those that the gateway gives for what they raised, and processes nobody killed.
         "unexpected_500": statuses["500 problem"] + raised + crashes,
         "strangers": len(run.findings.strangers),
         "misread": len(run.journals.misread),
+        "figures_compared": run.figures.figures,
         "acknowledged": run.journals.acknowledged,
         # Acknowledged at a later attempt: an earlier one had arrived, and its answer had not.
         "replayed": sum(answer.replayed for answer in answers),
@@ -128,8 +146,9 @@ def result(run: Run) -> dict[str, Any]:
 
 def failures(figures: Mapping[str, Any]) -> list[str]:
     """Return what of a result must not be, each as a line; empty where all is well."""
-    zeros = ("lost", "doubled", "gaps", "half_batches", "hangs", "unexpected_500", "strangers", "misread")
-    found = [f"{name} is {figures[name]}, must be 0" for name in zeros if figures[name]]
+    found = [f"{name} is {figures[name]}, must be 0" for name in ZEROS if figures[name]]
+    if not figures["figures_compared"]:
+        found.append("no figure was compared with the rows")
     if figures["longest_silence_s"] > LONGEST_SILENCE_SECONDS:
         silence = f"{figures['longest_silence_s']} s after {figures['longest_silence_after']}"
         found.append(f"a client was silent for {silence}, must be at most {LONGEST_SILENCE_SECONDS:.0f} s")
@@ -154,7 +173,8 @@ def verdict(figures: Mapping[str, Any]) -> str:
     )
     if wrong := failures(figures):
         return f"Not proved: {'; '.join(wrong)} ({met})."
-    return f"Nothing lost, doubled, reordered or half there: {met}."
+    compared = f"0 of {figures['figures_compared']:,} figures wrong"
+    return f"Nothing lost, doubled, reordered or half there, {compared}: {met}."
 
 
 def show(run: Run, figures: Mapping[str, Any]) -> None:
@@ -172,7 +192,7 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
         client: max((each.seconds for each in silent if each.client == client), default=0) for client in run.clients
     }
     print("Longest silence of each client, s: " + ", ".join(f"{name} {longest[name]:.1f}" for name in run.clients))
-    for line in [*run.findings.all, *run.journals.misread, *run.journals.unanswered][:40]:
+    for line in [*run.findings.all, *run.figures.wrong, *run.journals.misread, *run.journals.unanswered][:40]:
         print(line)
     print(f"Environments: {dict(run.disturbed)}, errors {dict(run.errors)}")
     wrong = failures(figures)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ from tests.soak.watch import Progress, Watch
 
 FAULT_SECONDS = (0.3, 1.3)
 # Past statement_timeout and two seconds the layer gives a silent server up; past ten an attempt to connect.
-LONGER_SECONDS = {"acknowledge_silence": (12.5, 14.0), "accept_silence": (10.5, 12.0)}
+LONGER_SECONDS = {"acknowledge_silence": (12.5, 14.0), "accept_silence": (10.5, 12.0), "commit_stall": (3.0, 14.0)}
 CALM_SECONDS = (0.1, 0.4)
 # What it takes to begin and to end a fault, with the calm before it, more or less.
 AROUND_SECONDS = 0.7
@@ -25,6 +25,8 @@ AT_ONCE = 0.15
 LOOK_SECONDS = 0.05
 # So long a run has every kind at least once; a shorter one has those that fit.
 WHOLE_SECONDS = 120.0
+# While these last the statistics are refreshed: what a refresh takes for counted is what they attack.
+REFRESHED = ("commit_stall", "clock_step")
 # What a short run must not leave to chance, and among how many faults they come in it.
 KILLS = ("kill_postgres", "kill_pgbouncer")
 KILLED_WITHIN = 4
@@ -50,6 +52,8 @@ class Schedule:
     timeline: Journal
     watch: Watch
     progress: Progress
+    # Called once one of REFRESHED has begun, and must return at once.
+    refresh: Callable[[], object]
 
     async def run(self, seconds: float) -> None:
         """Inject faults for so long. A fault that has begun is ended, also when this is cancelled."""
@@ -77,6 +81,8 @@ class Schedule:
         try:
             await self._do(thread.submit(self.faults.begin, name))
             begun = time.monotonic()
+            if name in REFRESHED:
+                self.refresh()
             await self._wait(self.chance.uniform(*LONGER_SECONDS.get(name, FAULT_SECONDS)))
         finally:
             ending = time.monotonic()

@@ -25,6 +25,10 @@ IDLE_MILLISECONDS = 5000
 IDLE_SECONDS = 20.0
 # How many answers are lost, or break off, in one fault; the first writes after it are all hit.
 MANY = 6
+# Seconds. Shorter than the day for which a key is remembered.
+STEPS = (2, -2, 90, -90, 1800, -1800, 3 * 3600, -3 * 3600, 20 * 3600, -20 * 3600)
+# Connections that are open meet these as well.
+FOR_OPEN_CONNECTIONS = ("acknowledge_silence", "delay", "commit_stall")
 
 
 @contextmanager
@@ -79,7 +83,9 @@ class Harder:
             self._stand_in.relay.lose_answers(MANY)
         elif name == "reset_mid_answer":
             self._stand_in.relay.reset_answers(MANY)
-        elif not FAULTS[name].drops and name not in ("acknowledge_silence", "delay") and self._chance.random() < 0.7:
+        elif name == "clock_step" and self._stand_in.wall_clock is not None:
+            self._stand_in.wall_clock.set(self._chance.choice(STEPS))
+        elif not FAULTS[name].drops and name not in FOR_OPEN_CONNECTIONS and self._chance.random() < 0.7:
             self._stand_in.relay.drop()
 
     def end(self, name: str) -> None:

@@ -1,0 +1,49 @@
+"""Servers for `Counting`: a clock that steps, commits that can wait for a standby, rows that can be replicated."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.migrate import migrate
+from tests.servers.authority import Authority
+from tests.servers.binaries import debian_libfaketime, debian_postgres, skip_without
+from tests.servers.databases import create_database, set_app_login
+from tests.servers.postgres import Postgres, start_embedded, start_tls
+
+KINDS = ("embedded", "tls")
+PASSWORD = secrets.token_urlsafe(24)
+SEEDS = 3
+# What is committed outlives SIGKILL. A replica that was left behind by a step of the clock is not given up.
+_SETTINGS = {
+    "synchronous_commit": "on",
+    "wal_level": "logical",
+    "max_wal_senders": "30",
+    "max_replication_slots": "40",
+    # All tables at once: one that waits for its turn waits by the clock, which steps.
+    "max_worker_processes": "30",
+    "max_logical_replication_workers": "25",
+    "max_sync_workers_per_subscription": "20",
+    "wal_retrieve_retry_interval": "100ms",
+    "wal_sender_timeout": "0",
+    "wal_receiver_timeout": "0",
+}
+
+
+@contextmanager
+def counting_server(kind: str, authority: Authority, *databases: str) -> Iterator[Postgres]:
+    """Run a server with migrated databases of these names. Skips the test if something is not installed."""
+    skip_without(debian_libfaketime)
+    if kind == "tls":
+        skip_without(debian_postgres)
+        postgres = start_tls(authority, _SETTINGS, steppable=True)
+    else:
+        postgres = start_embedded(settings={**_SETTINGS, "max_active_replication_origins": "40"}, steppable=True)
+    try:
+        with postgres.admin() as admin:
+            for database in databases:
+                create_database(admin, database)
+                migrate(postgres.direct_url(database))
+            set_app_login(admin, PASSWORD if kind == "tls" else "")
+        yield postgres
+    finally:
+        postgres.stop()

@@ -1,0 +1,75 @@
+"""What the comparison of figures with rows is worth: each figure that is made wrong in a real database is found."""
+
+import pytest
+
+from tests.bundle import Bundle, deployed, turn
+from tests.figures import Compared, compare
+from tests.servers.databases import Database
+
+INTERACTION = {"interaction_type": "speech", "duration_ms": 1, "success": True}
+SPOILED = {
+    "totals.sessions": "update robot_brain.tenant_stats set sessions = sessions + 1",
+    "totals.messages": "update robot_brain.tenant_stats set messages = messages - 1",
+    "totals.interactions": "update robot_brain.tenant_stats set interactions = 0",
+    "personalities[0].messages": "update robot_brain.personality_stats set messages = messages + 1",
+    "personalities[0].avg_response_length": "update robot_brain.personality_stats set response_length = 1",
+    "daily[30].sessions": "update robot_brain.daily_stats set sessions = sessions + 1",
+    "daily[30].messages": "update robot_brain.daily_stats set messages = messages + 1",
+    "top_sessions[0].message_count": "update robot_brain.sessions set message_count = message_count + 1",
+    "top_sessions[0].last_message": "update robot_brain.sessions set last_active = last_active + interval '1 us'",
+}
+
+
+@pytest.fixture
+def refreshed(embedded_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database whose two turns are counted."""
+    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+        write(functions)
+        functions.refresh()
+    return embedded_database
+
+
+def write(functions: Bundle) -> None:
+    """Write two turns, one of them with an interaction."""
+    assert functions.write("s", {"messages": [turn(1, interaction=INTERACTION), turn(2)]}).status == 201
+
+
+def compared(database: Database) -> Compared:
+    """Compare all figures."""
+    with database.admin() as admin:
+        return compare(admin, "local", refreshed=True)
+
+
+def test_right_figures_are_not_found_wrong(refreshed: Database) -> None:
+    found = compared(refreshed)
+    assert found.wrong == []
+    # Three totals, three of a personality, three of each day, three of a session, and three of the time.
+    assert found.figures == 3 + 3 + 31 * 3 + 3 + 3
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_a_figure_that_differs_from_the_rows_is_found(refreshed: Database, name: str) -> None:
+    with refreshed.admin() as admin:
+        admin.execute(SPOILED[name].encode())
+    wrong = compared(refreshed).wrong
+    assert any(f" {name} is " in line for line in wrong), wrong
+
+
+def test_figures_of_the_future_are_right_and_do_not_say_so(refreshed: Database) -> None:
+    with refreshed.admin() as admin:
+        admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
+    assert compared(refreshed).wrong == []
+
+
+def test_an_answer_of_a_client_that_is_older_than_a_write_is_found(
+    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+        write(functions)
+        answer = functions.stats().json
+        with embedded_database.admin() as admin:
+            assert compare(admin, "local", refreshed=False, answer=answer).wrong == []
+            write(functions)
+            assert compare(admin, "local", refreshed=False, answer=answer).wrong != []
+            late = {**functions.stats().json, "as_of": "2999-01-01T00:00:00.000000Z", "age_seconds": -1}
+            assert len(compare(admin, "local", refreshed=False, answer=late).wrong) == 2

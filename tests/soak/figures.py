@@ -1,0 +1,37 @@
+"""The figures of GET /stats at the end, beside the rows: before a refresh and after one, from SQL and over HTTP."""
+
+import asyncio
+import json
+import time
+from typing import Any
+from urllib.request import urlopen
+
+from local.neon.stand_in import StandIn
+from tests.figures import Compared, compare
+from tests.soak.environments import Environments
+
+TENANT = "local"
+ANSWERED_WITHIN_SECONDS = 60.0
+
+
+async def prove_figures(stand_in: StandIn, environments: Environments, address: str) -> Compared:
+    """Compare all figures once nobody writes any more. Raises TimeoutError if no refresh or answer succeeds."""
+    compared = Compared()
+    with stand_in.observer() as observer:
+        # SQL refreshes nothing. Over HTTP a reader of old figures may.
+        compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False))
+        answer = await asyncio.to_thread(_ask, address)
+        compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False, answer=answer))
+        deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
+        while not await environments.refresh():
+            if time.monotonic() > deadline:
+                raise TimeoutError("no refresh succeeds after the end")
+        compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True))
+        answer = await asyncio.to_thread(_ask, address)
+        compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True, answer=answer))
+    return compared
+
+
+def _ask(address: str) -> Any:
+    with urlopen(f"http://{address}/stats", timeout=ANSWERED_WITHIN_SECONDS) as response:
+        return json.load(response)
