@@ -23,8 +23,8 @@ create table robot_brain.sessions (
   last_active timestamptz not null,
   -- last_active before the latest write; lets that write see, in the same statement, whether it opens a new day
   previous_active timestamptz,
-  -- the latest write that a caller repeated; for an hour the others look whether they come after their own repeat
-  repeated_at timestamptz,
+  -- the first ids of the latest writes that only a repeat has written: their first attempts may still arrive
+  repeated uuid[],
   -- changes once a day at most, so the index on it leaves the other updates of a day heap-only (HOT)
   active_on date not null generated always as ((last_active at time zone interval '0')::date) stored,
   message_count integer not null,

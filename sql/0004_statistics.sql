@@ -119,6 +119,9 @@ create policy tenant_writes on robot_brain.uncounted for insert to robot_brain_o
   with check (tenant_id = robot_brain.current_tenant());
 grant select, insert on robot_brain.uncounted to robot_brain_owner;
 
+-- Without it, a publication of this schema would stop every refresh: the table has no key, and a refresh deletes.
+alter table robot_brain.uncounted replica identity full;
+
 insert into robot_brain.refresh_state (counted_at, refreshed_at, view_due)
 values (clock_timestamp(), clock_timestamp(), false);
 insert into robot_brain.key_clearing (cleared_until) values ('-infinity');
@@ -247,7 +250,8 @@ end
 $$;
 
 -- Make session_stats show the sessions as they are, if anything was counted since it was made. Returns {"as_of"}, or null
--- if p_wait is false and another refresh is running. If this fails, view_due stays true, and the next refresh tries again.
+-- if p_wait is false and another refresh is running. With p_wait, the schedule's, it also looks for sessions that came
+-- without being counted, such as replicated ones. If this fails, view_due stays true, and the next refresh tries again.
 create function robot_brain.refresh_view(p_wait boolean)
 returns jsonb
 language plpgsql
@@ -270,7 +274,7 @@ begin
   if robot_brain.view_is_empty() then
     v_as_of := clock_timestamp();
     refresh materialized view robot_brain.session_stats;
-  elsif v_state.view_due then
+  elsif v_state.view_due or (p_wait and robot_brain.view_differs()) then
     v_as_of := clock_timestamp();
     refresh materialized view concurrently robot_brain.session_stats;
   else
@@ -289,6 +293,28 @@ returns boolean
 language sql
 stable
 return (select not c.relispopulated from pg_catalog.pg_class c where c.oid = 'robot_brain.session_stats'::regclass);
+
+-- Whether session_stats lacks a session that was active in the last 31 days, or shows it as it was.
+create function robot_brain.view_differs()
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_since constant date := (now() at time zone interval '0')::date - 30;
+begin
+  return (
+    select row(count(*), sum(s.message_count), max(s.last_active))
+    from robot_brain.sessions s
+    where s.active_on >= v_since
+  ) is distinct from (
+    select row(count(*), sum(t.message_count), max(t.last_message))
+    from robot_brain.session_stats t
+    where t.last_message >= v_since::timestamp at time zone interval '0'
+  );
+end
+$$;
 
 -- Delete up to p_most expired keys of all tenants, and return how many. Waits for nobody.
 --   p_whole   look from the beginning, for keys that a clock that stepped back has left behind

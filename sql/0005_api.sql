@@ -16,7 +16,8 @@ parallel safe
 return '"' || p_last_seq || '.' || pg_catalog.to_hex(p_version) || '"';
 
 -- The answer of a write that was done before, as that write gave it, or null. It is known by the id of its first turn,
--- among the session's turns of the last hour; the turns of a write lie together and share their time.
+-- among the session's last 20,000 turns: not by time, because a clock may jump between two attempts. The turns of a write
+-- lie together and share their time.
 create function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
 returns text
 language plpgsql
@@ -26,20 +27,19 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_since constant timestamptz := clock_timestamp() - interval '1 hour';
-  v_until timestamptz;
+  v_session robot_brain.sessions;
   v_seq integer;
   v_at timestamptz;
 begin
-  -- created_at may be later than the clock, but never than this.
-  select s.last_active into v_until from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
 
   select c.seq, c.created_at
   into v_seq, v_at
   from robot_brain.conversations c
   where c.tenant_id = p_tenant_id
     and c.session_id = p_session_id
-    and c.created_at between v_since and v_until
+    and c.created_at between v_session.created_at and v_session.last_active
+    and c.seq > v_session.message_count - 20000
     and c.id = p_first_id
   order by c.seq desc
   limit 1;
@@ -114,9 +114,11 @@ declare
   v_version_before bigint;
   v_is_new boolean;
   v_opens_day boolean;
-  v_repeated_lately boolean;
+  v_is_late boolean;
   v_metadata_bytes integer;
   v_off text;
+  v_response_length bigint;
+  v_answer_bytes bigint;
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
@@ -182,33 +184,39 @@ begin
   replayed := false;
   v_now := clock_timestamp();
 
+  -- What the session's row adds up. Of a single turn, which is the usual write, that takes no query.
+  if v_turns = 1 then
+    v_response_length := length(p_messages #>> '{0,robot_response}');
+    v_answer_bytes := 2 * octet_length((p_messages #> '{0,metadata}')::text) + 400
+      + 7 * (octet_length(p_messages #>> '{0,robot_personality}') + octet_length(p_messages #>> '{0,user_message}')
+        + octet_length(p_messages #>> '{0,robot_response}'));
+  else
+    select
+      sum(length(m ->> 'robot_response')),
+      sum(
+        2 * octet_length((m -> 'metadata')::text) + 400
+        + 7 * (octet_length(m ->> 'robot_personality') + octet_length(m ->> 'user_message')
+          + octet_length(m ->> 'robot_response'))
+      )
+    into v_response_length, v_answer_bytes
+    from jsonb_array_elements(p_messages) m;
+  end if;
+
   -- The lock and the counter. On conflict the clock is read after the row is locked, so it cannot run against seq.
   insert into robot_brain.sessions as s (
-    tenant_id, id, user_metadata, created_at, last_active, previous_active, repeated_at,
+    tenant_id, id, user_metadata, created_at, last_active, previous_active, repeated,
     message_count, response_length, answer_bytes
   )
-  select
-    p_tenant_id,
-    p_session_id,
-    coalesce(p_user_metadata, '{}'),
-    v_now,
-    v_now,
-    null,
-    case when p_repeated then v_now end,
-    v_turns,
-    sum(length(m ->> 'robot_response')),
-    -- Lambda escapes the JSON once more: seven bytes for a control character, two for a quote of the metadata.
-    sum(
-      7 * (octet_length(m ->> 'robot_personality') + octet_length(m ->> 'user_message') + octet_length(m ->> 'robot_response'))
-      + 2 * octet_length((m -> 'metadata')::text) + 400
-    )
-  from jsonb_array_elements(p_messages) m
+  values (
+    p_tenant_id, p_session_id, coalesce(p_user_metadata, '{}'), v_now, v_now, null,
+    case when p_repeated then array[p_first_id] end, v_turns, v_response_length, v_answer_bytes
+  )
   on conflict (tenant_id, id) do update set
     user_metadata = case when p_user_metadata is null then s.user_metadata else s.user_metadata || p_user_metadata end,
     version = s.version + (p_user_metadata is not null)::integer,
     last_active = greatest(clock_timestamp(), s.last_active),
     previous_active = s.last_active,
-    repeated_at = case when p_repeated then clock_timestamp() else s.repeated_at end,
+    repeated = case when p_repeated then (p_first_id || s.repeated)[1:16] else s.repeated end,
     message_count = s.message_count + excluded.message_count,
     response_length = s.response_length + excluded.response_length,
     answer_bytes = s.answer_bytes + excluded.answer_bytes
@@ -220,19 +228,16 @@ begin
     s.previous_active is null,
     s.previous_active is null
       or (s.previous_active at time zone interval '0')::date < (s.last_active at time zone interval '0')::date,
-    s.repeated_at > clock_timestamp() - interval '1 hour',
+    not p_repeated and p_first_id = any (s.repeated),
     case when p_user_metadata is not null then octet_length(s.user_metadata::text) end
-  into v_last_seq, v_version, v_now, v_day, v_is_new, v_opens_day, v_repeated_lately, v_metadata_bytes;
+  into v_last_seq, v_version, v_now, v_day, v_is_new, v_opens_day, v_is_late, v_metadata_bytes;
 
-  -- Sent first and come last: a network, a pooler or a server that stood still may hand over the first attempt after its
-  -- repeat was written. Nobody waits for its answer any more.
-  if v_repeated_lately then
-    if robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns) is not null then
-      raise exception using
-        errcode = 'RB409',
-        message = 'a repeat of this write was faster, and has written it',
-        hint = 'Nothing is lost. Take the answer of the repeat.';
-    end if;
+  -- The first attempt can arrive after its retry, for example from a stalled pooler. Its client has gone.
+  if v_is_late then
+    raise exception using
+      errcode = 'RB409',
+      message = 'a repeat of this write was faster, and has written it',
+      hint = 'Nothing is lost. Take the answer of the repeat.';
   end if;
 
   if p_if_match is not null then
@@ -295,7 +300,7 @@ begin
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )
     values (
-      p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, length(p_messages #>> '{0,robot_response}'),
+      p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, v_response_length,
       v_is_new::integer, v_opens_day::integer, v_interactions
     );
   else

@@ -149,6 +149,38 @@ def test_a_repeat_finds_what_was_written_ahead_of_the_clock(database: Database) 
     assert stored(database) == (4, 0, 4)
 
 
+# What a clock that jumped ahead by so much makes of what is written.
+JUMP = """
+with turns as (update robot_brain.conversations set created_at = created_at - interval '2 hours')
+update robot_brain.sessions set created_at = created_at - interval '2 hours',
+  last_active = last_active - interval '2 hours'
+"""
+
+
+def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database: Database) -> None:
+    first_id = uuid.uuid4()
+    with app(database) as connection, database.admin() as admin:
+        body, _ = write(connection, first_id, repeated=False)
+        admin.execute(JUMP)
+        again, replayed = write(connection, first_id, repeated=True)
+    assert replayed
+    assert [one["seq"] for one in json.loads(again)["messages"]] == [one["seq"] for one in json.loads(body)["messages"]]
+    assert stored(database) == (1, 0, 1)
+
+
+def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(database: Database) -> None:
+    first_id = uuid.uuid4()
+    with app(database) as connection, database.admin() as admin:
+        write(connection, first_id, repeated=True)
+        admin.execute(JUMP)
+        for number in range(3):
+            write(connection, uuid.uuid4(), repeated=number > 0)
+        with pytest.raises(psycopg.Error) as raised:
+            write(connection, first_id, repeated=False)
+    assert raised.value.sqlstate == "RB409"
+    assert stored(database) == (4, 0, 4)
+
+
 def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -> None:
     prepare(database, known=True)
     with database.admin() as admin:

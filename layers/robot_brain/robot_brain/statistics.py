@@ -75,7 +75,9 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | 
         done = json.loads(counted)
     except RobotBrainError as error:
         failed.append(error)
-    for step in (_view, _months, _keys):
+    # A view that is young says that the figures are: it is not made after counting failed.
+    steps = (_months, _keys) if failed else (_view, _months, _keys)
+    for step in steps:
         try:
             done |= step(deadline, if_older is None)
         except RobotBrainError as error:
