@@ -24,7 +24,8 @@ MIGRATOR = "robot_brain_migrator"
 RUNTIME = "robot_brain_app"
 READY_MARK = ".robot-brain-ready"
 START_SECONDS = 120  # crash recovery included
-AGAIN_SECONDS = 10
+AGAIN_SECONDS = 60
+STOP_SECONDS = 60  # an orderly end, also on a machine that is busy
 LONGEST_PATH = 90  # bytes; a socket's path has 107, with a name of its own in it
 
 
@@ -190,7 +191,7 @@ def _stop_leftover(folder: Path) -> None:
             found.append(process)
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGINT)  # to the server a fast shutdown: clients leave, data is flushed
-    psutil.wait_procs(found, timeout=10)
+    psutil.wait_procs(found, timeout=STOP_SECONDS)
 
 
 def _server_process(folder: Path) -> psutil.Process | None:

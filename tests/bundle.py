@@ -28,7 +28,7 @@ class Context:
     """What a handler uses of Lambda's context."""
 
     function_name: str = "Function"
-    milliseconds: int = 10_000
+    milliseconds: int = 28_000
     aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def get_remaining_time_in_millis(self) -> int:
@@ -76,7 +76,7 @@ _HANDLERS: dict[str, Any] = {
 class Bundle:
     """Calls the functions; each method makes the event of one route from its file under events/."""
 
-    def __init__(self, milliseconds: int = 10_000) -> None:
+    def __init__(self, milliseconds: int = 28_000) -> None:
         self.context = Context(milliseconds=milliseconds)
 
     def call(self, function: str, event: Json) -> Reply:

@@ -20,7 +20,7 @@ from local.neon.relay import Relay, Target
 from local.neon.wall_clock import WallClock
 
 HOST = "ep-stand-in.local.test"
-_WELL_WITHIN_SECONDS = 20.0
+_WELL_WITHIN_SECONDS = 60.0
 _BUSY = """
 select from pg_stat_activity
 where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null
@@ -185,7 +185,7 @@ class StandIn:
         deadline = time.monotonic() + _WELL_WITHIN_SECONDS
         while True:
             try:
-                with psycopg.connect(self._app_url, autocommit=True, connect_timeout=2) as connection:
+                with psycopg.connect(self._app_url, autocommit=True, connect_timeout=10) as connection:
                     connection.execute("select 1")
                 return
             except psycopg.OperationalError:

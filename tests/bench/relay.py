@@ -68,7 +68,7 @@ class Relay:
 
     def close(self) -> None:
         """End the relay and all its connections."""
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
     def _ask(self, command: str, value: float) -> Counted:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -95,7 +95,7 @@ def relay_to(target: Target) -> Iterator[Relay]:
         relay = Relay(process, int(process.stdout.readline()))
         yield relay
     finally:
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def calibrate(relay: Relay, wanted: float, direct: Callable[[], object], through: Callable[[], object]) -> float:

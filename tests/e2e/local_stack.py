@@ -6,15 +6,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_SECONDS, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
-READY_WITHIN_SECONDS = 120.0
 
 # What a developer's shell may set and a test must not inherit.
 _UNWANTED = (
@@ -43,7 +43,7 @@ class Stack:
     def invoke(self, function: str, event: str) -> Any:
         """Run one event through one function on the same database and return its response."""
         invoked = command("local.invoke", self.state, function, event)
-        output, log = invoked.communicate(timeout=120)
+        output, log = invoked.communicate(timeout=PATIENCE_SECONDS)
         assert invoked.returncode == 0, log
         return json.loads(output)
 
@@ -70,7 +70,7 @@ def command(module: str, state: Path, *arguments: str, **variables: str) -> "sub
 
 @contextmanager
 def running(state: Path, **variables: str) -> Iterator[Stack]:
-    """Run the local stack; it must end with exit code 0 within a minute of SIGTERM.
+    """Run the local stack; it must end with exit code 0 after SIGTERM.
 
     What it prints goes to a file: a pipe that nobody reads would stop it after some hundred access lines.
     """
@@ -91,18 +91,20 @@ def running(state: Path, **variables: str) -> Iterator[Stack]:
         yield Stack(process, _url(process, output), state, output)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 0, output.read_text()
+            assert process.wait(timeout=PATIENCE_SECONDS) == 0, output.read_text()
     finally:
         process.kill()
         process.wait()
 
 
 def _url(process: "subprocess.Popen[str]", output: Path) -> str:
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        if match := re.search(r"ready on (http://127\.0\.0\.1:\d+)", output.read_text()):
-            return match[1]
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise AssertionError(f"the local stack did not become ready:\n{output.read_text()}")
+    found: list[str] = []
+
+    def is_ready_or_has_ended() -> bool:
+        ended = process.poll() is not None
+        found.extend(re.findall(r"ready on (http://127\.0\.0\.1:\d+)", output.read_text()))
+        return bool(found) or ended
+
+    wait_until(is_ready_or_has_ended, output.read_text)
+    assert found, f"the local stack did not become ready:\n{output.read_text()}"
+    return found[0]

@@ -5,7 +5,7 @@ import contextlib
 import io
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -159,8 +159,9 @@ class ProbeStack:
             writer.close()
 
     def log(self, function: str) -> str:
-        """Return the function's log."""
-        return (self.folder / "logs" / f"{function}.log").read_text(errors="replace")
+        """Return the function's log, which is empty before its first request."""
+        path = self.folder / "logs" / f"{function}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
 
 @contextlib.asynccontextmanager
@@ -198,10 +199,3 @@ async def probe_stack(
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds. Raises TimeoutError after two minutes, which is far more than any test takes."""
-    async with asyncio.timeout(120):
-        while not condition():
-            await asyncio.sleep(0.01)

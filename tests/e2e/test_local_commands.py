@@ -19,6 +19,7 @@ import pytest
 
 from local.postgres import READY_MARK, PostgresError, embedded_postgres
 from tests.e2e.local_stack import ROOT, Stack, command, running
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
 NOISE = re.compile("Failed|Traceback|Command '|Is server running|killing it")
@@ -37,7 +38,7 @@ def lines_until(process: "subprocess.Popen[str]", pattern: str) -> re.Match[str]
 def call(url: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
         return json.loads(response.read())
 
 
@@ -55,11 +56,8 @@ def servers_of(state: Path) -> list[int]:
 
 
 def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 60
     with suppress(psutil.NoSuchProcess):
-        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_what_is_written_is_read_also_by_invoke_and_after_a_restart(folder: Path) -> None:
@@ -69,14 +67,14 @@ def test_what_is_written_is_read_also_by_invoke_and_after_a_restart(folder: Path
         assert call(f"{stack.url}/health/database")["status"] in ("healthy", "degraded")
 
         invoke = command("local.invoke", folder, "WriteMessageFunction", "events/write_message.json")
-        output, log = invoke.communicate(timeout=120)
+        output, log = invoke.communicate(timeout=PATIENCE_SECONDS)
         assert invoke.returncode == 0, log
         assert json.loads(output)["statusCode"] == 201
         assert "REPORT RequestId" in log
         assert json.loads(json.loads(output)["body"])["message_count"] == 2
 
         second = command("local.serve", folder)
-        output, errors = second.communicate(timeout=60)
+        output, errors = second.communicate(timeout=PATIENCE_SECONDS)
         assert second.returncode == 1
         assert "runs already: process" in errors
         pid = server_pid(folder)
@@ -106,13 +104,24 @@ def test_after_kill_9_the_next_start_heals_by_itself(folder: Path) -> None:
     assert servers_of(folder) == []
 
 
-def printed(stack: Stack, pattern: str, times: int = 1) -> str:
-    """Wait until the stack has printed `pattern` so many times, and return all that it printed."""
-    deadline = time.monotonic() + 60
-    while len(re.findall(pattern, stack.output.read_text())) < times:
-        assert time.monotonic() < deadline, stack.output.read_text()
-        time.sleep(0.05)
-    return stack.output.read_text()
+def log_of(state: Path, function: str) -> str:
+    path = state / "logs" / f"{function}.log"
+    return path.read_text() if path.exists() else ""
+
+
+def printed(stack: Stack, pattern: str) -> None:
+    """Wait until the stack has printed `pattern`."""
+    wait_until(lambda: re.search(pattern, stack.output.read_text()) is not None, stack.output.read_text)
+
+
+def wakes_until_it_sleeps(stack: Stack) -> int:
+    """Wait until the database sleeps, and return how often it woke. It begins awake."""
+
+    def wakes() -> int:
+        return stack.output.read_text().count("The database wakes")
+
+    wait_until(lambda: stack.output.read_text().count("The database is asleep") > wakes(), stack.output.read_text)
+    return wakes()
 
 
 def test_a_head_of_health_has_the_headers_of_a_get_and_no_body(folder: Path) -> None:
@@ -133,19 +142,20 @@ def test_a_head_of_health_has_the_headers_of_a_get_and_no_body(folder: Path) -> 
 def test_the_database_sleeps_when_nobody_talks_and_a_request_wakes_it(folder: Path) -> None:
     with running(folder, SCALE_TO_ZERO="1") as stack:
         assert "The database sleeps after 1 s without a request" in stack.output.read_text()
-        printed(stack, "StatsScheduleTrigger: StatsFunction done")  # it does not keep the database awake
-        before = printed(stack, "The database is asleep")
-        asleep = before.count("The database is asleep")  # a slow machine's may have slept before the schedule fired
-        while (folder / "postgres" / "postmaster.pid").exists():
-            time.sleep(0.05)
+        # Neither the schedule nor the look at the start keeps it awake. On a slow machine each may wake it once more.
+        printed(stack, "StatsScheduleTrigger: StatsFunction done")
+        wait_until(lambda: "REPORT RequestId" in log_of(folder, "HealthFunction"), stack.output.read_text)
+        wakes = wakes_until_it_sleeps(stack)
+        assert not (folder / "postgres" / "postmaster.pid").exists()
         assert call(f"{stack.url}/health")["status"] == "ok"
-        assert stack.output.read_text().count("The database wakes") == before.count("The database wakes")
+        assert wakes_until_it_sleeps(stack) == wakes
         call(f"{stack.url}/sessions/demo/messages", TURN)
         printed(stack, r"The database wakes …\nThe database is awake after \d+\.\d s")
-        printed(stack, "The database is asleep", times=asleep + 1)
+        woken = wakes_until_it_sleeps(stack)
+        assert woken > wakes
         # From another process, too.
         assert stack.invoke("ReadSessionFunction", "events/read_session.json")["statusCode"] == 200
-        printed(stack, "The database is asleep", times=asleep + 2)
+        assert wakes_until_it_sleeps(stack) > woken
     assert servers_of(folder) == []
 
 
@@ -156,24 +166,34 @@ def test_a_database_that_dies_is_started_again(folder: Path) -> None:
         os.kill(died, signal.SIGKILL)
         printed(stack, "The database has died and is started again")
         wait_until_gone(died)
-        deadline = time.monotonic() + 60
-        while not (folder / "postgres" / "postmaster.pid").exists() or server_pid(folder) == died:
-            assert time.monotonic() < deadline, stack.output.read_text()
-            time.sleep(0.05)
-        assert answered(f"{stack.url}/sessions/demo", deadline)["session"]["message_count"] == 1
+        wait_until(lambda: other_server(folder, died), stack.output.read_text)
+        assert answered(f"{stack.url}/sessions/demo")["session"]["message_count"] == 1
         printed(stack, r"The database is back after \d+\.\d s")
     assert servers_of(folder) == []
 
 
-def answered(url: str, deadline: float) -> Any:
-    """Ask until it is answered: a client's retry."""
-    while True:
+def other_server(state: Path, died: int) -> bool:
+    """Return whether the pid file names another server than the one that died, and is written to its end."""
+    try:
+        return server_pid(state) != died
+    except (FileNotFoundError, IndexError, ValueError):
+        return False
+
+
+def answered(url: str) -> Any:
+    """Ask until there is an answer, as a client does after 503 and 504."""
+    answers: list[Any] = []
+
+    def ask() -> bool:
         try:
-            return call(url)
+            answers.append(call(url))
         except urllib.error.HTTPError as error:
-            if error.code != 503 or time.monotonic() > deadline:
+            if error.code not in (503, 504):
                 raise
-            time.sleep(0.1)
+        return bool(answers)
+
+    wait_until(ask)
+    return answers[0]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.9])
@@ -183,7 +203,7 @@ def test_a_signal_while_it_starts_leaves_nothing_running(folder: Path, seconds: 
     lines_until(process, "Creating PostgreSQL")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, errors
     assert "Stopped." in output
     assert servers_of(folder) == []
@@ -197,7 +217,7 @@ def test_a_busy_port_is_named_before_anything_is_started(folder: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         process = command("local.serve", folder, PORT=str(port))
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert f"port {port} on 127.0.0.1 is not free" in errors
     assert "PORT=3001" in errors
@@ -210,13 +230,13 @@ def test_your_own_database_is_used_and_nothing_started(folder: Path) -> None:
         first = command("local.serve", state, DATABASE_URL=own.app_url, DIRECT_DATABASE_URL=own.direct_url)
         lines_until(first, "ready on")
         first.terminate()
-        first.communicate(timeout=60)
+        first.communicate(timeout=PATIENCE_SECONDS)
         assert first.returncode == 0
         own.let_runtime_log_in()
         with running(state, DATABASE_URL=own.app_url) as stack:
             assert call(f"{stack.url}/sessions/demo/messages", TURN)["message_count"] == 1
             invoke = command("local.invoke", state, "read_session", "events/read_session.json")
-            _, errors = invoke.communicate(timeout=60)
+            _, errors = invoke.communicate(timeout=PATIENCE_SECONDS)
             assert invoke.returncode == 2
             assert "set the same" in errors
     assert not (state / "postgres").exists()
@@ -224,12 +244,12 @@ def test_your_own_database_is_used_and_nothing_started(folder: Path) -> None:
 
 def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(folder: Path) -> None:
     invoke = command("local.invoke", folder, "stats", "-")
-    output, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    output, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
     assert invoke.returncode == 0, log
     json.loads(output)
     assert not NOISE.search(log), log
     failing = command("local.invoke", folder, "stats", "-", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-    output, _ = failing.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    output, _ = failing.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
     assert failing.returncode == 1
     assert json.loads(output)["errorType"]
     for arguments, message in [
@@ -239,7 +259,7 @@ def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(fo
         (["stats"], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
     ]:
         refused = command("local.invoke", folder, *arguments)
-        _, errors = refused.communicate("{}", timeout=60)
+        _, errors = refused.communicate("{}", timeout=PATIENCE_SECONDS)
         assert refused.returncode == 2
         assert message in errors
         assert "usage:" not in errors
@@ -251,7 +271,7 @@ def test_a_stop_with_the_database_awake_prints_no_more_than_that(folder: Path, n
     with running(folder) as stack:
         call(f"{stack.url}/sessions/demo/messages", TURN)
         os.killpg(stack.process.pid, number)  # as a terminal's Ctrl-C does
-        assert stack.process.wait(timeout=60) == 0
+        assert stack.process.wait(timeout=PATIENCE_SECONDS) == 0
         assert stack.output.read_text().endswith("Stopping …\nStopped.\n")
         assert not NOISE.search(stack.output.read_text())
     assert "database system is shut down" in (folder / "postgres" / "log").read_text()
@@ -262,7 +282,7 @@ def test_nothing_is_left_in_the_temporary_folder_that_all_users_share(folder: Pa
     shared = folder / "shared"
     shared.mkdir()
     invoke = command("local.invoke", folder / "state", "stats", "-", TMPDIR=str(shared))
-    _, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=120)
+    _, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
     assert invoke.returncode == 0, log
     assert list(shared.iterdir()) == []
 
@@ -298,10 +318,7 @@ def test_a_pid_file_of_another_process_and_an_unfinished_folder_are_no_obstacle(
 def test_a_database_that_cannot_be_used_is_told_at_the_start(folder: Path) -> None:
     state = folder / "state"
     with running(state, DATABASE_URL="postgresql://nobody:hush-4711@127.0.0.1:1/none") as stack:
-        deadline = time.monotonic() + 60
-        while "cannot use the database" not in stack.output.read_text():
-            assert time.monotonic() < deadline, stack.output.read_text()
-            time.sleep(0.05)
+        printed(stack, "cannot use the database")
         assert "cannot use the database: unhealthy (away). The reason is in" in stack.output.read_text()
         assert "data stays in your database" in stack.output.read_text()
     logs = "".join(path.read_text() for path in (state / "logs").iterdir())
@@ -319,7 +336,7 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(folder: Path) -> No
 def test_a_state_folder_that_cannot_be_used_is_refused_in_a_sentence(folder: Path, name: str, message: str) -> None:
     (folder / "a file").touch()
     process = command("local.serve", folder / name)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert message in errors
     assert "STATE=<folder>" in errors

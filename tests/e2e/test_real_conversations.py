@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.e2e.local_stack import Stack, running
+from tests.waiting import PATIENCE_SECONDS
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "conversations.jsonl.gz"
 CLIENTS = 8
@@ -42,7 +43,7 @@ class Client:
     """One keep-alive connection to the API."""
 
     def __init__(self, url: str) -> None:
-        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
+        self._connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""

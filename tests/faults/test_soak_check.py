@@ -233,6 +233,8 @@ def test_each_figure_that_must_be_zero_fails_the_run() -> None:
         assert len(failures({**good, name: 1})) == 1, name
     assert len(failures({**good, "figures_compared": 0})) == 1
     assert len(failures({**good, "longest_silence_s": 15.1})) == 1
+    assert failures({**good, "seconds": 60.0, "longest_silence_s": 44.9}) == []
+    assert len(failures({**good, "seconds": 60.0, "longest_silence_s": 45.1})) == 1
     assert len(failures({**good, "kinds_missing": ["delay"]})) == 1
     assert len(failures({**good, "acknowledged": 4999})) == 1
     assert failures({**good, "seconds": 60.0, "kinds_missing": ["delay"], "acknowledged": 2500}) == []

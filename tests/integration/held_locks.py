@@ -9,6 +9,7 @@ import psycopg
 
 from tests.servers.databases import Database
 from tests.servers.gate import wait_for_pid
+from tests.waiting import PATIENCE_SECONDS
 
 # Not pg_stat_activity, which stays as it was at its first look until the transaction ends.
 _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
@@ -18,7 +19,7 @@ _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid()
 def held(database: Database, lock: str, seconds: float) -> Iterator[None]:
     """Take a lock with the statement `lock`, and keep it until somebody has waited for it for `seconds`.
 
-    The block makes the request that waits; without one this fails after thirty seconds.
+    The block makes the request that waits; without one this fails.
     """
     taken = threading.Event()
     failures: list[BaseException] = []
@@ -36,11 +37,11 @@ def held(database: Database, lock: str, seconds: float) -> Iterator[None]:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    taken.wait(30)
+    assert taken.wait(PATIENCE_SECONDS)
     try:
         yield
     finally:
-        thread.join(60)
+        thread.join(2 * PATIENCE_SECONDS)
     assert failures == []
 
 
@@ -74,9 +75,9 @@ def deadlock(database: Database) -> threading.Thread:
                     wait_for_pid(
                         second, "select pid from pg_locks where pid = %s and not granted", [first.info.backend_pid]
                     )
-                asking.join(30)
+                asking.join(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=play)
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(PATIENCE_SECONDS)
     return thread

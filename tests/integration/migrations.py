@@ -12,11 +12,11 @@ from psycopg import sql
 
 from tests.servers.databases import drop_database
 from tests.servers.postgres import MIGRATOR, SUPERUSER, Postgres
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path.stem for path in (ROOT / "sql").glob("*.sql"))
 RECORDS = "robot_brain_migrations"
-FINISH_SECONDS = 60.0
 
 _SCHEMA = """
 with ours as (select oid, nspname from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))
@@ -64,7 +64,7 @@ def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:
     """Wait for a migration that must succeed, and return what it says it applied."""
-    out, log = process.communicate(timeout=FINISH_SECONDS)
+    out, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, log
     last = out.strip().splitlines()[-1]
     if last.startswith("Nothing to do"):

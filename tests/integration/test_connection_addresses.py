@@ -18,10 +18,10 @@ from tests.servers.failing import never_answers, never_connects, refuses, relay_
 
 on_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
-# Seconds. An attempt, and what a loaded machine may add to it; three addresses one after the other would take more.
+# Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
 ATTEMPT = 2.0
-AT_MOST = 5.0
-HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
+AT_MOST = 9.0
+HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
 
 
@@ -51,6 +51,13 @@ def timed(bundle: Bundle) -> tuple[Reply, float]:
     return reply, time.monotonic() - started
 
 
+def assert_tried(reasons: str, *, several: bool) -> None:
+    """Assert that the hosts were tried in their order: the first alone, or as many as there was time for."""
+    tried = tuple(host for host in HOSTS if host in reasons)
+    assert tried == HOSTS[: len(tried)]
+    assert len(tried) > 1 if several else len(tried) == 1
+
+
 def port_of(database: Database) -> int:
     """Return the port that the functions connect to."""
     return int(database.app_url.partition("@127.0.0.1:")[2].partition("/")[0])
@@ -64,7 +71,7 @@ def with_hosts(database: Database, hosts: str) -> str:
 @pytest.mark.parametrize(
     ("silent", "error"), [(never_connects, "DatabaseAwayError"), (never_answers, "DatabaseWakingError")]
 )
-def test_three_silent_hosts_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, silent: Any, error: str) -> None:
+def test_silent_hosts_together_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, silent: Any, error: str) -> None:
     with ExitStack() as stack:
         hosts = ",".join(f"{host}:{stack.enter_context(silent(host))}" for host in HOSTS)
         environment = {"DATABASE_URL": f"postgresql://u:p@{hosts}/d", **ONE_ATTEMPT}
@@ -75,11 +82,12 @@ def test_three_silent_hosts_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch
         assert "retry-after" in reply.headers
         assert (lines()[-1]["error"], lines()[-1]["attempts"]) == (error, 1)
         assert ATTEMPT * 0.9 < seconds < AT_MOST
-        tried = [host for host in HOSTS if host in lines()[-1]["database_error"]]
-        assert tried == (list(HOSTS) if silent is never_connects else [HOSTS[0]])
+        assert_tried(lines()[-1]["database_error"], several=silent is never_connects)
 
 
-def test_three_silent_addresses_of_a_name_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_silent_addresses_of_a_name_together_take_the_time_of_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     with ExitStack() as stack:
@@ -93,7 +101,7 @@ def test_three_silent_addresses_of_a_name_take_the_time_of_one(monkeypatch: pyte
         reply, seconds = timed(functions)
         assert_problem(reply, 503, functions.context.aws_request_id)
         assert ATTEMPT * 0.9 < seconds < AT_MOST
-        assert all(host in lines()[-1]["database_error"] for host in HOSTS)
+        assert_tried(lines()[-1]["database_error"], several=True)
 
 
 def test_the_deadline_comes_before_the_time_of_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tests.integration.edge import assert_problem
 from tests.log_lines import logged
 from tests.servers.authority import make_authority
 from tests.servers.databases import APP, Database, create_database, drop_database
+from tests.waiting import wait_until
 
 with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
@@ -50,11 +51,7 @@ def nobody_listening() -> Iterator[int]:
 
 def wait_until_it_answers(functions: Bundle) -> None:
     """Repeat a read until it is answered: PgBouncer refuses for a while after a login that failed."""
-    for _ in range(600):
-        if functions.read("demo").status == 404:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the server did not come back")
+    wait_until(lambda: functions.read("demo").status == 404)
 
 
 @with_passwords

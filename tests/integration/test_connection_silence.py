@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -19,12 +19,19 @@ from tests.servers.failing import Relay, relay_to
 
 direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
-# Seconds: far more than a request may take that gives up after one, far less than for ever.
-AT_MOST = 8.0
+# Seconds: far more than a request may take that gives up after one, and less than one takes that does not (12).
+AT_MOST = 10.0
+# A silence is noticed after half a second, which on a busy machine may be too short for an answer that comes. So there
+# are attempts and time enough for the one that is answered.
+SOON = 0.5
+PATIENT = {"DB_MAX_RETRIES": "10"}
+PATIENT_MILLISECONDS = 60_000
 
 
 @contextmanager
-def relayed(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bundle, Relay]]:
+def relayed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[Bundle, Relay]]:
     """Give the functions on `database` by way of a relay."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
@@ -37,7 +44,7 @@ def relayed(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[tup
             url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
         else:
             url = database.app_url.replace(f":{target[1]}/", f":{relay.port}/")
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": url, **(environment or {})}, monkeypatch) as functions:
             yield functions, relay
 
 
@@ -83,8 +90,9 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
-    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
+    with relayed(database, monkeypatch, PATIENT) as (functions, relay), logged() as lines:
+        functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         for route in ("write", "read", "stats"):
             relay.swallow()
@@ -93,21 +101,23 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
             else:
                 assert (functions.read("demo") if route == "read" else functions.stats()).status == 200
             assert "database_error" not in lines()[-1]
-        assert (lazy_connection().opened, lazy_connection().retired) == (4, 3)
+        assert lazy_connection().retired >= 3
+        assert lazy_connection().opened == lazy_connection().retired + 1
         assert turns(database) == 2
 
 
 def test_a_write_whose_answer_was_lost_is_not_written_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
-    with relayed(database, monkeypatch) as (functions, relay):
+    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
+    with relayed(database, monkeypatch, PATIENT) as (functions, relay):
+        functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         relay.swallow(answers_only=True)
         reply = functions.write("demo", turn(2))
         assert (reply.status, reply.json["message_count"]) == (201, 2)
         assert "idempotent-replayed" not in reply.headers
-        assert lazy_connection().retired == 1
+        assert lazy_connection().retired >= 1
         assert turns(database) == 2
 
 

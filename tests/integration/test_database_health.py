@@ -21,8 +21,8 @@ from tests.log_lines import logged
 from tests.servers.databases import APP, Database
 from tests.servers.pgbouncer import PgBouncer
 
-# What a busy machine may take longer than the service does.
-MARGIN = 2.0
+# Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
+MARGIN = 5.0
 MEMBERS = {
     "status",
     "reasons",
@@ -36,6 +36,12 @@ MEMBERS = {
     "environment",
 }
 with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def slow_is_slower_than_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no busy machine's answer be `slow`; the test of that has a limit of its own."""
+    monkeypatch.setenv("DB_SLOW_QUERY_MS", "30000")
 
 
 def probe(functions: Bundle) -> Reply:
@@ -168,7 +174,7 @@ def test_what_was_repeated_lately_is_degraded(
     thread = deadlock(database)
     order = {"interaction_type": "order", "duration_ms": 1, "success": True}
     assert bundle.write("demo", turn(interaction=order)).status == 201
-    thread.join(30)
+    thread.join()
     reply = probe(bundle)
     assert told(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)

@@ -14,6 +14,7 @@ from tests.integration.migrations import FILES, RECORDS, empty, finish, migratin
 from tests.servers.databases import create_database, drop_database
 from tests.servers.gate import Gate, gate_in, wait_for_pid
 from tests.servers.postgres import Postgres
+from tests.waiting import PATIENCE_SECONDS
 
 WAITS_FOR_MIGRATION = """
 select pid from pg_locks where locktype = 'advisory' and not granted and objsubid = 1
@@ -228,7 +229,7 @@ def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: ps
 
     assert recorded(admin) == []
     with migrating(url) as process:
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert "CREATEROLE" in log
     assert "Traceback" not in log
@@ -252,7 +253,7 @@ def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process:
-            _, log = process.communicate(timeout=30)
+            _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert f"cannot connect to 127.0.0.1 port {port}: " in log
     assert "direct host" in log

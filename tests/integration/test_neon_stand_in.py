@@ -22,13 +22,15 @@ from local.neon.stand_in import HOST, StandIn
 from tests.servers.authority import Authority
 from tests.servers.binaries import debian_libfaketime, debian_pgbouncer, debian_postgres, skip_without
 from tests.servers.stand_in import neon_stand_in
+from tests.waiting import PATIENCE_SECONDS
 
 WRITE = """
 select body from robot_brain_api.write_message(
   'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
   null, null, %s, null, false)
 """
-PATIENCE_SECONDS = 3
+# How long a client waits if the answer is expected not to come; psycopg connects for two seconds at the least.
+SILENCE_SECONDS = 2
 
 # What a client sees with a new connection, and with one that was made before: None is success, SILENCE no answer at
 # all, else the words of the error.
@@ -86,33 +88,38 @@ def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
         yield made, clock
 
 
-def connect(stand_in: StandIn) -> "psycopg.Connection[Any]":
+def connect(stand_in: StandIn, patience: float = PATIENCE_SECONDS) -> "psycopg.Connection[Any]":
     """Connect as a function does: resolve the name here, then go to the address and verify the name."""
     parts = urlsplit(stand_in.url)
     assert parts.hostname is not None
     found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     return psycopg.connect(
-        stand_in.url, hostaddr=found[0][4][0], connect_timeout=PATIENCE_SECONDS, autocommit=True, prepare_threshold=None
+        stand_in.url, hostaddr=found[0][4][0], connect_timeout=int(patience), autocommit=True, prepare_threshold=None
     )
 
 
-def write(connection: "psycopg.Connection[Any]", session: str = "faults", key: str | None = None) -> None:
-    """Write one turn; a server that has not answered in time is given up."""
-    done = threading.Event()
+def write(
+    connection: "psycopg.Connection[Any]",
+    session: str = "faults",
+    key: str | None = None,
+    patience: float = PATIENCE_SECONDS,
+) -> None:
+    """Write one turn. Raises TimeoutError if the server has said nothing for `patience` seconds."""
+    done, given_up = threading.Event(), threading.Event()
 
     def give_up() -> None:
-        if not done.wait(PATIENCE_SECONDS):
+        if not done.wait(patience):
+            given_up.set()
             # As a peer that is gone: the client reads an end that nobody sent.
             with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
                 own.shutdown(socket.SHUT_RDWR)
 
     watch = threading.Thread(target=give_up)
     watch.start()
-    began = time.monotonic()
     try:
         connection.execute(WRITE, [session, key or f"{session}-{time.time_ns()}"])
     except psycopg.OperationalError as error:
-        if time.monotonic() - began >= PATIENCE_SECONDS:
+        if given_up.is_set():
             raise TimeoutError(SILENCE) from error
         raise
     finally:
@@ -124,14 +131,16 @@ def _duplicate(connection: "psycopg.Connection[Any]") -> int:
     return socket.dup(connection.fileno())
 
 
-def seen(connection: "psycopg.Connection[Any] | None", stand_in: StandIn) -> str | None:
+def seen(
+    connection: "psycopg.Connection[Any] | None", stand_in: StandIn, patience: float = PATIENCE_SECONDS
+) -> str | None:
     """Write over `connection`, or over a new one, and return what went wrong."""
     try:
         if connection is not None:
-            write(connection)
+            write(connection, patience=patience)
         else:
-            with connect(stand_in) as fresh:
-                write(fresh)
+            with connect(stand_in, patience) as fresh:
+                write(fresh, patience=patience)
     except TimeoutError:
         return SILENCE
     except errors.ConnectionTimeout:
@@ -156,7 +165,7 @@ def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name:
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
         with stand_in.fault(name):
-            found = seen(connection, stand_in)
+            found = seen(connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS)
             if expected is None:
                 assert found is None
             else:
@@ -216,7 +225,7 @@ def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
 def test_after_silence_a_used_connection_is_reset_and_an_idle_one_goes_on(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with stand_in.fault("acknowledge_silence"):
-            assert seen(used, stand_in) == SILENCE
+            assert seen(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 
 
@@ -242,7 +251,7 @@ def test_it_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, Manual
         # An idle pooled client has kept it awake no longer, and sees the end of its stream, without a word.
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
-        assert poll.poll(1000)
+        assert poll.poll(PATIENCE_SECONDS * 1000)
         with pytest.raises(psycopg.OperationalError, match=GONE):
             write(connection)
     clock.advance(24 * 3600)

@@ -11,6 +11,7 @@ from local.neon.clock import ManualClock
 from local.neon.compute import Compute
 from local.neon.stand_in import StandIn
 from tests.servers.postgres import start_embedded
+from tests.waiting import PATIENCE_SECONDS
 
 GONE = "closed the connection|terminating connection"
 SEEN = {
@@ -36,7 +37,7 @@ def stand_in() -> Iterator[StandIn]:
 def asked(stand_in: StandIn) -> str | None:
     """Ask over a new connection; return what went wrong."""
     try:
-        with psycopg.connect(stand_in.url, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(stand_in.url, autocommit=True, connect_timeout=int(PATIENCE_SECONDS)) as connection:
             connection.execute("select 1")
     except psycopg.Error as error:
         return str(error)

@@ -18,6 +18,7 @@ from tests.integration.held_locks import held, wait_for_waiter
 from tests.plans import touched
 from tests.servers.databases import APP, Database
 from tests.servers.gate import wait_for_pid
+from tests.waiting import PATIENCE_SECONDS
 
 WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, %s, %s, null, %s, %s)"
 BATCH = [{"robot_personality": "p", "user_message": f"{n}", "robot_response": "", "metadata": {}} for n in range(100)]
@@ -58,6 +59,15 @@ def prepare(database: Database, known: bool) -> int:
     return int(known)
 
 
+def be_patient(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow more attempts and more time, before the first request.
+
+    Where the longest wait for an answer is short, a busy machine may give up an attempt that would have been answered.
+    """
+    monkeypatch.setenv("DB_MAX_RETRIES", "10")
+    bundle.context.milliseconds = 60_000
+
+
 def stored(database: Database) -> tuple[int, int, int | None]:
     """Return how many turns and interactions there are, and the session's counter."""
     with database.admin() as admin:
@@ -74,7 +84,7 @@ def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(dat
             first = write(one, first_id, repeated=False)
             again = threads.submit(write, other, first_id, repeated=True)
             wait_for_waiter(one)
-        assert again.result(30) == (first[0], True)
+        assert again.result(PATIENCE_SECONDS) == (first[0], True)
     assert stored(database) == (before + 1, 0, before + 1)
 
 
@@ -87,7 +97,7 @@ def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool
         again = threads.submit(write, other, first_id, repeated=True)
         wait_for_waiter(one)
         one.execute("rollback")
-        body, replayed = again.result(30)
+        body, replayed = again.result(PATIENCE_SECONDS)
     assert not replayed
     assert json.loads(body)["messages"][0]["id"] == str(first_id)
     assert stored(database) == (before + 1, 0, before + 1)
@@ -108,7 +118,7 @@ def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
         if not running:
             late = threads.submit(write, other, first_id, repeated=False, user_metadata={"a": 1})
         with pytest.raises(psycopg.Error) as raised:
-            late.result(30)
+            late.result(PATIENCE_SECONDS)
         assert raised.value.sqlstate == "RB409"
         assert not replayed
         # Others go on, and a repeat that comes later still finds it.
@@ -221,6 +231,7 @@ def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
     bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller gave it up, the server did not."""
+    be_patient(bundle, monkeypatch)
     assert bundle.write("s", turn()).status == 201
     monkeypatch.setattr(doors, "_LONGEST_ANSWER", 1.0)
     with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
@@ -235,6 +246,7 @@ def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
 def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing(
     bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
+    be_patient(bundle, monkeypatch)
     before = prepare(database, known)
     monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
     assert bundle.read("s").status == (200 if known else 404)
@@ -263,5 +275,7 @@ def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing
             "select 1 where not exists (select from pg_stat_activity where pid = %s)",
             [standing],
         )
-        assert admin.execute("select last_value from public.attempts").fetchone() == (2,)
+        attempts = admin.execute("select last_value from public.attempts").fetchone()
+        assert attempts is not None
+        assert attempts[0] >= 2
     assert stored(database) == (before + 1, 0, before + 1)

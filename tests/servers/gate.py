@@ -1,14 +1,14 @@
 """A gate inside a database where a migration waits, so that it can be killed at a chosen statement."""
 
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 
-_WAIT_SECONDS = 30.0
+from tests.waiting import wait_until
+
 # Two integers: advisory locks of one bigint, which the migration itself takes, are told apart by objsubid.
 _KEY = (0x0D00, 1)
 # A sequence counts also what is rolled back. The lock_timeout that the migrations set would open the gate by itself.
@@ -84,15 +84,16 @@ def wait_for_pid(
 ) -> int:
     """Repeat `question` until it returns a row; return its first column.
 
-    Fail after thirty seconds, or when one of `clients` ends, with what it wrote.
+    Raises TimeoutError if no row comes, AssertionError with what it wrote when one of `clients` ends before.
     """
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while time.monotonic() < deadline:
-        row = admin.execute(question, parameters).fetchone()
-        if row is not None:
-            pid: int = row[0]
-            return pid
-        for client in clients:
-            assert client.poll() is None, client.communicate()
-        time.sleep(0.01)
-    raise AssertionError(f"nobody came within {_WAIT_SECONDS} seconds: {question}")
+    pids: list[int] = []
+
+    def came() -> bool:
+        pids.extend(row[0] for row in admin.execute(question, parameters).fetchall())
+        if not pids:
+            for client in clients:
+                assert client.poll() is None, client.communicate()
+        return bool(pids)
+
+    wait_until(came, lambda: question)
+    return pids[0]

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 READY_WITHIN_SECONDS = 60.0
-STOPPED_WITHIN_SECONDS = 20.0
+STOPPED_WITHIN_SECONDS = 60.0
 LOG_TAIL_LINES = 60
 PORT_ATTEMPTS = 5
 ROOM_BYTES = 2 * 1024**3
@@ -184,7 +184,7 @@ class ServerProcess:
         self.popen.wait()
 
     def stop(self) -> None:
-        """Stop the server in its own way; with SIGKILL if it is still there after twenty seconds."""
+        """Stop the server in its own way; with SIGKILL if it is still there after a minute."""
         if self.popen.poll() is not None:
             return
         self.popen.send_signal(self.stopped_by)

@@ -32,7 +32,7 @@ from tests.soak.watch import Progress, Watch
 
 CLIENTS = 16
 REFRESH_SECONDS = 5.0
-END_SECONDS = GIVE_UP_SECONDS + 60
+END_SECONDS = GIVE_UP_SECONDS + 180
 
 
 @dataclass(frozen=True)

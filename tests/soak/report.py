@@ -18,6 +18,8 @@ from tests.soak.schedule import WHOLE_SECONDS
 from tests.soak.watch import is_success
 
 LONGEST_SILENCE_SECONDS = 15.0
+# A shorter run is a test among others, on a machine that may be busy: only a client that was forgotten fails it.
+SHORT_RUNS_LONGEST_SILENCE_SECONDS = 45.0
 # In a whole run so many turns a second must be acknowledged.
 TURNS_PER_SECOND = 5000 / 120
 # The function answers for itself before Lambda's timeout; a second and a half is for a busy machine.
@@ -149,11 +151,13 @@ def failures(figures: Mapping[str, Any]) -> list[str]:
     found = [f"{name} is {figures[name]}, must be 0" for name in ZEROS if figures[name]]
     if not figures["figures_compared"]:
         found.append("no figure was compared with the rows")
-    if figures["longest_silence_s"] > LONGEST_SILENCE_SECONDS:
+    whole = figures["seconds"] >= WHOLE_SECONDS
+    longest = LONGEST_SILENCE_SECONDS if whole else SHORT_RUNS_LONGEST_SILENCE_SECONDS
+    if figures["longest_silence_s"] > longest:
         silence = f"{figures['longest_silence_s']} s after {figures['longest_silence_after']}"
-        found.append(f"a client was silent for {silence}, must be at most {LONGEST_SILENCE_SECONDS:.0f} s")
+        found.append(f"a client was silent for {silence}, must be at most {longest:.0f} s")
     least = round(figures["seconds"] * TURNS_PER_SECOND)
-    if figures["seconds"] >= WHOLE_SECONDS:
+    if whole:
         if figures["kinds_missing"]:
             found.append(f"not injected: {', '.join(figures['kinds_missing'])}")
         if figures["acknowledged"] < least:

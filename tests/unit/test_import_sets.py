@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_SECONDS
+
 PROJECT = Path(__file__).resolve().parents[2]
 # Of botocore Powertools imports the bare package where there is one: in Lambda's runtime, and beside the tests.
 TELEMETRY = {"aws_lambda_powertools", "botocore", "jmespath", "typing_extensions"}
@@ -43,7 +45,7 @@ def test_a_function_imports_no_more_than_is_written_down(function: str) -> None:
     packages = sysconfig.get_paths()["platlib"]
     # Alone: without our environment, this machine's start-up files and the packages that those import.
     command = [sys.executable, "-I", "-S", "-c", LIST_MODULES, function, packages, *folders]
-    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     found, names = json.loads(done.stdout)
     assert set(names) == third_party
