@@ -35,7 +35,8 @@ def scanned(connection: psycopg.Connection) -> set[str]:
 def exclusive_locks_on_the_view(connection: psycopg.Connection) -> int:
     row = connection.execute(
         "select count(*) from pg_locks"
-        " where relation = 'robot_brain.session_stats'::regclass and pid = pg_backend_pid() and mode <> 'AccessShareLock'"
+        " where relation = 'robot_brain.session_stats'::regclass and pid = pg_backend_pid()"
+        " and mode <> 'AccessShareLock'"
     ).fetchone()
     assert row is not None
     return int(row[0])
