@@ -17,7 +17,7 @@ migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL
 	@$(RUN) -m local.migrate
 
 recount: .venv/run  ## Count the statistics again from the turns and mend them; DRY_RUN=1 only says what differs
-	@$(RUN) -m local.recount $(if $(DRY_RUN),--dry-run)
+	@$(RUN) -m local.recount $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 app-password: .venv/run  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
 	@$(RUN) -m local.app_password
@@ -25,8 +25,8 @@ app-password: .venv/run  ## Give robot_brain_app a fresh password and print the 
 build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on
 	@$(RUN) -m local.build
 
-test: .venv/test .venv-sam/done  ## Run every test that this machine can run; the others say what they need
-	@$(RUN) -m pytest $(PYTEST)
+test: .venv/test .venv-sam/done  ## Run every test that this machine can run, two at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
 
 check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, SQL and template lint, unit tests
 	@$(RUN) -m ruff format --check --quiet .

@@ -143,7 +143,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.recount", description="Count the statistics again.")
     parser.add_argument("--dry-run", action="store_true", help="change nothing; exit with 1 if a figure differs")
     dry_run = parser.parse_args().dry_run
-    url = os.environ.get("DIRECT_DATABASE_URL", "")
+    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
     if not url:
         print(
             "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
@@ -161,11 +161,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if not differing:
-        print(f"All figures are right (tenants: {tenants}).")
+        print(f"Totals and personalities are right, and no day is missing (tenants: {tenants}).")
     elif dry_run:
-        print(f"{differing} figures differ (tenants: {tenants}). Nothing was changed.")
+        print(f"Figures that differ: {differing} (tenants: {tenants}). Nothing was changed.")
     else:
-        print(f"{differing} figures differed and are mended (tenants: {tenants}).")
+        print(f"Figures that differed and are mended: {differing} (tenants: {tenants}).")
     return int(dry_run and differing > 0)
 
 

@@ -123,7 +123,7 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         told = json.loads(answer.get("body") or "{}")
         report = f"{told['status']} ({', '.join(told['reasons'])})" if "reasons" in told else None
         if "schema" in told.get("reasons", ()):
-            reason = "Its schema is older than the functions: run make migrate with DIRECT_DATABASE_URL."
+            reason = "Its schema is older than the functions, or not there: run make migrate with DIRECT_DATABASE_URL."
         else:
             reason = f"The reason is in {settings.state}/logs/{HEALTH}.log."
         _say(f"The functions cannot use the database: {report or told.get('title', outcome.error)}. {reason}")

@@ -180,7 +180,10 @@ declare
   v_now constant timestamptz := clock_timestamp();
   v_state robot_brain.refresh_state;
 begin
-  select r.* into strict v_state from robot_brain.refresh_state r where r.tenant_id = '*';
+  select r.* into v_state from robot_brain.refresh_state r where r.tenant_id = '*';
+  if not found then
+    return true;  -- the row was lost, as by a restore of some tables; a refresh makes it again
+  end if;
   if v_state.refreshed_at > v_now - make_interval(secs => p_max_age) and v_state.refreshed_at <= v_now then
     return robot_brain.most_uncounted() < (
       select count(*) from (select from robot_brain.uncounted limit robot_brain.most_uncounted() + 1) u
@@ -241,9 +244,8 @@ begin
   )
   select count(*) into v_rows from taken;
 
-  update robot_brain.refresh_state r
-  set counted_at = v_at, view_due = r.view_due or v_rows > 0
-  where r.tenant_id = '*';
+  insert into robot_brain.refresh_state as r (counted_at, refreshed_at, view_due) values (v_at, v_at, true)
+  on conflict (tenant_id) do update set counted_at = v_at, view_due = r.view_due or v_rows > 0;
 
   return jsonb_build_object('counted', v_rows);
 end
@@ -336,6 +338,10 @@ declare
   v_left timestamptz;
   v_cleared integer;
 begin
+  if p_whole then
+    -- The row may have been lost, as by a restore of some tables.
+    insert into robot_brain.key_clearing (cleared_until) values ('-infinity') on conflict (tenant_id) do nothing;
+  end if;
   select c.cleared_until into v_from from robot_brain.key_clearing c where c.tenant_id = '*' for update skip locked;
   if not found then
     return 0;  -- another one is at it

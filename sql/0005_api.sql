@@ -530,7 +530,10 @@ begin
   if robot_brain.view_is_empty() then
     perform robot_brain.refresh_view(true);
   end if;
-  select r.* into strict v_state from robot_brain.refresh_state r where r.tenant_id = '*';
+  select r.* into v_state from robot_brain.refresh_state r where r.tenant_id = '*';
+  if not found then
+    v_state := row('*', 'epoch', 'epoch', true);  -- lost, as by a restore of some tables; the next refresh makes it again
+  end if;
 
   with uncounted as materialized (
     select
@@ -658,8 +661,8 @@ begin
       'stats_due',
         robot_brain.view_is_empty() or robot_brain.refresh_due(case when p_max_age > 0 then p_max_age else 172800 end)
     )
-    from robot_brain.refresh_state r
-    where r.tenant_id = '*'
+    from (values ('*')) everybody (tenant_id)
+    left join robot_brain.refresh_state r using (tenant_id)
   );
 end
 $$;

@@ -135,3 +135,20 @@ def test_a_step_that_fails_stops_no_later_one_and_the_refresh_raises(
             [f"robot_brain.{row[0]}"],
         ).fetchone()
     assert done == (True, fault != "view", fault != "months", fault != "keys")
+
+
+@pytest.mark.parametrize("table", ["refresh_state", "key_clearing"])
+def test_a_lost_row_of_the_refresh_costs_no_answer_and_the_refresh_makes_it_again(
+    bundle: Bundle, database: Database, table: str
+) -> None:
+    bundle.write("s", turn(), {"idempotency-key": "k"})
+    with database.admin() as admin:
+        admin.execute(f"delete from robot_brain.{table}".encode())
+        assert bundle.stats().json["totals"]["messages"] == 1
+        assert bundle.database_health().status == 200
+        bundle.refresh()
+        assert admin.execute(f"select count(*) from robot_brain.{table}".encode()).fetchone() == (1,)
+    assert bundle.write("s", turn(), {"idempotency-key": "l"}).status == 201
+    figures = bundle.stats().json
+    assert (figures["totals"]["messages"], len(figures["top_sessions"])) == (2, 1)
+    assert bundle.database_health().json["reasons"] == []

@@ -32,7 +32,7 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep([]) from None
     except ValueError as error:
-        raise MalformedRequestError(f"the body is not JSON: {_reason(error, text)}") from None
+        raise MalformedRequestError(_reason(error, text)) from None
     if not isinstance(document, dict):
         raise InvalidRequestError.at(["body"], "must be a JSON object", "object")
     # NUL and surrogates can only come from an escape, and depth only from brackets: most bodies need no walk.
@@ -60,11 +60,11 @@ def _text(body: str, is_base64: bool) -> str:
 def _reason(error: ValueError, text: str) -> str:
     """Return what is wrong with `text` and where, quoting nothing."""
     if not text.strip():
-        return "it is empty"
+        return "the body is not JSON: it is empty"
     if not isinstance(error, json.JSONDecodeError):
-        return str(error)
+        return f"the body cannot be read: {error}"
     # Some of the decoder's messages already end in "at", "starting at" or a colon.
-    return f"{error.msg.removesuffix(' at').rstrip(': ')} at character {error.pos}"
+    return f"the body is not JSON: {error.msg.removesuffix(' at').rstrip(': ')} at character {error.pos}"
 
 
 def _constant(name: str) -> float:

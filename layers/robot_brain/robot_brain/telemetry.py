@@ -36,7 +36,10 @@ def logger() -> Logger:
     found = log_settings()
     made = Logger(service=SERVICE, location=None, level=found.level, sampling_rate=found.sample_rate)
     if found.wrong:
-        made.warning("a variable of the log has an unknown value, which is left out", extra={"variables": found.wrong})
+        made.warning(
+            "a variable of the log has an unknown value; use DEBUG, INFO, WARNING, ERROR or CRITICAL as a level",
+            extra={"variables": found.wrong},
+        )
     return made
 
 
