@@ -19,6 +19,7 @@ import pytest
 
 from local.postgres import READY_MARK, PostgresError, embedded_postgres
 from tests.e2e.local_stack import ROOT, Stack, command, running
+from tests.servers.databases import Database
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
@@ -323,6 +324,20 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(folder: Path) -> No
         assert "data stays in your database" in stack.output.read_text()
     logs = "".join(path.read_text() for path in (state / "logs").iterdir())
     assert "hush-4711" not in stack.output.read_text() + logs
+
+
+def test_a_schema_that_is_older_than_the_functions_is_named_at_the_start(
+    folder: Path, embedded_database: Database
+) -> None:
+    with embedded_database.admin() as admin:
+        admin.execute(
+            "create or replace function robot_brain.schema_version() returns integer"
+            " language sql immutable parallel safe return 1"
+        )
+    with running(folder / "state", DATABASE_URL=embedded_database.app_url) as stack:
+        printed(stack, "cannot use the database")
+        assert "unhealthy (schema). Its schema is older than the functions" in stack.output.read_text()
+        assert "run make migrate with DIRECT_DATABASE_URL" in stack.output.read_text()
 
 
 @pytest.mark.parametrize(
