@@ -338,8 +338,8 @@ declare
   v_left timestamptz;
   v_cleared integer;
 begin
-  if p_whole then
-    -- The row may have been lost, as by a restore of some tables.
+  -- The row may have been lost, as by a restore of some tables. An insert on conflict would wait for another clearing.
+  if p_whole and not exists (select from robot_brain.key_clearing) then
     insert into robot_brain.key_clearing (cleared_until) values ('-infinity') on conflict (tenant_id) do nothing;
   end if;
   select c.cleared_until into v_from from robot_brain.key_clearing c where c.tenant_id = '*' for update skip locked;
