@@ -165,7 +165,7 @@ def fill(database: Database) -> None:
             "select robot_brain_api.write_message(%s, 'read', %s, null, null, null, null, false)",
             (TENANT, json.dumps([turn] * TURNS_READ)),
         )
-        connection.execute("select robot_brain_api.refresh_stats()")
+        connection.execute("select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()")
 
 
 def show(samples: Samples, inits: Samples, rounds: int) -> None:

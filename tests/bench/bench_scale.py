@@ -34,7 +34,7 @@ _READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, nu
 _READ_CHARS = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, 1000000, '{}')"
 _WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, null, null, null, %s, false)"
 _STATS = "select body from robot_brain_api.stats('local', null, 3600)"
-_REFRESH = "select body from robot_brain_api.refresh_stats()"
+_REFRESH = "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()"
 _ORDINARY = """
 select s.id from robot_brain.sessions s
 where s.created_at > date_trunc('month', now() - make_interval(months => %s, days => 14))

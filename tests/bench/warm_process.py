@@ -49,7 +49,7 @@ def _floor(calls: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]
     for row in _rows(only):
         query, parameters = calls[row]
         if row.startswith("write"):
-            parameters = [*parameters[:-2], os.urandom(16).hex(), False]
+            parameters = [*parameters[:-3], os.urandom(16).hex(), *parameters[-2:]]
         execute(query, parameters).fetchone()
         yield
 

@@ -19,6 +19,7 @@ import stats
 import write_message
 from robot_brain import database
 from robot_brain.connection_string import connection_parameters
+from robot_brain.database import SCHEMA_VERSION
 from robot_brain.json_body import parse
 from robot_brain.models import Write
 from robot_brain.settings import Settings
@@ -66,8 +67,16 @@ def fill(database_url: str) -> None:
             for start in range(0, turns, 100):
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
                 messages = Write({"messages": batch}).messages
-                connection.execute(database._WRITE, ("local", name, messages, None, None, None, None, False))
-        connection.execute(database._REFRESH, (None,))
+                written = ("local", name, messages, None, None, None, None, False, SCHEMA_VERSION)
+                connection.execute(database._WRITE, written)
+    refresh(database_url)
+
+
+def refresh(database_url: str) -> None:
+    """Count what was written, as the schedule does."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(database._REFRESH, (None, SCHEMA_VERSION))
+        connection.execute(database._VIEW, (True, SCHEMA_VERSION))
 
 
 @contextmanager
@@ -101,11 +110,14 @@ def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
     """Return by row the SQL and the parameters with which our handlers call the database for `events`."""
     single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
     return {
-        "write": (database._WRITE, ["local", writer, single, None, None, None, "", False]),
-        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, None, "", False]),
-        "replay": (database._WRITE, ["local", f"{writer} replay", single, None, None, writer, None, False]),
-        "read": (database._READ, ["local", "long", 50, None, None, None, []]),
-        "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age]),
+        "write": (database._WRITE, ["local", writer, single, None, None, None, "", False, SCHEMA_VERSION]),
+        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, None, "", False, SCHEMA_VERSION]),
+        "replay": (
+            database._WRITE,
+            ["local", f"{writer} replay", single, None, None, writer, None, False, SCHEMA_VERSION],
+        ),
+        "read": (database._READ, ["local", "long", 50, None, None, None, [], SCHEMA_VERSION]),
+        "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age, SCHEMA_VERSION]),
     }
 
 
@@ -142,5 +154,5 @@ def _called(connection: psycopg.Connection[Any], row: str, query: str, parameter
     execute: Callable[..., Any] = connection.execute  # so that the types do not ask for a literal query
     if row.startswith("write"):
         # Ours makes an id for each write as well, so the server does the same work.
-        return lambda: execute(query, [*parameters[:-2], os.urandom(16).hex(), False]).fetchone()
+        return lambda: execute(query, [*parameters[:-3], os.urandom(16).hex(), *parameters[-2:]]).fetchone()
     return lambda: execute(query, parameters).fetchone()
