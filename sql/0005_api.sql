@@ -501,7 +501,9 @@ as $$
 declare
   v_now constant timestamptz := clock_timestamp();
   v_today constant date := (v_now at time zone interval '0')::date;
-  v_state robot_brain.refresh_state;
+  v_is_filled boolean;
+  v_refreshed_at timestamptz;
+  v_view_due boolean;
   v_uncounted bigint;
   v_off text;
 begin
@@ -525,14 +527,16 @@ begin
     return;
   end if;
 
+  -- The state may be lost, as by a restore of some tables; the next refresh makes it again.
+  select v.relispopulated, coalesce(r.refreshed_at, 'epoch'), coalesce(r.view_due, true)
+  into v_is_filled, v_refreshed_at, v_view_due
+  from pg_class v
+  left join robot_brain.refresh_state r on r.tenant_id = '*'
+  where v.oid = 'robot_brain.session_stats'::regclass;
   -- A restore may leave the view without data, and reading it then fails. The schedule may leave the database asleep, so
   -- the first reader fills it.
-  if robot_brain.view_is_empty() then
+  if not v_is_filled then
     perform robot_brain.refresh_view(true);
-  end if;
-  select r.* into v_state from robot_brain.refresh_state r where r.tenant_id = '*';
-  if not found then
-    v_state := row('*', 'epoch', 'epoch', true);  -- lost, as by a restore of some tables; the next refresh makes it again
   end if;
 
   with uncounted as materialized (
@@ -553,8 +557,8 @@ begin
     (select coalesce(sum(u.rows), 0) from uncounted u),
     json_build_object(
       -- The clock may have been ahead when the view was made.
-      'as_of', robot_brain.iso_time(least(v_state.refreshed_at, v_now)),
-      'age_seconds', greatest(0, floor(extract(epoch from v_now - v_state.refreshed_at)))::bigint,
+      'as_of', robot_brain.iso_time(least(v_refreshed_at, v_now)),
+      'age_seconds', greatest(0, floor(extract(epoch from v_now - v_refreshed_at)))::bigint,
       'totals', (
         select json_build_object(
           'sessions', coalesce(sum(t.sessions), 0),
@@ -628,8 +632,8 @@ begin
   into v_uncounted, body;
 
   stale := v_uncounted > robot_brain.most_uncounted()
-    or (p_max_age > 0 and (v_uncounted > 0 or v_state.view_due)
-      and (v_state.refreshed_at <= v_now - make_interval(secs => p_max_age) or v_state.refreshed_at > v_now));
+    or (p_max_age > 0 and (v_uncounted > 0 or v_view_due)
+      and (v_refreshed_at <= v_now - make_interval(secs => p_max_age) or v_refreshed_at > v_now));
 end
 $$;
 
