@@ -46,6 +46,9 @@ bench-hot: .venv/test  ## Compare a warm request with the bare call: ROUNDS=40, 
 bench-peers: .venv/test .venv-peers/done  ## Compare with four stores of chats from PyPI: ROUNDS=30, OUTPUT=file
 	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_peers
 
+bench-keys: .venv/test  ## Compare a write with a key beside a dump's snapshot, and after restarts, with one without: OUTPUT=file
+	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_keys
+
 format: .venv/test  ## Rewrite the Python files the way `check` wants them
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
@@ -90,4 +93,4 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke migrate recount app-password build test check format bench-cold bench-hot bench-peers bench-scale soak
+.PHONY: help run invoke migrate recount app-password build test check format bench-cold bench-hot bench-peers bench-keys bench-scale soak
