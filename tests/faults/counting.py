@@ -22,7 +22,7 @@ PERSONALITIES = ("barista", "guide", "nurse", "pilot")
 WRITERS = 4
 WRITES = 6  # of each writer in a burst
 TURNS = (1, 1, 3, 20)
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 _WRITE = """
 select robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_key => %s)
 """
@@ -213,7 +213,7 @@ def _ended(connection: "psycopg.Connection[Any]") -> bool:
 
 
 def wait_until(done: Any, work: "Future[None] | None" = None) -> None:
-    """Return when `done` says so. Fails if `work` ends before, and after a minute."""
+    """Return when `done` says so. Fails if `work` ends before, and after three minutes."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         if work is not None and work.done():

@@ -32,9 +32,12 @@ from robot_brain.robot_interactions
 _ALL_COPIED = "select from pg_subscription_rel where srsubstate <> 'r'"
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(params=KINDS)
 def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Postgres]:
-    """A server with a clock of its own, and two migrated databases."""
+    """A server with a clock of its own, and two migrated databases.
+
+    One for each test: replication waits by the clock. A step back of the test before can hold it up for minutes.
+    """
     with counting_server(request.param, authority, SOURCE, TARGET) as postgres:
         yield postgres
 
