@@ -18,7 +18,7 @@ from robot_brain.patterns import patterns
 from robot_brain.settings import settings
 from robot_brain.watchdog import WatchedConnection
 
-# With less than this left another attempt is none.
+# Seconds. With less time left, no other attempt is made.
 _SHORTEST_ATTEMPT = 0.1
 # Python's other generator repeats itself in every environment that is restored from one SnapStart snapshot.
 _random = random.SystemRandom()
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def repeat(
-    door: str,
+    name: str,
     work: Callable[[WatchedConnection, int], Result],
     deadline: Deadline,
     longest_answer: float,
@@ -35,10 +35,10 @@ def repeat(
     *,
     writes: bool = False,
 ) -> Result:
-    """Do `work` on the connection, and repeat it where that is safe and may help, within the deadline.
+    """Do `work` on the connection, and repeat it if that is safe and may help, within the deadline.
 
-    `work` is told the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
-    the most in all, DB_MAX_RETRIES where it is not given. Raises the error of the last attempt, but
+    `work` receives the number of the attempt, from 1. Each time the server has `longest_answer` seconds; `attempts` is
+    the most in all, DB_MAX_RETRIES if it is not given. Raises the error of the last attempt, but
     DeadlineExceededError if time ran out after a call that nobody answered.
 
     If `writes`, raises DeadlineExceededError whatever the last attempt met, if an attempt before may have been done:
@@ -47,7 +47,7 @@ def repeat(
     unknown: list[psycopg.Error] = []
     try:
         try:
-            return _attempt(door, work, deadline, longest_answer, attempts or settings().max_attempts, unknown)
+            return _attempt(name, work, deadline, longest_answer, attempts or settings().max_attempts, unknown)
         except Exception as error:
             if not (writes and unknown):
                 raise
@@ -61,7 +61,7 @@ def repeat(
 
 
 def _attempt(
-    door: str,
+    name: str,
     work: Callable[[WatchedConnection, int], Result],
     deadline: Deadline,
     longest_answer: float,
@@ -94,7 +94,7 @@ def _attempt(
                     unknown.append(error)
                 patterns().attempt_failed(failed.error, error.sqlstate, connecting=False)
             else:
-                _report(door, time.monotonic() - started)
+                _report(name, time.monotonic() - started)
                 return result
         if failed.lost:
             lazy_connection().discard()
@@ -112,9 +112,9 @@ def _attempt(
         attempt += 1
 
 
-def _report(door: str, seconds: float) -> None:
+def _report(name: str, seconds: float) -> None:
     telemetry.took("QueryMilliseconds", seconds)
-    patterns().called(door, seconds)
+    patterns().called(name, seconds)
     if seconds * 1000 >= settings().slow_query_ms:
         telemetry.count("SlowQueries")
-        telemetry.note(slow_query=door, slow_query_ms=round(seconds * 1000))
+        telemetry.note(slow_query=name, slow_query_ms=round(seconds * 1000))
