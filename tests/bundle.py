@@ -16,7 +16,8 @@ import health
 import read_session
 import stats
 import write_message
-from robot_brain import connection, patterns, settings, telemetry
+from robot_brain import settings, telemetry
+from robot_brain.database import connection, patterns
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 

@@ -17,11 +17,11 @@ import psycopg
 import read_session
 import stats
 import write_message
-from robot_brain import database
-from robot_brain.connection_string import connection_parameters
-from robot_brain.database import SCHEMA_VERSION
-from robot_brain.json_body import parse
-from robot_brain.models import Write
+from robot_brain.bodies.write import Write
+from robot_brain.database import api as database
+from robot_brain.database.api import SCHEMA_VERSION
+from robot_brain.database.connection_string import connection_parameters
+from robot_brain.http.json_body import parse
 from robot_brain.settings import Settings
 from tests.bench import texts
 from tests.bundle import Context, Json, copied, event, forget

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from robot_brain.connection import lazy_connection
+from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, Json, deployed, turn
 from tests.faults.stage import Stage
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from local.neon.faults import FAULTS
-from robot_brain import health
-from robot_brain.connection import lazy_connection
+from robot_brain.database import condition as health
+from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, Reply, deployed, turn
 from tests.faults.expectations import DEGRADED, SERVED, Cell, cells, word
 from tests.faults.stage import SESSION, Stage

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from robot_brain.failures import while_calling
+from robot_brain.database.failures import while_calling
 from tests.servers.databases import Database
 
 WRITE = "select body, etag from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from robot_brain.json_body import MAX_BYTES
+from robot_brain.http.json_body import MAX_BYTES
 from tests.bundle import EVENTS, Bundle, deployed, event
 from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
 from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE

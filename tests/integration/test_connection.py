@@ -5,7 +5,7 @@ import time
 import psycopg
 import pytest
 
-from robot_brain.connection import LazyConnection, lazy_connection
+from robot_brain.database.connection import LazyConnection, lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.log_lines import logged
 from tests.servers.databases import APP, Database

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from robot_brain.connection import lazy_connection
+from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.log_lines import logged

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from robot_brain.connection import lazy_connection
+from robot_brain.database.connection import lazy_connection
 from tests.aws import moto_server, secrets_manager
 from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain import database as doors
-from robot_brain.connection import lazy_connection
+from robot_brain.database import api as doors
+from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.log_lines import logged

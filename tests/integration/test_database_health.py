@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from local.neon.api import NeonApi
-from robot_brain import database as database_calls
-from robot_brain.connection import lazy_connection
-from robot_brain.health import LONGEST
-from robot_brain.patterns import LATELY
+from robot_brain.database import api as database_calls
+from robot_brain.database.condition import LONGEST
+from robot_brain.database.connection import lazy_connection
+from robot_brain.database.patterns import LATELY
 from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.held_locks import deadlock, held

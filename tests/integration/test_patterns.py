@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from robot_brain.connection import lazy_connection
-from robot_brain.patterns import WAKE, patterns
+from robot_brain.database.connection import lazy_connection
+from robot_brain.database.patterns import WAKE, patterns
 from tests.bench.relay import relay_to
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.held_locks import deadlock, held

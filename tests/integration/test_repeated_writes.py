@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain import database as doors
-from robot_brain.connection import lazy_connection
+from robot_brain.database import api as doors
+from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, turn
 from tests.integration.held_locks import held, wait_for_waiter
 from tests.plans import touched

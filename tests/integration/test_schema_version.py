@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from robot_brain import database as calls
+from robot_brain.database import api as calls
 from robot_brain.errors import SchemaOutdatedError
 from tests.bundle import Bundle, Reply, turn
 from tests.log_lines import logged

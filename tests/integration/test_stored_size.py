@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from robot_brain import json_body
+from robot_brain.bodies.write import as_json, stored_size
 from robot_brain.errors import MalformedRequestError
-from robot_brain.models import as_json, stored_size
+from robot_brain.http import json_body
 from tests.servers.postgres import Postgres
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

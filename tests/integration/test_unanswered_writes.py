@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from robot_brain import database as doors
-from robot_brain.patterns import patterns
+from robot_brain.database import api as doors
+from robot_brain.database.patterns import patterns
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.test_connection_refused import secret

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from local.migrate import MigrationError, parse_direct_url
-from robot_brain import connection_string
-from robot_brain.connection_string import connection_parameters
+from robot_brain.database import connection_string
+from robot_brain.database.connection_string import connection_parameters
 from robot_brain.errors import SettingsError
 from robot_brain.settings import Settings
 

@@ -5,6 +5,7 @@ import pytest
 from psycopg import errors as pg
 from psycopg.pq import DiagnosticField
 
+from robot_brain.database.failures import Failure, cause, is_final, while_calling, while_connecting
 from robot_brain.errors import (
     ConflictError,
     DatabaseAwayError,
@@ -22,7 +23,6 @@ from robot_brain.errors import (
     SettingsError,
     UnexpectedDatabaseError,
 )
-from robot_brain.failures import Failure, cause, is_final, while_calling, while_connecting
 
 # Neon's proxy and PgBouncer, as a client reads them.
 WAKING = [

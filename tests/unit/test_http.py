@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from robot_brain import errors
+from robot_brain.entry import routes
 from robot_brain.errors import InvalidRequestError, UnsupportedMediaTypeError
-from robot_brain.http import JSON, Request, Response, endpoint
+from robot_brain.http.request import JSON, Request, Response
 from tests.bundle import Context, Json, event
 from tests.log_lines import logged
 
@@ -22,10 +23,10 @@ def parse(**changes: Any) -> Request:
 
 
 def call(function: Any, request: Json | None = None) -> tuple[Json, list[Json]]:
-    """Return the answer of an endpoint made of `function`, and what it logged."""
+    """Return the answer of a handler with the one function, and what it logged."""
     context = Context(aws_request_id="id-1")
     with logged() as lines:
-        answer = endpoint(function)(request or event("write_message"), context)
+        answer = routes({"GET /one": function})(request or event("write_message"), context)
     return json.loads(json.dumps(answer)), lines()
 
 
@@ -41,7 +42,7 @@ def failing(error: Exception) -> Any:
 def test_an_event_becomes_a_request() -> None:
     request = parse(rawQueryString="a=1", headers={"If-Match": '"1"', "IDEMPOTENCY-KEY": "K"})
     assert request.route == "POST /sessions/{session_id}/messages"
-    assert request.session_id() == "demo"
+    assert request.path_parameter("session_id") == "demo"
     assert request.query("a") == {"a": "1"}
     assert request.headers == {"if-match": '"1"', "idempotency-key": "K"}
     assert request.is_base64 is False
@@ -58,7 +59,7 @@ def test_a_member_may_be_null_or_absent(member: str, gone: bool) -> None:
     assert request.query() == {}
     if member == "pathParameters":
         with pytest.raises(InvalidRequestError):
-            request.session_id()
+            request.path_parameter("session_id")
     if member == "headers":
         with pytest.raises(UnsupportedMediaTypeError):
             request.json()
@@ -188,18 +189,10 @@ def test_an_event_that_is_no_request_is_a_500() -> None:
 
 def test_fields_of_one_request_are_not_in_the_next_ones_line() -> None:
     def handler(request: Request) -> Response:
-        request.session_id()
+        request.path_parameter("session_id")
         return Response(200, "{}")
 
     _, (first,) = call(handler)
     _, (second,) = call(lambda _: Response(200, "{}"))
     assert first["session_id"] == "demo"
     assert "session_id" not in second
-
-
-def test_the_handler_keeps_the_name_and_docstring_of_its_function() -> None:
-    def answer(_: Request) -> Response:
-        """200 always."""
-        return Response(200)
-
-    assert (endpoint(answer).__name__, endpoint(answer).__doc__) == ("answer", "200 always.")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_brain import json_body
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, RequestTooLargeError
+from robot_brain.http import json_body
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)

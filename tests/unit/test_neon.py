@@ -12,7 +12,7 @@ import trustme
 
 from local.neon.api import NeonApi
 from robot_brain.deadline import Deadline
-from robot_brain.neon import compute_state
+from robot_brain.services.neon import compute_state
 from robot_brain.settings import Settings
 from tests.aws import moto_server, secrets_manager
 from tests.log_lines import logged

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_brain import parameters
 from robot_brain.errors import InvalidRequestError, MalformedRequestError
+from robot_brain.http import parameters
 
 LOC: list[str | int] = ["path", "session_id"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from robot_brain import telemetry
+from robot_brain.database.patterns import LATELY, WAKE, Patterns
 from robot_brain.errors import ConflictError, DatabaseAwayError, DatabaseOverloadedError
-from robot_brain.patterns import LATELY, WAKE, Patterns
 from tests.bundle import Context
 from tests.log_lines import logged
 

@@ -7,7 +7,7 @@ import pytest
 
 from robot_brain import errors
 from robot_brain.errors import InvalidRequestError, RequestError, RobotBrainError, Violation
-from robot_brain.problems import problem, status_of
+from robot_brain.http.problems import problem
 
 MARK = "MARKED-4711"
 
@@ -52,9 +52,9 @@ KINDS = sorted(leaves(RobotBrainError), key=lambda kind: kind.__name__)
 
 
 def test_the_table_is_whole() -> None:
-    assert {kind.__name__: status_of(make(kind)) for kind in KINDS} == STATUS
-    assert status_of(ValueError(MARK)) == 500
-    assert status_of(MemoryError()) == 500
+    assert {kind.__name__: problem(make(kind), "")[0] for kind in KINDS} == STATUS
+    assert problem(ValueError(MARK), "")[0] == 500
+    assert problem(MemoryError(), "")[0] == 500
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

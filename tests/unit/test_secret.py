@@ -19,7 +19,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 
 from robot_brain.deadline import Deadline
 from robot_brain.errors import DatabaseError, DatabaseRefusedError, DatabaseUnavailableError, SettingsError
-from robot_brain.secret import fetch_database_url, fetch_neon_api_key, signed_headers
+from robot_brain.services.secret import fetch_database_url, fetch_neon_api_key, signed_headers
 from robot_brain.settings import Credentials
 from tests.aws import REGION, moto_server, secrets_manager
 

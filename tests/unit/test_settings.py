@@ -242,7 +242,8 @@ sys.addaudithook(hook)
 import robot_brain
 for module in pkgutil.iter_modules(robot_brain.__path__):
     importlib.import_module(f"robot_brain.{module.name}")
-from robot_brain import connection, settings
+from robot_brain import settings
+from robot_brain.database import connection
 assert not connection.lazy_connection.cache_info().currsize
 assert not settings.settings.cache_info().currsize
 print("ok")

@@ -1,4 +1,4 @@
-"""What can go wrong, by what the caller can do about it. No HTTP and no SQL here; `problems` maps these to answers.
+"""What can go wrong, by what the caller can do about it, with the status of the answer. No SQL here.
 
 RobotBrainError
 ├── SettingsError                  the deployment is configured wrongly
@@ -22,6 +22,9 @@ RobotBrainError
     ├── SchemaOutdatedError        the functions are newer than the schema
     ├── DeadlineExceededError        time ran out, or an attempt of a write went unanswered and may be done
     └── UnexpectedDatabaseError    an answer of the database that nobody foresaw
+
+Retry-After: Neon wakes in a few hundred milliseconds, and a conflict is over in less; connections are given back when
+requests end, which take up to ten seconds; a server that is away is started anew.
 
 The first line of a docstring is what the client reads, unless a RequestError is given a better one; what the others are
 given is for the operator, in the log.
@@ -48,6 +51,10 @@ class RobotBrainError(Exception):
     """Something went wrong."""
 
     title: ClassVar[str] = "Error"
+    # Of the HTTP answer.
+    status: ClassVar[int] = 500
+    # Seconds, if a retry may help.
+    retry_after: ClassVar[int | None] = None
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.summary())
@@ -83,12 +90,14 @@ class MalformedRequestError(RequestError):
     """The request cannot be read."""
 
     title = "Malformed request"
+    status = 400
 
 
 class InvalidRequestError(RequestError):
     """The request breaks a rule; see errors."""
 
     title = "Invalid request"
+    status = 422
 
     def __init__(self, errors: list[Violation]) -> None:
         super().__init__()
@@ -108,30 +117,35 @@ class UnsupportedMediaTypeError(RequestError):
     """Send the body with Content-Type: application/json."""
 
     title = "Unsupported media type"
+    status = 415
 
 
 class RequestTooLargeError(RequestError):
     """The request is larger than 4 MiB. Send fewer turns at a time."""
 
     title = "Request too large"
+    status = 413
 
 
 class SessionNotFoundError(RequestError):
     """No turn was ever written to this session."""
 
     title = "Session not found"
+    status = 404
 
 
 class PreconditionFailedError(RequestError):
     """The session is not in the state that If-Match names. Read the session again and decide anew."""
 
     title = "Precondition failed"
+    status = 412
 
 
 class IdempotencyKeyReusedError(RequestError):
     """This Idempotency-Key was used for another request. Use a new key for a new request."""
 
     title = "Idempotency key reused"
+    status = 422
 
 
 class DatabaseError(RobotBrainError):
@@ -142,6 +156,8 @@ class ConflictError(DatabaseError):
     """Other requests for the same session were in the way. Try again."""
 
     title = "Conflict"
+    status = 409
+    retry_after = 1
 
 
 class DatabaseUnavailableError(DatabaseError):
@@ -152,18 +168,24 @@ class DatabaseWakingError(DatabaseUnavailableError):
     """The database is waking up. Try again; with an Idempotency-Key nothing is written twice."""
 
     title = "Database waking"
+    status = 503
+    retry_after = 1
 
 
 class DatabaseOverloadedError(DatabaseUnavailableError):
     """The database has no connection to spare. Try again later; with an Idempotency-Key nothing is written twice."""
 
     title = "Database overloaded"
+    status = 503
+    retry_after = 5
 
 
 class DatabaseAwayError(DatabaseUnavailableError):
     """The database cannot be reached. Try again; with an Idempotency-Key nothing is written twice."""
 
     title = "Database away"
+    status = 503
+    retry_after = 5
 
 
 class DatabaseReadOnlyError(DatabaseUnavailableError):
@@ -171,24 +193,29 @@ class DatabaseReadOnlyError(DatabaseUnavailableError):
 
     # What a client does about it is the same; the sentence tells them apart.
     title = "Database away"
+    status = 503
+    retry_after = 5
 
 
 class DatabaseRefusedError(DatabaseError):
     """The database refuses the service. Its operator finds the reason in the log."""
 
     title = "Database refused"
+    status = 503
 
 
 class SchemaOutdatedError(DatabaseError):
     """The service is being upgraded. Its operator finds the next step in the log."""
 
     title = "Schema outdated"
+    status = 503
 
 
 class DeadlineExceededError(DatabaseError):
     """The request was not answered in time, but may be done. With an Idempotency-Key it is safe to send it again."""
 
     title = "Deadline exceeded"
+    status = 504
 
 
 class UnexpectedDatabaseError(DatabaseError):

@@ -13,13 +13,13 @@ from typing import Any
 import psycopg
 
 from robot_brain import telemetry
-from robot_brain.connecting import connect
-from robot_brain.connection_string import connection_parameters
+from robot_brain.database.connecting import connect
+from robot_brain.database.connection_string import connection_parameters
+from robot_brain.database.patterns import patterns
+from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SettingsError
-from robot_brain.patterns import patterns
 from robot_brain.settings import Settings, credentials, settings
-from robot_brain.watchdog import WatchedConnection
 
 
 class LazyConnection:
@@ -99,7 +99,7 @@ class LazyConnection:
         if self._settings.database_url:
             return self._settings.database_url
         # Only a deployment with a secret pays for these imports.
-        from robot_brain.secret import fetch_database_url
+        from robot_brain.services.secret import fetch_database_url
 
         return fetch_database_url(
             self._settings.database_secret_arn, self._settings.secrets_endpoint, credentials(), deadline

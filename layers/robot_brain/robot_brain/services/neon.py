@@ -72,7 +72,7 @@ def compute_state(settings: Settings, deadline: Deadline) -> State | None:
 def _ask(settings: Settings, deadline: Deadline) -> State:
     key = settings.neon_api_key
     if not key:
-        from robot_brain.secret import fetch_neon_api_key
+        from robot_brain.services.secret import fetch_neon_api_key
 
         key = fetch_neon_api_key(settings.database_secret_arn, settings.secrets_endpoint, credentials(), deadline)
     scheme, _, rest = settings.neon_api_url.partition("://")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from robot_brain import database, telemetry
+from robot_brain import telemetry
+from robot_brain.database import api
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RobotBrainError, UnexpectedDatabaseError
 from robot_brain.settings import settings
@@ -23,7 +24,7 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
     something was written since, or if much is not counted yet, one reader at a time refreshes first. The others, and
     everybody if the refresh fails, get what there is at once.
     """
-    found = database.stats(session_id, settings().stats_max_age, deadline)
+    found = api.stats(session_id, settings().stats_max_age, deadline)
     if not found.stale:
         return found.body
     try:
@@ -32,7 +33,7 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
         if _steps(within, if_older=settings().stats_max_age) is None:
             return found.body
         telemetry.count("RefreshesOnReading")
-        return database.stats(None, 0, deadline).body
+        return api.stats(None, 0, deadline).body
     except RobotBrainError as error:
         telemetry.count("RefreshFailures")
         telemetry.logger().warning(
@@ -51,7 +52,7 @@ def refresh(deadline: Deadline) -> str:
     """
     if settings().neon_endpoint_id:
         # Only a deployment that gave a key pays for these imports.
-        from robot_brain.neon import compute_state
+        from robot_brain.services.neon import compute_state
 
         state = compute_state(settings(), deadline)
         if state == "idle" or (state is None and settings().stats_max_age > 0):
@@ -69,7 +70,7 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | 
     done: dict[str, Any] = {}
     failed: list[RobotBrainError] = []
     try:
-        counted = database.refresh_stats(deadline, if_older)
+        counted = api.refresh_stats(deadline, if_older)
         if counted is None:
             return None
         done = json.loads(counted)
@@ -89,13 +90,13 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | 
 
 
 def _view(deadline: Deadline, wait: bool) -> dict[str, Any]:
-    return json.loads(database.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # an object of ours
+    return json.loads(api.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # an object of ours
 
 
 def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
     """Make the missing months, one in a transaction, so that requests wait for one at the most."""
     made = 0
-    while (month := json.loads(database.make_month(deadline)))["made"] is not None and made < _MOST_MONTHS:
+    while (month := json.loads(api.make_month(deadline)))["made"] is not None and made < _MOST_MONTHS:
         made += 1
     if month["failed"]:
         raise UnexpectedDatabaseError(f"no partition for {', '.join(month['failed'])}: see PostgreSQL's log")
@@ -103,4 +104,4 @@ def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
 
 
 def _keys(deadline: Deadline, _: bool) -> dict[str, Any]:
-    return json.loads(database.clear_keys(deadline))  # type: ignore[no-any-return]  # an object of ours
+    return json.loads(api.clear_keys(deadline))  # type: ignore[no-any-return]  # an object of ours

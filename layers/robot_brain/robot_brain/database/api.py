@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import psycopg
 
 from robot_brain import telemetry
-from robot_brain.attempts import repeat
-from robot_brain.connection import lazy_connection
+from robot_brain.database.attempts import repeat
+from robot_brain.database.connection import lazy_connection
+from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SessionNotFoundError
 from robot_brain.settings import settings
-from robot_brain.watchdog import WatchedConnection
 
 # The schema that these calls need. An older one would drop what it does not know, so it refuses them.
 SCHEMA_VERSION = 2
@@ -77,7 +77,13 @@ class Health(NamedTuple):
 
 
 def write_message(
-    session_id: str, messages: str, user_metadata: str | None, if_match: str | None, key: str | None, deadline: Deadline
+    *,
+    session_id: str,
+    messages: str,
+    user_metadata: str | None,
+    if_match: str | None,
+    key: str | None,
+    deadline: Deadline,
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
@@ -100,6 +106,7 @@ def write_message(
 
 
 def read_session(
+    *,
     session_id: str,
     limit: int,
     before: int | None,

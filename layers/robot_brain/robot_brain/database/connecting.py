@@ -18,11 +18,11 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_attempts, make_conninfo
 from psycopg.pq import ConnStatus, PollingStatus
 
-from robot_brain.connection_string import needs_look_up
+from robot_brain.database.connection_string import needs_look_up
+from robot_brain.database.failures import is_final
+from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SettingsError
-from robot_brain.failures import is_final
-from robot_brain.watchdog import WatchedConnection
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn

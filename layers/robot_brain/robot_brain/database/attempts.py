@@ -10,13 +10,13 @@ from typing import TypeVar
 import psycopg
 
 from robot_brain import telemetry
-from robot_brain.connection import lazy_connection
+from robot_brain.database.connection import lazy_connection
+from robot_brain.database.failures import cause, while_calling, while_connecting
+from robot_brain.database.patterns import patterns
+from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import DatabaseError, DeadlineExceededError, RobotBrainError, SettingsError
-from robot_brain.failures import cause, while_calling, while_connecting
-from robot_brain.patterns import patterns
 from robot_brain.settings import settings
-from robot_brain.watchdog import WatchedConnection
 
 # Seconds. With less time left, no other attempt is made.
 _SHORTEST_ATTEMPT = 0.1

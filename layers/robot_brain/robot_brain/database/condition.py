@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from robot_brain import database, telemetry
-from robot_brain.connection import lazy_connection
+from robot_brain import telemetry
+from robot_brain.database import api
+from robot_brain.database.connection import lazy_connection
+from robot_brain.database.patterns import patterns
 from robot_brain.deadline import Deadline
 from robot_brain.errors import (
     DatabaseAwayError,
@@ -17,8 +19,6 @@ from robot_brain.errors import (
     DeadlineExceededError,
     SchemaOutdatedError,
 )
-from robot_brain.patterns import patterns
-from robot_brain.problems import problem
 from robot_brain.settings import settings
 
 # Seconds. A probe gives up early; so do we.
@@ -55,7 +55,7 @@ def condition(deadline: Deadline) -> Condition:
     if compute == "idle":
         return Condition(200, json.dumps(_report("healthy", ["suspended"], compute)), {})
     try:
-        seen = database.health(within)
+        seen = api.health(within)
     except DatabaseError as error:
         return _unanswered(error, compute)
     server = json.loads(seen.body)
@@ -76,17 +76,17 @@ def _compute(within: Deadline) -> str | None:
     if not settings().neon_endpoint_id:
         return None
     # Only a deployment that gave a key pays for these imports.
-    from robot_brain.neon import compute_state
+    from robot_brain.services.neon import compute_state
 
     return compute_state(settings(), within.at_most(_LONGEST_LOOK))
 
 
-def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
+def _degraded(seen: api.Health, server: dict[str, Any]) -> list[str]:
     found = {
         "slow": seen.milliseconds >= settings().slow_query_ms,
         "statistics": server["stats_due"],
         "retries": patterns().retried_lately(),
-        "schema": server["schema_version"] != database.SCHEMA_VERSION,
+        "schema": server["schema_version"] != api.SCHEMA_VERSION,
         "read_only": server["read_only"],
     }
     return [reason for reason, holds in found.items() if holds]
@@ -95,8 +95,7 @@ def _degraded(seen: database.Health, server: dict[str, Any]) -> list[str]:
 def _unanswered(error: DatabaseError, compute: str | None) -> Condition:
     reason = _REASONS.get(type(error), "unexpected")
     telemetry.note(error=type(error).__name__, reason=str(error))
-    status, headers, _ = problem(error, "")
-    waits = {"retry-after": headers["retry-after"]} if status == 503 and "retry-after" in headers else {}
+    waits = {"retry-after": str(error.retry_after)} if error.status == 503 and error.retry_after is not None else {}
     report = _report("waking" if reason == "waking" else "unhealthy", [reason], compute)
     return Condition(503, json.dumps(report), waits)
 

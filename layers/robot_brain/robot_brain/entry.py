@@ -1,0 +1,107 @@
+"""The way in: each Lambda handler is a table of routes, for requests of an HTTP API and for the schedule's events.
+
+A request succeeds or becomes an answer that says what failed. An event of the schedule succeeds or fails.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from robot_brain import telemetry
+from robot_brain.deadline import Context, Deadline, deadline_of
+from robot_brain.errors import RobotBrainError, UnexpectedEventError
+from robot_brain.http.problems import problem
+from robot_brain.http.request import JSON, Request, Response, unexpected
+
+SOURCE = "robot-brain.schedule"
+
+Answer = dict[str, Any]
+Handler = Callable[[Any, Context], Answer]
+
+
+def routes(
+    endpoints: Mapping[str, Callable[..., Response]], schedule: Mapping[str, Callable[[Deadline], str]] | None = None
+) -> Handler:
+    """Return a Lambda handler that calls the function of an event's route.
+
+    `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. It receives the Request, and the
+    path's parameters by name. If there is one route, the function answers every request.
+    `schedule` has a function for each action. It returns a JSON object as text; a member `skipped` says that there was
+    a reason to do nothing.
+
+    Whatever an endpoint raises becomes an answer; what a scheduled function raises fails the invocation. Each
+    invocation writes one line of log and metrics.
+    """
+    table = {route: (function, _names(route)) for route, function in endpoints.items()}
+    only = next(iter(table.values())) if len(table) == 1 else None
+    actions = schedule or {}
+
+    def handler(event: Any, context: Context) -> Answer:
+        if actions and isinstance(event, dict) and event.get("source") == SOURCE:
+            action = event.get("action")
+            if isinstance(action, str) and action in actions:
+                return _run(actions[action], context)
+        started = time.monotonic()
+        route, size = "unknown", 0
+        try:
+            request = Request.parse(event, context)
+            route, size = request.route, len(request.body)
+            function, names = only or table.get(route) or _no_function(route)
+            response = function(request, **{name: request.path_parameter(name) for name in names})
+            status, body = response.status, response.body
+            headers = {"content-type": JSON, **response.headers} if body is not None else dict(response.headers)
+        except Exception as error:
+            status, headers, body = problem(error, context.aws_request_id)
+            _explain(error, status)
+        telemetry.answered(route, status, time.monotonic() - started, size, len(body or ""), context)
+        answer: Answer = {"statusCode": status, "headers": headers}
+        if body is not None:
+            answer["body"] = body
+        return answer
+
+    return handler
+
+
+def _names(route: str) -> list[str]:
+    """Return the names of the parameters in a route's path."""
+    return [part.partition("}")[0] for part in route.split("{")[1:]]
+
+
+def _no_function(route: str) -> Any:
+    raise unexpected(f"has the route {route}, which this function does not serve")
+
+
+def _run(function: Callable[[Deadline], str], context: Context) -> Answer:
+    """Run a scheduled function. Log what it raises, and raise it again."""
+    started = time.monotonic()
+    outcome = "failed"
+    try:
+        answer: Answer = json.loads(function(deadline_of(context)))
+        outcome = "skipped" if "skipped" in answer else "done"
+        telemetry.note(**answer)
+        return answer
+    except RobotBrainError as error:
+        telemetry.count("RefreshFailures")
+        telemetry.note(error=type(error).__name__, reason=str(error))
+        raise
+    finally:
+        telemetry.finished("schedule", outcome, time.monotonic() - started, context)
+
+
+def _explain(error: Exception, status: int) -> None:
+    """Add to the log what the client does not see: the kind of error, and for a 500 where it came from."""
+    telemetry.note(error=type(error).__name__)
+    if status >= 500:
+        telemetry.note(reason=_error_text(error))
+    if status == 500 and not isinstance(error, UnexpectedEventError):
+        # Frames are code. The message of an unforeseen exception may quote a turn, so it is left out.
+        telemetry.note(frames=traceback.format_tb(error.__traceback__))
+
+
+def _error_text(error: Exception) -> str:
+    """Return the message of an error of ours, which quotes no content; of another its type."""
+    return str(error) if type(error).__module__.startswith("robot_brain.") else type(error).__name__

@@ -1,0 +1,1 @@
+"""HTTP: what a request and an answer are. Knows no SQL."""
