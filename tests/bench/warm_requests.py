@@ -22,9 +22,9 @@ from robot_brain.database import api as database
 from robot_brain.database.api import SCHEMA_VERSION
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
-from robot_brain.settings import Settings
+from robot_brain.settings import settings
 from tests.bench import texts
-from tests.bundle import Context, Json, copied, event, forget
+from tests.bundle import Context, Json, copied, deployed, event
 
 ROWS = ("write", "write50", "replay", "read", "stats")
 TITLES = {
@@ -36,6 +36,8 @@ TITLES = {
 }
 READ_TURNS = 1000
 OTHER_SESSIONS = 100
+# What the handlers ask with if nothing is set.
+STATS_MAX_AGE = 3600
 
 _HANDLERS: dict[str, Callable[..., Json]] = {
     "write_message": write_message.handler,
@@ -82,16 +84,16 @@ def refresh(database_url: str) -> None:
 @contextmanager
 def contenders(database_url: str) -> Iterator[Contenders]:
     """Start a new execution environment on `database_url`, and a bare connection beside it; both end with the block."""
-    os.environ.update(DATABASE_URL=database_url, TENANT_ID="local")
-    os.environ.pop("DATABASE_SECRET_ARN", None)
-    forget()
-    parameters = connection_parameters(database_url, Settings.parse(os.environ))
-    with psycopg.connect(**parameters, autocommit=True, prepare_threshold=None) as connection:
+    with (
+        deployed({"DATABASE_URL": database_url, "TENANT_ID": "local"}),
+        psycopg.connect(
+            **connection_parameters(database_url, settings()), autocommit=True, prepare_threshold=None
+        ) as connection,
+    ):
         yield Contenders(
             {row: _handled(name, asked) for row, (name, asked) in events("ours").items()},
             {row: _called(connection, row, *call) for row, call in calls("floor").items()},
         )
-    forget()
 
 
 def events(writer: str) -> dict[str, tuple[str, Json]]:
@@ -117,7 +119,7 @@ def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
             ["local", f"{writer} replay", single, None, None, writer, None, False, SCHEMA_VERSION],
         ),
         "read": (database._READ, ["local", "long", 50, None, None, None, [], SCHEMA_VERSION]),
-        "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age, SCHEMA_VERSION]),
+        "stats": (database._STATS, ["local", None, STATS_MAX_AGE, SCHEMA_VERSION]),
     }
 
 

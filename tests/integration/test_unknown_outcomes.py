@@ -79,9 +79,9 @@ def attempts() -> str:
 
 
 @pytest.fixture
-def bundle(database: Database, attempts: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+def bundle(database: Database, attempts: str) -> Iterator[Bundle]:
     """The functions on `database`."""
-    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": attempts}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": attempts}) as functions:
         yield functions
 
 

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from robot_brain import telemetry
 from robot_brain.database.patterns import LATELY, WAKE, Patterns
 from robot_brain.errors import ConflictError, DatabaseAwayError, DatabaseOverloadedError
-from tests.bundle import Context
+from tests.bundle import deployed
 from tests.log_lines import logged
 
 Told = Callable[[], list[str]]
 
 
 @pytest.fixture(autouse=True)
-def invocation() -> Iterator[None]:
-    """End each test as an invocation ends, so that what was counted is not told with the next one's."""
-    yield
-    telemetry.finished("test", "done", 0.0, Context())
+def environment() -> Iterator[None]:
+    """Give each test an execution environment of its own, so that no other one has what it counts."""
+    with deployed({}):
+        yield
 
 
 @pytest.fixture

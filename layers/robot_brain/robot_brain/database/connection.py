@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import select
 import time
-from functools import cache
 from typing import Any
 
 import psycopg
 
-from robot_brain import telemetry
+from robot_brain import environment, telemetry
 from robot_brain.database.connecting import connect
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.database.patterns import patterns
 from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SettingsError
-from robot_brain.settings import Settings, credentials, settings
+from robot_brain.settings import credentials, settings
 
 
 class LazyConnection:
     """Hands out the environment's connection; counts what it opened, reused and retired."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
+        """Read the settings. Raises SettingsError if they are wrong."""
+        self._settings = settings()
         self._connection: WatchedConnection | None = None
         self._parameters: dict[str, Any] | None = None
         self._used_at = 0.0
@@ -106,7 +106,6 @@ class LazyConnection:
         )
 
 
-@cache
 def lazy_connection() -> LazyConnection:
-    """Return the execution environment's connection holder. Raise SettingsError where the settings are wrong."""
-    return LazyConnection(settings())
+    """Return the execution environment's connection holder. Raises SettingsError if the settings are wrong."""
+    return environment.current.made(LazyConnection)

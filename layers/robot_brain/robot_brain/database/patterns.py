@@ -14,9 +14,8 @@ The wall clock, because the monotonic one may stand still while Lambda has froze
 from __future__ import annotations
 
 import time
-from functools import cache
 
-from robot_brain import telemetry
+from robot_brain import environment, telemetry
 from robot_brain.errors import DatabaseOverloadedError, RobotBrainError
 
 # Seconds. What happened within them happened lately.
@@ -154,7 +153,6 @@ def _tell(pattern: str, **facts: object) -> None:
     telemetry.logger().warning("pattern", extra={"pattern": pattern, "advice": advice, **facts})
 
 
-@cache
 def patterns() -> Patterns:
     """Return what this execution environment has seen since it began."""
-    return Patterns()
+    return environment.current.made(Patterns)
