@@ -157,7 +157,7 @@ def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, databas
         (line,) = lines()
     assert (line["error"], line["attempts"]) == ("UnexpectedDatabaseError", 1)
     assert line["database_error"].startswith("42P01 ")
-    assert any("attempts.py" in frame for frame in line["frames"])
+    assert any("call.py" in frame for frame in line["frames"])
     assert "MARKED-4711" not in str(line)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
@@ -88,7 +88,7 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
@@ -107,7 +107,7 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
 def test_a_write_whose_answer_was_lost_is_not_written_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay):
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
@@ -123,7 +123,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives itself a longer statement_timeout, so a longer silence is none."""
     assert bundle.write("demo", turn()).status == 201
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.2)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
     with database.admin() as admin:
         admin.execute("begin")
         admin.execute("lock table robot_brain.conversations in access exclusive mode")

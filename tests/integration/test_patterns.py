@@ -96,7 +96,7 @@ def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database
                 assert bundle.write("demo", turn(user_message=MARK)).status == 201
         assert told(lines) == ["slower_than_usual"]
         (line,) = [line for line in lines() if line["message"] == "pattern"]
-        assert line["door"] == "write_message"
+        assert line["sql_function"] == "write_message"
         assert line["milliseconds"] >= 1000 > line["usual_milliseconds"]
         assert MARK not in str(lines())
 

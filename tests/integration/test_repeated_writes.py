@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.held_locks import held, wait_for_waiter
@@ -234,7 +234,7 @@ def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
 ) -> None:
     """The caller gave it up, the server did not."""
     assert patient.write("s", turn()).status == 201
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 1.0)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 1.0)
     with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
         reply = patient.write("s", turn())
     assert (reply.status, reply.json["message_count"]) == (201, 2)
@@ -248,7 +248,7 @@ def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing
     patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     before = prepare(database, known)
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
     assert patient.read("s").status == (200 if known else 404)
     with database.admin() as admin:
         # A sequence counts also what is rolled back.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.patterns import patterns
 from robot_brain.settings import settings
 from tests.bundle import Bundle, deployed, turn
@@ -25,7 +25,7 @@ create trigger fail before insert on robot_brain.sessions for each row execute f
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the layer give up an answer early."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
 
 
 def execute(database: Database, statements: str) -> None:

@@ -41,10 +41,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_to
 
 
-def call(seen: Patterns, seconds: float, times: int, door: str = "stats") -> None:
+def call(seen: Patterns, seconds: float, times: int, function: str = "stats") -> None:
     """Make so many calls of one length."""
     for _ in range(times):
-        seen.called(door, seconds)
+        seen.called(function, seconds)
 
 
 def test_three_slow_calls_in_a_row_are_told_once(told: Told) -> None:
@@ -77,7 +77,7 @@ def test_a_slow_streak_is_over_after_three_usual_calls(told: Told) -> None:
     assert told() == ["slower_than_usual"] * 2
 
 
-def test_there_is_no_past_before_twenty_calls_and_none_of_another_door(told: Told) -> None:
+def test_there_is_no_past_before_twenty_calls_and_none_of_another_sql_function(told: Told) -> None:
     seen = Patterns()
     call(seen, 0.010, 17)
     call(seen, 5.000, 3)
@@ -185,7 +185,7 @@ def test_what_is_told_says_what_to_do_and_by_how_much() -> None:
         call(seen, 0.400, 3)
         (line,) = lines()
     assert line["level"] == "WARNING"
-    assert (line["door"], line["milliseconds"]) == ("stats", 400)
+    assert (line["sql_function"], line["milliseconds"]) == ("stats", 400)
     assert 10 <= line["usual_milliseconds"] < 30
     assert "Neon" in line["advice"]
     assert json.dumps(line)

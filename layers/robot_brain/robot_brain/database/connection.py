@@ -80,12 +80,6 @@ class LazyConnection:
             self.retired += 1
             telemetry.count("ConnectionsRetired")
 
-    def seen_from_here(self) -> tuple[bool, int]:
-        """Return whether the open connection is encrypted, and the server process that it was told of."""
-        if self._connection is None:
-            return False, 0
-        return bool(self._connection.pgconn.ssl_in_use), self._connection.pgconn.backend_pid
-
     def _is_fresh(self, connection: WatchedConnection) -> bool:
         # The wall clock, because the monotonic one may stand still while Lambda has frozen the environment.
         if connection.closed or abs(time.time() - self._used_at) * 1000 > self._settings.idle_timeout_ms:
