@@ -28,7 +28,7 @@ def _load() -> None:
     package.__path__ = list(found.submodule_search_locations or [])
     sys.modules[_PACKAGE] = package
     try:
-        import pydantic_core._pydantic_core
+        pass
     finally:
         del sys.modules[_PACKAGE]
 
