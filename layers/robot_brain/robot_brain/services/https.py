@@ -63,9 +63,11 @@ def request(
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     deadline.remaining()
     try:
+        # Before anything waits: it reads a hundred certificates, which takes tens of milliseconds.
+        context = _verifying() if parts.scheme == "https" else None
         with (
             _connected(_addresses(host, port, deadline), deadline) as plain,
-            _encrypted(plain, host, deadline) if parts.scheme == "https" else plain as connection,
+            _encrypted(plain, context, host, deadline) if context else plain as connection,
         ):
             wire = _Wire(connection, deadline, largest)
             return _exchange(wire, method, target, body, {"host": parts.netloc, **headers}, largest)
@@ -135,9 +137,13 @@ def _connect(family: int, kind: int, protocol: int, address: Any, seconds: float
     return connection
 
 
-def _encrypted(plain: socket.socket, host: str, deadline: Deadline) -> socket.socket:
+def _verifying() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _encrypted(plain: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> socket.socket:
     plain.settimeout(_left(deadline))
     return context.wrap_socket(plain, server_hostname=host)
 
