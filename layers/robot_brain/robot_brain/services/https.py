@@ -55,7 +55,7 @@ def request(
     """Send one request; return the status and the body of its answer, which has up to `largest` bytes with its headers.
 
     TLS verifies the certificate and the name. No redirect is followed, no proxy is used, and nothing is sent twice.
-    Raise NoAnswerError if no whole answer comes until `deadline`; DeadlineExceededError, before anything is sent, if
+    Raise NoAnswerError if no whole answer came by `deadline`; DeadlineExceededError, before anything is sent, if
     no time is left at the start; SettingsError if `url` is wrong.
     """
     parts = split(url)
