@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_brain.bodies.write import MAX_METADATA_BYTES, MAX_TEXT_BYTES, Write, stored_size
+from robot_brain.bodies.write import Write, stored_size
 from robot_brain.errors import InvalidRequestError
+from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
 
 Json = dict[str, Any]
 

@@ -27,11 +27,14 @@ from pydantic_core.core_schema import (
 )
 
 from robot_brain.errors import InvalidRequestError
-
-MAX_TEXT_BYTES = 256 * 1024
-MAX_METADATA_BYTES = 16 * 1024
-# Naming 300,000 mistakes takes seconds, and nobody reads them.
-_MOST_ERRORS = 1000
+from robot_brain.limits import (
+    MAX_COUNTED_ERRORS,
+    MAX_INTEGER,
+    MAX_METADATA_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_TEXT_BYTES,
+    MAX_TURNS,
+)
 
 
 def _text(value: str) -> str:
@@ -76,13 +79,13 @@ def _optional(schema: CoreSchema) -> TypedDictField:
 
 _TEXT = no_info_after_validator_function(_text, str_schema())
 _METADATA = no_info_after_validator_function(_metadata, dict_schema(str_schema()))
-_NAME = str_schema(min_length=1, max_length=50)
+_NAME = str_schema(min_length=1, max_length=MAX_NAME_LENGTH)
 
 # What the robot did during a turn, for the statistics.
 _INTERACTION = _object(
     {
         "interaction_type": typed_dict_field(_NAME),
-        "duration_ms": typed_dict_field(int_schema(ge=0, le=2**31 - 1)),
+        "duration_ms": typed_dict_field(int_schema(ge=0, le=MAX_INTEGER)),
         "success": typed_dict_field(bool_schema()),
         "robot_id": _optional(_NAME),
     }
@@ -102,7 +105,7 @@ _BESIDE = {"user_metadata": _optional(_METADATA)}
 
 _ONE_TURN = SchemaValidator(_object({**_TURN, **_BESIDE}))
 _BATCH = SchemaValidator(
-    _object({"messages": typed_dict_field(list_schema(_object(_TURN), min_length=1, max_length=100)), **_BESIDE})
+    _object({"messages": typed_dict_field(list_schema(_object(_TURN), min_length=1, max_length=MAX_TURNS)), **_BESIDE})
 )
 
 
@@ -140,7 +143,7 @@ class Write:
         try:
             valid = (_BATCH if "messages" in document else _ONE_TURN).validate_python(document)
         except ValidationError as error:
-            if error.error_count() > _MOST_ERRORS:
+            if error.error_count() > MAX_COUNTED_ERRORS:
                 raise InvalidRequestError.at(
                     ["body"], f"breaks the rules in {error.error_count()} places", "too_many_errors"
                 ) from None
