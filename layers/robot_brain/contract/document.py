@@ -1,0 +1,275 @@
+"""The contract as an OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, is_typeddict
+from urllib.parse import parse_qsl
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from contract import health, problems, read_session, stats, write_message
+from contract.route import Answer, Route
+from robot_brain import __version__
+from robot_brain.errors import InvalidRequestError, RobotBrainError
+from robot_brain.http import json_body
+from robot_brain.http.problems import CONTENT_TYPE, problem
+
+Json = dict[str, Any]
+
+ROUTES: tuple[Route, ...] = (*write_message.ROUTES, *read_session.ROUTES, *stats.ROUTES, *health.ROUTES)
+
+_JSON = "application/json"
+_WIDTH = 120
+_SCHEMA = "#/components/schemas/{model}"
+_REQUEST_ID = "4b1f5f3e-1c53-4e0b-9c43-6f3b2a0d9e57"
+_INFO = {
+    "title": "Robot Brain",
+    "version": __version__,
+    "summary": "The conversation memory of chat robots",
+    "description": "JSON in and out, UTF-8. Times are `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Later versions may add members to "
+    "an answer: pass over what you do not know. Answers of the functions that say what failed are "
+    '`application/problem+json`; those of API Gateway itself are `{"message": …}`.',
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+_SERVERS = [
+    {
+        "url": "https://{api}.execute-api.{region}.amazonaws.com",
+        "description": "A deployed stack: its output ApiUrl",
+        "variables": {"api": {"default": "abcdefghij"}, "region": {"default": "eu-central-1"}},
+    },
+    {"url": "http://127.0.0.1:3000", "description": "make run, which asks for no signature"},
+]
+_SECURITY_SCHEME = {
+    "type": "apiKey",
+    "name": "Authorization",
+    "in": "header",
+    "description": "AWS Signature Version 4 for the service execute-api",
+    "x-amazon-apigateway-authtype": "awsSigv4",
+}
+
+
+class _Schema(GenerateJsonSchema):
+    """JSON Schema without a title for each member, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def typed_dict_schema(self, schema: Any) -> Json:
+        # Pydantic reads the docstrings of a class alone. Members that come from another form have theirs there.
+        found = super().typed_dict_schema(schema)
+        for base in getattr(schema["cls"], "__orig_bases__", ()):
+            if is_typeddict(base):
+                for name, member in TypeAdapter(base).json_schema(schema_generator=_Schema)["properties"].items():
+                    if "description" in member:
+                        found["properties"][name].setdefault("description", member["description"])
+        return found
+
+
+def written(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Return JSON text with an object or array on one line if it fits, so that a change is a small diff."""
+    line = json.dumps(value, ensure_ascii=False)
+    if before + len(line) < _WIDTH or not isinstance(value, dict | list):
+        return line
+    inner = "\n" + " " * (indent + 2)
+    if isinstance(value, list):
+        parts, brackets = [written(each, indent + 2, indent + 2) for each in value], "[]"
+    else:
+        labels = {f"{json.dumps(key)}: ": each for key, each in value.items()}
+        parts = [label + written(each, indent + 2, indent + 2 + len(label)) for label, each in labels.items()]
+        brackets = "{}"
+    return f"{brackets[0]}{inner}{f',{inner}'.join(parts)}{inner[:-2]}{brackets[1]}"
+
+
+def document(events: Path) -> Json:
+    """Return the document, with the requests in the folder `events` as examples."""
+    return _Document(_requests(events)).whole()
+
+
+def _requests(events: Path) -> dict[str, dict[str, Json]]:
+    """Return the good requests by route and by the name of their file."""
+    found: dict[str, dict[str, Json]] = {}
+    for path in sorted(events.glob("*.json")):
+        event = json.loads(path.read_text())
+        if "routeKey" in event:
+            found.setdefault(event["routeKey"], {})[path.stem] = event
+    return found
+
+
+class _Document:
+    """Builds the document and collects the components that it refers to."""
+
+    def __init__(self, requests: dict[str, dict[str, Json]]) -> None:
+        self._requests = requests
+        self._schemas: Json = {}
+        self._examples: Json = {}
+
+    def whole(self) -> Json:
+        """Return the document."""
+        paths: dict[str, Json] = {}
+        for route in ROUTES:
+            paths.setdefault(route.path, {})[route.method.lower()] = self._operation(route)
+        return {
+            "openapi": "3.1.0",
+            "info": _INFO,
+            "servers": _SERVERS,
+            "security": [{"sigv4": []}],
+            "paths": paths,
+            "components": {
+                "schemas": dict(sorted(self._schemas.items())),
+                "examples": dict(sorted(self._examples.items())),
+                "securitySchemes": {"sigv4": _SECURITY_SCHEME},
+            },
+        }
+
+    def _operation(self, route: Route) -> Json:
+        found: Json = {"operationId": route.name, "summary": route.summary, "description": route.description}
+        if route.is_open:
+            found["security"] = []
+        events = self._requests[f"{route.method} {route.path}"]
+        if declared := self._parameters(route, events):
+            found["parameters"] = declared
+        if route.bodies:
+            examples = {name: {"value": body} for name, body in _bodies(events).items()}
+            found["requestBody"] = {
+                "required": True,
+                "content": {_JSON: {"schema": self._any_of(route.bodies), "examples": examples}},
+            }
+        found["responses"] = self._responses(route)
+        return found
+
+    def _parameters(self, route: Route, events: dict[str, Json]) -> list[Json]:
+        found = []
+        for form, place in ((route.path_parameters, "path"), (route.query, "query"), (route.headers, "header")):
+            for name, schema, required in self._members(form):
+                found.append(
+                    {"name": name, "in": place, "required": required, **_described(schema)}
+                    | _examples_of(name, place, events)
+                )
+        return found
+
+    def _responses(self, route: Route) -> Json:
+        gateway = problems.gateway_answers(route)
+        statuses = {answer.status for answer in route.answers} | {kind.status for kind in route.errors} | set(gateway)
+        found: Json = {}
+        for status in sorted(statuses):
+            says: list[str] = []
+            content: Json = {}
+            headers: Json = {}
+            for answer in (each for each in route.answers if each.status == status):
+                says.append(answer.description)
+                headers |= self._headers(answer.headers)
+                if answer.body is not None:
+                    content[_JSON] = self._content(answer)
+            kinds = [kind for kind in route.errors if kind.status == status]
+            if kinds:
+                says += dict.fromkeys(f"{kind.title}: {kind.summary()}" for kind in kinds)
+                headers = self._headers(problems.headers_of(status)) | headers
+                content[CONTENT_TYPE] = self._problems(route, kinds)
+            if status in gateway:
+                message, reason = gateway[status]
+                says.append(f"Answered by the gateway: {reason}")
+                self._add_gateway(content, message)
+                # The gateway sends none of our headers.
+                headers = {name: header | {"required": False} for name, header in headers.items()}
+            found[str(status)] = {"description": "\n".join(says)}
+            if headers:
+                found[str(status)]["headers"] = headers
+            # An answer to HEAD has no body, whatever it is.
+            if content and route.method != "HEAD":
+                found[str(status)]["content"] = content
+        return found
+
+    def _content(self, answer: Answer) -> Json:
+        return {
+            "schema": self._schema(answer.body),
+            "examples": {name: {"value": value} for name, value in answer.examples.items()},
+        }
+
+    def _problems(self, route: Route, kinds: list[type[RobotBrainError]]) -> Json:
+        examples: Json = {}
+        for kind in kinds:
+            body = json.loads(problem(problems.example_of(kind, route), _REQUEST_ID)[2])
+            name = kind.__name__.removesuffix("Error")
+            if issubclass(kind, InvalidRequestError):
+                name = f"{name}-{route.name}"
+            self._examples[name] = {"summary": body["title"], "value": body}
+            examples[name] = {"$ref": f"#/components/examples/{name}"}
+        return {"schema": self._any_of(dict.fromkeys(map(problems.body_of, kinds))), "examples": examples}
+
+    def _add_gateway(self, content: Json, message: str) -> None:
+        name = "Gateway-" + message.replace(" ", "")
+        self._examples[name] = {"summary": message, "value": {"message": message}}
+        schema = self._schema(problems.GatewayMessage)
+        into = content.setdefault(_JSON, {"schema": schema, "examples": {}})
+        if into["schema"] != schema:
+            into["schema"] = {"anyOf": [into["schema"], schema]}
+        into["examples"][name] = {"$ref": f"#/components/examples/{name}"}
+
+    def _headers(self, form: Any) -> Json:
+        return {name: {"required": required, **_described(schema)} for name, schema, required in self._members(form)}
+
+    def _members(self, form: Any) -> list[tuple[str, Json, bool]]:
+        """Return name, schema and necessity of each member of a form."""
+        if form is None:
+            return []
+        _, definitions = _json_schema(form)
+        schema = definitions[form.__name__]
+        required = schema.get("required", [])
+        return [(name, member, name in required) for name, member in schema["properties"].items()]
+
+    def _any_of(self, forms: Iterable[Any]) -> Json:
+        schemas = [self._schema(form) for form in forms]
+        return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+    def _schema(self, form: Any) -> Json:
+        """Return the schema of a form as a reference, and add what it refers to."""
+        schema, definitions = _json_schema(form)
+        self._schemas |= definitions
+        return schema
+
+
+def _json_schema(form: Any) -> tuple[Json, Json]:
+    """Return the schema of a form, and the definitions that it refers to by name."""
+    adapter: TypeAdapter[Any] = TypeAdapter(form)
+    schemas, found = TypeAdapter.json_schemas(
+        [("form", "validation", adapter)], ref_template=_SCHEMA, schema_generator=_Schema
+    )
+    return schemas["form", "validation"], found["$defs"]
+
+
+def _described(schema: Json) -> Json:
+    """Return what a parameter or a header says of a member: its description beside its schema."""
+    inner = {key: value for key, value in schema.items() if key != "description"}
+    # A docstring may go over several lines.
+    description = " ".join(schema.get("description", "").split())
+    return ({"description": description} if description else {}) | {"schema": inner}
+
+
+def _bodies(events: dict[str, Json]) -> Json:
+    """Return the different bodies of requests, by the name of the first with it."""
+    found: Json = {}
+    for name, event in events.items():
+        body = json_body.parse(event["body"], event["isBase64Encoded"])
+        if body not in found.values():
+            found[name] = body
+    return found
+
+
+def _examples_of(name: str, place: str, events: dict[str, Json]) -> Json:
+    """Return the different values that requests have for a parameter, by the name of the first with it."""
+    found: dict[str, Any] = {}
+    for event_name, event in events.items():
+        values = {
+            "path": event.get("pathParameters") or {},
+            "query": dict(parse_qsl(event["rawQueryString"])),
+            "header": event["headers"],
+        }[place]
+        value = values.get(name.lower())
+        if value is not None and value not in found.values():
+            found[event_name] = value
+    numbers = {key: int(value) if place == "query" and value.isdigit() else value for key, value in found.items()}
+    return {"examples": {key: {"value": value} for key, value in numbers.items()}} if numbers else {}
