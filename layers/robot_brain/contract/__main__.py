@@ -10,25 +10,25 @@ from contract.document import document, written
 from contract.write_message import Batch, OneTurn
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMAS = ROOT / "layers/robot_brain/robot_brain/bodies/schemas.py"
-DOCUMENT = ROOT / "docs/openapi.json"
 
 
-def generated() -> dict[Path, str]:
-    """Return the text of each file that is made from the contract."""
-    return {SCHEMAS: compile_bodies((OneTurn, Batch)), DOCUMENT: written(document(ROOT / "events")) + "\n"}
+def generated() -> dict[str, str]:
+    """Return the text of each file that is made from the contract, by its path in the project."""
+    return {
+        "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies((OneTurn, Batch)),
+        "docs/openapi.json": written(document(ROOT / "events")) + "\n",
+    }
 
 
-def main(arguments: list[str]) -> str | None:
-    """Write the files, or with --check return what to do about those that differ."""
+def main(arguments: list[str], root: Path = ROOT) -> str | None:
+    """Write the files below `root`, or with --check return what to do about those that differ."""
     texts = generated()
-    differ = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    differ = [name for name in texts if not (root / name).exists() or (root / name).read_text() != texts[name]]
     if arguments == ["--check"]:
-        names = " and ".join(str(path.relative_to(ROOT)) for path in differ)
-        return f"{names} is not what the contract says: run make contract" if differ else None
-    for path in differ:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(texts[path])
+        return f"{' and '.join(differ)}: not what the contract says now; run make contract" if differ else None
+    for name in differ:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(texts[name])
     return None
 
 

@@ -52,21 +52,30 @@ class _Compiler:
     def __init__(self) -> None:
         self.constants: dict[str, Any] = {}
         self.functions: set[str] = set()
+        self._definitions: dict[str, Any] = {}
 
     def add(self, schema: Mapping[str, Any]) -> _Name:
         """Add the schema of a form and return its name."""
+        if schema["type"] == "definitions":
+            # Pydantic names what it needs twice, or inside itself.
+            self._definitions |= {each["ref"]: each for each in schema["definitions"]}
+            return self.add(schema["schema"])
+        if schema["type"] == "definition-ref":
+            return self._defined(schema["schema_ref"])
         if schema["type"] != "typed-dict":
-            raise CompileError(f"a body is a TypedDict without a circle, and not {schema['type']}")
+            raise CompileError(f"a body is a TypedDict, and not {schema['type']}")
         name = _Name(re.sub("(?<=[a-z])(?=[A-Z])", "_", schema["cls"].__name__).upper())
         fields = {field: self._converted(each) for field, each in schema["fields"].items()}
         rest = {key: self._converted(value) for key, value in schema.items() if key not in {*_LEFT_OUT, "fields"}}
         rest["config"].pop("title")
-        self.constants[name] = {"type": rest.pop("type"), "fields": fields, **rest}
+        converted = {"type": rest.pop("type"), "fields": fields, **rest}
+        if self.constants.setdefault(name, converted) != converted:
+            raise CompileError(f"two forms have the name {schema['cls'].__name__}")
         return name
 
     def _converted(self, value: Any) -> Any:
         if isinstance(value, dict):
-            if value.get("type") == "typed-dict":
+            if value.get("type") in ("typed-dict", "definition-ref"):
                 return self.add(value)
             return {key: self._converted(each) for key, each in value.items() if key not in _LEFT_OUT}
         if isinstance(value, list):
@@ -76,6 +85,14 @@ class _Compiler:
         if isinstance(value, str | int | float | None):
             return value
         raise CompileError(f"cannot write {value!r} as a literal")
+
+    def _defined(self, ref: str) -> _Name:
+        definition = self._definitions.pop(ref, None)
+        if definition is None:
+            raise CompileError(f"{ref.partition(':')[0]} is inside itself")
+        name = self.add(definition)
+        self._definitions[ref] = definition
+        return name
 
     def _function(self, function: Callable[..., Any]) -> _Name:
         if function is dict:

@@ -154,34 +154,42 @@ class _Document:
     def _responses(self, route: Route) -> Json:
         gateway = problems.gateway_answers(route)
         statuses = {answer.status for answer in route.answers} | {kind.status for kind in route.errors} | set(gateway)
-        found: Json = {}
-        for status in sorted(statuses):
-            says: list[str] = []
-            content: Json = {}
-            headers: Json = {}
-            for answer in (each for each in route.answers if each.status == status):
-                says.append(answer.description)
-                headers |= self._headers(answer.headers)
-                if answer.body is not None:
-                    content[_JSON] = self._content(answer)
-            kinds = [kind for kind in route.errors if kind.status == status]
-            if kinds:
-                says += dict.fromkeys(f"{kind.title}: {kind.summary()}" for kind in kinds)
-                headers = self._headers(problems.headers_of(status)) | headers
-                content[CONTENT_TYPE] = self._problems(route, kinds)
-            if status in gateway:
-                message, reason = gateway[status]
-                says.append(f"Answered by the gateway: {reason}")
-                self._add_gateway(content, message)
-                # The gateway sends none of our headers.
-                headers = {name: header | {"required": False} for name, header in headers.items()}
-            found[str(status)] = {"description": "\n".join(says)}
-            if headers:
-                found[str(status)]["headers"] = headers
-            # An answer to HEAD has no body, whatever it is.
-            if content and route.method != "HEAD":
-                found[str(status)]["content"] = content
+        return {str(status): self._response(route, status, gateway.get(status)) for status in sorted(statuses)}
+
+    def _response(self, route: Route, status: int, gateway: tuple[str, str] | None) -> Json:
+        """Return all that a status of a route can be: an answer, errors, and the gateway's message and its reason."""
+        answers = [answer for answer in route.answers if answer.status == status]
+        kinds = [kind for kind in route.errors if kind.status == status]
+        says = [answer.description for answer in answers]
+        says += dict.fromkeys(f"{kind.title}: {kind.summary()}" for kind in kinds)
+        headers: Json = {}
+        for form in [problems.headers_of(status) if kinds else None, *(answer.headers for answer in answers)]:
+            headers |= self._headers(form)
+        if gateway:
+            says.append(f"Answered by the gateway: {gateway[1]}")
+            # The gateway sends none of our headers.
+            headers = {name: header | {"required": False} for name, header in headers.items()}
+        found: Json = {"description": "\n".join(says)}
+        if headers:
+            found["headers"] = headers
+        # An answer to HEAD has no body, whatever it is.
+        if route.method != "HEAD" and (content := self._contents(route, answers, kinds, gateway)):
+            found["content"] = content
         return found
+
+    def _contents(
+        self,
+        route: Route,
+        answers: list[Answer],
+        kinds: list[type[RobotBrainError]],
+        gateway: tuple[str, str] | None,
+    ) -> Json:
+        content: Json = {_JSON: self._content(answer) for answer in answers if answer.body is not None}
+        if kinds:
+            content[CONTENT_TYPE] = self._problems(route, kinds)
+        if gateway:
+            self._add_gateway(content, gateway[0])
+        return content
 
     def _content(self, answer: Answer) -> Json:
         return {
