@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, is_typeddict
+from typing import Any
 from urllib.parse import parse_qsl
 
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
-
 from contract import health, problems, read_session, stats, write_message
+from contract.json_schema import Json, described, json_schema, members
 from contract.route import Answer, Route
 from robot_brain import __version__
 from robot_brain.errors import InvalidRequestError, RobotBrainError
 from robot_brain.http import json_body
 from robot_brain.http.problems import CONTENT_TYPE, problem
 
-Json = dict[str, Any]
-
 ROUTES: tuple[Route, ...] = (*write_message.ROUTES, *read_session.ROUTES, *stats.ROUTES, *health.ROUTES)
 
 _JSON = "application/json"
 _WIDTH = 120
-_SCHEMA = "#/components/schemas/{model}"
 _REQUEST_ID = "4b1f5f3e-1c53-4e0b-9c43-6f3b2a0d9e57"
 _INFO = {
     "title": "Robot Brain",
@@ -50,23 +45,6 @@ _SECURITY_SCHEME = {
     "description": "AWS Signature Version 4 for the service execute-api",
     "x-amazon-apigateway-authtype": "awsSigv4",
 }
-
-
-class _Schema(GenerateJsonSchema):
-    """JSON Schema without a title for each member, which would only repeat its name."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def typed_dict_schema(self, schema: Any) -> Json:
-        # Pydantic reads the docstrings of a class alone. Members that come from another form have theirs there.
-        found = super().typed_dict_schema(schema)
-        for base in getattr(schema["cls"], "__orig_bases__", ()):
-            if is_typeddict(base):
-                for name, member in TypeAdapter(base).json_schema(schema_generator=_Schema)["properties"].items():
-                    if "description" in member:
-                        found["properties"][name].setdefault("description", member["description"])
-        return found
 
 
 def written(value: Any, indent: int = 0, before: int = 0) -> str:
@@ -144,9 +122,9 @@ class _Document:
     def _parameters(self, route: Route, events: dict[str, Json]) -> list[Json]:
         found = []
         for form, place in ((route.path_parameters, "path"), (route.query, "query"), (route.headers, "header")):
-            for name, schema, required in self._members(form):
+            for name, schema, required in members(form):
                 found.append(
-                    {"name": name, "in": place, "required": required, **_described(schema)}
+                    {"name": name, "in": place, "required": required, **described(schema)}
                     | _examples_of(name, place, events)
                 )
         return found
@@ -184,7 +162,10 @@ class _Document:
         kinds: list[type[RobotBrainError]],
         gateway: tuple[str, str] | None,
     ) -> Json:
-        content: Json = {_JSON: self._content(answer) for answer in answers if answer.body is not None}
+        content: Json = {}
+        for answer in answers:
+            if answer.body is not None:
+                content[_JSON] = self._content(answer)
         if kinds:
             content[CONTENT_TYPE] = self._problems(route, kinds)
         if gateway:
@@ -218,43 +199,22 @@ class _Document:
         into["examples"][name] = {"$ref": f"#/components/examples/{name}"}
 
     def _headers(self, form: Any) -> Json:
-        return {name: {"required": required, **_described(schema)} for name, schema, required in self._members(form)}
-
-    def _members(self, form: Any) -> list[tuple[str, Json, bool]]:
-        """Return name, schema and necessity of each member of a form."""
-        if form is None:
-            return []
-        _, definitions = _json_schema(form)
-        schema = definitions[form.__name__]
-        required = schema.get("required", [])
-        return [(name, member, name in required) for name, member in schema["properties"].items()]
+        return {name: {"required": required, **described(schema)} for name, schema, required in members(form)}
 
     def _any_of(self, forms: Iterable[Any]) -> Json:
         schemas = [self._schema(form) for form in forms]
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
     def _schema(self, form: Any) -> Json:
-        """Return the schema of a form as a reference, and add what it refers to."""
-        schema, definitions = _json_schema(form)
-        self._schemas |= definitions
+        """Return the schema of a form as a reference, and add what it refers to.
+
+        Raises ValueError if two forms have one name.
+        """
+        schema, definitions = json_schema(form)
+        for name, definition in definitions.items():
+            if self._schemas.setdefault(name, definition) != definition:
+                raise ValueError(f"two forms have the name {name}")
         return schema
-
-
-def _json_schema(form: Any) -> tuple[Json, Json]:
-    """Return the schema of a form, and the definitions that it refers to by name."""
-    adapter: TypeAdapter[Any] = TypeAdapter(form)
-    schemas, found = TypeAdapter.json_schemas(
-        [("form", "validation", adapter)], ref_template=_SCHEMA, schema_generator=_Schema
-    )
-    return schemas["form", "validation"], found["$defs"]
-
-
-def _described(schema: Json) -> Json:
-    """Return what a parameter or a header says of a member: its description beside its schema."""
-    inner = {key: value for key, value in schema.items() if key != "description"}
-    # A docstring may go over several lines.
-    description = " ".join(schema.get("description", "").split())
-    return ({"description": description} if description else {}) | {"schema": inner}
 
 
 def _bodies(events: dict[str, Json]) -> Json:
