@@ -6,8 +6,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
+from robot_brain.bodies.core import PydanticCustomError
 from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
 
 

@@ -6,13 +6,15 @@ comes out is plain dicts, so nothing is taken apart again to be sent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ErrorDetails, SchemaValidator, ValidationError, to_json
-
+from robot_brain.bodies.core import SchemaValidator, ValidationError, to_json
 from robot_brain.bodies.schemas import BATCH, ONE_TURN
 from robot_brain.errors import InvalidRequestError
 from robot_brain.limits import MAX_COUNTED_ERRORS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _ONE_TURN = SchemaValidator(ONE_TURN)
 _BATCH = SchemaValidator(BATCH)
