@@ -143,3 +143,11 @@ def test_a_parameter_that_is_parsed_by_hand_is_what_the_document_says(name: str,
     except (InvalidRequestError, MalformedRequestError):
         is_taken = False
     assert (errors_of(schema_of(WRITE, name), value) == []) == is_taken
+
+
+def test_a_member_that_one_form_takes_from_another_has_its_description_in_both() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for inherited, own in (("Turn", "OneTurn"), ("Problem", "InvalidRequest"), ("Problem", "PreconditionFailed")):
+        for name, member in schemas[inherited]["properties"].items():
+            assert schemas[own]["properties"][name] == member
+    assert "description" in schemas["OneTurn"]["properties"]["user_message"]

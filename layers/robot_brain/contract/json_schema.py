@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, is_typeddict
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import is_typeddict
 
 Json = dict[str, Any]
 

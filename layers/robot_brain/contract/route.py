@@ -57,13 +57,13 @@ class SessionPath(TypedDict):
 
 @with_config(ANSWER)
 class Fresh(TypedDict):
-    """The headers of an answer that is kept by nobody."""
+    """The headers of an answer that no cache may keep."""
 
     cache_control: Annotated[Literal["no-store"], Field(alias="Cache-Control")]
 
 
 @with_config(ANSWER)
 class Revalidated(TypedDict):
-    """The headers of an answer that the client may keep and must ask for again."""
+    """The headers of an answer that the client may keep, if it asks each time whether it still holds."""
 
     cache_control: Annotated[Literal["private, no-cache"], Field(alias="Cache-Control")]

@@ -14,14 +14,14 @@ def check_text(value: str) -> str:
     """Return a text. Raise PydanticCustomError if its UTF-8 is too large."""
     # A character has at most four bytes, so most texts need no encoding to be measured.
     if len(value) > MAX_TEXT_BYTES // 4 and len(value.encode()) > MAX_TEXT_BYTES:
-        raise PydanticCustomError("text_too_large", "must be at most 256 KiB of UTF-8")
+        raise PydanticCustomError("text_too_large", f"must be at most {MAX_TEXT_BYTES // 1024} KiB of UTF-8")
     return value
 
 
 def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     """Return metadata. Raise PydanticCustomError if PostgreSQL would store it larger than allowed."""
     if stored_size(value) > MAX_METADATA_BYTES:
-        raise PydanticCustomError("metadata_too_large", "must be at most 16 KiB as stored")
+        raise PydanticCustomError("metadata_too_large", f"must be at most {MAX_METADATA_BYTES // 1024} KiB as stored")
     return value
 
 
