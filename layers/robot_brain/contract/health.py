@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
-from contract.problems import ANY_REQUEST
+from contract.problems import ANY_REQUEST, UnavailableHeaders
 from contract.route import Answer, Fresh, Route
 from contract.values import ANSWER, Count, Time
 from robot_brain import __version__
@@ -84,14 +84,6 @@ class DatabaseHealth(TypedDict):
     environment: Environment
 
 
-@with_config(ANSWER)
-class UnansweredHeaders(Fresh):
-    """The headers if the database does not answer."""
-
-    retry_after: NotRequired[Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]]
-    """Seconds to wait before a retry. Absent if waiting does not help."""
-
-
 _ENVIRONMENT = {
     "scope": "this execution environment since it began; the metrics have the sum of all",
     "connections": {"opened": 1, "reused": 4, "retired": 0},
@@ -162,7 +154,7 @@ ROUTES = (
         description="It answers within three seconds.",
         answers=(
             Answer(200, "The database answers, or sleeps.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}),
-            Answer(503, "The database does not answer.", DatabaseHealth, UnansweredHeaders, {"away": _AWAY}),
+            Answer(503, "The database does not answer.", DatabaseHealth, UnavailableHeaders, {"away": _AWAY}),
         ),
         errors=(*ANY_REQUEST, SettingsError),
         broken_rule=_BROKEN,

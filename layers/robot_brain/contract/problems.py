@@ -85,8 +85,16 @@ class ProblemHeaders(TypedDict):
 
 
 @with_config(ANSWER)
-class RetryHeaders(ProblemHeaders):
-    """The headers if a retry may help."""
+class ConflictHeaders(ProblemHeaders):
+    """The headers of 409."""
+
+    retry_after: Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]
+    """Seconds to wait before a retry."""
+
+
+@with_config(ANSWER)
+class UnavailableHeaders(ProblemHeaders):
+    """The headers of 503."""
 
     retry_after: NotRequired[Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]]
     """Seconds to wait before a retry. Absent if waiting does not help."""
@@ -128,7 +136,7 @@ _BODIES: dict[type[RobotBrainError], type] = {
     PreconditionFailedError: PreconditionFailed,
     IdempotencyKeyReusedError: IdempotencyKeyReused,
 }
-_HEADERS: dict[int, type] = {409: RetryHeaders, 412: StateHeaders, 503: RetryHeaders}
+_HEADERS: dict[int, type] = {409: ConflictHeaders, 412: StateHeaders, 503: UnavailableHeaders}
 # Each message as the gateway words it.
 _GATEWAY_MESSAGES = {
     400: ("Bad Request", "The path cannot be decoded."),
