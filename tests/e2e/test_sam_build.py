@@ -1,6 +1,7 @@
 """What `sam build` makes: the right wheels, compiled once and for all, small, the same bytes every time."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_tracebacks_name_the_files_where_lambda_has_them(sam_bundle: SamBundle) 
             [str(python313()), "-c", script, str(compiled)], capture_output=True, text=True, check=True
         )
         assert asked.stdout.strip() == there
+
+
+def test_psycopg_knows_its_version_without_importlib_metadata(sam_bundle: SamBundle) -> None:
+    script = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import psycopg, psycopg_binary;"
+        "print(json.dumps([psycopg.__version__, psycopg_binary.__version__, 'importlib.metadata' in sys.modules]))"
+    )
+    folder = str(sam_bundle.build / "RobotBrainLayer" / "python")
+    asked = subprocess.run(
+        [str(python313()), "-I", "-S", "-c", script, folder], capture_output=True, text=True, check=False
+    )
+    pins = dict(line.split("==") for line in requirements())
+    assert json.loads(asked.stdout) == [pins["psycopg"], pins["psycopg-binary"], False], asked.stderr
 
 
 def test_the_layer_holds_shared_objects_of_its_own_architecture_only(
