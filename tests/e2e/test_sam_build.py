@@ -162,6 +162,13 @@ def test_the_layer_is_far_below_the_limit_and_ships_its_licenses(sam_bundle: Sam
         assert packages <= licensed
 
 
+def test_the_layer_ships_what_is_compiled_from_the_contract_and_not_the_contract(sam_bundle: SamBundle) -> None:
+    layer = sam_bundle.build / "RobotBrainLayer" / "python"
+    assert (layer / "robot_brain" / "bodies" / "schemas.py").is_file()
+    assert not (layer / "contract").exists()
+    assert not list(layer.rglob("openapi.json"))
+
+
 def test_everybody_may_read_what_is_built(sam_bundle: SamBundle) -> None:
     # Lambda runs as another user than the one who zipped; a builder's umask of 077 must not lock it out.
     for path in sam_bundle.build.rglob("*"):
