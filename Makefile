@@ -28,11 +28,15 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 test: .venv/test .venv-sam/done  ## Run every test that this machine can run, two at a time; PYTEST= chooses some, in turn
 	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
 
-check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, SQL and template lint, unit tests
+contract: .venv/test  ## Compile the bodies and write docs/openapi.json from layers/robot_brain/contract
+	@PYTHONPATH=layers/robot_brain $(RUN) -m contract
+
+check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, SQL and template lint, drift, unit tests
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m mypy
 	@PYTHONPATH=.:layers/robot_brain .venv/bin/lint-imports
+	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
 	@.venv/bin/squawk sql/*.sql
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
@@ -93,4 +97,4 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke migrate recount app-password build test check format bench-cold bench-hot bench-peers bench-keys bench-scale soak
+.PHONY: help run invoke migrate recount app-password build test contract check format bench-cold bench-hot bench-peers bench-keys bench-scale soak

@@ -2,8 +2,9 @@
 
 from robot_brain.database import api
 from robot_brain.entry import routes
-from robot_brain.http.parameters import LARGEST_SEQ, exclude, if_none_match, whole_number
+from robot_brain.http.parameters import exclude, if_none_match, whole_number
 from robot_brain.http.request import Request, Response
+from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, MAX_PAGE_TURNS
 
 
 def read(request: Request, session_id: str) -> Response:
@@ -13,10 +14,10 @@ def read(request: Request, session_id: str) -> Response:
     exclude(query, "max_chars", "after")
     page = api.read_session(
         session_id=session_id,
-        limit=whole_number(query, "limit", 1, 200) or 50,
-        before=whole_number(query, "before", 1, LARGEST_SEQ),
-        after=whole_number(query, "after", 0, LARGEST_SEQ),
-        max_chars=whole_number(query, "max_chars", 1, 10_000_000),
+        limit=whole_number(query, "limit", 1, MAX_PAGE_TURNS) or DEFAULT_PAGE_TURNS,
+        before=whole_number(query, "before", 1, MAX_INTEGER),
+        after=whole_number(query, "after", 0, MAX_INTEGER),
+        max_chars=whole_number(query, "max_chars", 1, MAX_PAGE_CHARS),
         known_etags=if_none_match(request.headers.get("if-none-match")),
         deadline=request.deadline,
     )

@@ -42,12 +42,12 @@ WAKE_SECONDS = 0.5
 TENANT = "local"
 # name in the RESULT line: numerator, denominator, what it should be at most
 RATIOS: dict[str, tuple[str, str, float | None]] = {
-    "write_over_floor": ("write", "floor write", 1.45),
+    "write_over_floor": ("write", "floor write", 1.15),
     "write_over_usual": ("write", "usual", 0.30),
     "write_secret_over_usual": ("write secret", "usual", None),
-    "read_over_floor": ("read", "floor read", 1.25),
-    "stats_over_floor": ("stats", "floor stats", 1.25),
-    "health_over_empty": ("health", "empty", 1.9),
+    "read_over_floor": ("read", "floor read", 1.15),
+    "stats_over_floor": ("stats", "floor stats", 1.15),
+    "health_over_empty": ("health", "empty", 1.7),
 }
 EVENTS = {"write": "write_message", "read": "read_session", "stats": "stats", "health": "health"}
 TURNS_READ = 50

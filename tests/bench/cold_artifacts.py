@@ -89,7 +89,7 @@ def _contenders(folder: Path) -> dict[str, Function]:
 
 def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
     """Install `requirements` into `folder`, unless they are there, and return it."""
-    stamp = folder / "requirements.txt"
+    stamp = folder / "installed.txt"
     if not stamp.exists() or stamp.read_text() != requirements:
         print(f"Installing the layer of {folder.name} ...", file=sys.stderr)
         _remove(folder)
@@ -97,10 +97,19 @@ def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
         (folder / "wanted.txt").write_text(requirements)
         _pip("--target", str(folder), "--no-deps", "--no-compile", "-r", str(folder / "wanted.txt"))
         if compiled:
+            _write_versions(folder, requirements)
             _compile(folder)
         (folder / "wanted.txt").rename(stamp)
         _read_only(folder)
     return folder
+
+
+def _write_versions(folder: Path, requirements: str) -> None:
+    """Do what the layer's Makefile does: psycopg does not ask importlib.metadata for its version."""
+    for line in requirements.splitlines():
+        name, _, version = line.partition("==")
+        if name in ("psycopg", "psycopg-binary"):
+            (folder / name.replace("-", "_") / "version.py").write_text(f'__version__ = "{version}"\n')
 
 
 def _runtime(folder: Path) -> Path:

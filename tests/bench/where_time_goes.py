@@ -21,7 +21,7 @@ PLACES = {
     "telemetry.py": "log and metrics",
     "psycopg": "psycopg and the database",
     "connection.py": "is the connection fresh?",
-    "models.py": "validation",
+    "bodies": "validation",
     "json_body.py": "parsing the body",
     "robot_brain": "the edge, and the rest",
     "functions/": "the edge, and the rest",

@@ -1,6 +1,7 @@
 """What `sam build` makes: the right wheels, compiled once and for all, small, the same bytes every time."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -121,6 +122,19 @@ def test_tracebacks_name_the_files_where_lambda_has_them(sam_bundle: SamBundle) 
         assert asked.stdout.strip() == there
 
 
+def test_psycopg_knows_its_version_without_importlib_metadata(sam_bundle: SamBundle) -> None:
+    script = (
+        "import json, sys; sys.path.insert(0, sys.argv[1]); import psycopg, psycopg_binary;"
+        "print(json.dumps([psycopg.__version__, psycopg_binary.__version__, 'importlib.metadata' in sys.modules]))"
+    )
+    folder = str(sam_bundle.build / "RobotBrainLayer" / "python")
+    asked = subprocess.run(
+        [str(python313()), "-I", "-S", "-c", script, folder], capture_output=True, text=True, check=False
+    )
+    pins = dict(line.split("==") for line in requirements())
+    assert json.loads(asked.stdout) == [pins["psycopg"], pins["psycopg-binary"], False], asked.stderr
+
+
 def test_the_layer_holds_shared_objects_of_its_own_architecture_only(
     sam_bundle: SamBundle, arm_bundle: SamBundle
 ) -> None:
@@ -146,6 +160,13 @@ def test_the_layer_is_far_below_the_limit_and_ships_its_licenses(sam_bundle: Sam
         licensed = {path.relative_to(built.build).parts[2] for path in files if "LICENSE" in path.name.upper()}
         assert len(packages) == len(requirements())
         assert packages <= licensed
+
+
+def test_the_layer_ships_what_is_compiled_from_the_contract_and_not_the_contract(sam_bundle: SamBundle) -> None:
+    layer = sam_bundle.build / "RobotBrainLayer" / "python"
+    assert (layer / "robot_brain" / "bodies" / "schemas.py").is_file()
+    assert not (layer / "contract").exists()
+    assert not list(layer.rglob("openapi.json"))
 
 
 def test_everybody_may_read_what_is_built(sam_bundle: SamBundle) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from robot_brain.http.json_body import MAX_BYTES
+from robot_brain.limits import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from tests.bundle import EVENTS, Bundle, deployed, event
 from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
 from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE
@@ -14,9 +14,6 @@ from tests.servers.databases import Database, Template
 
 TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE]
 FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
-
-# What Lambda takes as an answer, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-LAMBDA_ANSWER_BYTES = 6_291_556
 
 _FILES_STATUS = {
     "read_session_percent": 400,
@@ -93,7 +90,7 @@ def test_a_request_with_300_000_mistakes_gets_a_short_answer(quiet: tuple[Bundle
 @pytest.mark.parametrize("where", ["unknown", "nul", "query"])
 def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Connection], where: str) -> None:
     functions, _ = quiet
-    name = "€" * (MAX_BYTES // 4)
+    name = "€" * (MAX_REQUEST_BYTES // 4)
     send = {
         "unknown": post(marked(**{name: 0})),
         "nul": post(marked(metadata={name: "\0"})),
@@ -103,4 +100,4 @@ def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Co
     reply = send(functions)
 
     assert_problem(reply, 422, functions.context.aws_request_id)
-    assert len(reply.body or "") < LAMBDA_ANSWER_BYTES // 100
+    assert len(reply.body or "") < MAX_ANSWER_BYTES // 100

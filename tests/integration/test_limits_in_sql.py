@@ -10,6 +10,18 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from robot_brain.limits import (
+    MAX_INTEGER,
+    MAX_METADATA_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_PAGE_TURNS,
+    MAX_PERSONALITIES,
+    MAX_SESSION_ID_LENGTH,
+    MAX_TEXT_BYTES,
+    MAX_TURNS,
+    STATS_DAYS,
+    TOP_SESSIONS,
+)
 from tests.bundle import Bundle, Json, turn
 from tests.integration.edge import row_counts
 from tests.integration.months import app
@@ -18,6 +30,9 @@ from tests.servers.databases import Database
 TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
 INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
 WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
+
+# What {"a": ""} leaves of the largest metadata.
+FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 
 NOT_NULL = "23502"
 CHECK = "23514"
@@ -45,25 +60,28 @@ def deep(depth: int) -> Json:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "personality of 8,000 characters": (messages(robot_personality="x" * 8000), TOO_LONG),
-    "personality of 51 characters": (messages(robot_personality="x" * 51), TOO_LONG),
-    "personality of 51 characters in the last turn": (messages(TURN, {"robot_personality": "ü" * 51}), TOO_LONG),
+    "personality of 51 characters": (messages(robot_personality="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
+    "personality of 51 characters in the last turn": (
+        messages(TURN, {"robot_personality": "ü" * (MAX_NAME_LENGTH + 1)}),
+        TOO_LONG,
+    ),
     "no personality": (messages(robot_personality=None), NOT_NULL),
-    "session id of 101 characters": ({"p_session_id": "x" * 101}, TOO_LONG),
+    "session id of 101 characters": ({"p_session_id": "x" * (MAX_SESSION_ID_LENGTH + 1)}, TOO_LONG),
     "session id of 8,000 characters": ({"p_session_id": "x" * 8000}, TOO_LONG),
     "no session id": ({"p_session_id": None}, NOT_NULL),
     "tenant of 129 characters": ({"p_tenant_id": "x" * 129}, TOO_LONG),
     "tenant of 8,000 characters": ({"p_tenant_id": "x" * 8000}, TOO_LONG),
-    "session id of 100 characters and a space": ({"p_session_id": "x" * 100 + " "}, TOO_LONG),
+    "session id of 100 characters and a space": ({"p_session_id": "x" * MAX_SESSION_ID_LENGTH + " "}, TOO_LONG),
     "tenant of 128 characters and a space": ({"p_tenant_id": "x" * 128 + " "}, "42501"),
     "empty tenant": ({"p_tenant_id": ""}, "42501"),
     "no tenant": ({"p_tenant_id": None}, "42501"),
     "the tenant of the rows of all tenants": ({"p_tenant_id": "*"}, INVALID),
-    "user message over 256 KiB": (messages(user_message="x" * 262_145), CHECK),
-    "user message over 256 KiB of UTF-8": (messages(user_message="ü" * 131_073), CHECK),
+    "user message over 256 KiB": (messages(user_message="x" * (MAX_TEXT_BYTES + 1)), CHECK),
+    "user message over 256 KiB of UTF-8": (messages(user_message="ü" * (MAX_TEXT_BYTES // 2 + 1)), CHECK),
     "no user message": (messages(user_message=None), NOT_NULL),
-    "robot response over 256 KiB": (messages(robot_response="x" * 262_145), CHECK),
+    "robot response over 256 KiB": (messages(robot_response="x" * (MAX_TEXT_BYTES + 1)), CHECK),
     "no robot response": (messages(robot_response=None), NOT_NULL),
-    "metadata over 16 KiB": (messages(metadata={"a": "x" * 16_377}), CHECK),
+    "metadata over 16 KiB": (messages(metadata={"a": "x" * FILLING + "x"}), CHECK),
     "a number of 100,000 digits in metadata": (
         {"p_messages": json.dumps([TURN | {"metadata": {"a": 0}}]).replace('"a": 0', '"a": 1e100000')},
         CHECK,
@@ -71,21 +89,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "metadata that is an array": (messages(metadata=[1]), CHECK),
     "metadata that is null": (messages(metadata=None), CHECK),
     "no metadata": ({"p_messages": Jsonb([{k: v for k, v in TURN.items() if k != "metadata"}])}, NOT_NULL),
-    "user_metadata over 16 KiB": ({"p_user_metadata": Jsonb({"a": "x" * 16_377})}, "RB423"),
+    "user_metadata over 16 KiB": ({"p_user_metadata": Jsonb({"a": "x" * FILLING + "x"})}, "RB423"),
     "user_metadata that is an array": ({"p_user_metadata": Jsonb([1])}, INVALID),
     "user_metadata that is a JSON null": ({"p_user_metadata": "null"}, INVALID),
-    "robot id of 51 characters": (interaction(robot_id="x" * 51), TOO_LONG),
+    "robot id of 51 characters": (interaction(robot_id="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
     "no robot id": (interaction(robot_id=None), NOT_NULL),
-    "interaction type of 51 characters": (interaction(interaction_type="x" * 51), TOO_LONG),
+    "interaction type of 51 characters": (interaction(interaction_type="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
     "no interaction type": (interaction(interaction_type=None), NOT_NULL),
-    "duration over 2^31 - 1": (interaction(duration_ms=2**31), "22003"),
+    "duration over 2^31 - 1": (interaction(duration_ms=MAX_INTEGER + 1), "22003"),
     "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
     "no duration": (interaction(duration_ms=None), NOT_NULL),
     "success that is no truth value": (interaction(success="perhaps"), "22P02"),
     "no success": (interaction(success=None), NOT_NULL),
     "interaction that is null": (messages({"interaction": None}), NOT_NULL),
     "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
-    "101 turns": ({"p_messages": Jsonb([TURN] * 101)}, INVALID),
+    "101 turns": ({"p_messages": Jsonb([TURN] * (MAX_TURNS + 1))}, INVALID),
     "no turns": ({"p_messages": Jsonb([])}, INVALID),
     "messages that are an object": ({"p_messages": Jsonb(TURN)}, INVALID),
     "messages that are a text": ({"p_messages": Jsonb("x")}, INVALID),
@@ -107,14 +125,16 @@ TAKEN: dict[str, dict[str, Any]] = {
     "empty robot id": interaction(robot_id=""),
     "empty interaction type": interaction(interaction_type=""),
     "negative duration": interaction(duration_ms=-1),
-    "personality of 50 characters of four bytes": messages(robot_personality="🤖" * 50),
-    "session id of 100 characters of four bytes": {"p_session_id": "🤖" * 100},
+    "personality of 50 characters of four bytes": messages(robot_personality="🤖" * MAX_NAME_LENGTH),
+    "session id of 100 characters of four bytes": {"p_session_id": "🤖" * MAX_SESSION_ID_LENGTH},
     "tenant of 128 characters": {"p_tenant_id": "x" * 128},
-    "texts of 256 KiB": messages(user_message="x" * 262_144, robot_response="ü" * 131_072),
-    "metadata of 16 KiB": messages(metadata={"a": "x" * 16_375}),
+    "texts of 256 KiB": messages(user_message="x" * MAX_TEXT_BYTES, robot_response="ü" * (MAX_TEXT_BYTES // 2)),
+    "metadata of 16 KiB": messages(metadata={"a": "x" * FILLING}),
     "metadata 2,300 deep": messages(metadata=deep(2_300)),
     "100 turns of one personality each": {
-        "p_messages": Jsonb([TURN | {"robot_personality": f"{n:03}" + "🤖" * 47} for n in range(100)])
+        "p_messages": Jsonb(
+            [TURN | {"robot_personality": f"{n:03}" + "🤖" * (MAX_NAME_LENGTH - 3)} for n in range(MAX_TURNS)]
+        )
     },
     "key of 1 MB": {"p_key": "k" * 2**20},
     "empty key": {"p_key": ""},
@@ -123,7 +143,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "no first id": {"p_first_id": None, "p_repeated": None},
     "repeated without a first id": {"p_repeated": True},
     "no schema version": {"p_schema_version": None},
-    "duration of 2^31 - 1": interaction(duration_ms=2**31 - 1),
+    "duration of 2^31 - 1": interaction(duration_ms=MAX_INTEGER),
 }
 
 
@@ -219,13 +239,25 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
                 assert {SMALLEST, LARGEST} & set(arguments.values())
                 continue
             seqs = [message["seq"] for message in json.loads(body)["messages"]]
-            assert len(seqs) <= 200
+            assert len(seqs) <= MAX_PAGE_TURNS
+            assert len(seqs) == MAX_PAGE_TURNS or arguments != {"p_limit": 10**6}
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
             assert etag.startswith('"300.')
         for missing in (None, "", "x" * 10**6, "*"):
             assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
             assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
     assert_nobody_is_harmed(bundle, database)
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contract_says(bundle: Bundle) -> None:
+    for number in range(TOP_SESSIONS + 1):
+        bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
+    bundle.refresh()
+    figures = bundle.stats().json
+    assert figures["totals"]["messages"] > MAX_PERSONALITIES == len(figures["personalities"])
+    assert figures["totals"]["sessions"] > TOP_SESSIONS == len(figures["top_sessions"])
+    assert len(figures["daily"]) == STATS_DAYS
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
+from robot_brain.limits import MAX_ANSWER_BYTES
 from tests.bundle import Bundle, event, turn
-
-LAMBDA_LIMIT = 6_291_556
 
 
 @pytest.fixture
@@ -166,7 +165,7 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundl
             assert page.status == 200
             # What Lambda measures: the whole answer as JSON, in which the body is a string of JSON.
             answer = {"statusCode": 200, "headers": dict(page.headers), "body": page.body}
-            assert len(json.dumps(answer, ensure_ascii=False).encode()) < LAMBDA_LIMIT
+            assert len(json.dumps(answer, ensure_ascii=False).encode()) < MAX_ANSWER_BYTES
             if not seqs(page.json):
                 break
             assert len(seqs(page.json)) >= min(fits, 12 - len(seen))

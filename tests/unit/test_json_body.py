@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, RequestTooLargeError
 from robot_brain.http import json_body
+from robot_brain.limits import MAX_REQUEST_BYTES
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)
@@ -182,10 +183,10 @@ def test_a_very_deep_text_breaks_the_rule_and_nothing_else(depth: int) -> None:
 
 
 def test_4_mib_is_read_and_a_byte_more_is_too_large() -> None:
-    text = '{"a": 1}'.ljust(json_body.MAX_BYTES)
+    text = '{"a": 1}'.ljust(MAX_REQUEST_BYTES)
     assert json_body.parse(text, False) == {"a": 1}
     assert json_body.parse(base64.b64encode(text.encode()).decode(), True) == {"a": 1}
-    for longer in (text + " ", "é" * (json_body.MAX_BYTES // 2) + " "):
+    for longer in (text + " ", "é" * (MAX_REQUEST_BYTES // 2) + " "):
         with pytest.raises(RequestTooLargeError):
             json_body.parse(longer, False)
         with pytest.raises(RequestTooLargeError):

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from robot_brain.services.neon import compute_state
 from robot_brain.settings import Settings
 from tests.aws import moto_server, secrets_manager
 from tests.log_lines import logged
+from tests.servers.stubborn import answers, stubborn
 
 DATABASE = {"DATABASE_URL": "postgresql:///none"}
 ENOUGH = 30.0
@@ -117,28 +117,18 @@ def test_an_api_that_never_answers_is_given_up_at_the_deadline(api: NeonApi) -> 
     assert time.monotonic() - started < ENOUGH
 
 
-def test_an_api_that_answers_byte_by_byte_is_given_up_at_the_deadline(api: NeonApi) -> None:
-    # Each byte comes in time, so no time-out of a socket ends it.
-    stop = threading.Event()
+def test_an_api_that_drips_its_answer_is_left_at_the_deadline(api: NeonApi) -> None:
+    with stubborn(answers(b"HTTP/1.1 200 ", b"O" * 50, b"\r\n\r\n{}")) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        state, [reason] = asked({**api.environment, "NEON_API_URL": url}, seconds=0.5)
+        assert (state, "TimeoutError" in reason) == (None, True)
+        server.assert_left()
 
-    def drip(listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        with client:
-            while not stop.wait(0.05):
-                try:
-                    client.sendall(b"H")
-                except OSError:
-                    return
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=drip, args=(listener,))
-        thread.start()
-        started = time.monotonic()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert asked({**api.environment, "NEON_API_URL": url}, seconds=0.3)[0] is None
-        assert time.monotonic() - started < ENOUGH
-        stop.set()
-        thread.join()
+def test_a_port_that_does_not_exist_is_named_as_a_mistake(api: NeonApi) -> None:
+    state, [reason] = asked({**api.environment, "NEON_API_URL": "http://127.0.0.1:99999"})
+    assert state is None
+    assert "URL" in reason
 
 
 def test_an_api_that_is_away_is_unknown(api: NeonApi) -> None:

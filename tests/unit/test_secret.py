@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,18 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from robot_brain.deadline import Deadline
-from robot_brain.errors import DatabaseError, DatabaseRefusedError, DatabaseUnavailableError, SettingsError
+from robot_brain.errors import (
+    DatabaseAwayError,
+    DatabaseError,
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    DeadlineExceededError,
+    SettingsError,
+)
 from robot_brain.services.secret import fetch_database_url, fetch_neon_api_key, signed_headers
 from robot_brain.settings import Credentials
 from tests.aws import REGION, moto_server, secrets_manager
+from tests.servers.stubborn import answers, stubborn
 
 ARN = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:robot-brain-AbCdEf"
 URL = "postgresql://app:hush-4711@127.0.0.1/db"
@@ -200,7 +209,7 @@ def test_a_service_that_is_away_may_be_asked_again() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(DatabaseUnavailableError, match=r"127\.0\.0\.1 did not answer: ConnectionRefusedError"):
+        with pytest.raises(DatabaseUnavailableError, match=r"127\.0\.0\.1:\d+ did not answer: ConnectionRefusedError"):
             fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH))
 
 
@@ -212,9 +221,63 @@ def test_a_service_that_never_answers_is_given_up_at_the_deadline() -> None:
         assert time.monotonic() - started < ENOUGH
 
 
+def test_secrets_manager_that_drips_its_answer_is_left_at_the_deadline() -> None:
+    text = json.dumps({"SecretString": URL}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(text)
+    with stubborn(answers(head, text)) as server:
+        with pytest.raises(DatabaseAwayError, match=r"127\.0\.0\.1:\d+ did not answer: TimeoutError"):
+            fetch_database_url(ARN, f"http://127.0.0.1:{server.port}", KEYS, Deadline(0.5))
+        server.assert_left()
+
+
+def test_a_credentials_endpoint_that_drips_its_answer_is_left_at_the_deadline() -> None:
+    text = json.dumps({"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c" * 20}).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(text)
+    with stubborn(answers(head, text)) as server, answering(200, b"{}") as (url, received):
+        keys = Credentials("", "", "", f"http://127.0.0.1:{server.port}", "let me in")
+        with pytest.raises(DatabaseAwayError, match="did not answer: TimeoutError"):
+            fetch_database_url(ARN, url, keys, Deadline(0.5))
+        server.assert_left()
+        assert received == []
+
+
+@pytest.mark.parametrize("nested", ["[" * 200_000, '{"a":' * 100_000])
+def test_an_answer_nested_too_deep_is_one_of_our_errors(nested: str) -> None:
+    with answering(200, b'{"SecretString": ' + nested.encode()) as (url, _), pytest.raises(DatabaseAwayError):
+        fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH))
+
+
+def test_a_secret_nested_too_deep_is_one_of_our_errors() -> None:
+    answer = json.dumps({"SecretString": '{"DATABASE_URL": ' + "[" * 60_000}).encode()
+    with answering(200, answer) as (url, _), pytest.raises(SettingsError, match="DATABASE_SECRET_ARN must be"):
+        fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH))
+
+
+def test_a_secret_of_the_largest_size_is_read_however_its_answer_is_written() -> None:
+    # Secrets Manager takes 65,536 bytes; JSON may write each with six.
+    largest = "\x01" * (65_536 - len(URL)) + URL
+    with answering(200, json.dumps({"SecretString": largest, "Name": "n" * 4096}).encode()) as (url, _):
+        assert fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH)) == largest
+
+
+def test_a_token_that_no_header_holds_is_not_quoted() -> None:
+    with answering(200, b"{}") as (url, received):
+        keys = Credentials("", "", "", url, "hush\n4711")
+        with pytest.raises(DatabaseAwayError) as error:
+            fetch_database_url(ARN, url, keys, Deadline(ENOUGH))
+        assert received == []
+    assert "hush" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://[::1", "127.0.0.1:1"])
+def test_an_endpoint_that_is_no_url_is_a_mistake_in_the_settings(url: str) -> None:
+    with pytest.raises(SettingsError):
+        fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH))
+
+
 def test_after_the_deadline_nothing_is_asked() -> None:
     with answering(200, b"{}") as (url, received):
-        with pytest.raises(DatabaseError):
+        with pytest.raises(DeadlineExceededError):
             fetch_database_url(ARN, url, KEYS, Deadline(-1))
         assert received == []
 

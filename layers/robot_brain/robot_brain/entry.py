@@ -5,6 +5,7 @@ A request succeeds or becomes an answer that says what failed. An event of the s
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -66,6 +67,10 @@ def routes(
             answer["body"] = body
         return answer
 
+    if not gc.isenabled():
+        # What was imported stays, so no collection has to look at it again.
+        gc.freeze()
+        gc.enable()
     return handler
 
 

@@ -35,8 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, TypedDict
 
-_MOST_ERRORS = 100
-_LONGEST_NAME = 100
+from robot_brain.limits import MAX_LOC_LENGTH, MAX_NAMED_ERRORS
 
 
 class Violation(TypedDict):
@@ -103,8 +102,8 @@ class InvalidRequestError(RequestError):
         super().__init__()
         # An answer stays short, however many mistakes there are and however long the names are that the client made up.
         self.errors: list[Violation] = [
-            {**error, "loc": [part if isinstance(part, int) else part[:_LONGEST_NAME] for part in error["loc"]]}
-            for error in errors[:_MOST_ERRORS]
+            {**error, "loc": [part if isinstance(part, int) else part[:MAX_LOC_LENGTH] for part in error["loc"]]}
+            for error in errors[:MAX_NAMED_ERRORS]
         ]
 
     @classmethod

@@ -1,110 +1,23 @@
-"""The body of a write, as Pydantic's core schemas. A constraint of the contract stands here and nowhere else.
+"""The body of a write: one turn or a batch, judged by what `make contract` compiled (schemas.py).
 
-The core, without the package pydantic around it: models that mean the same take 70 ms more at each cold start, most of
-it to build their classes (DECISIONS.md). What comes out is plain dicts, so nothing is taken apart again to be sent.
+Only the core of Pydantic is imported: the package around it takes 70 ms more at each cold start (DECISIONS.md). What
+comes out is plain dicts, so nothing is taken apart again to be sent.
 """
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic_core import ErrorDetails, PydanticCustomError, SchemaValidator, ValidationError, to_json
-from pydantic_core.core_schema import (
-    CoreConfig,
-    CoreSchema,
-    TypedDictField,
-    bool_schema,
-    dict_schema,
-    int_schema,
-    list_schema,
-    no_info_after_validator_function,
-    str_schema,
-    typed_dict_field,
-    typed_dict_schema,
-    with_default_schema,
-)
-
+from robot_brain.bodies.core import SchemaValidator, ValidationError, to_json
+from robot_brain.bodies.schemas import BATCH, ONE_TURN
 from robot_brain.errors import InvalidRequestError
+from robot_brain.limits import MAX_COUNTED_ERRORS
 
-MAX_TEXT_BYTES = 256 * 1024
-MAX_METADATA_BYTES = 16 * 1024
-# Naming 300,000 mistakes takes seconds, and nobody reads them.
-_MOST_ERRORS = 1000
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
-
-def _text(value: str) -> str:
-    # A character has at most four bytes, so most texts need no encoding to be measured.
-    if len(value) > MAX_TEXT_BYTES // 4 and len(value.encode()) > MAX_TEXT_BYTES:
-        raise PydanticCustomError("text_too_large", "must be at most 256 KiB of UTF-8")
-    return value
-
-
-def _metadata(value: dict[str, Any]) -> dict[str, Any]:
-    if stored_size(value) > MAX_METADATA_BYTES:
-        raise PydanticCustomError("metadata_too_large", "must be at most 16 KiB as stored")
-    return value
-
-
-def stored_size(value: Any) -> int:
-    """Return the bytes that `value` takes as text once PostgreSQL has stored it as jsonb.
-
-    That is json.dumps but for one thing: jsonb keeps numbers as decimals and writes them without an exponent, so 1e308
-    takes 309 characters.
-    """
-    if isinstance(value, dict):
-        inside = sum(stored_size(key) + 2 + stored_size(member) for key, member in value.items())
-        return 2 + inside + 2 * max(0, len(value) - 1)
-    if isinstance(value, list):
-        return 2 + sum(stored_size(member) for member in value) + 2 * max(0, len(value) - 1)
-    if isinstance(value, float):
-        # Adding 0.0 takes the sign off a negative zero, which a decimal does not have.
-        return len(format(Decimal(repr(value + 0.0)), "f"))
-    return len(json.dumps(value, ensure_ascii=False).encode())
-
-
-def _object(fields: dict[str, TypedDictField]) -> CoreSchema:
-    """Return the schema of an object of `fields`; nothing is converted and nothing unknown is accepted."""
-    return typed_dict_schema(fields, config=CoreConfig(strict=True, extra_fields_behavior="forbid"))
-
-
-def _optional(schema: CoreSchema) -> TypedDictField:
-    """Return the field for what may be absent, and is never null."""
-    return typed_dict_field(schema, required=False)
-
-
-_TEXT = no_info_after_validator_function(_text, str_schema())
-_METADATA = no_info_after_validator_function(_metadata, dict_schema(str_schema()))
-_NAME = str_schema(min_length=1, max_length=50)
-
-# What the robot did during a turn, for the statistics.
-_INTERACTION = _object(
-    {
-        "interaction_type": typed_dict_field(_NAME),
-        "duration_ms": typed_dict_field(int_schema(ge=0, le=2**31 - 1)),
-        "success": typed_dict_field(bool_schema()),
-        "robot_id": _optional(_NAME),
-    }
-)
-
-# What the user said and what the robot answered.
-_TURN = {
-    "robot_personality": typed_dict_field(_NAME),
-    "user_message": typed_dict_field(_TEXT),
-    "robot_response": typed_dict_field(_TEXT),
-    "metadata": typed_dict_field(with_default_schema(_METADATA, default_factory=dict)),
-    "interaction": _optional(_INTERACTION),
-}
-
-# What may stand beside a turn or a batch.
-_BESIDE = {"user_metadata": _optional(_METADATA)}
-
-_ONE_TURN = SchemaValidator(_object({**_TURN, **_BESIDE}))
-_BATCH = SchemaValidator(
-    _object({"messages": typed_dict_field(list_schema(_object(_TURN), min_length=1, max_length=100)), **_BESIDE})
-)
-
+_ONE_TURN = SchemaValidator(ONE_TURN)
+_BATCH = SchemaValidator(BATCH)
 
 # The validator's own words are those of Python ("a valid dictionary"); a client reads those of JSON.
 _SAID = {
@@ -140,7 +53,7 @@ class Write:
         try:
             valid = (_BATCH if "messages" in document else _ONE_TURN).validate_python(document)
         except ValidationError as error:
-            if error.error_count() > _MOST_ERRORS:
+            if error.error_count() > MAX_COUNTED_ERRORS:
                 raise InvalidRequestError.at(
                     ["body"], f"breaks the rules in {error.error_count()} places", "too_many_errors"
                 ) from None

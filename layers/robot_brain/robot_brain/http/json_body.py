@@ -10,9 +10,7 @@ import re
 from typing import Any
 
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, RequestTooLargeError
-
-MAX_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 64
+from robot_brain.limits import MAX_NESTING, MAX_REQUEST_BYTES
 
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 _NOT_ZERO = re.compile("[-0.]*[1-9]")
@@ -36,7 +34,7 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequestError.at(["body"], "must be a JSON object", "object")
     # NUL and surrogates can only come from an escape, and depth only from brackets: most bodies need no walk.
-    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+    if "\\u" in text or text.count("{") + text.count("[") > MAX_NESTING:
         _walk(document)
     return document
 
@@ -46,7 +44,7 @@ def _text(body: str, is_base64: bool) -> str:
         data = base64.b64decode(body, validate=True) if is_base64 else body.encode()
     except (binascii.Error, ValueError):
         raise MalformedRequestError("the body is not valid base64" if is_base64 else "the body is not UTF-8") from None
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_REQUEST_BYTES:
         raise RequestTooLargeError
     if is_base64:
         try:
@@ -92,7 +90,7 @@ _DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_const
 
 
 def _too_deep(loc: list[str | int]) -> InvalidRequestError:
-    return InvalidRequestError.at(["body", *loc][:8], f"is nested deeper than {MAX_DEPTH}", "nesting")
+    return InvalidRequestError.at(["body", *loc][:8], f"is nested deeper than {MAX_NESTING}", "nesting")
 
 
 def _walk(document: dict[str, Any]) -> None:
@@ -103,7 +101,7 @@ def _walk(document: dict[str, Any]) -> None:
             if _FORBIDDEN.search(value):
                 raise InvalidRequestError.at(["body", *loc], "holds NUL or a lone surrogate", "forbidden_character")
         elif isinstance(value, dict):
-            if len(loc) >= MAX_DEPTH:
+            if len(loc) >= MAX_NESTING:
                 raise _too_deep(loc)
             for key, member in value.items():
                 if _FORBIDDEN.search(key):
@@ -112,6 +110,6 @@ def _walk(document: dict[str, Any]) -> None:
                     )
                 pending.append((member, [*loc, key]))
         elif isinstance(value, list):
-            if len(loc) >= MAX_DEPTH:
+            if len(loc) >= MAX_NESTING:
                 raise _too_deep(loc)
             pending.extend((member, [*loc, index]) for index, member in enumerate(value))

@@ -6,24 +6,25 @@ import re
 from collections.abc import Collection, Mapping
 
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
-
-LARGEST_SEQ = 2**31 - 1
+from robot_brain.limits import MAX_KEY_LENGTH, MAX_SESSION_ID_LENGTH, MAX_TAG_DIGITS, MAX_VERSION_LENGTH
 
 _NOT_IN_SESSION_ID = re.compile(r"[\x00-\x1f\x7f-\x9f/\\?#%]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # What it excludes, as that takes a tenth of the time to compile.
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^\x00-\x20\x22\x7f\ud800-\udfff]*")\s*(?:,\s*|$)')
-_IF_MATCH = re.compile(r'"([0-9]{1,18})(\.[0-9A-Za-z]{1,32})?"')
+_IF_MATCH = re.compile(rf'"([0-9]{{1,{MAX_TAG_DIGITS}}})(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"')
 # Printable ASCII without the comma: an HTTP API joins repeated headers with one.
-_KEY = re.compile(r"[\x20-\x2b\x2d-\x7e]{1,255}")
+_KEY = re.compile(rf"[\x20-\x2b\x2d-\x7e]{{1,{MAX_KEY_LENGTH}}}")
 _QUOTED = re.compile('"[^"]*"')
 
 
 def session_id(text: str, loc: list[str | int]) -> str:
     """Return `text` where it may name a session. Raise InvalidRequestError at `loc` where it may not."""
-    if not 1 <= len(text) <= 100:
-        raise InvalidRequestError.at(loc, "a session id has 1 to 100 characters", "session_id_length")
+    if not 1 <= len(text) <= MAX_SESSION_ID_LENGTH:
+        raise InvalidRequestError.at(
+            loc, f"a session id has 1 to {MAX_SESSION_ID_LENGTH} characters", "session_id_length"
+        )
     if text in (".", "..") or _NOT_IN_SESSION_ID.search(text) or _LONE_SURROGATE.search(text):
         raise InvalidRequestError.at(
             loc,
@@ -118,7 +119,8 @@ def idempotency_key(header: str | None) -> str | None:
     """
     if header is not None and not _KEY.fullmatch(header):
         raise MalformedRequestError(
-            "Idempotency-Key must be 1 to 255 printable ASCII characters without a comma, and be sent once"
+            f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+            " without a comma, and be sent once"
         )
     return header
 

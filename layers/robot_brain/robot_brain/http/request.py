@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from robot_brain import telemetry
 from robot_brain.deadline import Context, Deadline, deadline_of
@@ -33,8 +33,7 @@ _ONLY_TEXTS = {str}
 _NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an array", dict: "an object"}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as the handlers see it. `route` is such as `GET /stats`; header names are in lower case."""
 
     route: str
@@ -102,10 +101,9 @@ def unexpected(what: str) -> UnexpectedEventError:
     return UnexpectedEventError(f"the event {what}; call this function through an HTTP API with payload format 2.0")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """An answer; `body` is JSON text, or None for none."""
 
     status: int
     body: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})

@@ -11,17 +11,18 @@ import hmac
 import json
 import re
 import time
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
 
 from robot_brain.deadline import Deadline
 from robot_brain.errors import DatabaseAwayError, DatabaseRefusedError, SettingsError
+from robot_brain.services import https
 from robot_brain.settings import Credentials
 
 _TARGET = "secretsmanager.GetSecretValue"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
 # White space and a byte order mark: what an editor or a pasted line leaves around a secret.
 _AROUND = " \t\r\n\ufeff"
+# Bytes, headers included. A secret has up to 65,536, and JSON may write each with six.
+_LARGEST_ANSWER = 524_288
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
@@ -73,7 +74,7 @@ def _fetch(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline
 def _member(secret: str, name: str) -> str | None:
     try:
         found = json.loads(secret).get(name) if secret.startswith("{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found.strip(_AROUND) if isinstance(found, str) else None
 
@@ -83,7 +84,7 @@ def signed_headers(url: str, region: str, body: bytes, keys: Credentials, now: t
     stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
     headers = {
         "content-type": _CONTENT_TYPE,
-        "host": urlsplit(url).netloc,
+        "host": https.split(url).netloc,
         "x-amz-date": stamp,
         "x-amz-target": _TARGET,
     }
@@ -117,15 +118,11 @@ def _keys(credentials: Credentials, deadline: Deadline) -> Credentials:
 def _send(
     method: str, url: str, body: bytes | None, headers: dict[str, str], deadline: Deadline
 ) -> tuple[int, dict[str, object]]:
-    parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.netloc, timeout=deadline.remaining())
     try:
-        connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
-        response = connection.getresponse()
-        text = response.read()
-        return response.status, json.loads(text) if text.startswith(b"{") else {}
-    except (OSError, HTTPException, ValueError) as error:
-        raise DatabaseAwayError(f"{parts.hostname} did not answer: {type(error).__name__}") from error
-    finally:
-        connection.close()
+        status, text = https.request(method, url, body, headers, deadline, _LARGEST_ANSWER)
+    except https.NoAnswerError as error:
+        raise DatabaseAwayError(str(error)) from error
+    try:
+        return status, json.loads(text) if text.startswith(b"{") else {}
+    except (ValueError, RecursionError) as error:
+        raise DatabaseAwayError(f"{https.split(url).netloc} did not answer in JSON: {type(error).__name__}") from error

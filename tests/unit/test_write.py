@@ -1,4 +1,4 @@
-"""The body of a write as a model: what is filled in, what is refused, and that nothing is converted."""
+"""The body of a write: what is filled in, what is refused, and that nothing is converted."""
 
 import json
 import re
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_brain.bodies.write import MAX_METADATA_BYTES, MAX_TEXT_BYTES, Write, stored_size
+from robot_brain.bodies.write import Write
 from robot_brain.errors import InvalidRequestError
+from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
 
 Json = dict[str, Any]
 
@@ -190,33 +191,3 @@ def test_metadata_has_at_most_16_kib_as_stored(member: str) -> None:
     assert refusals(turn(**{member: {"a": fitting["a"] + "b"}})) == [(["body", member], "metadata_too_large")]
     # 53 numbers of 309 digits each, in 272 bytes of JSON.
     assert refusals(turn(**{member: {"a": [1e308] * 53}})) == [(["body", member], "metadata_too_large")]
-
-
-# PostgreSQL 15 to 18: octet_length('…'::jsonb::text). test_stored_size.py asks a server about many more.
-@pytest.mark.parametrize(
-    ("value", "size"),
-    [
-        ({}, 2),
-        ([], 2),
-        (None, 4),
-        ("é", 4),
-        ('"\\\n\x01', 14),
-        ("\x7f", 3),
-        (-12, 3),
-        (1.5, 3),
-        (1e308, 309),
-        (1e16, 17),
-        (1e-7, 9),
-        (-0.0, 3),
-        ({"a": [1, True], "b": {}}, 25),
-    ],
-)
-def test_the_stored_size_by_example(value: object, size: int) -> None:
-    assert stored_size(value) == size
-
-
-@given(
-    st.recursive(st.none() | st.integers(-(10**9), 10**9) | st.text(st.characters(exclude_categories=["Cs"])), st.lists)
-)
-def test_the_stored_size_of_what_json_writes_alike_is_its_length(value: object) -> None:
-    assert stored_size(value) == len(json.dumps(value, ensure_ascii=False).encode())

@@ -1,0 +1,36 @@
+"""Write what is made from the contract: `python -m contract`. With --check say what differs and change nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from contract.compiler import compile_bodies
+from contract.document import document, written
+from contract.write_message import Batch, OneTurn
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def generated() -> dict[str, str]:
+    """Return the text of each file that is made from the contract, by its path in the project."""
+    return {
+        "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies((OneTurn, Batch)),
+        "docs/openapi.json": written(document(ROOT / "events")) + "\n",
+    }
+
+
+def main(arguments: list[str], root: Path = ROOT) -> str | None:
+    """Write the files below `root`, or with --check return what to do about those that differ."""
+    texts = generated()
+    differ = [name for name in texts if not (root / name).exists() or (root / name).read_text() != texts[name]]
+    if arguments == ["--check"]:
+        return f"{' and '.join(differ)}: not what the contract says now; run make contract" if differ else None
+    for name in differ:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(texts[name])
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Compile bodies into literals for pydantic_core, so that the layer validates without the package pydantic.
+
+Pydantic's models and adapters cost four times as much at a cold start as a literal does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+
+_HEAD = '''"""Bodies of requests as schemas of pydantic_core. Written by `make contract` from contract/: do not edit."""
+
+from typing import Any
+
+from robot_brain.bodies.sizes import {functions}
+'''
+# What Pydantic adds for itself: of these the core uses nothing to validate.
+_LEFT_OUT = {"cls", "computed_fields", "metadata", "ref"}
+_WIDTH = 120
+_CHECKS = "robot_brain.bodies.sizes"
+
+
+class CompileError(Exception):
+    """A body holds something that the compiler does not know."""
+
+
+class _Name(str):
+    """A name that is written without quotes."""
+
+
+def compile_bodies(bodies: tuple[Any, ...]) -> str:
+    """Return the source of a module with a schema for each of `bodies`, and for each form inside one.
+
+    Raises CompileError for a schema with a function that is not in robot_brain.bodies.sizes, and for recursive forms.
+    """
+    compiler = _Compiler()
+    for body in bodies:
+        compiler.add(TypeAdapter(body).core_schema)
+    text = _HEAD.format(functions=", ".join(sorted(compiler.functions)))
+    for name, schema in compiler.constants.items():
+        text += f"\n{name}: Any = {_written(schema, 0, len(name) + 7)}\n"
+    return text
+
+
+class _Compiler:
+    """Collects a constant for each form, inner ones first, and the functions that they call."""
+
+    def __init__(self) -> None:
+        self.constants: dict[str, Any] = {}
+        self.functions: set[str] = set()
+        self._definitions: dict[str, Any] = {}
+
+    def add(self, schema: Mapping[str, Any]) -> _Name:
+        """Add the schema of a form and return its name."""
+        if schema["type"] == "definitions":
+            # Pydantic names what it needs twice, or inside itself.
+            self._definitions |= {each["ref"]: each for each in schema["definitions"]}
+            return self.add(schema["schema"])
+        if schema["type"] == "definition-ref":
+            return self._defined(schema["schema_ref"])
+        if schema["type"] != "typed-dict":
+            raise CompileError(f"a body is a TypedDict, and not {schema['type']}")
+        name = _Name(re.sub("(?<=[a-z])(?=[A-Z])", "_", schema["cls"].__name__).upper())
+        fields = {field: self._converted(each) for field, each in schema["fields"].items()}
+        rest = {key: self._converted(value) for key, value in schema.items() if key not in {*_LEFT_OUT, "fields"}}
+        rest["config"].pop("title")
+        converted = {"type": rest.pop("type"), "fields": fields, **rest}
+        if self.constants.setdefault(name, converted) != converted:
+            raise CompileError(f"two forms have the name {schema['cls'].__name__}")
+        return name
+
+    def _converted(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("type") in ("typed-dict", "definition-ref"):
+                return self.add(value)
+            return {key: self._converted(each) for key, each in value.items() if key not in _LEFT_OUT}
+        if isinstance(value, list):
+            return [self._converted(each) for each in value]
+        if callable(value):
+            return self._function(value)
+        if isinstance(value, str | int | float | None):
+            return value
+        raise CompileError(f"cannot write {value!r} as a literal")
+
+    def _defined(self, ref: str) -> _Name:
+        definition = self._definitions.pop(ref, None)
+        if definition is None:
+            raise CompileError(f"{ref.partition(':')[0]} is inside itself")
+        name = self.add(definition)
+        self._definitions[ref] = definition
+        return name
+
+    def _function(self, function: Callable[..., Any]) -> _Name:
+        if function is dict:
+            return _Name("dict")
+        if function.__module__ != _CHECKS:
+            raise CompileError(f"{function.__module__}.{function.__name__} is not in {_CHECKS}")
+        self.functions.add(function.__name__)
+        return _Name(function.__name__)
+
+
+def _written(value: Any, indent: int, before: int) -> str:
+    """Return `value` as Python, formatted as ruff does. `before` characters stand before it on its line."""
+    if isinstance(value, dict):
+        parts = [(f"{json.dumps(key)}: ", each) for key, each in value.items()]
+        opening, closing = "{", "}"
+    elif isinstance(value, list):
+        parts = [("", each) for each in value]
+        opening, closing = "[", "]"
+    elif isinstance(value, _Name):
+        return str(value)
+    else:
+        return json.dumps(value) if isinstance(value, str) else repr(value)
+    line = opening + ", ".join(label + _written(each, 0, -(10**6)) for label, each in parts) + closing
+    # A comma follows whatever is inside something else.
+    if before + len(line) + (1 if indent else 0) <= _WIDTH:
+        return line
+    inner = " " * (indent + 4)
+    lines = [f"{inner}{label}{_written(each, indent + 4, indent + 4 + len(label))}," for label, each in parts]
+    return "\n".join([opening, *lines, " " * indent + closing])

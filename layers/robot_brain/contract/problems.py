@@ -1,0 +1,184 @@
+"""Errors: problem documents of the functions (RFC 9457), and the gateway's own answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from contract.route import Route
+from contract.values import ANSWER, Count, EntityTag, Seq, SessionId
+from robot_brain.errors import (
+    DatabaseError,
+    IdempotencyKeyReusedError,
+    InvalidRequestError,
+    MalformedRequestError,
+    PreconditionFailedError,
+    RobotBrainError,
+    SettingsError,
+    UnexpectedDatabaseError,
+    UnexpectedEventError,
+)
+from robot_brain.limits import MAX_LOC_LENGTH, MAX_NAMED_ERRORS
+
+
+@with_config(ANSWER)
+class Problem(TypedDict):
+    """What went wrong. It holds nothing that was sent, no SQL and no stack."""
+
+    type: Literal["about:blank"]
+    title: str
+    """The kind of error. Clients may rely on it."""
+    status: int
+    """The status of the answer."""
+    detail: str
+    """A sentence for people."""
+    request_id: str
+    """The id that the function's line of log has too."""
+
+
+@with_config(ANSWER)
+class BrokenRule(TypedDict):
+    """One rule that the request breaks."""
+
+    loc: Annotated[list[Annotated[str, Field(max_length=MAX_LOC_LENGTH)] | int], Field(min_length=1)]
+    """Where: `body`, `query` or `path`, then names and positions."""
+    msg: str
+    """The rule, for people."""
+    type: str
+    """The rule, as a word that stays the same."""
+
+
+@with_config(ANSWER)
+class InvalidRequest(Problem):
+    """The request can be read and breaks rules."""
+
+    errors: Annotated[list[BrokenRule], Field(min_length=1, max_length=MAX_NAMED_ERRORS)]
+    """The first broken rules."""
+
+
+@with_config(ANSWER)
+class PreconditionFailed(Problem):
+    """The session is in another state than If-Match names."""
+
+    last_seq: Count
+    """The session's last seq now, 0 if there is no such session."""
+
+
+@with_config(ANSWER)
+class IdempotencyKeyReused(Problem):
+    """The Idempotency-Key belongs to another request."""
+
+    session_id: SessionId
+    """The session of the first request with this key."""
+    seq: Seq
+    """The first turn that was written with it."""
+
+
+@with_config(ANSWER)
+class ProblemHeaders(TypedDict):
+    """The headers of every problem document."""
+
+    cache_control: Annotated[Literal["no-store"], Field(alias="Cache-Control")]
+
+
+@with_config(ANSWER)
+class ConflictHeaders(ProblemHeaders):
+    """The headers of 409."""
+
+    retry_after: Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]
+    """Seconds to wait before a retry."""
+
+
+@with_config(ANSWER)
+class UnavailableHeaders(ProblemHeaders):
+    """The headers of 503."""
+
+    retry_after: NotRequired[Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]]
+    """Seconds to wait before a retry. Absent if waiting does not help."""
+
+
+@with_config(ANSWER)
+class StateHeaders(ProblemHeaders):
+    """The headers of 412."""
+
+    etag: NotRequired[Annotated[EntityTag, Field(alias="ETag")]]
+    """The session's state now. Absent if there is no such session."""
+
+
+@with_config(ANSWER)
+class GatewayMessage(TypedDict):
+    """An answer of API Gateway itself, before or instead of the function's."""
+
+    message: str
+
+
+def _leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
+    """Return the errors that are raised: those that nothing else derives from."""
+    below = kind.__subclasses__()
+    if not below:
+        yield kind
+    for each in below:
+        yield from _leaves(each)
+
+
+Errors = tuple[type[RobotBrainError], ...]
+
+# What every request may meet.
+ANY_REQUEST: Errors = (MalformedRequestError, InvalidRequestError, UnexpectedEventError, UnexpectedDatabaseError)
+# What a call of the database may meet besides.
+DATABASE: Errors = (SettingsError, *(kind for kind in _leaves(DatabaseError) if kind is not UnexpectedDatabaseError))
+
+_BODIES: dict[type[RobotBrainError], type] = {
+    InvalidRequestError: InvalidRequest,
+    PreconditionFailedError: PreconditionFailed,
+    IdempotencyKeyReusedError: IdempotencyKeyReused,
+}
+_HEADERS: dict[int, type] = {409: ConflictHeaders, 412: StateHeaders, 503: UnavailableHeaders}
+# Each message as the gateway words it.
+_GATEWAY_MESSAGES = {
+    400: ("Bad Request", "The path cannot be decoded."),
+    403: ("Forbidden", "The request has no signature, or a wrong one."),
+    404: ("Not Found", "There is no such route: a session id with an encoded slash, for example."),
+    413: ("Request Entity Too Large", "The request is over 6 MB once JSON has escaped it, or over 10 MB."),
+    429: ("Too Many Requests", "The API is throttled. Try again later."),
+    500: ("Internal Server Error", "The function ended without an answer."),
+    503: ("Service Unavailable", "The function did not answer in time, or could not be called."),
+}
+
+
+def body_of(kind: type[RobotBrainError]) -> type:
+    """Return the form of an error's document."""
+    return _BODIES.get(kind, Problem)
+
+
+def headers_of(status: int) -> type:
+    """Return the form of the headers of a problem with this status."""
+    return _HEADERS.get(status, ProblemHeaders)
+
+
+def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
+    """Return an error of this kind as the function of `route` may raise it."""
+    if issubclass(kind, InvalidRequestError):
+        return kind([route.broken_rule])
+    if issubclass(kind, PreconditionFailedError):
+        return kind(facts={"last_seq": 7, "etag": '"7.1f2e3d4c5b6a"'})
+    if issubclass(kind, IdempotencyKeyReusedError):
+        return kind(facts={"session_id": "demo", "seq": 1})
+    if issubclass(kind, MalformedRequestError):
+        return kind("the query string has a % that is not followed by two hexadecimal digits")
+    return kind()
+
+
+def gateway_answers(route: Route) -> dict[int, tuple[str, str]]:
+    """Return message and description of each answer that the gateway can give on `route`, by status."""
+    possible = {429, 500, 503}
+    if not route.is_open:
+        possible.add(403)
+    if route.path_parameters:
+        possible |= {400, 404}
+    if route.bodies:
+        possible.add(413)
+    return {status: _GATEWAY_MESSAGES[status] for status in sorted(possible)}

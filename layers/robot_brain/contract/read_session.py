@@ -1,0 +1,160 @@
+"""GET /sessions/{session_id}."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from contract.problems import ANY_REQUEST, DATABASE
+from contract.route import Answer, Revalidated, Route, SessionPath
+from contract.values import (
+    ANSWER,
+    PARAMETERS,
+    Count,
+    EntityTag,
+    Metadata,
+    Name,
+    Seq,
+    SessionId,
+    Text,
+    Time,
+    TurnId,
+)
+from robot_brain.errors import DatabaseReadOnlyError, SessionNotFoundError
+from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, MAX_PAGE_TURNS
+
+
+@with_config(PARAMETERS)
+class Query(TypedDict):
+    """Which page of the session. Without `before` and `after` it is the newest."""
+
+    limit: NotRequired[
+        Annotated[int, Field(ge=1, le=MAX_PAGE_TURNS, json_schema_extra={"default": DEFAULT_PAGE_TURNS})]
+    ]
+    """The most turns of the page. It may have fewer, so that the answer stays under Lambda's 6 MB."""
+    before: NotRequired[Seq]
+    """The newest turns below this seq. Not with `after`."""
+    after: NotRequired[Annotated[int, Field(ge=0, le=MAX_INTEGER)]]
+    """The oldest turns above this seq, 0 for the first ones. Not with `before` or `max_chars`."""
+    max_chars: NotRequired[Annotated[int, Field(ge=1, le=MAX_PAGE_CHARS)]]
+    """As many whole turns, newest first, as fit in this many code points of both texts; at least one. Not with
+    `after`."""
+
+
+@with_config(PARAMETERS)
+class Headers(TypedDict):
+    """The headers of a read."""
+
+    if_none_match: NotRequired[Annotated[str, Field(alias="If-None-Match")]]
+    """Entity tags that the client holds: a list, also with `W/`, or `*`. If one is the session's, the answer is 304."""
+
+
+@with_config(ANSWER)
+class Session(TypedDict):
+    """A session without its turns."""
+
+    id: SessionId
+    created_at: Time
+    last_active: Time
+    """When its last turn was written."""
+    message_count: Count
+    """The turns that there are."""
+    last_seq: Count
+    """The last turn's seq."""
+    user_metadata: Metadata
+
+
+@with_config(ANSWER)
+class StoredTurn(TypedDict):
+    """A turn as it is stored."""
+
+    id: TurnId
+    seq: Seq
+    """The turn's place in its session: 1, 2, 3 … without gap or double."""
+    robot_personality: Name
+    user_message: Text
+    robot_response: Text
+    metadata: Metadata
+    created_at: Time
+
+
+@with_config(ANSWER)
+class Cursors(TypedDict):
+    """The pages beside this one."""
+
+    before: Seq | None
+    """The `before` of the older page. Null if there is no older turn."""
+    after: Count | None
+    """The `after` of the newer page, also for what is written later. Null if the page is empty."""
+
+
+@with_config(ANSWER)
+class Page(TypedDict):
+    """A session and a page of its turns."""
+
+    session: Session
+    messages: Annotated[list[StoredTurn], Field(max_length=MAX_PAGE_TURNS)]
+    """The turns, oldest first."""
+    page: Cursors
+
+
+@with_config(ANSWER)
+class PageHeaders(Revalidated):
+    """The headers of 200 and 304."""
+
+    etag: Annotated[EntityTag, Field(alias="ETag")]
+    """The session's state: the last seq and a version."""
+
+
+_EXAMPLE = {
+    "session": {
+        "id": "demo",
+        "created_at": "2026-11-22T12:00:00.070381Z",
+        "last_active": "2026-11-22T12:00:00.070381Z",
+        "message_count": 1,
+        "last_seq": 1,
+        "user_metadata": {},
+    },
+    "messages": [
+        {
+            "id": "2f0c6a52-7c44-4a6a-9a51-6a3a7d0f4b1e",
+            "seq": 1,
+            "robot_personality": "barista",
+            "user_message": "Could I please get a dirty mocha with non-fat milk?",
+            "robot_response": "That's one mocha, dirty, non-fat milk. Will that be all?",
+            "metadata": {"api_calls": ["get_menu_items", "add_order_item"]},
+            "created_at": "2026-11-22T12:00:00.070381Z",
+        }
+    ],
+    "page": {"before": None, "after": 1},
+}
+
+ROUTES = (
+    Route(
+        "GET",
+        "/sessions/{session_id}",
+        name="read_session",
+        summary="Read a session and a page of its turns",
+        description="Follow `page.before` until it is null to walk the whole history. Repeat `page.after` to poll for "
+        "new turns.",
+        path_parameters=SessionPath,
+        query=Query,
+        headers=Headers,
+        answers=(
+            Answer(200, "The session and a page of its turns.", Page, PageHeaders, {"read_session": _EXAMPLE}),
+            Answer(304, "The session is in a state that If-None-Match names.", None, PageHeaders),
+        ),
+        errors=(
+            *ANY_REQUEST,
+            SessionNotFoundError,
+            *(kind for kind in DATABASE if kind is not DatabaseReadOnlyError),
+        ),
+        broken_rule={
+            "loc": ["query", "limit"],
+            "msg": f"must be a whole number from 1 to {MAX_PAGE_TURNS}",
+            "type": "whole_number",
+        },
+    ),
+)

@@ -1,0 +1,66 @@
+"""Values that several forms share, and how forms are judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from robot_brain.bodies.sizes import check_metadata, check_text
+from robot_brain.limits import (
+    MAX_INTEGER,
+    MAX_NAME_LENGTH,
+    MAX_SESSION_ID_LENGTH,
+    MAX_TAG_DIGITS,
+    MAX_TEXT_BYTES,
+    MAX_VERSION_LENGTH,
+)
+
+
+def _open(schema: JsonDict) -> None:
+    """Let a schema accept more members: later versions add some, and clients pass them over."""
+    schema.pop("additionalProperties", None)
+
+
+# What a client sends: nothing is converted, and nothing unknown is accepted.
+BODY = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
+# What we answer. Here nothing unknown is accepted, so that a test finds what is not declared.
+ANSWER = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_open)
+# Query, headers and the path come as text.
+PARAMETERS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+# JSON Schema counts code points. None takes less than a byte, so this is the most that any text may have.
+Text = Annotated[str, AfterValidator(check_text), Field(json_schema_extra={"maxLength": MAX_TEXT_BYTES})]
+Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
+Milliseconds = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+
+SessionId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_SESSION_ID_LENGTH,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f/\\?#%]*$",
+        json_schema_extra={"not": {"enum": [".", ".."]}},
+    ),
+]
+Seq = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Count = Annotated[int, Field(ge=0)]
+TurnId = Annotated[
+    str,
+    Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", json_schema_extra={"format": "uuid"}),
+]
+# UTC, always with six digits after the second.
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+Date = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_extra={"format": "date"})]
+# "<last_seq>.<version>"
+EntityTag = Annotated[str, Field(pattern=r'^"[0-9]+\.[0-9a-f]+"$')]
+# An entity tag, or the last seq alone in quotes.
+State = Annotated[str, Field(pattern=rf'^"[0-9]{{1,{MAX_TAG_DIGITS}}}(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"$')]

@@ -1,0 +1,42 @@
+"""Sizes that a schema cannot say. The contract names these checks, and the compiled validators call them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from robot_brain.bodies.core import PydanticCustomError
+from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
+
+
+def check_text(value: str) -> str:
+    """Return a text. Raise PydanticCustomError if its UTF-8 is too large."""
+    # A character has at most four bytes, so most texts need no encoding to be measured.
+    if len(value) > MAX_TEXT_BYTES // 4 and len(value.encode()) > MAX_TEXT_BYTES:
+        raise PydanticCustomError("text_too_large", f"must be at most {MAX_TEXT_BYTES // 1024} KiB of UTF-8")
+    return value
+
+
+def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata. Raise PydanticCustomError if PostgreSQL would store it larger than allowed."""
+    if stored_size(value) > MAX_METADATA_BYTES:
+        raise PydanticCustomError("metadata_too_large", f"must be at most {MAX_METADATA_BYTES // 1024} KiB as stored")
+    return value
+
+
+def stored_size(value: Any) -> int:
+    """Return the bytes that `value` takes as text once PostgreSQL has stored it as jsonb.
+
+    That is json.dumps but for one thing: jsonb keeps numbers as decimals and writes them without an exponent, so 1e308
+    takes 309 characters.
+    """
+    if isinstance(value, dict):
+        inside = sum(stored_size(key) + 2 + stored_size(member) for key, member in value.items())
+        return 2 + inside + 2 * max(0, len(value) - 1)
+    if isinstance(value, list):
+        return 2 + sum(stored_size(member) for member in value) + 2 * max(0, len(value) - 1)
+    if isinstance(value, float):
+        # Adding 0.0 takes the sign off a negative zero, which a decimal does not have.
+        return len(format(Decimal(repr(value + 0.0)), "f"))
+    return len(json.dumps(value, ensure_ascii=False).encode())

@@ -1,0 +1,49 @@
+"""The limits of the HTTP contract, each with its unit. The layer and the contract take them from here.
+
+sql/ has numbers of its own, because nobody may pass the layer by: tests hold the two together.
+"""
+
+# A request's body, in bytes of UTF-8 after decoding.
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+# What Lambda passes on of an answer, in bytes of the escaped response. SQL ends a page below it.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_ANSWER_BYTES = 6_291_556
+# Objects and arrays inside one another.
+MAX_NESTING = 64
+
+# Turns in one write.
+MAX_TURNS = 100
+# A user message or a robot response, in bytes of UTF-8.
+MAX_TEXT_BYTES = 256 * 1024
+# The metadata of a turn, or of a session after a write, in bytes as PostgreSQL stores them.
+MAX_METADATA_BYTES = 16 * 1024
+# robot_personality, robot_id and interaction_type, in code points.
+MAX_NAME_LENGTH = 50
+# PostgreSQL's integer: the largest seq and the longest duration in milliseconds.
+MAX_INTEGER = 2**31 - 1
+
+# A session's id, in code points.
+MAX_SESSION_ID_LENGTH = 100
+# An Idempotency-Key, in ASCII characters, and how long it is remembered.
+MAX_KEY_LENGTH = 255
+KEY_HOURS = 24
+# The digits of a last seq in If-Match, and the characters of a version.
+MAX_TAG_DIGITS = 18
+MAX_VERSION_LENGTH = 32
+
+# Turns in one page of a session.
+MAX_PAGE_TURNS = 200
+DEFAULT_PAGE_TURNS = 50
+# max_chars of a page, in code points of both texts.
+MAX_PAGE_CHARS = 10_000_000
+
+# An answer names no more broken rules, and counts no more: to name 300,000 takes seconds, and nobody reads them.
+MAX_NAMED_ERRORS = 100
+MAX_COUNTED_ERRORS = 1000
+# A part of `loc` that the client made up, in code points.
+MAX_LOC_LENGTH = 100
+
+# Rows of GET /stats.
+MAX_PERSONALITIES = 1000
+STATS_DAYS = 31
+TOP_SESSIONS = 10

@@ -1,0 +1,199 @@
+"""What the functions answer is what the contract and docs/openapi.json say: bodies, headers and statuses."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from contract import problems
+from contract.document import ROUTES
+from contract.route import Route
+from tests.bundle import EVENTS, Bundle, Reply, deployed, event, turn
+from tests.documented import errors_of, operations, resolved
+from tests.integration.edge import function_of, get, other, post
+from tests.servers.databases import Database
+
+WRITE = "POST /sessions/{session_id}/messages"
+READ = "GET /sessions/{session_id}"
+STATS = "GET /stats"
+HEALTH = "GET /health"
+HEAD = "HEAD /health"
+DATABASE = "GET /health/database"
+
+Send = Callable[[Bundle], Reply]
+
+KEY = {"idempotency-key": "order-4711"}
+NEW = {"user_message": "", "robot_response": "", "robot_personality": "barista"}
+# Sent in this order: route, status, request.
+REQUESTS: list[tuple[str, int, Send]] = [
+    (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
+    (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
+    (WRITE, 201, lambda b: b.write("s", {"messages": [turn(2), turn(3)], "user_metadata": {"a": None}})),
+    (WRITE, 400, post("{")),
+    (WRITE, 400, lambda b: b.write("s", turn(), {"if-match": "7"})),
+    (WRITE, 412, lambda b: b.write("s", turn(), {"if-match": '"7"'})),
+    (WRITE, 412, lambda b: b.write("unknown", turn(), {"if-match": '"7"'})),
+    (WRITE, 413, lambda b: b.write("s", " " * (4 * 1024 * 1024 + 1))),
+    (WRITE, 415, post(NEW, content_type="text/plain")),
+    (WRITE, 422, post({"messages": [{}, {"x": 1}], "user_metadata": None})),
+    (WRITE, 422, post(NEW, session="a/b")),
+    (WRITE, 422, lambda b: b.write("s", turn(9), KEY)),
+    (READ, 200, lambda b: b.read("s")),
+    (READ, 200, lambda b: b.read("s", limit=1, before=3)),
+    (READ, 200, lambda b: b.read("s", after=3)),
+    (READ, 304, lambda b: b.read("s", {"if-none-match": "*"})),
+    (READ, 400, get("limit=%zz")),
+    (READ, 404, lambda b: b.read("unknown")),
+    (READ, 422, lambda b: b.read("s", limit=0, page=1)),
+    (STATS, 200, lambda b: b.stats()),
+    (STATS, 200, lambda b: b.stats(session_id="s")),
+    (STATS, 400, other("stats", "%")),
+    (STATS, 404, lambda b: b.stats(session_id="unknown")),
+    (STATS, 422, lambda b: b.stats(session_id="")),
+    (HEALTH, 200, lambda b: b.health()),
+    (HEALTH, 400, other("health", "%")),
+    (HEALTH, 422, other("health", "page=1")),
+    (HEAD, 200, lambda b: b.call("health", event("health_head"))),
+    (HEAD, 422, other("health_head", "page=1")),
+    (DATABASE, 200, lambda b: b.database_health()),
+    (DATABASE, 422, other("health_database", "page=1")),
+]
+# Without a database that answers, or without settings.
+UNSERVED: list[tuple[str, Send]] = [
+    (WRITE, lambda b: b.write("s", turn())),
+    (READ, lambda b: b.read("s")),
+    (STATS, lambda b: b.stats()),
+    (DATABASE, lambda b: b.database_health()),
+]
+
+
+def event_interaction() -> Any:
+    """Return the interaction of events/write_message_batch.json."""
+    return json.loads(event("write_message_batch")["body"])["messages"][1]["interaction"]
+
+
+def assert_documented(route: str, reply: Reply) -> None:
+    """Assert that the document has this answer of `route`, and the contract each of its members."""
+    documented = operations()[route]["responses"][str(reply.status)]
+    headers = {name.lower(): header for name, header in documented.get("headers", {}).items()}
+    sent = {name: value for name, value in reply.headers.items() if name != "content-type"}
+    assert set(sent) <= set(headers)
+    for name, header in headers.items():
+        assert name in sent or not header["required"], name
+        assert name not in sent or errors_of(header["schema"], sent[name]) == []
+    if reply.body is None:
+        assert "content" not in documented
+        return
+    # The gateway leaves out the body of an answer to HEAD.
+    if not route.startswith("HEAD"):
+        assert errors_of(documented["content"][reply.headers["content-type"]]["schema"], reply.json) == []
+    assert any(fits(form, reply.json) for form in forms(route, reply)), reply.body
+
+
+def forms(route: str, reply: Reply) -> list[Any]:
+    """Return the forms that the contract has for a body."""
+    (declared,) = (each for each in ROUTES if f"{each.method} {each.path}" == route)
+    if reply.headers["content-type"] == "application/problem+json":
+        return [problems.body_of(kind) for kind in declared.errors if kind.status == reply.status]
+    return [answer.body for answer in declared.answers if answer.status == reply.status]
+
+
+def fits(form: Any, value: Any) -> bool:
+    """Return whether a value has all members of a form, and no other one."""
+    try:
+        TypeAdapter(form).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_every_answer_is_one_of_the_document(bundle: Bundle) -> None:
+    for route, status, send in REQUESTS:
+        reply = send(bundle)
+        assert reply.status == status, (route, reply.body)
+        assert_documented(route, reply)
+    for url, status in (("postgresql://app:x@127.0.0.1:1/db", 503), ("mysql://", 500)):
+        with deployed({"DATABASE_URL": url}) as functions:
+            for route, send in UNSERVED:
+                reply = send(functions)
+                assert reply.status == status, (route, reply.body)
+                assert_documented(route, reply)
+
+
+def shape(value: Any) -> Any:
+    """Return a value without its texts and numbers; of a list its first element."""
+    if isinstance(value, dict):
+        return {name: shape(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return "number" if type(value) in (int, float) else type(value).__name__
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, database: Database) -> None:
+    for function, name, route, example in (
+        ("write_message", "write_message", WRITE, "write_message"),
+        ("read_session", "read_session", READ, "read_session"),
+        ("stats", "stats", STATS, "stats"),
+        ("stats", "stats_session", STATS, "stats_session"),
+        ("health", "health", HEALTH, "health"),
+        ("health", "health_database", DATABASE, "healthy"),
+    ):
+        reply = bundle.call(function, event(name))
+        bundle.refresh()
+        content = operations()[route]["responses"][str(reply.status)]["content"]["application/json"]
+        documented = content["examples"][example]["value"]
+        assert shape(reply.json) == shape(documented)
+        assert list(reply.json) == list(documented)
+        if name == "write_message":
+            # The numbers are those of the first turn.
+            assert {**reply.json, "messages": None} == {**documented, "messages": None}
+
+
+def test_the_examples_of_problems_are_those_that_the_bad_events_get(embedded_database: Database) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
+        said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
+    for route in (WRITE, READ, STATS):
+        for status in ("400", "422"):
+            content = operations()[route]["responses"][status]["content"]["application/problem+json"]
+            for reference in content["examples"].values():
+                example = resolved(reference)["value"]
+                if "session_id" not in example:
+                    alike = [{**each, "request_id": example["request_id"]} for each in said]
+                    assert example in alike
+
+
+def bad_events() -> list[Any]:
+    """Return the events of events/bad."""
+    return [event(f"bad/{path.stem}") for path in sorted((EVENTS / "bad").glob("*.json"))]
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_the_parameters_that_a_function_knows_are_those_of_the_document(bundle: Bundle, route: Route) -> None:
+    sent = event(route.name if route.name != "database_health" else "health_database")
+    reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
+    named = [
+        each["name"]
+        for each in operations()[f"{route.method} {route.path}"].get("parameters", [])
+        if each["in"] == "query"
+    ]
+    known = ", ".join(sorted(named)) or "none"
+    assert [error["msg"] for error in reply.json["errors"]] == [f"unknown parameter; known: {known}"]
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_a_number_in_the_query_has_the_bounds_of_the_document(bundle: Bundle) -> None:
+    numbers = [each for each in operations()[READ]["parameters"] if each["schema"]["type"] == "integer"]
+    assert len(numbers) == 4
+    bundle.write("s", turn())
+    for parameter in numbers:
+        least, most = parameter["schema"]["minimum"], parameter["schema"]["maximum"]
+        for value, status in ((least, 200), (most, 200), (least - 1, 422), (most + 1, 422)):
+            assert bundle.read("s", **{parameter["name"]: value}).status == status
+    default = operations()[READ]["parameters"][1]["schema"]["default"]
+    bundle.write("s", {"messages": [turn(number) for number in range(default)]})
+    assert len(bundle.read("s").json["messages"]) == default

@@ -1,0 +1,121 @@
+"""Bodies of writes by chance: valid ones, and ones with a few mistakes in them, at the limits above all."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from robot_brain.limits import MAX_INTEGER, MAX_METADATA_BYTES, MAX_NAME_LENGTH, MAX_TEXT_BYTES, MAX_TURNS
+
+Json = dict[str, Any]
+
+_FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
+_NAMES = ("robot_personality", "user_message", "metadata", "interaction", "success", "messages", "", "é", "x" * 200)
+_CHARACTERS = ("x", "é", "€", "\U0001f916")
+
+
+def bodies(seed: int, count: int) -> Iterator[Json]:
+    """Return `count` bodies, the same ones for the same seed. A third is as it should be."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = _batch(chance) if chance.random() < 0.4 else _turn(chance)
+        if chance.random() < 0.3:
+            body["user_metadata"] = _metadata(chance)
+        for _ in range(chance.choice((0, 0, 1, 1, 2, 7))):
+            _spoil(body, chance)
+        yield body
+
+
+def _turn(chance: random.Random) -> Json:
+    turn: Json = {
+        "robot_personality": chance.choice(_CHARACTERS) * chance.choice((1, 7, MAX_NAME_LENGTH)),
+        "user_message": _text(chance),
+        "robot_response": _text(chance),
+    }
+    if chance.random() < 0.5:
+        turn["metadata"] = _metadata(chance)
+    if chance.random() < 0.4:
+        turn["interaction"] = {
+            "interaction_type": "order",
+            "duration_ms": chance.choice((0, 1, 840, MAX_INTEGER)),
+            "success": chance.random() < 0.5,
+        }
+        if chance.random() < 0.5:
+            turn["interaction"]["robot_id"] = chance.choice(_CHARACTERS) * chance.choice((1, MAX_NAME_LENGTH))
+    return turn
+
+
+def _batch(chance: random.Random) -> Json:
+    count = MAX_TURNS if chance.random() < 0.02 else chance.choice((1, 2, 3))
+    return {"messages": [_turn(chance) for _ in range(count)]}
+
+
+def _text(chance: random.Random) -> str:
+    if chance.random() < 0.98:
+        return chance.choice(_CHARACTERS) * chance.choice((0, 1, 30))
+    return _of_bytes(MAX_TEXT_BYTES, chance)
+
+
+def _of_bytes(count: int, chance: random.Random) -> str:
+    character = chance.choice(_CHARACTERS)
+    size = len(character.encode())
+    return character * (count // size) + "x" * (count % size)
+
+
+def _metadata(chance: random.Random) -> Json:
+    if chance.random() < 0.05:
+        return {"a": "b" * _FILLING}
+    return {chance.choice(_NAMES): _value(chance, 2) for _ in range(chance.randrange(3))}
+
+
+def _value(chance: random.Random, depth: int) -> Any:
+    """Return any JSON value."""
+    kind = chance.randrange(9 if depth else 7)
+    if kind == 7:
+        return [_value(chance, depth - 1) for _ in range(chance.randrange(3))]
+    if kind == 8:
+        return {chance.choice(_NAMES): _value(chance, depth - 1) for _ in range(chance.randrange(3))}
+    number = chance.choice((0, -1, 1, MAX_INTEGER, MAX_INTEGER + 1, 10**300))
+    return (None, True, False, number, chance.choice((0.0, -0.0, 1.0, 1.5, 1e308)), "", "1")[kind]
+
+
+def _spoil(body: Json, chance: random.Random) -> None:
+    """Change one thing somewhere in `body`."""
+    inside: Any = body
+    # Half of the time one level further in.
+    while chance.random() < 0.7:
+        within = [each for each in (inside.values() if isinstance(inside, dict) else inside) if each]
+        within = [each for each in within if isinstance(each, dict | list)]
+        if not within:
+            break
+        inside = chance.choice(within)
+    if isinstance(inside, list):
+        _spoil_list(inside, chance)
+    elif inside and chance.random() < 0.8:
+        name = chance.choice(list(inside))
+        if chance.random() < 0.2:
+            del inside[name]
+        else:
+            inside[name] = chance.choice(_OVER)(chance)
+    else:
+        inside[chance.choice(_NAMES)] = _value(chance, 2)
+
+
+def _spoil_list(items: list[Any], chance: random.Random) -> None:
+    change = chance.randrange(3)
+    if change == 0:
+        items.append(_value(chance, 2))
+    elif change == 1:
+        items.clear()
+    else:
+        items.extend(items[:1] * (MAX_TURNS + 1 - len(items)))
+
+
+# What a member becomes.
+_OVER = (
+    lambda chance: _value(chance, 2),
+    lambda chance: _value(chance, 0),
+    lambda chance: "x" * (MAX_NAME_LENGTH + 1),
+    lambda chance: _of_bytes(MAX_TEXT_BYTES + 1, chance),
+    lambda chance: {"a": "b" * _FILLING + "b"},
+    lambda chance: {"a": [1e308] * 53},
+)

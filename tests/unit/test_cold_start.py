@@ -1,0 +1,77 @@
+"""What makes a cold start short and must not change anything else: the collector off, and Pydantic's core alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.waiting import PATIENCE_SECONDS
+
+PROJECT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ["write_message", "read_session", "stats", "health"]
+
+COLLECTOR = """
+import gc, json, sys, types
+lambda_runtime, function, *folders = sys.argv[1:]
+sys.path[:0] = folders
+if lambda_runtime == "yes":
+    sys.modules["awslambdaric"] = types.ModuleType("awslambdaric")
+seen = []
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("psycopg", "aws_lambda_powertools"):
+            seen.append(gc.isenabled())
+sys.meta_path.insert(0, Spy())
+frozen = gc.get_freeze_count()
+__import__(function)
+print(json.dumps([seen, gc.isenabled(), gc.get_freeze_count() > frozen]))
+"""
+
+CORE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from robot_brain.bodies import core
+before = sorted(name for name in sys.modules if name.partition(".")[0] in ("pydantic", "pydantic_core"))
+import pydantic, pydantic_core
+class Model(pydantic.BaseModel):
+    number: int
+try:
+    Model(number="x")
+except pydantic.ValidationError as error:
+    same = isinstance(error, core.ValidationError)
+print(json.dumps([before, same, pydantic_core.SchemaValidator is core.SchemaValidator]))
+"""
+
+
+def run(script: str, *arguments: str) -> Any:
+    """Return what `script` prints as JSON in a Python of its own."""
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_collector_rests_while_a_function_is_imported_in_lambda_and_works_afterwards(function: str) -> None:
+    folders = [str(PROJECT / "functions"), str(PROJECT / "layers" / "robot_brain")]
+    seen, enabled, frozen = run(COLLECTOR, "yes", function, *folders)
+    assert seen
+    assert set(seen) == {False}
+    assert (enabled, frozen) == (True, True)
+
+
+def test_the_collector_of_another_program_is_left_alone() -> None:
+    folders = [str(PROJECT / "functions"), str(PROJECT / "layers" / "robot_brain")]
+    seen, enabled, frozen = run(COLLECTOR, "no", "read_session", *folders)
+    assert set(seen) == {True}
+    assert (enabled, frozen) == (True, False)
+
+
+def test_the_core_is_loaded_without_its_package_and_a_later_import_of_the_package_is_whole() -> None:
+    before, same_error, same_validator = run(CORE, str(PROJECT / "layers" / "robot_brain"))
+    assert before == ["pydantic_core._pydantic_core"]
+    assert same_error
+    assert same_validator

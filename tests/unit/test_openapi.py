@@ -1,0 +1,153 @@
+"""docs/openapi.json: a valid document of the routes that there are, with examples that fit their schemas."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from contract.document import ROUTES
+from local.template import load_template
+from robot_brain import __version__
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, RobotBrainError
+from robot_brain.http import json_body, parameters
+from tests.documented import DOCUMENT, Json, errors_of, operations, resolved
+
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = ROOT / "events"
+
+
+def leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
+    """Return the errors that are raised: those that nothing else derives from."""
+    below = kind.__subclasses__()
+    if not below:
+        yield kind
+    for each in below:
+        yield from leaves(each)
+
+
+def contents() -> Iterator[tuple[str, Json]]:
+    """Return each content of a request and of an answer, with the place where it stands."""
+    for route, operation in operations().items():
+        for media, content in operation.get("requestBody", {}).get("content", {}).items():
+            yield f"{route} {media}", content
+        for status, answer in operation["responses"].items():
+            for media, content in answer.get("content", {}).items():
+                yield f"{route} {status} {media}", content
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["info"]["version"] == __version__
+    assert DOCUMENT["info"]["license"]["identifier"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+
+
+def test_every_route_of_the_template_is_in_the_document_and_no_other() -> None:
+    template = load_template(ROOT / "template.yaml")
+    assert {f"{route.method} {route.path}" for route in template.routes} == set(operations())
+
+
+def test_only_the_probe_that_is_open_needs_no_signature() -> None:
+    assert DOCUMENT["security"] == [{"sigv4": []}]
+    assert [route for route, each in operations().items() if each.get("security") == []] == [
+        "GET /health",
+        "HEAD /health",
+    ]
+
+
+def test_every_error_is_described_on_some_route() -> None:
+    assert {kind for route in ROUTES for kind in route.errors} == set(leaves(RobotBrainError))
+
+
+@pytest.mark.parametrize(("place", "content"), list(contents()))
+def test_an_example_fits_its_schema(place: str, content: Json) -> None:
+    assert content["examples"], place
+    for name, example in content["examples"].items():
+        value = resolved(example)["value"]
+        assert errors_of(content["schema"], value) == [], name
+        # Without one of the members that must be there it would not fit.
+        if isinstance(value, dict) and "messages" not in value:
+            assert errors_of(content["schema"], {}) != []
+
+
+@pytest.mark.parametrize("route", operations())
+def test_an_example_of_a_parameter_fits_its_schema(route: str) -> None:
+    for parameter in operations()[route].get("parameters", []):
+        assert parameter["examples"], parameter["name"]
+        for example in parameter["examples"].values():
+            assert errors_of(parameter["schema"], example["value"]) == []
+
+
+def test_every_component_is_used() -> None:
+    text = json.dumps(DOCUMENT)
+    for kind in ("schemas", "examples"):
+        for name in DOCUMENT["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text
+
+
+def test_every_status_has_a_description_and_a_body_unless_it_may_not_have_one() -> None:
+    for route, operation in operations().items():
+        for status, answer in operation["responses"].items():
+            assert answer["description"], (route, status)
+            assert ("content" in answer) == (status != "304" and not route.startswith("HEAD")), (route, status)
+
+
+def test_every_body_of_an_event_fits_the_document() -> None:
+    schema = operations()["POST /sessions/{session_id}/messages"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
+    for path in sorted(EVENTS.glob("write_message*.json")):
+        event = json.loads(path.read_text())
+        assert errors_of(schema, json_body.parse(event["body"], event["isBase64Encoded"])) == [], path.name
+    for name in ("missing_field", "unknown_field", "metadata_null"):
+        event = json.loads((EVENTS / "bad" / f"write_message_{name}.json").read_text())
+        assert errors_of(schema, json.loads(event["body"])) != [], name
+
+
+def schema_of(route: str, name: str) -> Json:
+    """Return the schema of a parameter."""
+    (found,) = (each for each in operations()[route]["parameters"] if each["name"] == name)
+    schema: Json = found["schema"]
+    return schema
+
+
+WRITE = "POST /sessions/{session_id}/messages"
+# Parsed by hand in robot_brain.http.parameters, because a read loads no validator.
+PARSED: dict[str, Any] = {
+    "session_id": lambda text: parameters.session_id(text, ["path"]),
+    "Idempotency-Key": parameters.idempotency_key,
+    "If-Match": parameters.if_match,
+}
+VALUES = {
+    "session_id": [
+        *("a", "é" * 100, "\U0001f916" * 100, "", "x" * 101, ".", "..", "...", "a/b", "a\\b", "a?", "#", "%"),
+        *("\x00", "\x1f", " ", "\x7f", "\x9f", "\xa0", "a\nb", "~"),
+    ],
+    "Idempotency-Key": ["a", "x" * 255, "", "x" * 256, "a,b", ",", " ", "~", "\x7f", "\x1f", "é", "a\tb", "+", "-"],
+    "If-Match": [
+        *('"0"', '"7.1f2e3d4c5b6a"', f'"{"9" * 18}"', f'"{"9" * 19}"', '""', "0", "*", 'W/"0"', '"0", "1"', '"0."'),
+        *('"0.' + "f" * 32 + '"', '"0.' + "f" * 33 + '"', '"-1"', '"a"', '"0.g"', '"0.-"', '"0.1.2"'),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])
+def test_a_parameter_that_is_parsed_by_hand_is_what_the_document_says(name: str, value: str) -> None:
+    try:
+        PARSED[name](value)
+        is_taken = True
+    except (InvalidRequestError, MalformedRequestError):
+        is_taken = False
+    assert (errors_of(schema_of(WRITE, name), value) == []) == is_taken
+
+
+def test_a_member_that_one_form_takes_from_another_has_its_description_in_both() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for inherited, own in (("Turn", "OneTurn"), ("Problem", "InvalidRequest"), ("Problem", "PreconditionFailed")):
+        for name, member in schemas[inherited]["properties"].items():
+            assert schemas[own]["properties"][name] == member
+    assert "description" in schemas["OneTurn"]["properties"]["user_message"]
