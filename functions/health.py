@@ -15,13 +15,14 @@ def up(request: Request) -> Response:
 
 
 def database(request: Request) -> Response:
-    """200 with the condition of the database, 503 if it does not answer."""
+    """200 with the condition of the database, 503 if it does not serve."""
     # Not above: a probe that never asks the database does not import psycopg, which is most of a cold start.
     from robot_brain.database.condition import condition
 
     request.query()
     found = condition(request.deadline)
-    return Response(found.status, found.body, _HEADERS | found.headers)
+    wait = {} if found.retry_after is None else {"retry-after": str(found.retry_after)}
+    return Response(200 if found.serves else 503, found.report, _HEADERS | wait)
 
 
 handler = routes({"GET /health": up, "HEAD /health": up, "GET /health/database": database})

@@ -16,8 +16,9 @@ import health
 import read_session
 import stats
 import write_message
-from robot_brain import settings, telemetry
-from robot_brain.database import connection, patterns
+from robot_brain import environment, telemetry
+from robot_brain.database.connection import LazyConnection, lazy_connection
+from robot_brain.environment import Environment
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 
@@ -126,7 +127,7 @@ class Bundle:
 
 
 class _CurrentStdout:
-    """The logger lives as long as the process, and pytest gives each test a stdout of its own: write to that."""
+    """Powertools has one handler a process, and pytest gives each test a stdout of its own: write to that."""
 
     def write(self, text: str) -> int:
         return sys.stdout.write(text)
@@ -136,30 +137,19 @@ class _CurrentStdout:
 
 
 @contextmanager
-def deployed(environment: Mapping[str, str], monkeypatch: Any) -> Iterator[Bundle]:
-    """Start a new execution environment: these variables, nothing parsed yet, no connection yet."""
-    neon = ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID", "NEON_API_URL")
-    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN", "TENANT_ID", "STATS_MAX_AGE", *neon):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    forget()
+def deployed(variables: Mapping[str, str]) -> Iterator[Bundle]:
+    """Start a new execution environment with these variables and no others; end it after the block."""
+    before = environment.current
+    environment.current = Environment(variables)
     for handler in telemetry.logger().handlers:
         assert isinstance(handler, logging.StreamHandler)
         handler.stream = _CurrentStdout()
     try:
         yield Bundle()
     finally:
-        forget()
-
-
-def forget() -> None:
-    """End the execution environment: close its connection, forget its settings and what it has seen."""
-    if connection.lazy_connection.cache_info().currsize:
-        connection.lazy_connection().discard()
-    connection.lazy_connection.cache_clear()
-    patterns.patterns.cache_clear()
-    settings.settings.cache_clear()
+        if LazyConnection in environment.current.objects:
+            lazy_connection().discard()
+        environment.current = before
 
 
 def copied(request: Json, **changes: Any) -> Json:

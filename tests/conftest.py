@@ -96,7 +96,7 @@ def embedded_database(embedded_template: Template) -> Iterator[Database]:
 
 
 @pytest.fixture
-def bundle(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+def bundle(database: Database) -> Iterator[Bundle]:
     """The four functions on `database`, as tenant `local`, in an execution environment of their own."""
-    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": database.app_url}) as functions:
         yield functions

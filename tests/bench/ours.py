@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
+from contextlib import ExitStack
 
 import read_session
 import write_message
 from tests.bench.contender import Turn, serve
 from tests.bench.texts import pairs
-from tests.bundle import Context, Json, event, forget
+from tests.bundle import Context, Json, deployed, event
 
 
 class RobotBrain:
     """A function environment, kept as Lambda keeps it."""
 
+    def __init__(self) -> None:
+        self._environment = ExitStack()
+
     def connect(self, url: str, first: bool) -> None:
-        """Start an execution environment; its first request connects."""
-        forget()
-        os.environ.update(DATABASE_URL=url, TENANT_ID="local")
+        """Start an execution environment, in place of the one before; its first request connects."""
+        self._environment.close()
+        self._environment.enter_context(deployed({"DATABASE_URL": url, "TENANT_ID": "local"}))
         self._context = Context(milliseconds=25_000)
         self._write = event("write_message")
         self._read = event("read_session")

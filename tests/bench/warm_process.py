@@ -41,7 +41,7 @@ def _ours(events: dict[str, tuple[str, Any]], only: str) -> Iterator[None]:
         yield
 
 
-def _floor(calls: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]:
+def _floor(calls: dict[str, tuple[str, dict[str, Any]]], only: str) -> Iterator[None]:
     import psycopg
 
     # So that the types do not ask for a literal query.
@@ -49,7 +49,7 @@ def _floor(calls: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]
     for row in _rows(only):
         query, parameters = calls[row]
         if row.startswith("write"):
-            parameters = [*parameters[:-3], os.urandom(16).hex(), *parameters[-2:]]
+            parameters = {**parameters, "first_id": os.urandom(16).hex()}
         execute(query, parameters).fetchone()
         yield
 

@@ -22,9 +22,9 @@ from robot_brain.database import api as database
 from robot_brain.database.api import SCHEMA_VERSION
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
-from robot_brain.settings import Settings
+from robot_brain.settings import settings
 from tests.bench import texts
-from tests.bundle import Context, Json, copied, event, forget
+from tests.bundle import Context, Json, copied, deployed, event
 
 ROWS = ("write", "write50", "replay", "read", "stats")
 TITLES = {
@@ -36,6 +36,8 @@ TITLES = {
 }
 READ_TURNS = 1000
 OTHER_SESSIONS = 100
+# What the handlers ask with if nothing is set.
+STATS_MAX_AGE = 3600
 
 _HANDLERS: dict[str, Callable[..., Json]] = {
     "write_message": write_message.handler,
@@ -67,31 +69,30 @@ def fill(database_url: str) -> None:
             for start in range(0, turns, 100):
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
                 messages = Write({"messages": batch}).messages
-                written = ("local", name, messages, None, None, None, None, False, SCHEMA_VERSION)
-                connection.execute(database._WRITE, written)
+                connection.execute(database._WRITE, _written(name, messages))
     refresh(database_url)
 
 
 def refresh(database_url: str) -> None:
     """Count what was written, as the schedule does."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(database._REFRESH, (None, SCHEMA_VERSION))
-        connection.execute(database._VIEW, (True, SCHEMA_VERSION))
+        connection.execute(database._REFRESH, {"if_older": None, "schema_version": SCHEMA_VERSION})
+        connection.execute(database._VIEW, {"wait": True, "schema_version": SCHEMA_VERSION})
 
 
 @contextmanager
 def contenders(database_url: str) -> Iterator[Contenders]:
     """Start a new execution environment on `database_url`, and a bare connection beside it; both end with the block."""
-    os.environ.update(DATABASE_URL=database_url, TENANT_ID="local")
-    os.environ.pop("DATABASE_SECRET_ARN", None)
-    forget()
-    parameters = connection_parameters(database_url, Settings.parse(os.environ))
-    with psycopg.connect(**parameters, autocommit=True, prepare_threshold=None) as connection:
+    with (
+        deployed({"DATABASE_URL": database_url, "TENANT_ID": "local"}),
+        psycopg.connect(
+            **connection_parameters(database_url, settings()), autocommit=True, prepare_threshold=None
+        ) as connection,
+    ):
         yield Contenders(
             {row: _handled(name, asked) for row, (name, asked) in events("ours").items()},
             {row: _called(connection, row, *call) for row, call in calls("floor").items()},
         )
-    forget()
 
 
 def events(writer: str) -> dict[str, tuple[str, Json]]:
@@ -106,18 +107,32 @@ def events(writer: str) -> dict[str, tuple[str, Json]]:
     }
 
 
-def calls(writer: str) -> dict[str, tuple[str, list[Any]]]:
+def calls(writer: str) -> dict[str, tuple[str, Json]]:
     """Return by row the SQL and the parameters with which our handlers call the database for `events`."""
     single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
+    tenant = {"tenant_id": "local", "schema_version": SCHEMA_VERSION}
+    page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
     return {
-        "write": (database._WRITE, ["local", writer, single, None, None, None, "", False, SCHEMA_VERSION]),
-        "write50": (database._WRITE, ["local", f"{writer} 50", many, None, None, None, "", False, SCHEMA_VERSION]),
-        "replay": (
-            database._WRITE,
-            ["local", f"{writer} replay", single, None, None, writer, None, False, SCHEMA_VERSION],
-        ),
-        "read": (database._READ, ["local", "long", 50, None, None, None, [], SCHEMA_VERSION]),
-        "stats": (database._STATS, ["local", None, Settings.parse(os.environ).stats_max_age, SCHEMA_VERSION]),
+        "write": (database._WRITE, _written(writer, single)),
+        "write50": (database._WRITE, _written(f"{writer} 50", many)),
+        "replay": (database._WRITE, _written(f"{writer} replay", single) | {"key": writer}),
+        "read": (database._READ, tenant | page),
+        "stats": (database._STATS, tenant | {"session_id": None, "max_age": STATS_MAX_AGE}),
+    }
+
+
+def _written(session_id: str, messages: str) -> Json:
+    """Return the parameters of a write."""
+    return {
+        "tenant_id": "local",
+        "session_id": session_id,
+        "messages": messages,
+        "user_metadata": None,
+        "if_match": None,
+        "key": None,
+        "first_id": None,
+        "repeated": False,
+        "schema_version": SCHEMA_VERSION,
     }
 
 
@@ -150,9 +165,9 @@ def _handled(name: str, asked: Json) -> Request:
     return request
 
 
-def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: list[Any]) -> Request:
+def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: Json) -> Request:
     execute: Callable[..., Any] = connection.execute  # so that the types do not ask for a literal query
     if row.startswith("write"):
         # Ours makes an id for each write as well, so the server does the same work.
-        return lambda: execute(query, [*parameters[:-3], os.urandom(16).hex(), *parameters[-2:]]).fetchone()
+        return lambda: execute(query, {**parameters, "first_id": os.urandom(16).hex()}).fetchone()
     return lambda: execute(query, parameters).fetchone()

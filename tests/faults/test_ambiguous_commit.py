@@ -23,9 +23,9 @@ def dice() -> random.Random:
 
 
 @pytest.fixture
-def bundle(request: pytest.FixtureRequest, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+def bundle(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Bundle]:
     """The functions on the stand-in; `parametrize("bundle", [...], indirect=True)` says DB_MAX_RETRIES."""
-    with deployed({"DATABASE_URL": stage.stand_in.url, "DB_MAX_RETRIES": request.param}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": stage.stand_in.url, "DB_MAX_RETRIES": request.param}) as functions:
         yield functions
 
 

@@ -67,9 +67,9 @@ class Request:
 
 
 @pytest.fixture
-def bundle(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+def bundle(stage: Stage) -> Iterator[Bundle]:
     """The four functions on the stand-in, in an execution environment of their own."""
-    with deployed({"DATABASE_URL": stage.stand_in.url}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": stage.stand_in.url}) as functions:
         yield functions
 
 
@@ -115,11 +115,9 @@ WRONG_SETTINGS = ["sslmode=sideways", "port=many", "channel_binding=perhaps", "n
 
 @pytest.mark.parametrize("operation", ["write", "read", "stats", "health"])
 @pytest.mark.parametrize("wrong", WRONG_SETTINGS)
-def test_wrong_settings_and_they_alone_are_answered_by_500(
-    wrong: str, operation: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_settings_and_they_alone_are_answered_by_500(wrong: str, operation: str, stage: Stage) -> None:
     url = f"{stage.stand_in.url}&{wrong}"
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": url}) as functions:
         seen = Request(functions, operation).send()
     assert (seen.reply.status, seen.reply.json["title"]) == (500, "Misconfigured")
     assert wrong.partition("=")[2] not in (seen.reply.body or "")

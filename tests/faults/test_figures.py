@@ -21,9 +21,9 @@ SPOILED = {
 
 
 @pytest.fixture
-def refreshed(embedded_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+def refreshed(embedded_database: Database) -> Database:
     """A database whose two turns are counted."""
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         write(functions)
         functions.refresh()
     return embedded_database
@@ -61,10 +61,8 @@ def test_figures_of_the_future_are_right_and_do_not_say_so(refreshed: Database) 
     assert compared(refreshed).wrong == []
 
 
-def test_an_answer_of_a_client_that_is_older_than_a_write_is_found(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+def test_an_answer_of_a_client_that_is_older_than_a_write_is_found(embedded_database: Database) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         write(functions)
         answer = functions.stats().json
         with embedded_database.admin() as admin:

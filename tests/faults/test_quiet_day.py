@@ -73,9 +73,7 @@ def a_day(sleeper: Sleeper, functions: Bundle, expression: str) -> tuple[int, fl
     return compute.wakes - wakes, (compute.awake_seconds - awake) / 3600, calls
 
 
-def test_a_day_without_clients_does_not_wake_the_database(
-    sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_day_without_clients_does_not_wake_the_database(sleeper: Sleeper, capsys: pytest.CaptureFixture[str]) -> None:
     (ours,) = [each.expression for each in load_template(ROOT / "template.yaml").schedules]
     gate = sleeper.api.environment
     lived: dict[str, tuple[int, float, int]] = {}
@@ -85,7 +83,7 @@ def test_a_day_without_clients_does_not_wake_the_database(
         (f"{ours}, nobody asked", ours, {}),
         ("every 5 minutes, nobody asked", "rate(5 minutes)", {}),
     ):
-        with deployed({"DATABASE_URL": sleeper.stand_in.url, **neon}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": sleeper.stand_in.url, **neon}) as functions:
             lived[name] = a_day(sleeper, functions, expression)
     with capsys.disabled():
         print()

@@ -59,9 +59,9 @@ class Story:
 
 
 @pytest.fixture
-def story(embedded_database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
+def story(embedded_database: Database) -> Iterator[Story]:
     """A story of three sound requests: one turn, a batch, and one that was never answered and never arrived."""
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
         story = Story(embedded_database, bundle)
         story.write("one")
         story.write("one", 3)

@@ -110,13 +110,13 @@ def fits(form: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_every_answer_is_one_of_the_document(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_answer_is_one_of_the_document(bundle: Bundle) -> None:
     for route, status, send in REQUESTS:
         reply = send(bundle)
         assert reply.status == status, (route, reply.body)
         assert_documented(route, reply)
     for url, status in (("postgresql://app:x@127.0.0.1:1/db", 503), ("mysql://", 500)):
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": url}) as functions:
             for route, send in UNSERVED:
                 reply = send(functions)
                 assert reply.status == status, (route, reply.body)
@@ -153,10 +153,8 @@ def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, d
             assert {**reply.json, "messages": None} == {**documented, "messages": None}
 
 
-def test_the_examples_of_problems_are_those_that_the_bad_events_get(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+def test_the_examples_of_problems_are_those_that_the_bad_events_get(embedded_database: Database) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
     for route in (WRITE, READ, STATS):
         for status in ("400", "422"):

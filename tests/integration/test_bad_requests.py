@@ -33,9 +33,8 @@ _FILES_STATUS = {
 def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connection]]:
     """One database for the whole table, because nothing may be written to it, with the session `kept` in it."""
     with (
-        pytest.MonkeyPatch.context() as monkeypatch,
         embedded_template.clone("embedded") as database,
-        deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions,
+        deployed({"DATABASE_URL": database.app_url}) as functions,
         database.admin() as admin,
     ):
         assert post(KEPT, "kept", idempotency_key=KEPT_KEY)(functions).status == 201

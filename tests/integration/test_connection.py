@@ -5,6 +5,7 @@ import time
 import psycopg
 import pytest
 
+from robot_brain import environment
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.log_lines import logged
@@ -38,13 +39,13 @@ def terminate(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "environment", [{}, {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}, {"DATABASE_URL": "no URL"}]
+    "variables", [{}, {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}, {"DATABASE_URL": "no URL"}]
 )
-def test_health_needs_no_database_and_no_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    with deployed(environment, monkeypatch) as functions:
+def test_health_needs_no_database_and_no_settings(variables: dict[str, str]) -> None:
+    with deployed(variables) as functions:
         reply = functions.health()
         assert (reply.status, reply.json["status"]) == (200, "ok")
-        assert not lazy_connection.cache_info().currsize
+        assert LazyConnection not in environment.current.objects
 
 
 def test_bad_requests_and_health_open_nothing(bundle: Bundle, database: Database) -> None:
@@ -54,7 +55,7 @@ def test_bad_requests_and_health_open_nothing(bundle: Bundle, database: Database
     assert bundle.read("demo", limit=0).status == 422
     with database.admin() as admin:
         assert server_processes(admin) == []
-    assert not lazy_connection.cache_info().currsize
+    assert LazyConnection not in environment.current.objects
 
 
 def test_one_connection_serves_every_request(bundle: Bundle, database: Database) -> None:
@@ -107,8 +108,8 @@ def test_a_connection_closed_on_our_side_is_replaced(bundle: Bundle) -> None:
     assert counters() == (2, 0, 1)
 
 
-def test_an_idle_connection_is_replaced_after_its_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": database.app_url, "DB_IDLE_TIMEOUT": "1"}, monkeypatch) as functions:
+def test_an_idle_connection_is_replaced_after_its_time(database: Database) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "DB_IDLE_TIMEOUT": "1"}) as functions:
         for _ in range(3):
             assert functions.write("demo", turn()).status == 201
             time.sleep(0.01)

@@ -71,11 +71,11 @@ def with_hosts(database: Database, hosts: str) -> str:
 @pytest.mark.parametrize(
     ("silent", "error"), [(never_connects, "DatabaseAwayError"), (never_answers, "DatabaseWakingError")]
 )
-def test_silent_hosts_together_take_the_time_of_one(monkeypatch: pytest.MonkeyPatch, silent: Any, error: str) -> None:
+def test_silent_hosts_together_take_the_time_of_one(silent: Any, error: str) -> None:
     with ExitStack() as stack:
         hosts = ",".join(f"{host}:{stack.enter_context(silent(host))}" for host in HOSTS)
         environment = {"DATABASE_URL": f"postgresql://u:p@{hosts}/d", **ONE_ATTEMPT}
-        functions = stack.enter_context(deployed(environment, monkeypatch))
+        functions = stack.enter_context(deployed(environment))
         lines = stack.enter_context(logged())
         reply, seconds = timed(functions)
         assert_problem(reply, 503, functions.context.aws_request_id)
@@ -95,7 +95,7 @@ def test_silent_addresses_of_a_name_together_take_the_time_of_one(
         for host in HOSTS[1:]:
             stack.enter_context(never_connects(host, port))
         url = f"postgresql://u:p@db.example:{port}/d?sslrootcert={bundle_file}"
-        functions = stack.enter_context(deployed({"DATABASE_URL": url, **ONE_ATTEMPT}, monkeypatch))
+        functions = stack.enter_context(deployed({"DATABASE_URL": url, **ONE_ATTEMPT}))
         stack.enter_context(resolved(monkeypatch, list(HOSTS)))
         lines = stack.enter_context(logged())
         reply, seconds = timed(functions)
@@ -104,11 +104,11 @@ def test_silent_addresses_of_a_name_together_take_the_time_of_one(
         assert_tried(lines()[-1]["database_error"], several=True)
 
 
-def test_the_deadline_comes_before_the_time_of_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
     """Waiting for a database that wakes is no call: the client is told to come back, not that it is too late."""
     with (
         never_answers() as port,
-        deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions,
+        deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions,
         logged() as lines,
     ):
         functions.context.milliseconds = 1500
@@ -120,14 +120,14 @@ def test_the_deadline_comes_before_the_time_of_an_attempt(monkeypatch: pytest.Mo
 
 
 @on_tcp
-def test_a_live_address_behind_a_dead_one_is_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
     port = port_of(database)
     with socket.socket() as refusing:
         refusing.bind((HOSTS[1], 0))
         with never_connects(HOSTS[0]) as silent:
             dead = f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refusing.getsockname()[1]}"
             url = with_hosts(database, f"{dead},127.0.0.1:{port}")
-            with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+            with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
                 assert functions.write("demo", turn()).status == 201
                 assert functions.read("demo").status == 200
                 assert "database_error" not in lines()[-1]
@@ -140,23 +140,21 @@ def test_the_certificate_is_held_against_the_name_at_every_address(
 ) -> None:
     port = port_of(database)
     with never_connects(HOSTS[0], port), resolved(monkeypatch, [HOSTS[0], "127.0.0.1"]):
-        with deployed({"DATABASE_URL": with_hosts(database, f"localhost:{port}")}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": with_hosts(database, f"localhost:{port}")}) as functions:
             assert functions.database_health().json["tls"] is True
         url = with_hosts(database, f"db.example:{port}")
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             assert functions.read("demo").status == 503
             assert lines()[-1]["error"] == "DatabaseRefusedError"
             assert 'server certificate for "127.0.0.1"' in lines()[-1]["database_error"]
 
 
 @on_tcp
-def test_a_refusal_is_not_asked_for_again_at_the_next_address(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database) -> None:
     port = port_of(database)
     with relay_to(("127.0.0.1", port)) as second:
         url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             assert functions.write("demo", turn()).status == 503
             assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseRefusedError", 1)
         assert second.connections == 0
@@ -172,12 +170,12 @@ def test_a_refusal_is_not_asked_for_again_at_the_next_address(
     ],
 )
 def test_what_the_proxy_says_decides_who_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch, text: str, error: str, attempts: int, asked: tuple[int, int]
+    text: str, error: str, attempts: int, asked: tuple[int, int]
 ) -> None:
     with refuses(text) as (first, came_first), refuses(text, host=HOSTS[0]) as (second, came_second):
         url = f"postgresql://u:p@127.0.0.1:{first},{HOSTS[0]}:{second}/d?sslmode=disable"
         environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": "2"}
-        with deployed(environment, monkeypatch) as functions, logged() as lines:
+        with deployed(environment) as functions, logged() as lines:
             reply = functions.write("demo", turn())
             assert_problem(reply, 503, functions.context.aws_request_id)
             assert ("retry-after" in reply.headers) == (error != "DatabaseRefusedError")
@@ -193,7 +191,7 @@ def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypat
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     url = with_hosts(database, f"localhost:{port_of(database)}")
     with (
-        deployed({"DATABASE_URL": url}, monkeypatch) as functions,
+        deployed({"DATABASE_URL": url}) as functions,
         resolved(monkeypatch, again, unknown, ["127.0.0.1"]),
     ):
         assert functions.write("demo", turn()).status == 201
@@ -204,7 +202,7 @@ def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}"}
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    with resolved(monkeypatch, unknown), deployed(environment, monkeypatch) as functions, logged() as lines:
+    with resolved(monkeypatch, unknown), deployed(environment) as functions, logged() as lines:
         reply = functions.write("demo", turn())
         assert_problem(reply, 503, functions.context.aws_request_id)
         assert (reply.json["title"], reply.headers["retry-after"]) == ("Database away", "5")
@@ -216,7 +214,7 @@ def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}", **ONE_ATTEMPT}
     hanging = threading.Event()
-    with resolved(monkeypatch, hanging), deployed(environment, monkeypatch) as functions, logged() as lines:
+    with resolved(monkeypatch, hanging), deployed(environment) as functions, logged() as lines:
         try:
             reply, seconds = timed(functions)
         finally:
@@ -239,13 +237,11 @@ def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest
         ("sslmode=verify-full&sslrootcert=/hush4711", "sslrootcert"),
     ],
 )
-def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(
-    monkeypatch: pytest.MonkeyPatch, query: str, names: str
-) -> None:
+def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(query: str, names: str) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d?{query}"
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+        with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             reply = functions.write("demo", turn())
             assert_problem(reply, 500, functions.context.aws_request_id)
             assert lines()[-1]["error"] == "SettingsError"

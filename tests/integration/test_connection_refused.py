@@ -55,9 +55,9 @@ def wait_until_it_answers(functions: Bundle) -> None:
 
 
 @with_passwords
-def test_a_wrong_password_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_refused(database: Database) -> None:
     url = with_other_password(database.app_url)
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+    with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = functions.write("demo", turn())
         refused(functions, reply, lines(), "DatabaseRefusedError")
         assert "authentication failed" in lines()[-1]["database_error"]
@@ -67,59 +67,53 @@ def test_a_wrong_password_is_refused(database: Database, monkeypatch: pytest.Mon
 
 
 @with_passwords
-def test_a_server_of_another_authority_is_refused(
-    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
     other = make_authority(tmp_path).root_cert
-    with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}, monkeypatch) as functions, logged() as lines:
+    with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}) as functions, logged() as lines:
         refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
         assert "certificate verify failed" in lines()[-1]["database_error"]
 
 
 @with_passwords
-def test_a_server_of_the_right_authority_under_another_name_is_refused(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_of_the_right_authority_under_another_name_is_refused(database: Database) -> None:
     """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
-    with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}, monkeypatch) as functions, logged() as lines:
+    with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}) as functions, logged() as lines:
         refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
         assert "does not match host name" in lines()[-1]["database_error"]
 
 
 @with_passwords
-def test_plain_text_is_refused_by_the_server(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_text_is_refused_by_the_server(database: Database) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=disable"
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+    with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = functions.read("demo")
         assert_problem(reply, 503, functions.context.aws_request_id)
         assert lines()[-1]["error"].startswith("Database")
 
 
 @with_passwords
-def test_the_ca_bundle_of_the_settings_serves(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ca_bundle_of_the_settings_serves(database: Database) -> None:
     url, _, query = database.app_url.partition("?")
     root = query.partition("sslrootcert=")[2]
     environment = {"DATABASE_URL": f"{url}?sslmode=verify-full&sslrootcert=system", "DB_SSL_ROOT_CERT": root}
-    with deployed(environment, monkeypatch) as functions:
+    with deployed(environment) as functions:
         assert functions.database_health().json["tls"] is True
 
 
 @pytest.mark.parametrize("database", ["tls"], indirect=True)
-def test_channel_binding_can_be_required(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": database.app_url, "DB_CHANNEL_BINDING": "require"}, monkeypatch) as functions:
+def test_channel_binding_can_be_required(database: Database) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "DB_CHANNEL_BINDING": "require"}) as functions:
         assert functions.database_health().status == 200
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_server_that_is_away_may_be_asked_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, attempts: int
-) -> None:
+def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int) -> None:
     with nobody_listening() as port:
         for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
             environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
-            with deployed(environment, monkeypatch) as functions, logged() as lines:
+            with deployed(environment) as functions, logged() as lines:
                 reply = functions.write("demo", turn())
                 assert_problem(reply, 503, functions.context.aws_request_id)
                 assert int(reply.headers["retry-after"]) > 0
@@ -127,8 +121,8 @@ def test_a_server_that_is_away_may_be_asked_again(
                 assert str(port) not in (reply.body or "")
 
 
-def test_a_server_that_came_back_is_used_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+def test_a_server_that_came_back_is_used_at_once(database: Database) -> None:
+    with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions:
         admin.execute(f"alter role {APP} nologin".encode())
         try:
             assert functions.read("demo").status == 503
@@ -138,15 +132,13 @@ def test_a_server_that_came_back_is_used_at_once(database: Database, monkeypatch
         wait_until_it_answers(functions)
 
 
-def test_a_database_without_the_schema_tells_the_operator_to_migrate(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:
         create_database(admin, name)
         try:
             url = database.app_url.replace(database.name, name)
-            with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+            with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
                 for reply in (functions.read("demo"), functions.write("demo", turn())):
                     refused(functions, reply, lines(), "SchemaOutdatedError")
                     assert "make migrate" in lines()[-1]["reason"]
@@ -165,12 +157,12 @@ def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, databas
         (line,) = lines()
     assert (line["error"], line["attempts"]) == ("UnexpectedDatabaseError", 1)
     assert line["database_error"].startswith("42P01 ")
-    assert any("attempts.py" in frame for frame in line["frames"])
+    assert any("call.py" in frame for frame in line["frames"])
     assert "MARKED-4711" not in str(line)
 
 
-def test_without_time_left_nothing_is_opened(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions:
+def test_without_time_left_nothing_is_opened(database: Database) -> None:
+    with deployed({"DATABASE_URL": database.app_url}) as functions:
         functions.context.milliseconds = 400
         reply = functions.write("demo", turn())
         assert_problem(reply, 504, functions.context.aws_request_id)
@@ -179,8 +171,8 @@ def test_without_time_left_nothing_is_opened(database: Database, monkeypatch: py
         assert functions.write("demo", turn()).json["message_count"] == 1
 
 
-def test_wrong_settings_are_a_500_until_they_are_right(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}, monkeypatch) as functions, logged() as lines:
+def test_wrong_settings_are_a_500_until_they_are_right(database: Database) -> None:
+    with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}) as functions, logged() as lines:
         reply = functions.read("demo")
         assert_problem(reply, 500, functions.context.aws_request_id)
         assert "DATABASE_URL" in lines()[-1]["reason"]
@@ -200,7 +192,7 @@ def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
 
 def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
-    with secret(database.app_url) as (environment, client, arn), deployed(environment, monkeypatch) as functions:
+    with secret(database.app_url) as (environment, client, arn), deployed(environment) as functions:
         assert functions.write("demo", turn()).status == 201
         client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
         time.sleep(0.01)
@@ -212,7 +204,7 @@ def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: 
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (
         secret(database.app_url) as (environment, client, arn),
-        deployed(environment, monkeypatch) as functions,
+        deployed(environment) as functions,
         logged() as lines,
     ):
         client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
@@ -229,7 +221,7 @@ def test_a_secret_that_was_rotated_is_fetched_again(database: Database, monkeypa
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (
         secret(with_other_password(database.app_url)) as (environment, client, arn),
-        deployed(environment, monkeypatch) as functions,
+        deployed(environment) as functions,
     ):
         assert functions.read("demo").status == 503
         client.put_secret_value(SecretId=arn, SecretString=database.app_url)

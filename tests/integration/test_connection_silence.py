@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
@@ -29,9 +29,7 @@ PATIENT_MILLISECONDS = 60_000
 
 
 @contextmanager
-def relayed(
-    database: Database, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str] | None = None
-) -> Iterator[tuple[Bundle, Relay]]:
+def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, Relay]]:
     """Give the functions on `database` by way of a relay."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
@@ -44,7 +42,7 @@ def relayed(
             url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
         else:
             url = database.app_url.replace(f":{target[1]}/", f":{relay.port}/")
-        with deployed({"DATABASE_URL": url, **(environment or {})}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": url, **(environment or {})}) as functions:
             yield functions, relay
 
 
@@ -56,8 +54,8 @@ def turns(database: Database) -> int:
         return int(row[0])
 
 
-def test_a_silent_server_is_left_at_the_deadline(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
+    with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
         relay.swallow()
         functions.context.milliseconds = 1500
@@ -72,9 +70,9 @@ def test_a_silent_server_is_left_at_the_deadline(database: Database, monkeypatch
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -> None:
     """The send buffer is full, so that even a goodbye would have to wait."""
-    with relayed(database, monkeypatch) as (functions, relay):
+    with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
         relay.swallow(reads=False)
         functions.context.milliseconds = 1500
@@ -90,8 +88,8 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
-    with relayed(database, monkeypatch, PATIENT) as (functions, relay), logged() as lines:
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
+    with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         for route in ("write", "read", "stats"):
@@ -109,8 +107,8 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
 def test_a_write_whose_answer_was_lost_is_not_written_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", SOON)
-    with relayed(database, monkeypatch, PATIENT) as (functions, relay):
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
+    with relayed(database, PATIENT) as (functions, relay):
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         relay.swallow(answers_only=True)
@@ -125,7 +123,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives itself a longer statement_timeout, so a longer silence is none."""
     assert bundle.write("demo", turn()).status == 201
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.2)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
     with database.admin() as admin:
         admin.execute("begin")
         admin.execute("lock table robot_brain.conversations in access exclusive mode")
@@ -155,12 +153,12 @@ def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
 )
 @direct
 def test_what_postgresql_says_to_a_newcomer_decides(
-    database: Database, monkeypatch: pytest.MonkeyPatch, forbid: str, allow: str, title: str, attempts: int
+    database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
     names = {"role": APP, "name": database.name}
     with (
         database.postgres.admin() as admin,
-        deployed({"DATABASE_URL": database.app_url}, monkeypatch) as functions,
+        deployed({"DATABASE_URL": database.app_url}) as functions,
         logged() as lines,
     ):
         admin.execute(f"alter {forbid.format(**names)}".encode())

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,10 +38,18 @@ MEMBERS = {
 with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
 
-@pytest.fixture(autouse=True)
-def slow_is_slower_than_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no busy machine's answer be `slow`; the test of that has a limit of its own."""
-    monkeypatch.setenv("DB_SLOW_QUERY_MS", "30000")
+@contextmanager
+def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
+    """Start the functions where no busy machine's answer is `slow`; the test of that has a limit of its own."""
+    with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
+        yield functions
+
+
+@pytest.fixture
+def bundle(database: Database) -> Iterator[Bundle]:
+    """The functions on `database`."""
+    with unhurried({"DATABASE_URL": database.app_url}) as functions:
+        yield functions
 
 
 def probe(functions: Bundle) -> Reply:
@@ -83,19 +91,17 @@ def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
     assert (report["environment"]["retries"], report["environment"]["failures"]) == (0, 0)
 
 
-def test_a_slow_answer_is_degraded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "100"}, monkeypatch) as functions:
+def test_a_slow_answer_is_degraded(database: Database) -> None:
+    with unhurried({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "100"}) as functions:
         with held(database, "lock table robot_brain.refresh_state in access exclusive mode", 0.1):
             reply = probe(functions)
         assert told(reply) == (200, "degraded", ["slow"])
         assert reply.json["latency_ms"] >= 100
 
 
-def test_old_statistics_are_degraded_where_something_was_written_since(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_statistics_are_degraded_where_something_was_written_since(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
-    with deployed(environment, monkeypatch) as functions:
+    with unhurried(environment) as functions:
         with database.admin() as admin:
             admin.execute("update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '61 seconds'")
         assert told(probe(functions)) == (200, "healthy", [])
@@ -103,17 +109,17 @@ def test_old_statistics_are_degraded_where_something_was_written_since(
         reply = probe(functions)
         assert told(reply) == (200, "degraded", ["statistics"])
         assert reply.json["statistics"]["age_seconds"] >= 61
-    with deployed(environment | {"STATS_MAX_AGE": "0"}, monkeypatch) as functions:
+    with unhurried(environment | {"STATS_MAX_AGE": "0"}) as functions:
         assert told(probe(functions)) == (200, "healthy", [])
-    with deployed(environment, monkeypatch) as functions:
+    with unhurried(environment) as functions:
         functions.refresh()
         assert told(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_suspended_compute_is_left_asleep(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
-        with deployed(environment, monkeypatch) as functions:
+        with unhurried(environment) as functions:
             reply = probe(functions)
             assert told(reply) == (200, "healthy", ["suspended"])
             assert reply.json["compute"] == "idle"
@@ -126,28 +132,26 @@ def test_a_suspended_compute_is_left_asleep(database: Database, monkeypatch: pyt
         assert users.fetchone() == (0,)
 
 
-def test_a_compute_that_runs_is_asked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compute_that_runs_is_asked(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
-        with deployed(environment, monkeypatch) as functions:
+        with unhurried(environment) as functions:
             reply = probe(functions)
             assert told(reply) == (200, "healthy", [])
             assert reply.json["compute"] == "active"
 
 
-def test_where_neons_api_says_nothing_the_database_is_asked(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: Database) -> None:
     with NeonApi(lambda: "idle") as api, silent() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
             misbehave()
-            with deployed(environment, monkeypatch) as functions:
+            with unhurried(environment) as functions:
                 reply = probe(functions)
                 assert told(reply) == (200, "healthy", [])
                 assert reply.json["compute"] is None
         api.hang()
-        with deployed(environment | {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions:
+        with unhurried(environment | {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
             assert told(probe(functions)) == (503, "waking", ["waking"])
 
 
@@ -191,8 +195,8 @@ def silent() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_connection_that_is_held_is_waking(monkeypatch: pytest.MonkeyPatch) -> None:
-    with silent() as port, deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}, monkeypatch) as functions:
+def test_a_connection_that_is_held_is_waking() -> None:
+    with silent() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
             (line,) = [line for line in lines() if line["message"] == "answered"]
@@ -203,11 +207,11 @@ def test_a_connection_that_is_held_is_waking(monkeypatch: pytest.MonkeyPatch) ->
         assert (line["status"], line["error"], line["attempts"]) == (503, "DatabaseWakingError", 1)
 
 
-def test_a_refused_port_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_port_is_unhealthy() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        with unhurried({"DATABASE_URL": url}) as functions:
             reply = probe(functions)
             assert told(reply) == (503, "unhealthy", ["away"])
             assert_nothing_known(reply.json)
@@ -215,12 +219,10 @@ def test_a_refused_port_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @with_passwords
-def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
     password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
     url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+    with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = probe(functions)
         assert told(reply) == (503, "unhealthy", ["refused"])
         assert "retry-after" not in reply.headers
@@ -283,7 +285,7 @@ def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: 
 
 
 @pytest.mark.parametrize("url", ["no URL", "postgresql://u:MARKED-4711@[x/d"])
-def test_settings_that_cannot_be_read_are_a_500(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+def test_settings_that_cannot_be_read_are_a_500(url: str) -> None:
+    with unhurried({"DATABASE_URL": url}) as functions:
         reply = functions.database_health()
         assert_problem(reply, 500, functions.context.aws_request_id)

@@ -86,10 +86,8 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_request_at_the_edge_reads_back_as_sent(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, row: Good
-) -> None:
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         written = row.send(functions)
 
         assert written.status == 201, written.body
@@ -103,10 +101,8 @@ def test_a_request_at_the_edge_reads_back_as_sent(
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_an_event_file_of_a_write_is_taken(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: str) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
 
 
@@ -128,10 +124,8 @@ def test_an_event_file_of_a_write_is_taken(
         "limit=5&before=2&max_chars=9",
     ],
 )
-def test_a_query_at_the_edge_is_answered(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, query: str
-) -> None:
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as functions:
+def test_a_query_at_the_edge_is_answered(embedded_database: Database, query: str) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.write("kept", turn()).status == 201
         assert get(query)(functions).status == 200
 

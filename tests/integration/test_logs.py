@@ -19,9 +19,7 @@ def marked(**fields: object) -> dict[str, object]:
     }
 
 
-def test_no_log_line_holds_a_text(
-    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     key = {"idempotency-key": "k"}
     metadata = {"user_metadata": {"m": MARK}}
     statuses = [
@@ -45,11 +43,9 @@ def test_no_log_line_holds_a_text(
         with database.admin() as admin:
             admin.execute(change.encode())
         statuses.append(bundle.write("s", marked()).status)
-    with deployed(
-        {"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}, monkeypatch
-    ) as away:
+    with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}) as away:
         statuses.append(away.write("s", marked()).status)
-    with deployed({"DATABASE_URL": f"{MARK} is no URL"}, monkeypatch) as wrong:
+    with deployed({"DATABASE_URL": f"{MARK} is no URL"}) as wrong:
         statuses.append(wrong.write("s", marked()).status)
     # fmt: off
     assert statuses == [201, 201, 422, 201, 412, 422, 422, 422, 201, 422, 400, 415, 200, 200, 503, 503, 500]

@@ -35,11 +35,9 @@ def set_login(database: Database, allowed: str) -> None:
 
 
 @embedded
-def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "1"}
-    with deployed(environment, monkeypatch) as functions, logged() as lines:
+    with deployed(environment) as functions, logged() as lines:
         try:
             for streak in (1, 2):
                 set_login(database, "nologin")
@@ -57,9 +55,9 @@ def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened
         ] * 2
 
 
-def test_a_server_that_is_away_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_away_is_told_once() -> None:
     url = "postgresql://u:p@127.0.0.1:1/d"
-    with deployed({"DATABASE_URL": url}, monkeypatch) as functions, logged() as lines:
+    with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         for _ in range(3):
             assert functions.write("demo", turn()).status == 503
         assert told(lines) == ["connection_failures"]
@@ -67,11 +65,9 @@ def test_a_server_that_is_away_is_told_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_connections_is_told_once(
-    database: Database, pooler: PgBouncer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pooler_without_connections_is_told_once(database: Database, pooler: PgBouncer) -> None:
     environment = {"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "1"}
-    with deployed(environment, monkeypatch) as functions, logged() as lines:
+    with deployed(environment) as functions, logged() as lines:
         with pooler.only_connection_taken(database.app_url):
             assert [functions.read("demo").status for _ in range(3)] == [503] * 3
         assert functions.read("demo").status == 404
@@ -100,13 +96,13 @@ def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database
                 assert bundle.write("demo", turn(user_message=MARK)).status == 201
         assert told(lines) == ["slower_than_usual"]
         (line,) = [line for line in lines() if line["message"] == "pattern"]
-        assert line["door"] == "write_message"
+        assert line["sql_function"] == "write_message"
         assert line["milliseconds"] >= 1000 > line["usual_milliseconds"]
         assert MARK not in str(lines())
 
 
-def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "200"}, monkeypatch) as functions:
+def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "200"}) as functions:
         assert functions.write("demo", turn()).status == 201
         with logged() as lines, held(database, "select from robot_brain.sessions for update", 0.2):
             reply = functions.write("demo", turn(user_message=MARK, metadata={MARK: MARK}), {"idempotency-key": MARK})
@@ -119,13 +115,11 @@ def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database, monkey
 
 
 @embedded
-def test_a_connection_that_was_held_counts_as_a_wake(
-    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_connection_that_was_held_counts_as_a_wake(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     folder = database.postgres.address.host
     with relay_to(f"{folder}/.s.PGSQL.{database.postgres.address.port}") as relay:
         url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}?sslmode=disable"
-        with deployed({"DATABASE_URL": url}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": url}) as functions:
             relay.hold(2 * WAKE)
             assert functions.read("demo").status == 404
             assert functions.database_health().json["environment"]["wakes"] == 1

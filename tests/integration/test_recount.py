@@ -153,9 +153,9 @@ def test_turns_removed_from_a_day_that_is_not_counted_yet_make_no_day(talked: Da
     assert [row[3:] for row in sums(talked) if row[0] == "day"] == [(2, 7, 0)]
 
 
-def test_each_tenant_gets_its_own_figures(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_tenant_gets_its_own_figures(database: Database) -> None:
     for tenant, turns in (("blue", 2), ("red", 3)):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write("s", {"messages": [turn()] * turns})
             bundle.refresh()
     change(database, "update robot_brain.tenant_stats set messages = 9")

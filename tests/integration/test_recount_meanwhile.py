@@ -61,9 +61,7 @@ def test_writes_and_refreshes_between_the_steps_are_not_counted_twice(
     assert sums(talked) == stored(talked)
 
 
-def test_writers_and_refreshers_beside_many_recounts_lose_nothing(
-    talked: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Database) -> None:
     done = threading.Event()
     failures: list[BaseException] = []
 
@@ -96,18 +94,18 @@ def test_writers_and_refreshers_beside_many_recounts_lose_nothing(
         for thread in threads:
             thread.join(60)
     assert failures == []
-    with deployed({"DATABASE_URL": talked.app_url}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": talked.app_url}) as bundle:
         bundle.refresh()
     assert sums(talked) == stored(talked)
 
 
-def test_after_random_writes_and_refreshes_nothing_differs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_random_writes_and_refreshes_nothing_differs(database: Database) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
     for _ in range(6):
         tenant = dice.choice(["red", "blue", "green"])
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             for _ in range(dice.randrange(1, 8)):
                 turns = [
                     turn(
@@ -122,6 +120,6 @@ def test_after_random_writes_and_refreshes_nothing_differs(database: Database, m
                 bundle.refresh()
             assert recounted(database, dry_run=True) == []
             assert recounted(database) == []
-    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url}) as bundle:
         bundle.refresh()
     assert sums(database) == stored(database)

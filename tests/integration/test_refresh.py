@@ -48,10 +48,10 @@ def connections(database: Database) -> int:
 
 
 def test_a_suspended_compute_is_left_asleep(
-    database: Database, api: NeonApi, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = refreshed_at(database)
-    with deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle:
         assert bundle.refresh() == {"skipped": "suspended"}
         assert connections(database) == 0
         [line], metrics = emitted(capfd)
@@ -61,10 +61,10 @@ def test_a_suspended_compute_is_left_asleep(
     assert metrics["RefreshesSkipped"] == [1.0]
 
 
-def test_a_compute_that_runs_is_refreshed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
     with (
         NeonApi(lambda: "active") as api,
-        deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle,
+        deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle,
     ):
         bundle.write("s", turn())
         assert "as_of" in bundle.refresh()
@@ -77,7 +77,6 @@ def test_a_compute_that_runs_is_refreshed(database: Database, monkeypatch: pytes
 def test_where_neon_cannot_tell_the_compute_is_not_woken(
     database: Database,
     api: NeonApi,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     fault: str,
 ) -> None:
@@ -87,7 +86,7 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
         api.hang()
     else:
         api.answer(b'{"endpoint": {"current_state": "init"}}' if fault == "init" else b"garbage")
-    with deployed({"DATABASE_URL": database.app_url, **api.environment}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle:
         bundle.context.milliseconds = 900
         assert bundle.refresh() == {"skipped": "unknown"}
         assert connections(database) == 0
@@ -104,42 +103,40 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tell(
-    database: Database, api: NeonApi, monkeypatch: pytest.MonkeyPatch
+    database: Database, api: NeonApi
 ) -> None:
     api.fail(503)
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "0", **api.environment}
-    with deployed(environment, monkeypatch) as bundle:
+    with deployed(environment) as bundle:
         assert "as_of" in bundle.refresh()
         api.mend()
         assert bundle.refresh() == {"skipped": "suspended"}
 
 
 def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
-    database: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_old(database)
     for tenant, turns in (("red", 2), ("blue", 3)):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write("s", {"messages": [turn()] * turns})
     capfd.readouterr()
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "red"}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "red"}) as bundle:
         figures = bundle.stats().json
         assert [one["message_count"] for one in figures["top_sessions"]] == [2]
         assert figures["age_seconds"] < 3600
         assert emitted(capfd)[1]["RefreshesOnReading"] == [1.0]
     moved = refreshed_at(database)
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "blue"}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "blue"}) as bundle:
         assert [one["message_count"] for one in bundle.stats().json["top_sessions"]] == [3]
         assert "RefreshesOnReading" not in emitted(capfd)[1]
     assert refreshed_at(database) == moved
 
 
 @pytest.mark.parametrize("max_age", ["0", "10000"])
-def test_figures_that_are_young_enough_are_not_refreshed(
-    database: Database, monkeypatch: pytest.MonkeyPatch, max_age: str
-) -> None:
+def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max_age: str) -> None:
     make_old(database)
-    with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}) as bundle:
         bundle.write("s", turn())
         before = refreshed_at(database)
         figures = bundle.stats().json
@@ -148,16 +145,14 @@ def test_figures_that_are_young_enough_are_not_refreshed(
 
 
 @pytest.mark.parametrize("max_age", ["0", "3600"])
-def test_a_reader_refreshes_if_too_much_is_not_counted_yet(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, max_age: str
-) -> None:
+def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Database, max_age: str) -> None:
     with embedded_database.admin() as admin:
         admin.execute(
             "insert into robot_brain.uncounted select 'local', current_date, 'p', 1, 1, 0, 0, 0"
             " from generate_series(1, robot_brain.most_uncounted())"
         )
     environment = {"DATABASE_URL": embedded_database.app_url, "STATS_MAX_AGE": max_age}
-    with deployed(environment, monkeypatch) as bundle:
+    with deployed(environment) as bundle:
         assert bundle.stats().json["totals"]["messages"] == 10_000
         assert uncounted(embedded_database) == 10_000
         bundle.write("s", turn())
@@ -165,12 +160,10 @@ def test_a_reader_refreshes_if_too_much_is_not_counted_yet(
     assert uncounted(embedded_database) == 0
 
 
-def test_a_view_made_by_a_clock_that_was_ahead_is_old(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Database) -> None:
     with embedded_database.admin() as admin:
         admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
-    with deployed({"DATABASE_URL": embedded_database.app_url}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
         figures = bundle.stats().json
         assert (figures["age_seconds"], figures["as_of"] <= refreshed_now(embedded_database)) == (0, True)
         bundle.write("s", turn())

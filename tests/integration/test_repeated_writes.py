@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, turn
+from tests.bundle import Bundle, deployed, turn
 from tests.integration.held_locks import held, wait_for_waiter
 from tests.plans import touched
 from tests.servers.databases import APP, Database
@@ -59,13 +59,15 @@ def prepare(database: Database, known: bool) -> int:
     return int(known)
 
 
-def be_patient(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow more attempts and more time, before the first request.
+@pytest.fixture
+def patient(database: Database) -> Iterator[Bundle]:
+    """The functions on `database`, with more attempts and more time.
 
-    Where the longest wait for an answer is short, a busy machine may give up an attempt that would have been answered.
+    If the longest wait for an answer is short, a busy machine may give up an attempt that would have been answered.
     """
-    monkeypatch.setenv("DB_MAX_RETRIES", "10")
-    bundle.context.milliseconds = 60_000
+    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "10"}) as functions:
+        functions.context.milliseconds = 60_000
+        yield functions
 
 
 def stored(database: Database) -> tuple[int, int, int | None]:
@@ -228,14 +230,13 @@ def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> 
 
 
 def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
+    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller gave it up, the server did not."""
-    be_patient(bundle, monkeypatch)
-    assert bundle.write("s", turn()).status == 201
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 1.0)
+    assert patient.write("s", turn()).status == 201
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 1.0)
     with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
-        reply = bundle.write("s", turn())
+        reply = patient.write("s", turn())
     assert (reply.status, reply.json["message_count"]) == (201, 2)
     assert "idempotent-replayed" not in reply.headers
     assert lazy_connection().retired >= 1
@@ -244,12 +245,11 @@ def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
 
 @sessions
 def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
+    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    be_patient(bundle, monkeypatch)
     before = prepare(database, known)
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
-    assert bundle.read("s").status == (200 if known else 404)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
+    assert patient.read("s").status == (200 if known else 404)
     with database.admin() as admin:
         # A sequence counts also what is rolled back.
         admin.execute("create sequence public.attempts")
@@ -266,7 +266,7 @@ def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing
         )
         os.kill(standing, signal.SIGSTOP)
         try:
-            reply = bundle.write("s", turn())
+            reply = patient.write("s", turn())
         finally:
             os.kill(standing, signal.SIGCONT)
         assert (reply.status, reply.json["message_count"]) == (201, before + 1)

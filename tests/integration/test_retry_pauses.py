@@ -14,7 +14,7 @@ def test_environments_restored_from_one_snapshot_pause_differently(monkeypatch: 
     monkeypatch.setattr(time, "sleep", pauses.append)
     for _ in range(2):
         random.setstate(snapshot)
-        with deployed({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}, monkeypatch) as functions:
+        with deployed({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}) as functions:
             assert functions.write("s", turn()).status == 503
     first, second = pauses[:2], pauses[2:]
     assert len(first) == len(second) == 2

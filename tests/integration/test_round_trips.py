@@ -102,12 +102,10 @@ def relay_to(database: Database) -> Iterator[CountingRelay]:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_is_one_round_trip_on_the_wire(
-    embedded_database: Database, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_request_is_one_round_trip_on_the_wire(embedded_database: Database, name: str) -> None:
     with relay_to(embedded_database) as relay:
         url = f"postgresql://robot_brain_app@127.0.0.1:{relay.port}/{embedded_database.name}?sslmode=disable"
-        with deployed({"DATABASE_URL": url}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": url}) as bundle:
             bundle.write("s", turn(), {"idempotency-key": "old"})
             before = relay.round_trips
             status = REQUESTS[name](bundle)
@@ -116,9 +114,9 @@ def test_a_request_is_one_round_trip_on_the_wire(
     assert status in (200, 201, 304, 404, 412)
 
 
-def test_shallow_health_sends_nothing(embedded_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shallow_health_sends_nothing(embedded_database: Database) -> None:
     with relay_to(embedded_database) as relay:
         url = f"postgresql://robot_brain_app@127.0.0.1:{relay.port}/{embedded_database.name}?sslmode=disable"
-        with deployed({"DATABASE_URL": url}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": url}) as bundle:
             assert bundle.health().status == 200
         assert relay.round_trips == 0

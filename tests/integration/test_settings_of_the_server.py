@@ -86,10 +86,10 @@ def cloned(template: Template) -> Iterator[Database]:
         yield database
 
 
-def seen_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> Transcript:
+def seen_on(database: Database) -> Transcript:
     """Return what a new environment of the functions is answered, once its times are those of this clock."""
     before = datetime.datetime.now(datetime.UTC)
-    with deployed({"DATABASE_URL": database.app_url}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url}) as bundle:
         found = transcript(bundle, database)
     after = datetime.datetime.now(datetime.UTC)
     second = datetime.timedelta(seconds=1)
@@ -107,10 +107,10 @@ def usual() -> dict[int, Transcript]:
     return {}
 
 
-def usual_on(template: Template, usual: dict[int, Transcript], monkeypatch: pytest.MonkeyPatch) -> Transcript:
+def usual_on(template: Template, usual: dict[int, Transcript]) -> Transcript:
     if id(template) not in usual:
         with cloned(template) as database:
-            usual[id(template)] = seen_on(database, monkeypatch)
+            usual[id(template)] = seen_on(database)
     return usual[id(template)]
 
 
@@ -126,14 +126,13 @@ def test_every_answer_is_the_same_whatever_is_set_for(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
-    monkeypatch: pytest.MonkeyPatch,
     of: str,
     name: str,
 ) -> None:
-    expected = usual_on(template_of(request, database), usual, monkeypatch)
+    expected = usual_on(template_of(request, database), usual)
     with database.admin() as admin:
         _set(admin, of, database.name, SETTINGS[name])
-    assert seen_on(database, monkeypatch).masked == expected.masked
+    assert seen_on(database).masked == expected.masked
     with administering(database) as admin:
         assert bounds(admin) == expected_bounds(MONTHS)
 
@@ -144,13 +143,13 @@ def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
     usual: dict[int, Transcript],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = usual_on(template_of(request, database), usual, monkeypatch)
+    expected = usual_on(template_of(request, database), usual)
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
     if database.kind != "pooled":
         monkeypatch.setenv("PGOPTIONS", OPTIONS)
         monkeypatch.setenv("PGGEQO", "off")
-    assert seen_on(database, monkeypatch).masked == expected.masked
+    assert seen_on(database).masked == expected.masked
 
 
 @pytest.mark.parametrize("server", ["embedded", "tls"])
@@ -158,15 +157,14 @@ def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
 def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migrating_session_has(
     request: pytest.FixtureRequest,
     usual: dict[int, Transcript],
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
     server: str,
 ) -> None:
     template: Template = request.getfixturevalue(f"{server}_template")
-    expected = usual_on(template, usual, monkeypatch)
+    expected = usual_on(template, usual)
     with migrated_with(template, SETTINGS[name]) as database, administering(database) as admin:
         assert bounds(admin) == expected_bounds(MONTHS)
-        assert seen_on(database, monkeypatch).masked == expected.masked
+        assert seen_on(database).masked == expected.masked
         assert bounds(admin) == expected_bounds(MONTHS)
 
 
@@ -187,12 +185,12 @@ def test_months_are_made_at_midnight_utc_whatever_the_session_that_makes_them_ha
 
 
 def test_every_answer_is_the_same_whatever_collation_the_database_has(
-    tls_template: Template, usual: dict[int, Transcript], monkeypatch: pytest.MonkeyPatch
+    tls_template: Template, usual: dict[int, Transcript]
 ) -> None:
-    expected = usual_on(tls_template, usual, monkeypatch)
+    expected = usual_on(tls_template, usual)
     english = "create database {} template template0 owner {} locale_provider icu icu_locale 'en-US'"
     with migrated_with(tls_template, {"timezone": "UTC"}, english) as database:
-        assert seen_on(database, monkeypatch).masked == expected.masked
+        assert seen_on(database).masked == expected.masked
 
 
 @contextmanager

@@ -85,17 +85,15 @@ def test_an_unknown_session_has_no_figures(bundle: Bundle) -> None:
     assert bundle.stats(session_id="nobody").status == 404
 
 
-def test_the_refresh_counts_every_tenant_and_stats_shows_one(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database) -> None:
     for tenant, turns in (("red", 2), ("blue", 3)):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write(f"session of {tenant}", {"messages": [turn(robot_personality=tenant)] * turns})
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}) as bundle:
         assert bundle.refresh()["counted"] == 2
         assert bundle.stats().json["totals"]["messages"] == 0
     for tenant, turns in (("red", 2), ("blue", 3)):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             figures = bundle.stats().json
             assert figures["totals"] == {"sessions": 1, "messages": turns, "interactions": 0}
             assert [one["robot_personality"] for one in figures["personalities"]] == [tenant]

@@ -1,12 +1,12 @@
 """What a retry meets says nothing about the attempt before it that nobody answered: the write is 504."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.patterns import patterns
+from robot_brain.settings import settings
 from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.test_connection_refused import secret
@@ -25,7 +25,7 @@ create trigger fail before insert on robot_brain.sessions for each row execute f
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the layer give up an answer early."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", 0.5)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
 
 
 def execute(database: Database, statements: str) -> None:
@@ -59,11 +59,9 @@ REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(
-    database: Database, monkeypatch: pytest.MonkeyPatch, refusal: str
-) -> None:
+def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(database: Database, refusal: str) -> None:
     prepare, headers, sqlstate = REFUSALS[refusal]
-    with relayed(database, monkeypatch) as (functions, relay), logged() as lines:
+    with relayed(database) as (functions, relay), logged() as lines:
         assert functions.read("s").status == 404
         prepare(functions, database)
         before = turns(database)
@@ -82,12 +80,12 @@ def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(
     ("text", "error"), [("nonsense", "SettingsError"), (None, "DatabaseRefusedError")], ids=["wrong", "deleted"]
 )
 def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwards(
-    database: Database, monkeypatch: pytest.MonkeyPatch, text: str | None, error: str
+    database: Database, text: str | None, error: str
 ) -> None:
     with (
-        relayed(database, monkeypatch) as (_, relay),
-        secret(os.environ["DATABASE_URL"]) as (environment, client, arn),
-        deployed({**environment, "DB_IDLE_TIMEOUT": "30000"}, monkeypatch) as functions,
+        relayed(database) as (_, relay),
+        secret(settings().database_url) as (environment, client, arn),
+        deployed({**environment, "DB_IDLE_TIMEOUT": "30000"}) as functions,
         logged() as lines,
     ):
         assert functions.write("s", turn(1)).status == 201
@@ -110,10 +108,8 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
 
 
 @with_passwords
-def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with secret("nonsense") as (environment, _, _), deployed(environment, monkeypatch) as functions:
+def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(database: Database) -> None:
+    with secret("nonsense") as (environment, _, _), deployed(environment) as functions:
         with logged() as lines:
             for _ in range(3):
                 assert_problem(functions.write("s", turn()), 500, functions.context.aws_request_id)
@@ -124,10 +120,8 @@ def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(
     assert line["database_error"] == line["reason"]
 
 
-def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with relayed(database, monkeypatch) as (functions, relay):
+def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says(database: Database) -> None:
+    with relayed(database) as (functions, relay):
         assert functions.write("s", turn()).status == 201
         for status, session_id in ((200, "s"), (404, "unknown")):
             relay.swallow()

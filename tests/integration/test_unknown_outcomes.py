@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from robot_brain.database import api as doors
+from robot_brain.database import call
 from robot_brain.database.patterns import patterns
 from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
@@ -69,7 +69,7 @@ def database(request: pytest.FixtureRequest, template: Template, own_pooler: PgB
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the layer give up an answer early."""
-    monkeypatch.setattr(doors, "_LONGEST_ANSWER", LONGEST_ANSWER)
+    monkeypatch.setattr(call, "_LONGEST_ANSWER", LONGEST_ANSWER)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def attempts() -> str:
 
 
 @pytest.fixture
-def bundle(database: Database, attempts: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bundle]:
+def bundle(database: Database, attempts: str) -> Iterator[Bundle]:
     """The functions on `database`."""
-    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": attempts}, monkeypatch) as functions:
+    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": attempts}) as functions:
         yield functions
 
 

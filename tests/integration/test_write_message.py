@@ -239,18 +239,16 @@ def test_a_write_gives_the_tag_of_its_session_and_a_replay_none(bundle: Bundle) 
 # Tenants
 
 
-def test_two_tenants_share_session_ids_and_keys_and_see_nothing_of_each_other(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_tenants_share_session_ids_and_keys_and_see_nothing_of_each_other(database: Database) -> None:
     for tenant in ("red", "blue"):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             reply = bundle.write("s", turn(user_message=tenant), {"idempotency-key": "k"})
             assert (reply.status, reply.json["message_count"]) == (201, 1)
             assert "idempotent-replayed" not in reply.headers
     for tenant in ("red", "blue"):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}, monkeypatch) as bundle:
+        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             assert [message["user_message"] for message in bundle.read("s").json["messages"]] == [tenant]
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}, monkeypatch) as bundle:
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "green"}) as bundle:
         assert bundle.read("s").status == 404
 
 

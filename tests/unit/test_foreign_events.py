@@ -68,9 +68,9 @@ WRONG: dict[str, list[Any]] = {
 WRONG_MEMBERS = [(member, value) for member, values in WRONG.items() for value in values]
 
 
-def assert_refused(name: str, sent: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+def assert_refused(name: str, sent: Any) -> str:
     """Assert the answer and the one line of a function to an event that is no request; return the line's reason."""
-    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none"}, monkeypatch), logged() as lines:
+    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none"}), logged() as lines:
         answer = HANDLERS[name](json.loads(json.dumps(sent)), Context(aws_request_id="id-1"))
     (line,) = lines()
     document = json.loads(answer["body"])
@@ -86,18 +86,14 @@ def assert_refused(name: str, sent: Any, monkeypatch: pytest.MonkeyPatch) -> str
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", HANDLERS)
-def test_an_event_that_is_no_request_is_answered_and_named(
-    name: str, shape: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_refused(name, SHAPES[shape], monkeypatch)
+def test_an_event_that_is_no_request_is_answered_and_named(name: str, shape: str) -> None:
+    assert_refused(name, SHAPES[shape])
 
 
 @pytest.mark.parametrize(("member", "value"), WRONG_MEMBERS)
 @pytest.mark.parametrize("name", HANDLERS)
-def test_a_member_of_another_type_is_answered_and_named(
-    name: str, member: str, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reason = assert_refused(name, event(GOOD[name]) | {member: value}, monkeypatch)
+def test_a_member_of_another_type_is_answered_and_named(name: str, member: str, value: Any) -> None:
+    reason = assert_refused(name, event(GOOD[name]) | {member: value})
     assert member in reason
 
 
@@ -111,14 +107,14 @@ def test_a_member_of_another_type_is_answered_and_named(
         ("http_api_payload_1", "the event has no requestContext.http"),
     ],
 )
-def test_the_log_says_what_an_event_is_and_what_to_do(shape: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = assert_refused("stats", SHAPES[shape], monkeypatch)
+def test_the_log_says_what_an_event_is_and_what_to_do(shape: str, reason: str) -> None:
+    said = assert_refused("stats", SHAPES[shape])
     assert said.startswith(reason)
     assert said.endswith("call this function through an HTTP API with payload format 2.0")
 
 
-def test_a_head_of_health_answers_as_a_get_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    with deployed({}, monkeypatch), logged() as lines:
+def test_a_head_of_health_answers_as_a_get_does() -> None:
+    with deployed({}), logged() as lines:
         head, get = (health.handler(event(name), Context()) for name in ("health_head", "health"))
     # API Gateway leaves the body out and has its length from here.
     assert head == get

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from robot_brain import telemetry
 from robot_brain.database.patterns import LATELY, WAKE, Patterns
 from robot_brain.errors import ConflictError, DatabaseAwayError, DatabaseOverloadedError
-from tests.bundle import Context
+from tests.bundle import deployed
 from tests.log_lines import logged
 
 Told = Callable[[], list[str]]
 
 
 @pytest.fixture(autouse=True)
-def invocation() -> Iterator[None]:
-    """End each test as an invocation ends, so that what was counted is not told with the next one's."""
-    yield
-    telemetry.finished("test", "done", 0.0, Context())
+def environment() -> Iterator[None]:
+    """Give each test an execution environment of its own, so that no other one has what it counts."""
+    with deployed({}):
+        yield
 
 
 @pytest.fixture
@@ -42,10 +41,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return set_to
 
 
-def call(seen: Patterns, seconds: float, times: int, door: str = "stats") -> None:
+def call(seen: Patterns, seconds: float, times: int, function: str = "stats") -> None:
     """Make so many calls of one length."""
     for _ in range(times):
-        seen.called(door, seconds)
+        seen.called(function, seconds)
 
 
 def test_three_slow_calls_in_a_row_are_told_once(told: Told) -> None:
@@ -78,7 +77,7 @@ def test_a_slow_streak_is_over_after_three_usual_calls(told: Told) -> None:
     assert told() == ["slower_than_usual"] * 2
 
 
-def test_there_is_no_past_before_twenty_calls_and_none_of_another_door(told: Told) -> None:
+def test_there_is_no_past_before_twenty_calls_and_none_of_another_sql_function(told: Told) -> None:
     seen = Patterns()
     call(seen, 0.010, 17)
     call(seen, 5.000, 3)
@@ -186,7 +185,7 @@ def test_what_is_told_says_what_to_do_and_by_how_much() -> None:
         call(seen, 0.400, 3)
         (line,) = lines()
     assert line["level"] == "WARNING"
-    assert (line["door"], line["milliseconds"]) == ("stats", 400)
+    assert (line["sql_function"], line["milliseconds"]) == ("stats", 400)
     assert 10 <= line["usual_milliseconds"] < 30
     assert "Neon" in line["advice"]
     assert json.dumps(line)

@@ -10,6 +10,7 @@ import pytest
 
 from robot_brain.errors import SettingsError
 from robot_brain.settings import Credentials, Settings, credentials, first_existing, settings
+from tests.bundle import deployed
 
 LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
 URL = {"DATABASE_URL": "postgresql://app:hush-4711@127.0.0.1/db"}
@@ -187,19 +188,15 @@ def test_an_error_names_the_variable_and_never_its_value(environment: dict[str, 
     assert error.value.__context__ is None
 
 
-def test_settings_that_were_wrong_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.cache_clear()
-    for name in ("DATABASE_URL", "DATABASE_SECRET_ARN"):
-        monkeypatch.delenv(name, raising=False)
-    try:
+def test_settings_that_were_wrong_are_read_again_and_right_ones_are_kept() -> None:
+    variables: dict[str, str] = {}
+    with deployed(variables):
         with pytest.raises(SettingsError):
             settings()
-        monkeypatch.setenv("DATABASE_URL", "postgresql:///one")
+        variables["DATABASE_URL"] = "postgresql:///one"
         assert settings().database_url == "postgresql:///one"
-        monkeypatch.setenv("DATABASE_URL", "postgresql:///two")
+        variables["DATABASE_URL"] = "postgresql:///two"
         assert settings().database_url == "postgresql:///one"
-    finally:
-        settings.cache_clear()
 
 
 def test_credentials_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,12 +237,10 @@ def hook(event, arguments):
         raise SystemExit(f"{event} at import")
 sys.addaudithook(hook)
 import robot_brain
-for module in pkgutil.iter_modules(robot_brain.__path__):
-    importlib.import_module(f"robot_brain.{module.name}")
-from robot_brain import settings
-from robot_brain.database import connection
-assert not connection.lazy_connection.cache_info().currsize
-assert not settings.settings.cache_info().currsize
+for module in pkgutil.walk_packages(robot_brain.__path__, "robot_brain."):
+    importlib.import_module(module.name)
+from robot_brain.environment import current
+assert not current.objects
 print("ok")
 """
     environment = {

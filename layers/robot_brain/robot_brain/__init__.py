@@ -1,6 +1,6 @@
 """Robot Brain: the conversation memory of chat robots, for AWS Lambda and Neon's PostgreSQL.
 
-Each package knows as little as it can: `http` no SQL, `database` no HTTP, and only `settings` the environment.
+Each package knows as little as it can: `http` no SQL, `database` no HTTP, and only `environment` names os.environ.
 """
 
 import gc

@@ -6,7 +6,6 @@ A request succeeds or becomes an answer that says what failed. An event of the s
 from __future__ import annotations
 
 import gc
-import json
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -25,14 +24,15 @@ Handler = Callable[[Any, Context], Answer]
 
 
 def routes(
-    endpoints: Mapping[str, Callable[..., Response]], schedule: Mapping[str, Callable[[Deadline], str]] | None = None
+    endpoints: Mapping[str, Callable[..., Response]],
+    schedule: Mapping[str, Callable[[Deadline], Answer]] | None = None,
 ) -> Handler:
     """Return a Lambda handler that calls the function of an event's route.
 
     `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. It receives the Request, and the
     path's parameters by name. If there is one route, the function answers every request.
-    `schedule` has a function for each action. It returns a JSON object as text; a member `skipped` says that there was
-    a reason to do nothing.
+    `schedule` has a function for each action. It returns a JSON object; a member `skipped` says that there was a reason
+    to do nothing.
 
     Whatever an endpoint raises becomes an answer; what a scheduled function raises fails the invocation. Each
     invocation writes one line of log and metrics.
@@ -51,7 +51,10 @@ def routes(
         try:
             request = Request.parse(event, context)
             route, size = request.route, len(request.body)
-            function, names = only or table.get(route) or _no_function(route)
+            found = only or table.get(route)
+            if found is None:
+                raise unexpected(f"has the route {route}, which this function does not serve")
+            function, names = found
             response = function(request, **{name: request.path_parameter(name) for name in names})
             status, body = response.status, response.body
             headers = {"content-type": JSON, **response.headers} if body is not None else dict(response.headers)
@@ -76,16 +79,12 @@ def _names(route: str) -> list[str]:
     return [part.partition("}")[0] for part in route.split("{")[1:]]
 
 
-def _no_function(route: str) -> Any:
-    raise unexpected(f"has the route {route}, which this function does not serve")
-
-
-def _run(function: Callable[[Deadline], str], context: Context) -> Answer:
+def _run(function: Callable[[Deadline], Answer], context: Context) -> Answer:
     """Run a scheduled function. Log what it raises, and raise it again."""
     started = time.monotonic()
     outcome = "failed"
     try:
-        answer: Answer = json.loads(function(deadline_of(context)))
+        answer = function(deadline_of(context))
         outcome = "skipped" if "skipped" in answer else "done"
         telemetry.note(**answer)
         return answer

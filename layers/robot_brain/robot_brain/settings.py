@@ -1,4 +1,4 @@
-"""The environment variables, read once, here and nowhere else."""
+"""What the environment variables say, parsed and checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
+from robot_brain import environment
 from robot_brain.errors import SettingsError
 
 # Python's names, and two that only Lambda knows (AWS_LAMBDA_LOG_LEVEL).
@@ -45,17 +45,17 @@ class LogSettings:
     wrong: tuple[str, ...]
 
     @classmethod
-    def parse(cls, environment: Mapping[str, str]) -> LogSettings:
-        """Return what `environment` says of the log; INFO for an unknown level, as a log must not stop a request."""
+    def parse(cls, variables: Mapping[str, str]) -> LogSettings:
+        """Return what `variables` says of the log; INFO for an unknown level, as a log must not stop a request."""
         wrong = []
         level = "INFO"
         # Powertools' order. The first that is set counts.
         for name in ("AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "LOG_LEVEL"):
-            if value := environment.get(name, "").strip().upper():
+            if value := variables.get(name, "").strip().upper():
                 level = _LOG_LEVELS.get(value, level)
                 wrong += [] if value in _LOG_LEVELS else [name]
                 break
-        rate = environment.get("POWERTOOLS_LOGGER_SAMPLE_RATE", "").strip()
+        rate = variables.get("POWERTOOLS_LOGGER_SAMPLE_RATE", "").strip()
         known = re.fullmatch(r"1(\.0*)?|0?\.[0-9]+|0\.?", rate) is not None
         wrong += ["POWERTOOLS_LOGGER_SAMPLE_RATE"] if rate and not known else []
         # Not None if it is wrong: the Logger would read the variable itself.
@@ -89,49 +89,49 @@ class Settings:
     neon_api_url: str
 
     @classmethod
-    def parse(cls, environment: Mapping[str, str]) -> Settings:
-        """Return the settings in `environment`. Raise SettingsError, which names the variable and never its value."""
-        url = _pasted(environment, "DATABASE_URL")
-        arn = _pasted(environment, "DATABASE_SECRET_ARN")
+    def parse(cls, variables: Mapping[str, str]) -> Settings:
+        """Return the settings in `variables`. Raise SettingsError, which names the variable and never its value."""
+        url = _pasted(variables, "DATABASE_URL")
+        arn = _pasted(variables, "DATABASE_SECRET_ARN")
         if bool(url) == bool(arn):
             raise SettingsError("set one of DATABASE_URL and DATABASE_SECRET_ARN, and not both")
         if arn and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:.+", arn):
             raise SettingsError("DATABASE_SECRET_ARN is not the ARN of a secret in AWS Secrets Manager")
-        tenant = environment.get("TENANT_ID", "") or "local"
+        tenant = variables.get("TENANT_ID", "") or "local"
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", tenant):
             raise SettingsError("TENANT_ID must be 1 to 64 letters, digits, dots, underscores or hyphens")
-        prepare = environment.get("DB_PREPARE_THRESHOLD", "")
+        prepare = variables.get("DB_PREPARE_THRESHOLD", "")
         return cls(
             database_url=url,
             database_secret_arn=arn,
             tenant_id=tenant,
-            connection_timeout_ms=_whole(environment, "DB_CONNECTION_TIMEOUT", 10_000, 1_000, 30_000),
-            idle_timeout_ms=_whole(environment, "DB_IDLE_TIMEOUT", 30_000, 0, 86_400_000),
-            max_attempts=_whole(environment, "DB_MAX_RETRIES", 3, 1, 10),
-            slow_query_ms=_whole(environment, "DB_SLOW_QUERY_MS", 1_000, 1, 60_000),
-            prepare_threshold=_whole(environment, "DB_PREPARE_THRESHOLD", 0, 0, 1_000) if prepare else None,
-            ssl_root_cert=environment.get("DB_SSL_ROOT_CERT", ""),
-            channel_binding=_one_of(environment, "DB_CHANNEL_BINDING", ("", "disable", "prefer", "require")),
-            ssl_negotiation=_one_of(environment, "DB_SSL_NEGOTIATION", ("", "postgres", "direct")),
-            secrets_endpoint=environment.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
-            or environment.get("AWS_ENDPOINT_URL", ""),
-            stats_max_age=_whole(environment, "STATS_MAX_AGE", 3_600, 0, 2_678_400),
-            **_neon(environment, bool(arn)),
+            connection_timeout_ms=_whole(variables, "DB_CONNECTION_TIMEOUT", 10_000, 1_000, 30_000),
+            idle_timeout_ms=_whole(variables, "DB_IDLE_TIMEOUT", 30_000, 0, 86_400_000),
+            max_attempts=_whole(variables, "DB_MAX_RETRIES", 3, 1, 10),
+            slow_query_ms=_whole(variables, "DB_SLOW_QUERY_MS", 1_000, 1, 60_000),
+            prepare_threshold=_whole(variables, "DB_PREPARE_THRESHOLD", 0, 0, 1_000) if prepare else None,
+            ssl_root_cert=variables.get("DB_SSL_ROOT_CERT", ""),
+            channel_binding=_one_of(variables, "DB_CHANNEL_BINDING", ("", "disable", "prefer", "require")),
+            ssl_negotiation=_one_of(variables, "DB_SSL_NEGOTIATION", ("", "postgres", "direct")),
+            secrets_endpoint=variables.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
+            or variables.get("AWS_ENDPOINT_URL", ""),
+            stats_max_age=_whole(variables, "STATS_MAX_AGE", 3_600, 0, 2_678_400),
+            **_neon(variables, bool(arn)),
         )
 
 
-def _pasted(environment: Mapping[str, str], name: str) -> str:
+def _pasted(variables: Mapping[str, str], name: str) -> str:
     """Return a value that people paste, without the white space and the line break that come along.
 
     `none` means an empty one: `sam deploy --guided` takes no empty answer.
     """
-    value = environment.get(name, "").strip()
+    value = variables.get(name, "").strip()
     return "" if value == "none" else value
 
 
-def _neon(environment: Mapping[str, str], has_secret: bool) -> dict[str, str]:
-    found = {name: environment.get(name, "") for name in ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID")}
-    found["NEON_API_KEY"] = _pasted(environment, "NEON_API_KEY")
+def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
+    found = {name: variables.get(name, "") for name in ("NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID")}
+    found["NEON_API_KEY"] = _pasted(variables, "NEON_API_KEY")
     needed = [name for name in found if name != "NEON_API_KEY" or not has_secret]
     missing = [name for name in needed if not found[name]]
     if any(found.values()) and missing:
@@ -141,7 +141,7 @@ def _neon(environment: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):
         if not re.fullmatch(r"[a-z0-9-]{0,60}", found[name]):
             raise SettingsError(f"{name} must be small letters, digits and hyphens, as Neon's console shows it")
-    url = environment.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
+    url = variables.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
     if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
         raise SettingsError(
             "NEON_API_URL must be https://host/path; plain http would show the key and is for this machine only"
@@ -149,43 +149,47 @@ def _neon(environment: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     return {**{name.lower(): value for name, value in found.items()}, "neon_api_url": url}
 
 
-def _whole(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    text = environment.get(name, "") or str(default)
+def _whole(variables: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = variables.get(name, "") or str(default)
     if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise SettingsError(f"{name} must be a whole number from {least} to {most}")
     return int(text)
 
 
-def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
-    value = environment.get(name, "")
+def _one_of(variables: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = variables.get(name, "")
     if value not in allowed:
         raise SettingsError(f"{name} must be one of {', '.join(filter(None, allowed))}")
     return value
 
 
-@cache
 def settings() -> Settings:
-    """Return the settings of this execution environment. Raise SettingsError as long as they cannot be parsed."""
-    return Settings.parse(os.environ)
+    """Return the settings of this execution environment. Raises SettingsError as long as they cannot be parsed."""
+    return environment.current.made(_parse)
+
+
+def _parse() -> Settings:
+    return Settings.parse(environment.current.variables)
 
 
 def log_settings() -> LogSettings:
     """Return what the environment says of the log."""
-    return LogSettings.parse(os.environ)
+    return LogSettings.parse(environment.current.variables)
 
 
 def credentials() -> Credentials:
     """Return the AWS credentials as they are now: a restored SnapStart environment has others than its snapshot had."""
+    variables = environment.current.variables
     return Credentials(
-        access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", ""),
-        secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
-        session_token=os.environ.get("AWS_SESSION_TOKEN", ""),
-        uri=os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""),
-        token=os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""),
+        access_key_id=variables.get("AWS_ACCESS_KEY_ID", ""),
+        secret_access_key=variables.get("AWS_SECRET_ACCESS_KEY", ""),
+        session_token=variables.get("AWS_SESSION_TOKEN", ""),
+        uri=variables.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""),
+        token=variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""),
     )
 
 
 def first_existing(paths: tuple[str, ...]) -> str | None:
-    """Return the first of `paths` that is a file, preceded by SSL_CERT_FILE where that is set."""
-    named = os.environ.get("SSL_CERT_FILE", "")
+    """Return the first of `paths` that is a file. SSL_CERT_FILE comes before them if it is set."""
+    named = environment.current.variables.get("SSL_CERT_FILE", "")
     return next((path for path in (named, *paths) if path and os.path.isfile(path)), None)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import cache
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
+from robot_brain import environment
 from robot_brain.deadline import Context
 from robot_brain.settings import log_settings
 
@@ -27,12 +27,15 @@ SERVICE = "robot-brain"
 _json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-@cache
 def logger() -> Logger:
     """Return the logger of this execution environment, at INFO and with one warning if its variables are wrong.
 
     The Logger itself would raise for each request that is logged.
     """
+    return environment.current.made(_new_logger)
+
+
+def _new_logger() -> Logger:
     found = log_settings()
     made = Logger(service=SERVICE, location=None, level=found.level, sampling_rate=found.sample_rate)
     if found.wrong:
@@ -43,26 +46,13 @@ def logger() -> Logger:
     return made
 
 
-@cache
 def _metrics() -> Metrics:
     return Metrics(namespace=NAMESPACE, service=SERVICE)
 
 
-class _Environment:
-    """What this execution environment knows of itself and of the request that it serves."""
-
-    def __init__(self) -> None:
-        self.cold = True
-        self.fields: dict[str, object] = {}
-        self.measures: dict[str, dict[str, str | list[float]]] = {}
-
-
-_environment = _Environment()
-
-
 def note(**fields: object) -> None:
     """Add ids and sizes to the one line of the running request."""
-    _environment.fields.update(fields)
+    environment.current.fields.update(fields)
 
 
 def count(name: str, number: int = 1) -> None:
@@ -76,7 +66,7 @@ def took(name: str, seconds: float) -> None:
 
 
 def _measure(name: str, unit: str, value: float) -> None:
-    values = _environment.measures.setdefault(name, {"Unit": unit, "Value": []})["Value"]
+    values = environment.current.measures.setdefault(name, {"Unit": unit, "Value": []})["Value"]
     assert isinstance(values, list)
     values.append(value)
 
@@ -88,12 +78,13 @@ def answered(route: str, status: int, seconds: float, request_size: int, respons
 
 
 def finished(route: str, status: int | str, seconds: float, context: Context) -> None:
-    """End an invocation: write its one line, and forget what it told.
+    """End an invocation: write its one line, and forget what it noted and counted.
 
-    Where POWERTOOLS_LOG_LEVEL is above the line's level, only the metrics are written.
+    If POWERTOOLS_LOG_LEVEL is above the line's level, only the metrics are written.
     """
     took("Milliseconds", seconds)
-    if _environment.cold:
+    now = environment.current
+    if now.cold:
         count("ColdStart")
     failed = status == "failed" or (isinstance(status, int) and status >= 500)
     fields: dict[str, object] = {}
@@ -105,10 +96,11 @@ def finished(route: str, status: int | str, seconds: float, context: Context) ->
             "status": status,
             "milliseconds": round(seconds * 1000, 3),
             "request_id": context.aws_request_id,
-            "cold_start": _environment.cold,
-            **_environment.fields,
+            "cold_start": now.cold,
+            **now.fields,
         }
     dimensions = {"function_name": context.function_name, "service": SERVICE}
-    line = _metrics().serialize_metric_set(metrics=_environment.measures, dimensions=dimensions, metadata=fields)
+    metrics = now.made(_metrics)
+    line = metrics.serialize_metric_set(metrics=now.measures, dimensions=dimensions, metadata=fields)
     print(_json(line))  # noqa: T201  # stdout is where CloudWatch reads it
-    _environment.cold, _environment.fields, _environment.measures = False, {}, {}
+    now.cold, now.fields, now.measures = False, {}, {}

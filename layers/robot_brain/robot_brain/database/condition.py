@@ -15,6 +15,7 @@ from robot_brain.errors import (
     DatabaseError,
     DatabaseOverloadedError,
     DatabaseRefusedError,
+    DatabaseUnavailableError,
     DatabaseWakingError,
     DeadlineExceededError,
     SchemaOutdatedError,
@@ -38,38 +39,44 @@ _REASONS: dict[type[DatabaseError], str] = {
 
 
 class Condition(NamedTuple):
-    """200 where the database answers, else 503; the report as JSON text; `headers` has Retry-After where that helps."""
+    """The report as JSON text, whether the database serves, and after how many seconds to ask again if that helps."""
 
-    status: int
-    body: str
-    headers: dict[str, str]
+    report: str
+    serves: bool
+    retry_after: int | None = None
 
 
 def condition(deadline: Deadline) -> Condition:
-    """Ask the database how it is, within LONGEST and the deadline. Raise SettingsError where nobody can be asked.
+    """Ask the database how it is, within LONGEST and the deadline. Raises SettingsError if the settings are wrong.
 
-    Where Neon's API says that the compute sleeps it is left asleep: that is how it saves, and no fault.
+    If Neon's API says that the compute sleeps it is left asleep: that is how it saves, and no fault.
     """
     within = deadline.at_most(LONGEST)
     compute = _compute(within)
     if compute == "idle":
-        return Condition(200, json.dumps(_report("healthy", ["suspended"], compute)), {})
+        return Condition(_report("healthy", ["suspended"], compute), True)
     try:
-        seen = api.health(within)
+        found = api.health(within)
     except DatabaseError as error:
-        return _unanswered(error, compute)
-    server = json.loads(seen.body)
-    reasons = _degraded(seen, server)
-    report = _report("degraded" if reasons else "healthy", reasons, compute) | {
-        "latency_ms": seen.milliseconds,
-        "tls": seen.tls,
+        telemetry.note(error=type(error).__name__, reason=str(error))
+        reason = _REASONS.get(type(error), "unexpected")
+        report = _report("waking" if reason == "waking" else "unhealthy", [reason], compute)
+        return Condition(report, False, error.retry_after if isinstance(error, DatabaseUnavailableError) else None)
+    server = json.loads(found.body)
+    reasons = _degraded(found, server)
+    report = _report(
+        "degraded" if reasons else "healthy",
+        reasons,
+        compute,
+        latency_ms=found.milliseconds,
+        tls=found.tls,
         # A pooler announces a process number of its own, not that of the server it lends.
-        "pooled": seen.backend_pid != server["backend_pid"],
-        "server_version": server["server_version"],
-        "schema_version": server["schema_version"],
-        "statistics": {"as_of": server["stats_as_of"], "age_seconds": server["stats_age_seconds"]},
-    }
-    return Condition(200, json.dumps(report), {})
+        pooled=found.backend_pid != server["backend_pid"],
+        server_version=server["server_version"],
+        schema_version=server["schema_version"],
+        statistics={"as_of": server["stats_as_of"], "age_seconds": server["stats_age_seconds"]},
+    )
+    return Condition(report, True)
 
 
 def _compute(within: Deadline) -> str | None:
@@ -81,29 +88,21 @@ def _compute(within: Deadline) -> str | None:
     return compute_state(settings(), within.at_most(_LONGEST_LOOK))
 
 
-def _degraded(seen: api.Health, server: dict[str, Any]) -> list[str]:
-    found = {
-        "slow": seen.milliseconds >= settings().slow_query_ms,
+def _degraded(found: api.Health, server: dict[str, Any]) -> list[str]:
+    reasons = {
+        "slow": found.milliseconds >= settings().slow_query_ms,
         "statistics": server["stats_due"],
         "retries": patterns().retried_lately(),
         "schema": server["schema_version"] != api.SCHEMA_VERSION,
         "read_only": server["read_only"],
     }
-    return [reason for reason, holds in found.items() if holds]
+    return [reason for reason, holds in reasons.items() if holds]
 
 
-def _unanswered(error: DatabaseError, compute: str | None) -> Condition:
-    reason = _REASONS.get(type(error), "unexpected")
-    telemetry.note(error=type(error).__name__, reason=str(error))
-    waits = {"retry-after": str(error.retry_after)} if error.status == 503 and error.retry_after is not None else {}
-    report = _report("waking" if reason == "waking" else "unhealthy", [reason], compute)
-    return Condition(503, json.dumps(report), waits)
-
-
-def _report(status: str, reasons: list[str], compute: str | None) -> dict[str, Any]:
-    """Return the report with null for all that only the database can tell."""
+def _report(status: str, reasons: list[str], compute: str | None, **known: object) -> str:
+    """Return the report as JSON text. What only the database knows is null unless it is in `known`."""
     lazy, seen = lazy_connection(), patterns()
-    return {
+    report = {
         "status": status,
         "reasons": reasons,
         "compute": compute,
@@ -121,3 +120,4 @@ def _report(status: str, reasons: list[str], compute: str | None) -> dict[str, A
             "wakes": seen.wakes,
         },
     }
+    return json.dumps(report | known)

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import select
 import time
-from functools import cache
 from typing import Any
 
 import psycopg
 
-from robot_brain import telemetry
+from robot_brain import environment, telemetry
 from robot_brain.database.connecting import connect
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.database.patterns import patterns
 from robot_brain.database.watchdog import WatchedConnection
 from robot_brain.deadline import Deadline
 from robot_brain.errors import SettingsError
-from robot_brain.settings import Settings, credentials, settings
+from robot_brain.settings import credentials, settings
 
 
 class LazyConnection:
     """Hands out the environment's connection; counts what it opened, reused and retired."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
+        """Read the settings. Raises SettingsError if they are wrong."""
+        self._settings = settings()
         self._connection: WatchedConnection | None = None
         self._parameters: dict[str, Any] | None = None
         self._used_at = 0.0
@@ -80,12 +80,6 @@ class LazyConnection:
             self.retired += 1
             telemetry.count("ConnectionsRetired")
 
-    def seen_from_here(self) -> tuple[bool, int]:
-        """Return whether the open connection is encrypted, and the server process that it was told of."""
-        if self._connection is None:
-            return False, 0
-        return bool(self._connection.pgconn.ssl_in_use), self._connection.pgconn.backend_pid
-
     def _is_fresh(self, connection: WatchedConnection) -> bool:
         # The wall clock, because the monotonic one may stand still while Lambda has frozen the environment.
         if connection.closed or abs(time.time() - self._used_at) * 1000 > self._settings.idle_timeout_ms:
@@ -106,7 +100,6 @@ class LazyConnection:
         )
 
 
-@cache
 def lazy_connection() -> LazyConnection:
-    """Return the execution environment's connection holder. Raise SettingsError where the settings are wrong."""
-    return LazyConnection(settings())
+    """Return the execution environment's connection holder. Raises SettingsError if the settings are wrong."""
+    return environment.current.made(LazyConnection)

@@ -29,6 +29,7 @@ from robot_brain.errors import (
     DatabaseOverloadedError,
     DatabaseReadOnlyError,
     DatabaseRefusedError,
+    DatabaseUnavailableError,
     DatabaseWakingError,
     DeadlineExceededError,
     IdempotencyKeyReusedError,
@@ -57,8 +58,8 @@ class Failure(NamedTuple):
     def pause(self) -> float:
         """The most seconds to wait before the second attempt.
 
-        Who is told that there is no connection to spare is one of many, and together they keep it that way if they come
-        back as fast as to a server that was away for a moment. Neon also limits the attempts themselves.
+        When the server is overloaded many clients retry at once, so they wait longer than after a short outage. Neon
+        also limits the attempts themselves.
         """
         return 1.0 if isinstance(self.error, DatabaseOverloadedError) else 0.2
 
@@ -141,7 +142,6 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
         ),
     ),
 )
-_WAITING_HELPS = (DatabaseAwayError, DatabaseOverloadedError, DatabaseWakingError)
 
 _NEXT_STEP = {
     SchemaOutdatedError: "the schema is older than the functions, or not there: "
@@ -191,7 +191,7 @@ def while_connecting(error: psycopg.Error) -> Failure:
     """Classify what opening a connection raised. Nothing was sent, so repeating is safe wherever it may help."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         # Connected, and then silence: so Neon's proxy lets us wait while the database wakes.
-        return Failure(_told(DatabaseWakingError, error), repeat=True, lost=True)
+        return _lost(DatabaseWakingError, error)
     return _lost(_kind(error) or DatabaseAwayError, error)
 
 
@@ -207,7 +207,7 @@ def while_calling(error: psycopg.Error) -> Failure:
         lost = isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
         if lost:
             return _lost(DatabaseAwayError, error, unknown=True)
-        return Failure(_told(UnexpectedDatabaseError, error), repeat=False, lost=False)
+        return Failure(_error(UnexpectedDatabaseError, error), repeat=False, lost=False)
     if error.diag.severity_nonlocalized == "PANIC":
         return _lost(DatabaseAwayError, error, unknown=True)
     if error.sqlstate == "08P01":
@@ -224,9 +224,9 @@ def while_calling(error: psycopg.Error) -> Failure:
         return Failure(_REFUSALS[error.sqlstate](facts=facts), repeat=False, lost=False)
     if error.sqlstate == "23514" and not error.diag.constraint_name:
         # All our constraints have names, a partition's bounds have none: the month of a row was made during the call.
-        return Failure(_told(ConflictError, error), repeat=True, lost=False)
+        return Failure(_error(ConflictError, error), repeat=True, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
-    return Failure(_told(kind, error), repeat, lost, error.sqlstate in _UNKNOWN)
+    return Failure(_error(kind, error), repeat, lost, error.sqlstate in _UNKNOWN)
 
 
 def _kind(error: psycopg.Error) -> type[RobotBrainError] | None:
@@ -236,11 +236,11 @@ def _kind(error: psycopg.Error) -> type[RobotBrainError] | None:
 
 
 def _lost(kind: type[RobotBrainError], error: psycopg.Error, *, unknown: bool = False) -> Failure:
-    return Failure(_told(kind, error), repeat=kind in _WAITING_HELPS, lost=True, unknown=unknown)
+    return Failure(_error(kind, error), repeat=issubclass(kind, DatabaseUnavailableError), lost=True, unknown=unknown)
 
 
-def _told(kind: type[RobotBrainError], error: psycopg.Error) -> RobotBrainError:
-    """Return an error that tells the operator the next step or the cause; a client reads neither of a DatabaseError."""
+def _error(kind: type[RobotBrainError], error: psycopg.Error) -> RobotBrainError:
+    """Return an error with the next step or the cause, for the operator. A client reads neither of a DatabaseError."""
     return kind(_NEXT_STEP.get(kind) or (cause(error) if issubclass(kind, DatabaseError) else None))
 
 

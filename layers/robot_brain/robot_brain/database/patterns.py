@@ -3,8 +3,8 @@
 A pattern is told when it begins, by one metric and one warning that says what to do, and not again until it is over:
 
 - connection_failures  three attempts to connect failed in a row; over when a connection opens
-- slower_than_usual    three calls in a row of a door took far longer than its calls in this environment do; over
-                       after three calls in a row at their usual speed
+- slower_than_usual    three calls in a row of an SQL function took far longer than its calls in this environment do;
+                       over after three calls in a row at their usual speed
 - pool_exhaustion      PostgreSQL or the pooler had no connection to give; over after LATELY seconds without
 - deadlock             PostgreSQL broke one, and the call was repeated; over after LATELY seconds without
 
@@ -14,9 +14,8 @@ The wall clock, because the monotonic one may stand still while Lambda has froze
 from __future__ import annotations
 
 import time
-from functools import cache
 
-from robot_brain import telemetry
+from robot_brain import environment, telemetry
 from robot_brain.errors import DatabaseOverloadedError, RobotBrainError
 
 # Seconds. What happened within them happened lately.
@@ -25,7 +24,7 @@ LATELY = 300.0
 WAKE = 0.2
 
 _IN_A_ROW = 3
-# A door's past is a mean that forgets: each call weighs 1/32. It is none before so many calls.
+# Exponential moving average per SQL function: each call weighs 1/32. Ignored until so many calls were seen.
 _PAST = 20
 _WEIGHT = 1 / 32
 # Slow is over four times the mean, but nobody minds below 50 ms: a full page or batch may take that.
@@ -58,7 +57,7 @@ _TOLD = {
 
 
 class _Pace:
-    """How fast one door's calls are in this environment; seconds."""
+    """How fast the calls of one SQL function are in this environment; seconds."""
 
     __slots__ = ("calls", "mean", "slow", "told", "usual")
 
@@ -89,15 +88,15 @@ class Patterns:
             self.wakes += 1
             telemetry.count("Wakes")
 
-    def called(self, door: str, seconds: float) -> None:
-        """A call of a door succeeded after `seconds`. On every request's way: a microsecond at most."""
-        pace = self._paces.get(door)
+    def called(self, function: str, seconds: float) -> None:
+        """A call of an SQL function succeeded after `seconds`. On every request's way: a microsecond at most."""
+        pace = self._paces.get(function)
         if pace is None:
-            pace = self._paces[door] = _Pace()
+            pace = self._paces[function] = _Pace()
         calls = pace.calls = pace.calls + 1
         mean = pace.mean
         if seconds > _LEAST and calls > _PAST and seconds > _TIMES * mean:
-            self._slow(door, pace, seconds)
+            self._slow(function, pace, seconds)
             # No more than the limit counts, so that slow calls do not pass for usual before they have been so for long.
             seconds = max(_LEAST, _TIMES * mean)
         elif pace.slow or pace.told:
@@ -132,13 +131,13 @@ class Patterns:
         """Return whether anything was repeated in the last LATELY seconds."""
         return self._retried_at is not None and abs(time.time() - self._retried_at) <= LATELY
 
-    def _slow(self, door: str, pace: _Pace, seconds: float) -> None:
+    def _slow(self, function: str, pace: _Pace, seconds: float) -> None:
         pace.slow += 1
         pace.usual = 0
         if pace.slow >= _IN_A_ROW and not pace.told:
             pace.told = True
             milliseconds, usual = round(seconds * 1000), round(pace.mean * 1000, 3)
-            _tell("slower_than_usual", door=door, milliseconds=milliseconds, usual_milliseconds=usual)
+            _tell("slower_than_usual", sql_function=function, milliseconds=milliseconds, usual_milliseconds=usual)
 
     def _seen(self, pattern: str) -> None:
         now = time.time()
@@ -154,7 +153,6 @@ def _tell(pattern: str, **facts: object) -> None:
     telemetry.logger().warning("pattern", extra={"pattern": pattern, "advice": advice, **facts})
 
 
-@cache
 def patterns() -> Patterns:
     """Return what this execution environment has seen since it began."""
-    return Patterns()
+    return environment.current.made(Patterns)

@@ -30,7 +30,7 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
     try:
         # Half of what is left, so that the answer has the other half.
         within = deadline.at_most(min(_READER_WAITS, deadline.remaining() / 2))
-        if _steps(within, if_older=settings().stats_max_age) is None:
+        if not _steps(within, if_older=settings().stats_max_age):
             return found.body
         telemetry.count("RefreshesOnReading")
         return api.stats(None, 0, deadline).body
@@ -43,8 +43,8 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
         return found.body
 
 
-def refresh(deadline: Deadline) -> str:
-    """Bring the statistics of all tenants up to now and return {"as_of", …} as JSON text. Raise a DatabaseError.
+def refresh(deadline: Deadline) -> dict[str, Any]:
+    """Bring the statistics of all tenants up to now and return {"as_of", …}. Raises a DatabaseError.
 
     If Neon's API says that the compute sleeps it is left asleep: {"skipped": "suspended"}. If it cannot say, a
     refresh would cost a wake each time for as long as the API is away or the key wrong, while `figures` mends what is
@@ -57,14 +57,14 @@ def refresh(deadline: Deadline) -> str:
         state = compute_state(settings(), deadline)
         if state == "idle" or (state is None and settings().stats_max_age > 0):
             telemetry.count("RefreshesSkipped")
-            return f'{{"skipped": "{"unknown" if state is None else "suspended"}"}}'
-    return json.dumps(_steps(deadline))
+            return {"skipped": "unknown" if state is None else "suspended"}
+    return _steps(deadline)
 
 
-def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | None:
+def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
     """Do the steps of a refresh, each in a transaction of its own, and return what they did.
 
-    Return None if `if_older` is given and nothing is to do. A step that fails stops no later one. Raise the first
+    Returns {} if `if_older` is given and nothing is to do. A step that fails stops no later one. Raises the first
     error after the last step.
     """
     done: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any] | 
     try:
         counted = api.refresh_stats(deadline, if_older)
         if counted is None:
-            return None
+            return {}
         done = json.loads(counted)
     except RobotBrainError as error:
         failed.append(error)

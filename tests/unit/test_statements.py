@@ -1,0 +1,32 @@
+"""The statements of robot_brain.database.api: each value has the name of the parameter that it is given to."""
+
+import re
+
+import pytest
+
+from robot_brain.database import api
+
+STATEMENTS = {name: text for name, text in vars(api).items() if isinstance(text, str) and "robot_brain_api." in text}
+
+
+def test_there_is_a_statement_for_each_sql_function_that_is_called() -> None:
+    called = sorted(re.findall(r"robot_brain_api\.(\w+)\(", "".join(STATEMENTS.values())))
+    assert called == [
+        "clear_keys",
+        "health",
+        "make_month",
+        "read_session",
+        "refresh_stats",
+        "refresh_view",
+        "stats",
+        "write_message",
+    ]
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_every_parameter_is_named_and_its_value_has_the_same_name(name: str) -> None:
+    arguments = STATEMENTS[name].partition("(")[2].strip().removesuffix(")").split(",")
+    pairs = [re.fullmatch(r"\s*p_(\w+) => %\((\w+)\)s\s*", argument) for argument in arguments]
+    assert all(pair is not None and pair[1] == pair[2] for pair in pairs), arguments
+    assert pairs[-1] is not None
+    assert pairs[-1][1] == "schema_version"
