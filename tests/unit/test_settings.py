@@ -1,6 +1,5 @@
 """The environment: what it means, and that an error names the variable and never its value."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -32,7 +31,7 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain-AbCdE
 
 
 def test_the_defaults() -> None:
-    assert dataclasses.asdict(Settings.parse(URL)) == {
+    assert Settings.parse(URL)._asdict() == {
         "database_url": URL["DATABASE_URL"],
         "database_secret_arn": "",
         "tenant_id": "local",
@@ -73,7 +72,7 @@ def test_every_variable_is_read() -> None:
             "NEON_API_URL": "http://[::1]:3000/api",
         }
     )
-    assert dataclasses.astuple(found) == (
+    assert tuple(found) == (
         "", ARN, "Shop-1.a_b", 1_000, 0, 10, 60_000, 0, "/ca.pem", "require", "direct", "http://127.0.0.1:1",
         0, "hush-4711", "quiet-forest-1", "ep-quiet-forest-1", "http://[::1]:3000/api",
     )  # fmt: skip

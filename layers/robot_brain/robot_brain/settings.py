@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from robot_brain import environment
 from robot_brain.errors import SettingsError
@@ -25,8 +25,7 @@ _LOG_LEVELS = {
 _LOOPBACK = r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\[::1\]"
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """Where an AWS call gets its keys: from these, or, in a SnapStart environment, from `uri` with `token`."""
 
     access_key_id: str
@@ -36,8 +35,7 @@ class Credentials:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(NamedTuple):
     """How the Logger is made: `wrong` are the variables whose values are unknown, and left out."""
 
     level: str
@@ -56,14 +54,13 @@ class LogSettings:
                 wrong += [] if value in _LOG_LEVELS else [name]
                 break
         rate = variables.get("POWERTOOLS_LOGGER_SAMPLE_RATE", "").strip()
-        known = re.fullmatch(r"1(\.0*)?|0?\.[0-9]+|0\.?", rate) is not None
+        known = bool(rate) and re.fullmatch(r"1(\.0*)?|0?\.[0-9]+|0\.?", rate) is not None
         wrong += ["POWERTOOLS_LOGGER_SAMPLE_RATE"] if rate and not known else []
         # Not None if it is wrong: the Logger would read the variable itself.
         return cls(level, float(rate) if known else 0.0 if rate else None, tuple(wrong))
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the service was deployed with. Times are in milliseconds, but `stats_max_age` in seconds.
 
     Where Neon's API may be asked, `neon_project_id` and `neon_endpoint_id` are set, and `neon_api_key` unless it is in
