@@ -40,8 +40,8 @@ _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %s, p_schema_ve
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %s)"
 
-# Seconds. The role's statement_timeout is ten (sql/0001_roles.sql): a server that has said nothing two later, not even
-# that, has gone silent.
+# Seconds. The role's statement_timeout is ten (sql/migrations/0001_base.sql): a server that has said nothing two later,
+# not even that, has gone silent.
 _LONGEST_ANSWER = 12.0
 
 
