@@ -31,10 +31,7 @@ declare
   v_session robot_brain.sessions;
   v_first bigint;
   v_last bigint;
-  v_turn record;
-  v_bytes bigint := 0;
-  v_chars bigint := 0;
-  v_fitting integer := 0;
+  v_fitting integer;
   v_messages json;
   v_set text;
 begin
@@ -70,31 +67,7 @@ begin
 
   -- Few sessions are so long that the answer has to be measured before it is made.
   if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
-    -- One plan and one scan, left as soon as the answer is full. Rows are put in order before they are measured (offset 0),
-    -- so that only the turns looked at are taken out of their storage.
-    for v_turn in
-      select
-        length(c.user_message) + length(c.robot_response) as chars,
-        octet_length(to_json(json_build_object(
-          'robot_personality', c.robot_personality, 'user_message', c.user_message,
-          'robot_response', c.robot_response, 'metadata', c.metadata
-        )::text)::text) + 400 as bytes
-      from (
-        select m.*
-        from robot_brain.conversations m
-        where m.tenant_id = p_tenant_id
-          and m.session_id = p_session_id
-          and m.created_at between v_session.created_at and v_session.last_active
-          and m.seq between v_first and v_last
-        order by case when p_after is null then -m.seq else m.seq end
-        offset 0
-      ) c
-    loop
-      v_bytes := v_bytes + v_turn.bytes;
-      v_chars := v_chars + v_turn.chars;
-      exit when v_fitting > 0 and (v_bytes > c_answer_bytes or v_chars > p_max_chars);
-      v_fitting := v_fitting + 1;
-    end loop;
+    v_fitting := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
     if p_after is null then
       v_first := v_last - v_fitting + 1;
     else

@@ -25,25 +25,16 @@ declare
   v_refreshed_at timestamptz;
   v_view_due boolean;
   v_uncounted bigint;
-  v_off text;
+  v_set text;  -- what set_config returns: an assignment costs less than perform
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
-  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
   stale := false;
 
   if p_session_id is not null then
-    v_off := set_config('enable_seqscan', 'off', true);
-    select json_build_object(
-      'session_id', s.id,
-      'message_count', s.message_count,
-      'last_message', robot_brain.iso_time(s.last_active),
-      'avg_response_length', round(s.response_length::numeric / nullif(s.message_count, 0), 2)
-    )
-    into body
-    from robot_brain.sessions s
-    where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    body := robot_brain.session_figures(p_tenant_id, p_session_id);
     return;
   end if;
 
@@ -61,14 +52,8 @@ begin
 
   with uncounted as materialized (
     select
-      u.day,
-      u.robot_personality,
-      sum(u.messages) as messages,
-      sum(u.response_length) as response_length,
-      sum(u.sessions) as sessions,
-      sum(u.opened) as opened,
-      sum(u.interactions) as interactions,
-      count(*) as rows
+      u.day, u.robot_personality, sum(u.messages) as messages, sum(u.response_length) as response_length,
+      sum(u.sessions) as sessions, sum(u.opened) as opened, sum(u.interactions) as interactions, count(*) as rows
     from robot_brain.uncounted u
     where u.tenant_id = p_tenant_id
     group by 1, 2
@@ -132,22 +117,7 @@ begin
           group by b.day
         ) d on d.day = v_today - ago
       ),
-      'top_sessions', (
-        select coalesce(json_agg(json_build_object(
-          'session_id', t.session_id,
-          'message_count', t.message_count,
-          'last_message', robot_brain.iso_time(t.last_message)
-        ) order by t.message_count desc, t.last_message desc, t.session_id collate "C"), '[]')
-        from (
-          select t.*
-          from robot_brain.session_stats t
-          where t.tenant_id = p_tenant_id
-            -- The view is refreshed if something was written; its window of days moves on all the same.
-            and t.last_message >= (v_today - 30)::timestamp at time zone interval '0'
-          order by t.message_count desc, t.last_message desc, t.session_id collate "C"
-          limit 10
-        ) t
-      )
+      'top_sessions', robot_brain.top_sessions(p_tenant_id, v_today)
     )
   into v_uncounted, body;
 
