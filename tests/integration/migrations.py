@@ -13,6 +13,7 @@ from psycopg import sql
 
 from local.sql_files import read_sql
 from tests.servers.databases import drop_database
+from tests.servers.gate import Gate
 from tests.servers.postgres import MIGRATOR, SUPERUSER, Postgres
 from tests.waiting import PATIENCE_SECONDS
 
@@ -39,6 +40,17 @@ def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@contextmanager
+def killed_at(gate: Gate, direct_url: str, statement: int) -> Iterator[int]:
+    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
+    gate.close(statement)
+    with migrating(direct_url) as process:
+        backend = gate.wait_for_arrival(process)
+        process.kill()
+        process.wait()
+        yield backend
 
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:

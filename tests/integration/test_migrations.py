@@ -4,7 +4,6 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -12,9 +11,9 @@ import pytest
 from local.direct import MigrationError
 from local.migrate import migrate
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, empty, finish, migrating, recorded
+from tests.integration.migrations import FILES, empty, finish, killed_at, migrating, recorded
 from tests.servers.databases import create_database, drop_database
-from tests.servers.gate import Gate, gate_in, wait_for_pid
+from tests.servers.gate import gate_in, wait_for_pid
 from tests.servers.postgres import Postgres
 from tests.waiting import PATIENCE_SECONDS
 
@@ -71,17 +70,6 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
                 return statements, catalogue(admin)
         finally:
             drop_database(main, name)
-
-
-@contextmanager
-def killed_at(gate: Gate, direct_url: str, statement: int) -> Iterator[int]:
-    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
-    gate.close(statement)
-    with migrating(direct_url) as process:
-        backend = gate.wait_for_arrival(process)
-        process.kill()
-        process.wait()
-        yield backend
 
 
 def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
