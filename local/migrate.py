@@ -72,15 +72,22 @@ def _naming(name: str) -> Iterator[None]:
 @contextmanager
 def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Hold the advisory lock of this database; wait for it as long as another migration runs."""
-    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
-    if row is None or not row[0]:
+    # A statement that waits inside the server is an old transaction: an index that the other migration makes
+    # concurrently would wait for it, and it for the index. So ask again and again.
+    if not _locked(connection):
         logger.info("another migration of this database is running; waiting for it")
-        connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+        while not _locked(connection):
+            time.sleep(0.2)
     try:
         yield
     finally:
         if not connection.closed:
             connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
+
+
+def _locked(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+    return row is not None and row[0]
 
 
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:

@@ -22,13 +22,20 @@ _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
 FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
 
+# A migration that found the lock taken, and asks for it again soon.
+WAITS_FOR_MIGRATION = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-migrate'
+  and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
+"""
+
 
 @contextmanager
-def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m local.migrate` beside the test; kill it if the test leaves before it ends."""
+def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
+    """Run `python -m local.migrate` of `root` beside the test; kill it if the test leaves before it ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.migrate"],
-        cwd=ROOT,
+        cwd=root,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -43,10 +50,10 @@ def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @contextmanager
-def killed_at(gate: Gate, direct_url: str, statement: int) -> Iterator[int]:
+def killed_at(gate: Gate, direct_url: str, statement: int, root: Path = ROOT) -> Iterator[int]:
     """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
     gate.close(statement)
-    with migrating(direct_url) as process:
+    with migrating(direct_url, root) as process:
         backend = gate.wait_for_arrival(process)
         process.kill()
         process.wait()

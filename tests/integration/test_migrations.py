@@ -3,7 +3,7 @@
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -11,49 +11,17 @@ import pytest
 from local.direct import MigrationError
 from local.migrate import migrate
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, empty, finish, killed_at, migrating, recorded
+from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
 from tests.servers.databases import create_database, drop_database
 from tests.servers.gate import gate_in, wait_for_pid
 from tests.servers.postgres import Postgres
 from tests.waiting import PATIENCE_SECONDS
 
-WAITS_FOR_MIGRATION = """
-select pid from pg_locks where locktype = 'advisory' and not granted and objsubid = 1
-  and database = (select oid from pg_database where datname = current_database())
-"""
 WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 """
 GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
-
-MakeDatabase = Callable[[], str]
-
-
-@pytest.fixture
-def make_database(empty_cluster: Postgres) -> MakeDatabase:
-    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
-
-    def make() -> str:
-        name = f"test_{secrets.token_hex(6)}"
-        with empty_cluster.admin() as admin:
-            create_database(admin, name)
-        return name
-
-    return make
-
-
-@pytest.fixture
-def admin(empty_cluster: Postgres, make_database: MakeDatabase) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to an empty database that waits for its first migration."""
-    with empty_cluster.admin(make_database()) as connection:
-        yield connection
-
-
-@pytest.fixture
-def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
-    """The migrating role's URL of the database `admin` is connected to."""
-    return empty_cluster.direct_url(admin.info.dbname)
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +75,7 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
 
 
 def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
-    empty_cluster: Postgres, make_database: MakeDatabase, subtests: pytest.Subtests
+    empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
     # Which one is first at each shared row is chance, so it is tried some times.
     for attempt in range(3):
@@ -126,7 +94,7 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
     empty_cluster: Postgres,
     admin: psycopg.Connection,
     direct_url: str,
-    make_database: MakeDatabase,
+    make_database: Callable[[], str],
     whole: tuple[list[tuple[int, int]], list[str]],
     end_of_the_first: str,
 ) -> None:

@@ -2,8 +2,6 @@
 
 import difflib
 import json
-import secrets
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -34,23 +32,9 @@ select body, replayed, etag from robot_brain_api.write_message(
 
 
 @pytest.fixture
-def name(empty_cluster: Postgres) -> str:
+def name(admin: psycopg.Connection) -> str:
     """The name of an empty database."""
-    name = f"test_{secrets.token_hex(6)}"
-    with empty_cluster.admin() as main:
-        create_database(main, name)
-    return name
-
-
-@pytest.fixture
-def direct_url(empty_cluster: Postgres, name: str) -> str:
-    return empty_cluster.direct_url(name)
-
-
-@pytest.fixture
-def admin(empty_cluster: Postgres, name: str) -> Iterator[psycopg.Connection]:
-    with empty_cluster.admin(name) as connection:
-        yield connection
+    return admin.info.dbname
 
 
 @pytest.fixture
