@@ -100,9 +100,7 @@ begin
       ),
       'daily', (
         select json_agg(json_build_object(
-          'date', v_today - ago,
-          'sessions', coalesce(d.sessions, 0),
-          'messages', coalesce(d.messages, 0)
+          'date', v_today - ago, 'sessions', coalesce(d.sessions, 0), 'messages', coalesce(d.messages, 0)
         ) order by ago desc)
         from generate_series(0, 30) ago
         left join (
