@@ -118,8 +118,11 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     refuse_pooler(direct_url)
     files = read_sql(sql)
     with connect(direct_url, "robot-brain-migrate") as connection, connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
-        records = read_records(connection, files)
+        try:
+            connection.execute("set transaction isolation level repeatable read, read only")
+            records = read_records(connection, files)
+        except psycopg.Error as error:
+            raise MigrationError(str(error)) from error
         migrations = records.migrations(files)
         if not migrations:
             records.without_file(files)
@@ -200,14 +203,14 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
     try:
         for statement in file.statements():
             connection.execute(statement.encode())
+        connection.execute("reset role")
+        connection.execute("reset all")
+        record(connection, file)
     except psycopg.Error as error:
         raise MigrationError(
             f"{file.name}: {error}\n"
             "It runs outside a transaction, so a part of it may be done. Run `make migrate` again."
         ) from error
-    connection.execute("reset role")
-    connection.execute("reset all")
-    record(connection, file)
 
 
 def main() -> int:

@@ -1,13 +1,16 @@
 """Clusters for the migration tests, where nothing is migrated yet, and a database for the tests of a recount."""
 
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from local.sql_files import SQL
 from tests.bundle import Bundle, turn
-from tests.integration.migrations import empty
+from tests.integration.migrations import ROOT, empty
 from tests.integration.recounting import INTERACTION
 from tests.servers.binaries import debian_postgres, skip_without
 from tests.servers.databases import Database, create_database
@@ -58,6 +61,13 @@ def admin(empty_cluster: Postgres, make_database: Callable[[], str]) -> Iterator
 def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
     """The migrating role's URL of the database `admin` is connected to."""
     return empty_cluster.direct_url(admin.info.dbname)
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
+    shutil.copytree(ROOT / "local", tmp_path / "local")
+    return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ where datname = current_database() and application_name = 'robot-brain-migrate'
   and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
 
+# A migration that makes a table.
+TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"
+
 
 @contextmanager
 def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
@@ -58,6 +61,12 @@ def killed_at(gate: Gate, direct_url: str, statement: int, root: Path = ROOT) ->
         process.kill()
         process.wait()
         yield backend
+
+
+def add(sql: Path, name: str, text: str) -> str:
+    """Write a file of sql/ and return its name."""
+    (sql / f"{name}.sql").write_text(text, encoding="utf-8")
+    return name
 
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:

@@ -1,7 +1,6 @@
-"""What `make migrate` does with files that are new, changed, gone, wrong, or run outside a transaction."""
+"""What `make migrate` does with files that are new, changed, gone or wrong."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +10,9 @@ import pytest
 
 from local.direct import MigrationError
 from local.migrate import migrate, plan
-from local.sql_files import SQL
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, ROOT, WAITS_FOR_MIGRATION, killed_at, migrating, recorded
-from tests.servers.gate import gate_in, wait_for_pid
+from tests.integration.migrations import FILES, ROOT, TABLE, add, recorded
 
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
-TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"
 ONE = """
 set local role robot_brain_owner;
 create or replace function robot_brain.{}(p_number integer)
@@ -25,39 +20,6 @@ returns integer
 language sql
 return {};
 """
-# An index that a kill leaves behind is not valid: the step begins by dropping it.
-INDEX = """-- An index for nobody.
--- outside a transaction
-
-set lock_timeout = '5s';
-set role robot_brain_owner;
-drop index concurrently if exists robot_brain.sessions_version_idx;
-create index concurrently sessions_version_idx on robot_brain.sessions (version);
-comment on index robot_brain.sessions_version_idx is 'a; b -- no comment';
-do $$
-begin
-  perform 1;
-  commit;
-end
-$$;
-"""
-# Three statements make the records and drop what yoyo left; the step's first one drops the index.
-CREATES_INDEX = 5
-QUERY = "select query from pg_stat_activity where pid = %s"
-VALID = "select indisvalid from pg_index where indexrelid = to_regclass('robot_brain.sessions_version_idx')"
-
-
-@pytest.fixture
-def sql(tmp_path: Path) -> Path:
-    """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
-    shutil.copytree(ROOT / "local", tmp_path / "local")
-    return Path(shutil.copytree(SQL, tmp_path / "sql"))
-
-
-def add(sql: Path, name: str, text: str) -> str:
-    """Write a file of sql/ and return its name."""
-    (sql / f"{name}.sql").write_text(text, encoding="utf-8")
-    return name
 
 
 def remove(sql: Path, name: str) -> None:
@@ -272,70 +234,3 @@ def test_a_file_that_makes_another_function_than_its_name_says_is_refused(direct
     add(sql, "functions/robot_brain/one", ONE.format("other", "p_number"))
     with pytest.raises(MigrationError, match=r"one\.sql does not create robot_brain\.one"):
         migrate(direct_url, sql)
-
-
-def test_a_migration_outside_a_transaction_comes_between_two_transactions(
-    admin: psycopg.Connection, direct_url: str, sql: Path
-) -> None:
-    migrate(direct_url, sql)
-    names = [
-        add(sql, "migrations/0002_before", TABLE.format("before")),
-        add(sql, "migrations/0003_index", INDEX),
-        add(sql, "migrations/0004_after", "reset role;\nset local role robot_brain_stats;\nselect 1;"),
-    ]
-    changed = "functions/robot_brain/most_uncounted"
-    add(sql, changed, (sql / f"{changed}.sql").read_text().replace("10000", "20000"))
-
-    assert plan(direct_url, sql) == [*names, changed]
-    assert migrate(direct_url, sql) == [*names, changed]
-
-    assert admin.execute(VALID).fetchone() == (True,)
-    assert migrate(direct_url, sql) == []
-
-
-def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before_and_it_is_run_again(
-    admin: psycopg.Connection, direct_url: str, sql: Path
-) -> None:
-    migrate(direct_url, sql)
-    before = add(sql, "migrations/0002_before", TABLE.format("before"))
-    broken = add(sql, "migrations/0003_index", INDEX + "select nonsense;")
-    after = add(sql, "migrations/0004_after", TABLE.format("after"))
-
-    with pytest.raises(MigrationError, match=r"0003_index: .*nonsense(.|\n)*Run `make migrate` again"):
-        migrate(direct_url, sql)
-    assert recorded(admin) == [*FILES, before]
-    assert admin.execute("select to_regclass('robot_brain.after')").fetchone() == (None,)
-
-    add(sql, broken, INDEX)
-    assert migrate(direct_url, sql) == [broken, after]
-
-
-def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its_start(
-    admin: psycopg.Connection, direct_url: str, sql: Path
-) -> None:
-    migrate(direct_url, sql)
-    index = add(sql, "migrations/0002_index", INDEX)
-    with gate_in(admin) as gate:
-        with killed_at(gate, direct_url, CREATES_INDEX, sql.parent) as backend:
-            (query,) = admin.execute(QUERY, [backend]).fetchall()[0]
-            assert query.startswith("create index concurrently")
-            gate.open()
-            wait_for_pid(admin, GONE, [backend])
-        assert recorded(admin) == FILES
-    assert migrate(direct_url, sql) == [index]
-    assert admin.execute(VALID).fetchone() == (True,)
-
-
-def test_a_migration_that_makes_an_index_concurrently_does_not_wait_for_another_migration_that_waits_for_it(
-    admin: psycopg.Connection, direct_url: str, sql: Path
-) -> None:
-    migrate(direct_url, sql)
-    index = add(sql, "migrations/0002_index", INDEX)
-    with gate_in(admin) as gate:
-        gate.close(CREATES_INDEX)
-        with migrating(direct_url, sql.parent) as one, migrating(direct_url, sql.parent) as other:
-            gate.wait_for_arrival(one, other)
-            wait_for_pid(admin, WAITS_FOR_MIGRATION, [], one, other)
-            gate.open()
-            assert [one.wait(), other.wait()] == [0, 0]
-    assert recorded(admin) == [*FILES, index]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from local.direct import MigrationError
-from local.migrate import migrate
+from local.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
 from tests.servers.databases import create_database, drop_database
@@ -188,6 +188,16 @@ def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgre
 
     with pytest.raises(MigrationError, match="owns the database"):
         migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
+
+
+def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
+    empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
+) -> None:
+    migrate(direct_url)
+    admin.execute("create role stranger login password 'stranger'")
+
+    with pytest.raises(MigrationError, match="permission denied for schema robot_brain_migrations"):
+        plan(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
