@@ -31,9 +31,9 @@ begin
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
-  stale := false;
 
   if p_session_id is not null then
+    stale := false;
     body := robot_brain.session_figures(p_tenant_id, p_session_id);
     return;
   end if;
@@ -115,7 +115,7 @@ begin
           group by b.day
         ) d on d.day = v_today - ago
       ),
-      'top_sessions', robot_brain.top_sessions(p_tenant_id, v_today)
+      'top_sessions', (select t.sessions from robot_brain.top_sessions(p_tenant_id, v_today) t)
     )
   into v_uncounted, body;
 
