@@ -13,8 +13,8 @@ run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQ
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
-migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL
-	@$(RUN) -m local.migrate
+migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 only says what would be applied
+	@$(RUN) -m local.migrate $(if $(filter-out 0,$(PLAN)),--plan)
 
 recount: .venv/run  ## Count the statistics again from the turns and mend them; DRY_RUN=1 only says what differs
 	@$(RUN) -m local.recount $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
@@ -37,7 +37,8 @@ check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, S
 	@$(RUN) -m mypy
 	@PYTHONPATH=.:layers/robot_brain .venv/bin/lint-imports
 	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
-	@.venv/bin/squawk sql/*.sql
+	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
+	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
 

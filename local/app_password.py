@@ -15,7 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from local.migrate import MigrationError, connect, parse_direct_url
+from local.direct import MigrationError, connect, parse_direct_url
 
 ROLE = "robot_brain_app"
 # 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.

@@ -1,41 +1,39 @@
-"""Apply sql/*.sql to a database, each file once, safe to run twice, from two places, and after a kill at any moment.
+"""Apply sql/ to a database: safe to run twice, from two places, and after a kill at any moment.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.migrate
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.migrate [--plan]
 
-yoyo-migrations finds, orders and records the files. Two of its ways are replaced, because both leave something to clear
-by hand after a kill: it commits a migration and the note that it was applied separately, and its lock is a row that
-survives the process that took it. Here a file and its note are one transaction, and the lock is an advisory lock, which
-ends with its connection.
+Migrations are applied once each, in order; then the functions whose text changed. All of it, with the records of what
+was applied, is one transaction, under an advisory lock, which ends with its connection.
+
+A migration that says `-- outside a transaction` in its first comments parts that transaction: what comes before it is
+committed, then its statements run one by one, then it is recorded. After a kill it runs again from its start.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
-import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from yoyo import read_migrations
-from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
-from yoyo.connections import parse_uri
-from yoyo.migrations import Migration
 
-SQL = Path(__file__).resolve().parent.parent / "sql"
-RECORDS = "robot_brain_migrations"
+from local.direct import MigrationError, connect, refuse_pooler
+from local.records import forget, make_records, read_records, record, schema_version
+from local.sql_files import SQL, SqlFile, SqlFiles, read_sql
+from local.takeover import drop_yoyo, take_over
+
 # Any number will do; this one is only ever used here.
 LOCK = 0x5242_7261_696E
-# Seconds for each address, where the connection string says nothing else. A compute that wakes takes some.
-CONNECT_SECONDS = 30
 ATTEMPTS = 5
 # Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role exists
-# meanwhile, exists and cannot be seen yet, or is changed by both. A file is one transaction, so it is applied again.
+# meanwhile, exists and cannot be seen yet, or is changed by both. The transaction left nothing, so it is applied again.
 _MET_ANOTHER = (
     psycopg.errors.DuplicateObject,
     psycopg.errors.InsufficientPrivilege,
@@ -43,47 +41,43 @@ _MET_ANOTHER = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.UniqueViolation,
 )
-
-_PORTS = re.compile(r"[0-9,]*")
+# robot_brain_stats owns functions, and may create in the schema only while they are applied.
+_ALLOW = """
+set local lock_timeout = '5s';
+set local role robot_brain_owner;
+grant create on schema robot_brain to robot_brain_stats;
+reset role
+"""
+_FORBID = """
+set local role robot_brain_owner;
+revoke create on schema robot_brain from robot_brain_stats;
+reset role
+"""
 
 logger = logging.getLogger("robot_brain.migrate")
 
 
-class MigrationError(Exception):
-    """A migration could not be applied; the message says what to do. Nothing of the failed file was kept."""
+class _FileError(Exception):
+    """The file of this name could not be applied; the cause is PostgreSQL's error."""
 
 
-class AtomicBackend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo ships no types
-    """yoyo's psycopg 3 backend, with each migration and its record in one transaction, on a connection that is ours."""
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._ours = connection
-        super().__init__(parse_uri(f"postgresql+psycopg:///?schema={RECORDS}"), "_yoyo_migration")
-        self.init_database()
-
-    def connect(self, dburi: Any) -> psycopg.Connection[Any]:
-        self.schema = RECORDS
-        return self._ours
-
-    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
-        # Without parameters the text goes to the server as it is, so a `%` in a migration means itself.
-        return super().execute(sql, params) if params else self.connection.execute(sql)
-
-    def apply_one(self, migration: Migration, force: bool = False, mark: bool = True) -> None:
-        with self.transaction():
-            migration.process_steps(self, "apply", force=force)
-            self.log_migration(migration, "apply")
-            if mark:
-                self.mark_one(migration, log=False)
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _FileError(name) from error
 
 
 @contextmanager
 def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Hold the advisory lock of this database; wait for it as long as another migration runs."""
-    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
-    if row is None or not row[0]:
+    # A statement that waits inside the server is an old transaction: an index that the other migration makes
+    # concurrently would wait for it, and it for the index. So ask again and again.
+    if not _locked(connection):
         logger.info("another migration of this database is running; waiting for it")
-        connection.execute("select pg_advisory_lock(%s)", (LOCK,))
+        while not _locked(connection):
+            time.sleep(0.2)
     try:
         yield
     finally:
@@ -91,116 +85,140 @@ def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
 
 
-def _apply(backend: AtomicBackend, migration: Migration) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            backend.apply_one(migration)
-        except _MET_ANOTHER as error:
-            if attempt < ATTEMPTS:
-                time.sleep(0.1 * attempt)
-            elif isinstance(error, psycopg.errors.InsufficientPrivilege):
-                raise MigrationError(
-                    f"{migration.id}: {error.diag.message_primary}. "
-                    "Migrate as the role that owns the database and has CREATEROLE "
-                    "(on Neon: the role of the connection string)."
-                ) from error
-            else:
-                raise MigrationError(f"{migration.id}: {error}") from error
-        except psycopg.Error as error:
-            raise MigrationError(f"{migration.id}: {error}") from error
-        else:
-            return
-
-
-def parse_direct_url(direct_url: str) -> dict[str, Any]:
-    """Return the parts of a connection string. Raise MigrationError, which does not quote it, where it is none."""
-    wrong = MigrationError(
-        "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
-        "in a password % is written %25, @ %40, / %2F, and so are other signs that mean something in a URL"
-    )
-    try:
-        parts = dict(conninfo_to_dict(direct_url))
-    except psycopg.ProgrammingError:
-        # Its text quotes the string, password and all.
-        raise wrong from None
-    if _is_split(direct_url) or not _PORTS.fullmatch(str(parts.get("port") or "")):
-        raise wrong
-    return parts
-
-
-def _is_split(url: str) -> bool:
-    """Return whether libpq takes a part of a URL's password for its host, port or database; messages name these.
-
-    The same rule as in robot_brain.connection_string, which is not installed beside this command; a test compares them.
-    """
-    scheme, _, rest = url.partition("://")
-    user, _, after = rest.partition("@")
-    place = rest if "/" in user else after
-    return scheme in ("postgresql", "postgres") and "@" in place.partition("?")[0]
-
-
-def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
-    """Open a connection in autocommit mode that `program` is the name of. Raise MigrationError, saying what to do."""
-    parts = parse_direct_url(direct_url)
-    seconds = parts.get("connect_timeout") or CONNECT_SECONDS
-    try:
-        return psycopg.connect(
-            direct_url,
-            autocommit=True,
-            connect_timeout=seconds,
-            application_name=program,
-            # In SQL_ASCII, which the role or the database may have, names come as bytes.
-            client_encoding="UTF8",
-        )
-    except psycopg.Error as error:
-        host = parts.get("host") or parts.get("hostaddr") or "the local server"
-        raise MigrationError(
-            f"cannot connect to {host} port {parts.get('port') or 5432}: {error}\n"
-            "See that the server is running, and that DIRECT_DATABASE_URL has its direct host (on Neon the one without "
-            "-pooler), its port, and the right user and password."
-        ) from error
-
-
-def refuse_pooler(direct_url: str) -> None:
-    """Raise MigrationError if `direct_url` leads to Neon's pooler, which keeps nothing of a session."""
-    host = str(parse_direct_url(direct_url).get("host") or "")
-    if "-pooler." in host:
-        raise MigrationError(
-            f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
-        )
+def _locked(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+    return row is not None and row[0]
 
 
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
-    """Apply the migrations in `sql` that the database does not have yet, and return their names in order.
+    """Apply the files of `sql` that the database does not have as they are, and return their names in order.
 
     `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
-    nobody. Raise MigrationError, saying what to do, where a file cannot be applied: that file then left nothing.
+    nobody. Raises MigrationError, saying what to do, if a file cannot be applied: the transaction then left nothing.
     """
     refuse_pooler(direct_url)
+    files = read_sql(sql)
+    done: list[str] = []
     with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
+        while True:
+            applied, outside = _with_attempts(connection, files)
+            done += applied
+            if outside is None:
+                return done
+            _apply_outside(connection, outside)
+            done.append(outside.name)
+
+
+def plan(direct_url: str, sql: Path = SQL) -> list[str]:
+    """Return the names of the files that `migrate` would apply, and change nothing.
+
+    Raises MigrationError if `migrate` would refuse the database. A function is not named if only a migration among
+    the files drops it.
+    """
+    refuse_pooler(direct_url)
+    files = read_sql(sql)
+    with connect(direct_url, "robot-brain-migrate") as connection, connection.transaction():
         try:
-            connection.execute(f"create schema if not exists {RECORDS}")
-        except psycopg.errors.InsufficientPrivilege as error:
+            connection.execute("set transaction isolation level repeatable read, read only")
+            records = read_records(connection, files)
+        except psycopg.Error as error:
+            raise MigrationError(str(error)) from error
+        migrations = records.migrations(files)
+        if not migrations:
+            records.without_file(files)
+        return [file.name for file in [*migrations, *records.functions(files)]]
+
+
+def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection.transaction():
+                return _apply_pending(connection, files)
+        except _FileError as error:
+            cause = error.__cause__
+            if isinstance(cause, _MET_ANOTHER) and attempt < ATTEMPTS:
+                time.sleep(0.1 * attempt)
+            elif isinstance(cause, psycopg.errors.InsufficientPrivilege):
+                raise MigrationError(
+                    f"{error}: {cause.diag.message_primary}. "
+                    "Migrate as the role that owns the database and has CREATEROLE "
+                    "(on Neon: the role of the connection string)."
+                ) from cause
+            else:
+                raise MigrationError(f"{error}: {cause}") from cause
+        except psycopg.Error as error:
+            raise MigrationError(str(error)) from error
+    raise AssertionError("unreachable")
+
+
+def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+    """Apply what is pending up to a migration that runs outside a transaction; return the names, and that migration."""
+    make_records(connection)
+    records = read_records(connection, files)
+    version = schema_version(connection)
+    migrations = records.migrations(files)
+    with _naming("from_yoyo"):
+        if records.from_yoyo:
+            logger.info("taking over the schema that yoyo-migrations recorded")
+            take_over(connection)
+            for file in files.migrations:
+                if file.name in records.applied:
+                    record(connection, file)
+        # An older checkout that migrates a database that was taken over fails, and leaves such tables without a row.
+        drop_yoyo(connection)
+
+    inside = list(takewhile(lambda file: not file.runs_outside, migrations))
+    for file in inside:
+        _apply(connection, file)
+    if len(inside) < len(migrations):
+        return [file.name for file in inside], migrations[len(inside)]
+
+    # A migration may have dropped functions, for a new form or for good.
+    records = read_records(connection, files)
+    forget(connection, records.without_file(files))
+    functions = records.functions(files)
+    if functions:
+        connection.execute(_ALLOW)
+        for file in functions:
+            _apply(connection, file)
+        connection.execute(_FORBID)
+        read_records(connection, files).refuse_other_forms(files)
+        if schema_version(connection) < version:
             raise MigrationError(
-                f"{error.diag.message_primary}. Migrate as the role that owns the database "
-                "(on Neon: the role of the connection string)."
-            ) from error
-        backend = AtomicBackend(connection)
-        # We hold the lock that counts. A row in yoyo's own lock table was left by a process that is dead.
-        if "yoyo_lock" in backend.list_tables():
-            backend.break_lock()
-        backend.ensure_internal_schema_updated()
-        pending = list(backend.to_apply(read_migrations(str(sql))))
-        for migration in pending:
-            logger.info("applying %s", migration.id)
-            _apply(backend, migration)
-        return [migration.id for migration in pending]
+                f"The database is newer than this checkout: its schema has version {version}, and would have "
+                f"{schema_version(connection)}. Migrate from the checkout that has it."
+            )
+    return [file.name for file in [*inside, *functions]], None
+
+
+def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
+    logger.info("applying %s", file.name)
+    with _naming(file.name):
+        connection.execute(f"{file.text}\n;reset role".encode())
+        record(connection, file)
+
+
+def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
+    logger.info("applying %s, outside a transaction", file.name)
+    try:
+        for statement in file.statements():
+            connection.execute(statement.encode())
+        connection.execute("reset role")
+        connection.execute("reset all")
+        record(connection, file)
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"{file.name}: {error}\n"
+            "It runs outside a transaction, so a part of it may be done. Run `make migrate` again."
+        ) from error
 
 
 def main() -> int:
     """Migrate DIRECT_DATABASE_URL and say what was done."""
+    parser = argparse.ArgumentParser(prog="python -m local.migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
+    parser.add_argument("--plan", action="store_true", help="only say what would be applied")
+    only_plan = parser.parse_args().plan
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("yoyo").setLevel(logging.WARNING)
     url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
     if not url:
         print(
@@ -209,11 +227,16 @@ def main() -> int:
         )
         return 2
     try:
-        applied = migrate(url)
+        names = plan(url) if only_plan else migrate(url)
     except MigrationError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{len(applied)} applied: {', '.join(applied)}" if applied else "Nothing to do: the database is up to date.")
+    if not names:
+        print("Nothing to do: the database is up to date.")
+    elif only_plan:
+        print("\n".join(f"would apply {name}" for name in names))
+    else:
+        print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.")
     return 0
 
 

@@ -61,4 +61,4 @@ def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Ca
 
 def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
     applied = migrate(direct_url)
-    say(f"Migrated: {', '.join(applied)}." if applied else "The schema is up to date.")
+    say(f"Migrated: {len(applied)} files of sql/ were applied." if applied else "The schema is up to date.")

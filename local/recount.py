@@ -3,7 +3,7 @@
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.recount [--dry-run]
 
 Requests and refreshes go on meanwhile. Each tenant is mended in one transaction: a recount that is killed leaves the
-figures of a tenant either as they were or mended. The steps are described in sql/0006_recount.sql.
+figures of a tenant either as they were or mended. The steps are described in sql/README.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from local.migrate import MigrationError, connect, refuse_pooler
+from local.direct import MigrationError, connect, refuse_pooler
 
 # A step of a refresh holds its lock for seconds.
 LOCK_SECONDS = 60

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from types import FrameType
 
 from local.cloudformation import TemplateError
+from local.direct import MigrationError
 from local.emulator import Emulator, ThrottledError
 from local.front import Front
-from local.migrate import MigrationError
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch

@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import sql
 
-from local.migrate import SQL, migrate
+from local.migrate import migrate
+from local.sql_files import SQL
 from tests.bench.measure import Progress
 from tests.servers.databases import create_database, drop_database, set_app_login
 from tests.servers.postgres import Postgres
@@ -261,6 +262,6 @@ def _fingerprint() -> str:
         _KEEP_UNCOUNTED,
     )
     digest = hashlib.sha256("".join(steps).encode())
-    for file in sorted(SQL.glob("*.sql")):
+    for file in sorted(SQL.rglob("*.sql")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,14 +1,19 @@
 """Clusters for the migration tests, where nothing is migrated yet, and a database for the tests of a recount."""
 
-from collections.abc import Iterator
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 
+from local.sql_files import SQL
 from tests.bundle import Bundle, turn
-from tests.integration.migrations import empty
+from tests.integration.migrations import ROOT, empty
 from tests.integration.recounting import INTERACTION
 from tests.servers.binaries import debian_postgres, skip_without
-from tests.servers.databases import Database
+from tests.servers.databases import Database, create_database
 from tests.servers.postgres import Postgres, start_embedded, start_tls
 
 
@@ -30,6 +35,39 @@ def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
     empty(cluster)
     yield cluster
     empty(cluster)
+
+
+@pytest.fixture
+def make_database(empty_cluster: Postgres) -> Callable[[], str]:
+    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        with empty_cluster.admin() as admin:
+            create_database(admin, name)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def admin(empty_cluster: Postgres, make_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
+    """A superuser's connection to an empty database that waits for its first migration."""
+    with empty_cluster.admin(make_database()) as connection:
+        yield connection
+
+
+@pytest.fixture
+def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
+    """The migrating role's URL of the database `admin` is connected to."""
+    return empty_cluster.direct_url(admin.info.dbname)
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
+    shutil.copytree(ROOT / "local", tmp_path / "local")
+    return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Running migrations as an operator does, and looking at what they left."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,45 +11,34 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.sql_files import read_sql
 from tests.servers.databases import drop_database
+from tests.servers.gate import Gate
 from tests.servers.postgres import MIGRATOR, SUPERUSER, Postgres
 from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted(path.stem for path in (ROOT / "sql").glob("*.sql"))
-RECORDS = "robot_brain_migrations"
+_SQL = read_sql()
+# The names of all files, in the order in which an empty database gets them.
+FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
 
-_SCHEMA = """
-with ours as (select oid, nspname from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))
-select 'schema ' || nspname || ' ' || n.nspowner::regrole::text || coalesce(n.nspacl::text, '')
-from pg_namespace n join ours using (oid, nspname)
-union all
-select format('%s %s.%s %s %s %s %s %s', relkind, nspname, relname, relowner::regrole, relacl, relrowsecurity,
-  relforcerowsecurity, pg_get_expr(relpartbound, c.oid))
-from pg_class c join ours on ours.oid = relnamespace
-union all
-select format('column %s.%s %s %s', nspname, relname, attname, format_type(atttypid, atttypmod))
-from pg_attribute a join pg_class c on c.oid = attrelid join ours on ours.oid = relnamespace where attnum > 0
-union all
-select format('function %s.%s %s %s %s', nspname, p.oid::regprocedure, proowner::regrole, proacl, md5(prosrc))
-from pg_proc p join ours on ours.oid = pronamespace
-union all
-select format('policy %s.%s %s %s %s %s', nspname, relname, polname, polcmd, polroles::regrole[],
-  pg_get_expr(polqual, polrelid))
-from pg_policy join pg_class c on c.oid = polrelid join ours on ours.oid = relnamespace
-union all
-select format('constraint %s.%s %s', nspname, conname, pg_get_constraintdef(t.oid))
-from pg_constraint t join ours on ours.oid = connamespace where contype <> 'n'
-order by 1
+# A migration that found the lock taken, and asks for it again soon.
+WAITS_FOR_MIGRATION = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-migrate'
+  and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
+
+# A migration that makes a table.
+TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"
 
 
 @contextmanager
-def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m local.migrate` beside the test; kill it if the test leaves before it ends."""
+def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
+    """Run `python -m local.migrate` of `root` beside the test; kill it if the test leaves before it ends."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.migrate"],
-        cwd=ROOT,
+        cwd=root,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,30 +52,41 @@ def migrating(direct_url: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+@contextmanager
+def killed_at(gate: Gate, direct_url: str, statement: int, root: Path = ROOT) -> Iterator[int]:
+    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
+    gate.close(statement)
+    with migrating(direct_url, root) as process:
+        backend = gate.wait_for_arrival(process)
+        process.kill()
+        process.wait()
+        yield backend
+
+
+def add(sql: Path, name: str, text: str) -> str:
+    """Write a file of sql/ and return its name."""
+    (sql / f"{name}.sql").write_text(text, encoding="utf-8")
+    return name
+
+
 def finish(process: "subprocess.Popen[str]") -> list[str]:
     """Wait for a migration that must succeed, and return what it says it applied."""
     out, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, log
-    last = out.strip().splitlines()[-1]
-    if last.startswith("Nothing to do"):
+    if out.strip().startswith("Nothing to do"):
         return []
-    count, _, names = last.partition(" applied: ")
-    applied = names.split(", ")
-    assert len(applied) == int(count)
+    # A transaction that met another database's is applied again, and says so again.
+    applied = list(dict.fromkeys(re.findall(r"^applying (\S+)$", log, re.MULTILINE)))
+    assert out.strip().splitlines()[-1] == f"Applied {len(applied)} files."
     return applied
 
 
 def recorded(admin: psycopg.Connection) -> list[str]:
-    """Return the names of the migrations that the database says it has, in order of their names."""
-    if admin.execute(f"select to_regclass('{RECORDS}._yoyo_migration')").fetchone() == (None,):
+    """Return the names of the files that the database says it has, in the order in which they are applied."""
+    if admin.execute("select to_regclass('robot_brain_migrations.files')").fetchone() == (None,):
         return []
-    rows = admin.execute(f"select migration_id from {RECORDS}._yoyo_migration").fetchall()
-    return sorted(name for (name,) in rows)
-
-
-def schema(admin: psycopg.Connection) -> list[str]:
-    """Return a line for each object of our two schemas, with its owner, rights, policies and a function's source."""
-    return [line for (line,) in admin.execute(_SCHEMA).fetchall()]
+    names = {name for (name,) in admin.execute("select name from robot_brain_migrations.files").fetchall()}
+    return [*(name for name in FILES if name in names), *sorted(names - set(FILES))]
 
 
 def empty(cluster: Postgres) -> None:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from local.app_password import app_url, set_app_password
-from local.migrate import MigrationError, migrate
+from local.direct import MigrationError
+from local.migrate import migrate
 from tests.integration.migrations import ROOT
 from tests.servers.databases import APP, Database, Template, set_app_login
 from tests.servers.pgbouncer import PgBouncer

@@ -1,58 +1,27 @@
-"""Migrations: as the role that Neon gives, on every version, each file once, whatever happens in between."""
+"""Migrations: as the role that Neon gives, on every version, all files or none, whatever happens in between."""
 
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from local.migrate import MigrationError, migrate
-from tests.integration.migrations import FILES, RECORDS, empty, finish, migrating, recorded, schema
+from local.direct import MigrationError
+from local.migrate import migrate, plan
+from tests.integration.catalogue import catalogue
+from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
 from tests.servers.databases import create_database, drop_database
-from tests.servers.gate import Gate, gate_in, wait_for_pid
+from tests.servers.gate import gate_in, wait_for_pid
 from tests.servers.postgres import Postgres
 from tests.waiting import PATIENCE_SECONDS
 
-WAITS_FOR_MIGRATION = """
-select pid from pg_locks where locktype = 'advisory' and not granted and objsubid = 1
-  and database = (select oid from pg_database where datname = current_database())
-"""
 WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 """
 GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
-
-MakeDatabase = Callable[[], str]
-
-
-@pytest.fixture
-def make_database(empty_cluster: Postgres) -> MakeDatabase:
-    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
-
-    def make() -> str:
-        name = f"test_{secrets.token_hex(6)}"
-        with empty_cluster.admin() as admin:
-            create_database(admin, name)
-        return name
-
-    return make
-
-
-@pytest.fixture
-def admin(empty_cluster: Postgres, make_database: MakeDatabase) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to an empty database that waits for its first migration."""
-    with empty_cluster.admin(make_database()) as connection:
-        yield connection
-
-
-@pytest.fixture
-def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
-    """The migrating role's URL of the database `admin` is connected to."""
-    return empty_cluster.direct_url(admin.info.dbname)
 
 
 @pytest.fixture(scope="session")
@@ -64,32 +33,23 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
         try:
             with cluster.admin(name) as admin, gate_in(admin) as gate:
                 migrate(cluster.direct_url(name))
-                return gate.seen(), schema(admin)
+                statements = gate.seen()
+            with cluster.admin(name) as admin:
+                return statements, catalogue(admin)
         finally:
             drop_database(main, name)
-
-
-@contextmanager
-def killed_at(gate: Gate, direct_url: str, statement: int) -> Iterator[int]:
-    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
-    gate.close(statement)
-    with migrating(direct_url) as process:
-        backend = gate.wait_for_arrival(process)
-        process.kill()
-        process.wait()
-        yield backend
 
 
 def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     assert migrate(direct_url) == FILES
-    before = schema(admin)
+    before = catalogue(admin)
 
     assert migrate(direct_url) == []
 
     assert recorded(admin) == FILES
-    assert schema(admin) == before
+    assert catalogue(admin) == before
 
 
 def test_the_command_says_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
@@ -115,7 +75,7 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
 
 
 def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
-    empty_cluster: Postgres, make_database: MakeDatabase, subtests: pytest.Subtests
+    empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
     # Which one is first at each shared row is chance, so it is tried some times.
     for attempt in range(3):
@@ -134,7 +94,7 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
     empty_cluster: Postgres,
     admin: psycopg.Connection,
     direct_url: str,
-    make_database: MakeDatabase,
+    make_database: Callable[[], str],
     whole: tuple[list[tuple[int, int]], list[str]],
     end_of_the_first: str,
 ) -> None:
@@ -160,30 +120,32 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
     assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
 
 
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("moment", ["before it begins", "in its middle", "before its last statement"])
-def test_a_migration_killed_leaves_nothing_to_clear_by_hand(
+# A fraction of the statements that come before the kill.
+@pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
+def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     admin: psycopg.Connection,
     direct_url: str,
     whole: tuple[list[tuple[int, int]], list[str]],
-    file: str,
-    moment: str,
+    moment: float,
 ) -> None:
     statements, undisturbed = whole
-    number = FILES.index(file)
-    own = [statement for statement, applied in statements if applied == number]
-    # What comes before the first file is the note-taking of the migration tool itself.
-    chosen = {"before it begins": own[0], "in its middle": own[len(own) // 2], "before its last statement": own[-1]}
+    chosen, _ = statements[round(moment * (len(statements) - 1))]
     with gate_in(admin) as gate:
-        with killed_at(gate, direct_url, chosen[moment]) as backend:
+        with killed_at(gate, direct_url, chosen) as backend:
             gate.open()
             wait_for_pid(admin, GONE, [backend])
-        assert recorded(admin) == FILES[:number]
+        assert recorded(admin) == []
+        assert admin.execute(
+            "select to_regnamespace('robot_brain'), to_regnamespace('robot_brain_migrations')"
+        ).fetchone() == (
+            None,
+            None,
+        )
 
-        assert migrate(direct_url) == FILES[number:]
+        assert migrate(direct_url) == FILES
 
     assert recorded(admin) == FILES
-    assert schema(admin) == undisturbed
+    assert catalogue(admin) == undisturbed
 
 
 def test_the_next_migration_waits_for_what_a_killed_one_still_does(
@@ -202,21 +164,7 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
         finish(second)
 
     assert recorded(admin) == FILES
-    assert schema(admin) == undisturbed
-
-
-def test_a_lock_row_that_a_dead_process_left_holds_nobody_up(admin: psycopg.Connection, direct_url: str) -> None:
-    migrate(direct_url)
-    admin.execute(
-        f"""
-        create table if not exists {RECORDS}.yoyo_lock
-          (locked int default 1 primary key, ctime timestamp, pid int not null)
-        """
-    )
-    admin.execute(f"insert into {RECORDS}.yoyo_lock (ctime, pid) values (now(), 999999)")
-    admin.execute(f"alter table {RECORDS}.yoyo_lock owner to robot_brain_migrator")
-
-    assert migrate(direct_url) == []
+    assert catalogue(admin) == undisturbed
 
 
 def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
@@ -240,6 +188,16 @@ def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgre
 
     with pytest.raises(MigrationError, match="owns the database"):
         migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
+
+
+def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
+    empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
+) -> None:
+    migrate(direct_url)
+    admin.execute("create role stranger login password 'stranger'")
+
+    with pytest.raises(MigrationError, match="permission denied for schema robot_brain_migrations"):
+        plan(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:

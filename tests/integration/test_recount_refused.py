@@ -3,7 +3,7 @@
 import pytest
 from psycopg import sql
 
-from local.migrate import MigrationError
+from local.direct import MigrationError
 from local.recount import recount
 from tests.bundle import Bundle, turn
 from tests.integration.held_locks import wait_for_waiter

@@ -25,8 +25,8 @@ declare
   v_statement constant bigint := nextval('gate.statements');
   v_applied bigint := 0;
 begin
-  if to_regclass('robot_brain_migrations._yoyo_migration') is not null then
-    select count(*) into v_applied from robot_brain_migrations._yoyo_migration;
+  if to_regclass('robot_brain_migrations.files') is not null then
+    select count(*) into v_applied from robot_brain_migrations.files;
   end if;
   insert into gate.seen values (v_statement, v_applied);
   if exists (select from gate.stop where at_statement = v_statement) then
@@ -65,7 +65,7 @@ class Gate:
         self.admin.execute("select pg_advisory_unlock(%s, %s)", _KEY)
 
     def seen(self) -> list[tuple[int, int]]:
-        """Return (statement, migrations applied before it) of all that went through and was committed."""
+        """Return (statement, files applied before it) of all that went through and was committed."""
         return [(row[0], row[1]) for row in self.admin.execute("select * from gate.seen order by 1").fetchall()]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.migrate import MigrationError, parse_direct_url
+from local.direct import MigrationError, parse_direct_url
 from robot_brain.database import connection_string
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.errors import SettingsError

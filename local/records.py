@@ -1,0 +1,150 @@
+"""What a database says of the files of sql/ that it has, and what this checkout may do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+
+from local.direct import MigrationError
+from local.sql_files import SqlFile, SqlFiles
+from local.takeover import BASE, was_recorded_by_yoyo
+
+_MAKE = """
+create schema if not exists robot_brain_migrations;
+create table if not exists robot_brain_migrations.files (
+  name text not null,
+  sha256 text not null,
+  applied_at timestamptz not null default now(),
+  constraint files_pkey primary key (name)
+)
+"""
+_APPLIED = """
+insert into robot_brain_migrations.files (name, sha256) values (%s, %s)
+on conflict (name) do update set sha256 = excluded.sha256, applied_at = now()
+"""
+_FORMS = """
+select n.nspname || '.' || p.proname, count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+where n.nspname in ('robot_brain', 'robot_brain_api') group by 1
+"""
+
+
+@dataclass(frozen=True)
+class Records:
+    """The SHA-256 of each applied file, and how many forms each function of ours has in the catalogue.
+
+    `from_yoyo` means that yoyo applied the schema, which this command has to take over.
+    """
+
+    applied: dict[str, str]
+    forms: dict[str, int]
+    from_yoyo: bool
+
+    def migrations(self, files: SqlFiles) -> list[SqlFile]:
+        """Return the migrations to apply. Raises MigrationError if this checkout does not fit what was applied."""
+        known = {file.name: file for file in files.migrations}
+        applied = sorted(name for name in self.applied if name.startswith("migrations/"))
+        last = max(known, default="")
+        for name in applied:
+            if name > last:
+                raise MigrationError(
+                    f"The database is newer than this checkout: it has {name}. Migrate from the checkout that has it."
+                )
+            if name not in known:
+                raise MigrationError(f"sql/{name}.sql was applied and is missing: restore the file.")
+            if known[name].sha256 != self.applied[name]:
+                raise MigrationError(
+                    f"sql/{name}.sql was changed after it was applied: undo the change, and make it in a new migration."
+                )
+        pending = [file for file in files.migrations if file.name not in self.applied]
+        for file in pending:
+            if applied and file.name < applied[-1]:
+                raise MigrationError(f"sql/{file.name}.sql comes before {applied[-1]}, which was applied: renumber it.")
+        return pending
+
+    def functions(self, files: SqlFiles) -> list[SqlFile]:
+        """Return the functions to apply: new ones, those whose text changed, and those that a migration dropped."""
+        return [
+            file
+            for file in files.functions
+            if self.applied.get(file.name) != file.sha256 or file.function not in self.forms
+        ]
+
+    def without_file(self, files: SqlFiles) -> list[str]:
+        """Return the names of recorded functions whose files are gone, which a migration must have dropped.
+
+        Raises MigrationError if one of them is still in the catalogue.
+        """
+        known = {file.name for file in files.functions}
+        gone = [name for name in self.applied if name.startswith("functions/") and name not in known]
+        for name in gone:
+            function = SqlFile(name, "").function
+            if function in self.forms:
+                raise MigrationError(
+                    f"The database has {function}, and this checkout does not have sql/{name}.sql. If the database is "
+                    "newer, migrate from its checkout. If you removed the file, drop the function in a migration."
+                )
+        return gone
+
+    def refuse_other_forms(self, files: SqlFiles) -> None:
+        """Raises MigrationError if a function does not have exactly one form."""
+        for file in files.functions:
+            forms = self.forms.get(file.function, 0)
+            if forms == 0:
+                raise MigrationError(f"sql/{file.name}.sql does not create {file.function}.")
+            if forms > 1:
+                raise MigrationError(
+                    f"{file.function} would have {forms} forms: sql/{file.name}.sql must drop the older one before, "
+                    f"with: drop function if exists {file.function};"
+                )
+
+
+def make_records(connection: psycopg.Connection[Any]) -> None:
+    """Make the table of the records. Raises MigrationError if the role does not own the database."""
+    try:
+        connection.execute(_MAKE)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            f"{error.diag.message_primary}. Migrate as the role that owns the database "
+            "(on Neon: the role of the connection string)."
+        ) from error
+
+
+def read_records(connection: psycopg.Connection[Any], files: SqlFiles) -> Records:
+    """Read what was applied, with BASE in place of what yoyo recorded.
+
+    Raises MigrationError if yoyo recorded a schema that cannot be taken over.
+    """
+    applied: dict[str, str] = {}
+    if value(connection, "select to_regclass('robot_brain_migrations.files') is not null"):
+        applied = dict(connection.execute("select name, sha256 from robot_brain_migrations.files").fetchall())
+    from_yoyo = not applied and was_recorded_by_yoyo(connection)
+    if from_yoyo:
+        applied = {file.name: file.sha256 for file in files.migrations if file.name == BASE}
+    return Records(applied, dict(connection.execute(_FORMS).fetchall()), from_yoyo)
+
+
+def record(connection: psycopg.Connection[Any], file: SqlFile) -> None:
+    """Note that `file` was applied with this text."""
+    connection.execute(_APPLIED, (file.name, file.sha256))
+
+
+def forget(connection: psycopg.Connection[Any], names: list[str]) -> None:
+    """Remove the notes of functions that were dropped."""
+    if names:
+        connection.execute("delete from robot_brain_migrations.files where name = any (%s)", (names,))
+
+
+def schema_version(connection: psycopg.Connection[Any]) -> int:
+    """Return the version of the schema, 0 if there is none."""
+    if not value(connection, "select to_regproc('robot_brain.schema_version') is not null"):
+        return 0
+    return int(value(connection, "select robot_brain.schema_version()"))
+
+
+def value(connection: psycopg.Connection[Any], query: LiteralString) -> Any:
+    """Return the one value of a query."""
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return row[0]

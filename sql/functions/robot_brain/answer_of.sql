@@ -1,0 +1,52 @@
+-- The answer of a write that was done before, as that write gave it, or null. It is known by the id of its first turn,
+-- among the session's last 20,000 turns: not by time, because a clock may jump between two attempts. The turns of a write
+-- lie together and share their time.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
+returns text
+language plpgsql
+strict
+set search_path = pg_catalog, pg_temp
+-- A generic plan opens and locks all months.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_session robot_brain.sessions;
+  v_seq integer;
+  v_at timestamptz;
+begin
+  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+
+  select c.seq, c.created_at
+  into v_seq, v_at
+  from robot_brain.conversations c
+  where c.tenant_id = p_tenant_id
+    and c.session_id = p_session_id
+    and c.created_at between v_session.created_at and v_session.last_active
+    and c.seq > v_session.message_count - 20000
+    and c.id = p_first_id
+  order by c.seq desc
+  limit 1;
+  if not found then
+    return null;
+  end if;
+
+  return (
+    select
+      json_build_object(
+        'session_id', p_session_id,
+        'message_count', v_seq + p_turns - 1,
+        'last_seq', v_seq + p_turns - 1,
+        'messages', json_agg(
+          json_build_object('id', c.id, 'seq', c.seq, 'created_at', robot_brain.iso_time(c.created_at)) order by c.seq
+        )
+      )::text
+    from robot_brain.conversations c
+    where c.tenant_id = p_tenant_id
+      and c.session_id = p_session_id
+      and c.created_at = v_at
+      and c.seq between v_seq and v_seq + p_turns - 1
+  );
+end
+$$;

@@ -1,0 +1,61 @@
+-- Add to the sums what is not counted yet, for every tenant. Returns {"counted": rows taken}.
+--   p_if_older   seconds, or null. Null is the schedule: two at once, the second waits for the first and adds what came
+--                since. A number is a reader: null is returned, at once and with nothing done, if another refresh is
+--                running or none is due.
+-- The delete takes exactly the rows that its snapshot sees, so nothing is skipped and nothing is counted twice.
+set local role robot_brain_stats;
+
+create or replace function robot_brain.count_uncounted(p_if_older integer)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_at timestamptz;
+  v_rows bigint;
+begin
+  if p_if_older is null then
+    perform pg_advisory_xact_lock(robot_brain.refresh_lock());
+  elsif not pg_try_advisory_xact_lock(robot_brain.refresh_lock()) then
+    return null;
+  elsif not robot_brain.refresh_due(p_if_older) then
+    return null;
+  end if;
+
+  v_at := clock_timestamp();
+  with taken as (
+    delete from robot_brain.uncounted returning *
+  ),
+  personalities as (
+    insert into robot_brain.personality_stats as p (tenant_id, robot_personality, messages, response_length)
+    select t.tenant_id, t.robot_personality, sum(t.messages), sum(t.response_length) from taken t group by 1, 2
+    on conflict (tenant_id, robot_personality) do update set
+      messages = p.messages + excluded.messages,
+      response_length = p.response_length + excluded.response_length
+  ),
+  days as (
+    insert into robot_brain.daily_stats as d (tenant_id, day, sessions, messages)
+    select t.tenant_id, t.day, sum(t.opened), sum(t.messages) from taken t where t.day is not null group by 1, 2
+    on conflict (tenant_id, day) do update set
+      sessions = d.sessions + excluded.sessions,
+      messages = d.messages + excluded.messages
+  ),
+  tenants as (
+    insert into robot_brain.tenant_stats as s (tenant_id, sessions, messages, interactions)
+    select t.tenant_id, sum(t.sessions), sum(t.messages), sum(t.interactions) from taken t group by 1
+    on conflict (tenant_id) do update set
+      sessions = s.sessions + excluded.sessions,
+      messages = s.messages + excluded.messages,
+      interactions = s.interactions + excluded.interactions
+  )
+  select count(*) into v_rows from taken;
+
+  insert into robot_brain.refresh_state as r (counted_at, refreshed_at, view_due) values (v_at, v_at, true)
+  on conflict (tenant_id) do update set counted_at = v_at, view_due = r.view_due or v_rows > 0;
+
+  return jsonb_build_object('counted', v_rows);
+end
+$$;
+
+grant execute on function robot_brain.count_uncounted to robot_brain_owner;

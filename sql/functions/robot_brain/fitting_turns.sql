@@ -1,0 +1,45 @@
+-- Step of read_session. Returns how many whole turns of a page fit into an answer: one at least.
+--   p_first, p_last   the page's seqs
+--   p_newest          fill the answer from the newest turn, otherwise from the oldest
+-- One plan and one scan, left as soon as the answer is full. Rows are put in order before they are measured (offset 0), so
+-- that only the turns looked at are taken out of their storage.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.fitting_turns(
+  p_session robot_brain.sessions, p_first bigint, p_last bigint, p_newest boolean, p_max_chars bigint, p_max_bytes bigint
+)
+returns integer
+language plpgsql
+as $$
+declare
+  v_turn record;
+  v_bytes bigint := 0;
+  v_chars bigint := 0;
+  v_fitting integer := 0;
+begin
+  for v_turn in
+    select
+      length(c.user_message) + length(c.robot_response) as chars,
+      octet_length(to_json(json_build_object(
+        'robot_personality', c.robot_personality, 'user_message', c.user_message,
+        'robot_response', c.robot_response, 'metadata', c.metadata
+      )::text)::text) + 400 as bytes
+    from (
+      select m.*
+      from robot_brain.conversations m
+      where m.tenant_id = p_session.tenant_id
+        and m.session_id = p_session.id
+        and m.created_at between p_session.created_at and p_session.last_active
+        and m.seq between p_first and p_last
+      order by case when p_newest then -m.seq else m.seq end
+      offset 0
+    ) c
+  loop
+    v_bytes := v_bytes + v_turn.bytes;
+    v_chars := v_chars + v_turn.chars;
+    exit when v_fitting > 0 and (v_bytes > p_max_bytes or v_chars > p_max_chars);
+    v_fitting := v_fitting + 1;
+  end loop;
+  return v_fitting;
+end
+$$;

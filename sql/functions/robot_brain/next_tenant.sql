@@ -1,0 +1,29 @@
+-- The first tenant that has rows after p_after (null: of all), or null. Looks once into each index, not at each row.
+set local role robot_brain_stats;
+
+create or replace function robot_brain.next_tenant(p_after text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  return (
+    select min(t.tenant_id)
+    from (
+      select min(s.tenant_id) from robot_brain.sessions s where p_after is null or s.tenant_id > p_after
+      union all
+      select min(c.tenant_id) from robot_brain.conversations c where p_after is null or c.tenant_id > p_after
+      union all
+      select min(i.tenant_id) from robot_brain.robot_interactions i where p_after is null or i.tenant_id > p_after
+      union all
+      select min(s.tenant_id) from robot_brain.tenant_stats s where p_after is null or s.tenant_id > p_after
+      union all
+      select min(p.tenant_id) from robot_brain.personality_stats p where p_after is null or p.tenant_id > p_after
+      union all
+      select min(u.tenant_id) from robot_brain.uncounted u where p_after is null or u.tenant_id > p_after
+    ) t (tenant_id)
+  );
+end
+$$;

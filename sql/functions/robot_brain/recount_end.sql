@@ -1,0 +1,10 @@
+-- Last step of make recount (sql/README.md). The next refresh makes session_stats anew.
+set local role robot_brain_stats;
+
+create or replace function robot_brain.recount_end()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  update robot_brain.refresh_state r set view_due = true where r.tenant_id = '*';
+end;

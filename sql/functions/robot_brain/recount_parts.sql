@@ -1,0 +1,23 @@
+-- The partitions of the turns, DEFAULT (without bounds) first.
+set local role robot_brain_stats;
+
+create or replace function robot_brain.recount_parts()
+returns table (part text, from_at timestamptz, to_at timestamptz)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+-- The bounds are text and are read again.
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+begin atomic
+  select c.relname::text, b.bounds[1]::timestamptz, b.bounds[2]::timestamptz
+  from pg_catalog.pg_inherits i
+  join pg_catalog.pg_class c on c.oid = i.inhrelid
+  cross join lateral pg_catalog.replace(
+    pg_catalog.replace(pg_catalog.pg_get_expr(c.relpartbound, c.oid), 'MINVALUE', '''-infinity'''),
+    'MAXVALUE', '''infinity'''
+  ) e (bound)
+  cross join lateral pg_catalog.regexp_match(e.bound, 'FROM \(''(.*)''\) TO \(''(.*)''\)') b (bounds)
+  where i.inhparent = 'robot_brain.conversations'::regclass
+  order by 2 nulls first;
+end;

@@ -1,0 +1,41 @@
+-- Make session_stats show the sessions as they are, if anything was counted since it was made. Returns {"as_of"}, or null
+-- if p_wait is false and another refresh is running. With p_wait, the schedule's, it also looks for sessions that came
+-- without being counted, such as replicated ones. If this fails, view_due stays true, and the next refresh tries again.
+set local role robot_brain_stats;
+
+create or replace function robot_brain.refresh_view(p_wait boolean)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- With it on, PostgreSQL builds statements for REFRESH ... CONCURRENTLY that it cannot read (measured with 15 and 18).
+set quote_all_identifiers = off
+as $$
+declare
+  v_state robot_brain.refresh_state;
+  v_as_of timestamptz;
+begin
+  if p_wait then
+    perform pg_advisory_xact_lock(robot_brain.refresh_lock());
+  elsif not pg_try_advisory_xact_lock(robot_brain.refresh_lock()) then
+    return null;
+  end if;
+
+  select r.* into strict v_state from robot_brain.refresh_state r where r.tenant_id = '*';
+  if robot_brain.view_is_empty() then
+    v_as_of := clock_timestamp();
+    refresh materialized view robot_brain.session_stats;
+  elsif v_state.view_due or (p_wait and robot_brain.view_differs()) then
+    v_as_of := clock_timestamp();
+    refresh materialized view concurrently robot_brain.session_stats;
+  else
+    -- Nothing was written before this moment that the view does not show.
+    v_as_of := v_state.counted_at;
+  end if;
+
+  update robot_brain.refresh_state r set refreshed_at = v_as_of, view_due = false where r.tenant_id = '*';
+  return jsonb_build_object('as_of', robot_brain.iso_time(v_as_of));
+end
+$$;
+
+grant execute on function robot_brain.refresh_view to robot_brain_owner;

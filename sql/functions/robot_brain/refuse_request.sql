@@ -1,0 +1,30 @@
+-- Step of write_message. Raises what is wrong with a request that must not be done, whatever the session's state:
+-- RB503, 22023 or 22001.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.refuse_request(
+  p_tenant_id text, p_session_id text, p_turns integer, p_user_metadata jsonb, p_schema_version integer
+)
+returns void
+language plpgsql
+as $$
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  if p_turns is null or p_turns not between 1 and 100 then
+    raise invalid_parameter_value using message = 'a write has 1 to 100 turns';
+  end if;
+  -- A varchar drops the spaces that are too many, and the write would count for another session.
+  if length(p_session_id) > 100 then
+    raise string_data_right_truncation using message = 'a session id has 100 characters at the most';
+  end if;
+  -- The rows that stand for all tenants have this name, and every tenant may read them.
+  if p_tenant_id = '*' then
+    raise invalid_parameter_value using message = '* is no tenant';
+  end if;
+  if jsonb_typeof(p_user_metadata) <> 'object' then
+    raise invalid_parameter_value using message = 'user_metadata is an object';
+  end if;
+end
+$$;

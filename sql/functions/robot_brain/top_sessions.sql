@@ -1,0 +1,24 @@
+-- Step of stats. Returns the ten longest of a tenant's sessions that were active in the last 31 days, up to p_today.
+-- It returns a table and has no settings, so that PostgreSQL inlines it into the statement of stats.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.top_sessions(p_tenant_id text, p_today date)
+returns table (sessions json)
+language sql
+stable
+begin atomic
+  select coalesce(json_agg(json_build_object(
+    'session_id', t.session_id,
+    'message_count', t.message_count,
+    'last_message', robot_brain.iso_time(t.last_message)
+  ) order by t.message_count desc, t.last_message desc, t.session_id collate "C"), '[]')
+  from (
+    select s.*
+    from robot_brain.session_stats s
+    where s.tenant_id = p_tenant_id
+      -- The view is refreshed if something was written; its window of days moves on all the same.
+      and s.last_message >= (p_today - 30)::timestamp at time zone interval '0'
+    order by s.message_count desc, s.last_message desc, s.session_id collate "C"
+    limit 10
+  ) t;
+end;

@@ -1,0 +1,37 @@
+-- What an operator wants to know of the server, as JSON text. The caller adds what only a client can see.
+--   p_max_age   seconds that statistics may be old. stats_due says that they are older, and that a refresh would change
+--               them, or that they cannot be made at all. 0 leaves them to the schedule: two days without it are a fault.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.health(
+  p_max_age integer default 0,
+  p_schema_version integer default null,
+  out body text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  body := (
+    select json_build_object(
+      'server_version', current_setting('server_version'),
+      'schema_version', robot_brain.schema_version(),
+      'read_only', pg_is_in_recovery() or current_setting('transaction_read_only')::boolean,
+      'backend_pid', pg_backend_pid(),
+      'stats_as_of', robot_brain.iso_time(least(r.refreshed_at, clock_timestamp())),
+      'stats_age_seconds', greatest(0, floor(extract(epoch from clock_timestamp() - r.refreshed_at)))::bigint,
+      'stats_due',
+        robot_brain.view_is_empty() or robot_brain.refresh_due(case when p_max_age > 0 then p_max_age else 172800 end)
+    )
+    from (values ('*')) everybody (tenant_id)
+    left join robot_brain.refresh_state r using (tenant_id)
+  );
+end
+$$;
+
+grant execute on function robot_brain_api.health to robot_brain_app;

@@ -1,0 +1,107 @@
+-- A page of a session's turns, oldest first, as the answer's body.
+--   p_limit           1 to 200 turns
+--   p_before, p_after exclusive seqs; before: the newest below it; after: the oldest above it; neither: the newest
+--   p_max_chars       with the newest: as many whole turns as fit, the newest always
+--   p_known_etags     what the client holds ('"7.1f"', or '*'); body is null if its copy is still right
+-- etag is null if the session is unknown. A page may hold fewer turns than asked, so that the answer stays under the
+-- 6 MB that Lambda passes on; its cursors continue where it ends.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.read_session(
+  p_tenant_id text,
+  p_session_id text,
+  p_limit integer default 50,
+  p_before bigint default null,
+  p_after bigint default null,
+  p_max_chars bigint default null,
+  p_known_etags text[] default '{}',
+  p_schema_version integer default null,
+  out body text,
+  out etag text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  -- Below 6,291,556 bytes by more than the session's own metadata and the envelope can take.
+  c_answer_bytes constant integer := 5500000;
+  v_limit constant integer := least(greatest(p_limit, 1), 200);
+  v_session robot_brain.sessions;
+  v_first bigint;
+  v_last bigint;
+  v_fitting integer;
+  v_messages json;
+  v_set text;
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+
+  -- A kept plan may be one of a small table (see write_message).
+  v_set := set_config('enable_seqscan', 'off', true);
+  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  if not found then
+    return;
+  end if;
+
+  etag := robot_brain.etag(v_session.message_count, v_session.version);
+  if etag = any (p_known_etags) or '*' = any (p_known_etags) then
+    return;
+  end if;
+
+  -- A plan made for these bounds opens the months the session lived in and no other. A generic one opens and locks all of
+  -- them; PL/pgSQL would make one at its sixth call, which then takes as long as fifteen others.
+  v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
+
+  -- seq has no gaps, so a page is a range of it. Turns written since the session's row was read are for the next request.
+  if p_after is null then
+    v_last := least(p_before - 1, v_session.message_count);
+    v_first := greatest(v_last - v_limit + 1, 1);
+  else
+    v_first := p_after + 1;
+    v_last := least(p_after + v_limit, v_session.message_count);
+  end if;
+
+  -- Few sessions are so long that the answer has to be measured before it is made.
+  if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
+    v_fitting := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
+    if p_after is null then
+      v_first := v_last - v_fitting + 1;
+    else
+      v_last := v_first + v_fitting - 1;
+    end if;
+  end if;
+
+  select json_agg(json_build_object(
+    'id', c.id, 'seq', c.seq, 'robot_personality', c.robot_personality, 'user_message', c.user_message,
+    'robot_response', c.robot_response, 'metadata', c.metadata, 'created_at', robot_brain.iso_time(c.created_at)
+  ) order by c.seq)
+  into v_messages
+  from robot_brain.conversations c
+  where c.tenant_id = p_tenant_id
+    and c.session_id = p_session_id
+    and c.created_at between v_session.created_at and v_session.last_active
+    and c.seq between v_first and v_last;
+
+  body := json_build_object(
+    'session', json_build_object(
+      'id', v_session.id,
+      'created_at', robot_brain.iso_time(v_session.created_at),
+      'last_active', robot_brain.iso_time(v_session.last_active),
+      'message_count', v_session.message_count,
+      'last_seq', v_session.message_count,
+      'user_metadata', v_session.user_metadata
+    ),
+    'messages', coalesce(v_messages, '[]'),
+    'page', json_build_object(
+      'before', case when v_messages is not null and v_first > 1 then v_first end,
+      'after', case when v_messages is not null then v_last else p_after end
+    )
+  );
+end
+$$;
+
+grant execute on function robot_brain_api.read_session to robot_brain_app;

@@ -1,0 +1,22 @@
+-- Count what is not counted yet. body is null if p_if_older is given and nothing was to do, or another is at it.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.refresh_stats(
+  p_if_older integer default null,
+  p_schema_version integer default null,
+  out body text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  body := robot_brain.count_uncounted(p_if_older);
+end
+$$;
+
+grant execute on function robot_brain_api.refresh_stats to robot_brain_app;

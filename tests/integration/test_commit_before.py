@@ -1,0 +1,97 @@
+"""The functions of the commit before go on against the present schema: an upgrade migrates first and deploys later."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.migrations import ROOT
+from tests.servers.databases import Database
+
+# Each is (file of functions/, file of events/), in this order, in one execution environment.
+CALLS = {
+    "a write": ("write_message", "write_message"),
+    "a batch": ("write_message", "write_message_batch"),
+    "a write with a key": ("write_message", "write_message_idempotent"),
+    "its replay": ("write_message", "write_message_idempotent"),
+    "a read": ("read_session", "read_session"),
+    "a refresh of the schedule": ("stats", "schedule"),
+    "the statistics": ("stats", "stats"),
+    "the statistics of a session": ("stats", "stats_session"),
+    "health": ("health", "health"),
+    "health of the database": ("health", "health_database"),
+}
+_RUN = """
+import importlib, json, pathlib, sys
+
+class Context:
+    function_name = "Function"
+    aws_request_id = "request"
+    def get_remaining_time_in_millis(self):
+        return 28000
+
+for function, event in json.loads(sys.argv[1]):
+    event = json.loads(pathlib.Path("events", event + ".json").read_text())
+    print("ANSWER " + json.dumps(importlib.import_module(function).handler(event, Context())))
+"""
+
+
+@pytest.fixture
+def commit_before(tmp_path: Path) -> Path:
+    """A folder with functions/, layers/ and events/ of the commit before."""
+    archive = tmp_path / "before.tar"
+    with archive.open("wb") as output:
+        try:
+            made = subprocess.run(
+                ["git", "archive", "HEAD~1", "functions", "layers/robot_brain", "events"],
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            pytest.skip("git is not installed")
+    if made.returncode:
+        pytest.skip(f"the commit before is not here: {made.stderr.strip()}")
+    subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
+def test_the_functions_of_the_commit_before_go_on_against_the_present_schema(
+    database: Database, commit_before: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, json.dumps(list(CALLS.values()))],
+        cwd=commit_before,
+        env={
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": f"{commit_before / 'functions'}:{commit_before / 'layers/robot_brain'}",
+            "DATABASE_URL": database.app_url,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    answers: dict[str, Any] = {}
+    for name, line in zip(
+        CALLS, (line for line in done.stdout.splitlines() if line.startswith("ANSWER ")), strict=True
+    ):
+        answers[name] = json.loads(line.removeprefix("ANSWER "))
+
+    refreshed = answers.pop("a refresh of the schedule")
+    assert {name: answer["statusCode"] for name, answer in answers.items()} == {
+        name: 201 if function == "write_message" else 200
+        for name, (function, _) in CALLS.items()
+        if name != "a refresh of the schedule"
+    }, done.stdout
+    assert answers["its replay"]["body"] == answers["a write with a key"]["body"]
+    assert answers["its replay"]["headers"]["idempotent-replayed"] == "true"
+    assert json.loads(answers["health of the database"]["body"])["reasons"] == []
+    assert "counted" in json.dumps(refreshed)

@@ -1,0 +1,100 @@
+"""Migrations that run outside a transaction: what comes before is committed, and they are repeated until they end."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local.direct import MigrationError
+from local.migrate import migrate, plan
+from tests.integration.migrations import FILES, TABLE, WAITS_FOR_MIGRATION, add, killed_at, migrating, recorded
+from tests.servers.gate import gate_in, wait_for_pid
+
+GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
+# An index that a kill leaves behind is not valid: the step begins by dropping it.
+INDEX = """-- An index for nobody.
+-- outside a transaction
+
+set lock_timeout = '5s';
+set role robot_brain_owner;
+drop index concurrently if exists robot_brain.sessions_version_idx;
+create index concurrently sessions_version_idx on robot_brain.sessions (version);
+comment on index robot_brain.sessions_version_idx is 'a; b -- no comment';
+do $$
+begin
+  perform 1;
+  commit;
+end
+$$;
+"""
+# Three statements make the records and drop what yoyo left; the step's first one drops the index.
+CREATES_INDEX = 5
+QUERY = "select query from pg_stat_activity where pid = %s"
+VALID = "select indisvalid from pg_index where indexrelid = to_regclass('robot_brain.sessions_version_idx')"
+
+
+def test_a_migration_outside_a_transaction_comes_between_two_transactions(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
+    migrate(direct_url, sql)
+    names = [
+        add(sql, "migrations/0002_before", TABLE.format("before")),
+        add(sql, "migrations/0003_index", INDEX),
+        add(sql, "migrations/0004_after", "reset role;\nset local role robot_brain_stats;\nselect 1;"),
+    ]
+    changed = "functions/robot_brain/most_uncounted"
+    add(sql, changed, (sql / f"{changed}.sql").read_text().replace("10000", "20000"))
+
+    assert plan(direct_url, sql) == [*names, changed]
+    assert migrate(direct_url, sql) == [*names, changed]
+
+    assert admin.execute(VALID).fetchone() == (True,)
+    assert migrate(direct_url, sql) == []
+
+
+def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before_and_it_is_run_again(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
+    migrate(direct_url, sql)
+    before = add(sql, "migrations/0002_before", TABLE.format("before"))
+    broken = add(sql, "migrations/0003_index", INDEX + "select nonsense;")
+    after = add(sql, "migrations/0004_after", TABLE.format("after"))
+
+    with pytest.raises(MigrationError, match=r"0003_index: .*nonsense(.|\n)*Run `make migrate` again"):
+        migrate(direct_url, sql)
+    assert recorded(admin) == [*FILES, before]
+    assert admin.execute("select to_regclass('robot_brain.after')").fetchone() == (None,)
+
+    add(sql, broken, INDEX)
+    assert migrate(direct_url, sql) == [broken, after]
+
+
+def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its_start(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
+    migrate(direct_url, sql)
+    index = add(sql, "migrations/0002_index", INDEX)
+    with gate_in(admin) as gate:
+        with killed_at(gate, direct_url, CREATES_INDEX, sql.parent) as backend:
+            (query,) = admin.execute(QUERY, [backend]).fetchall()[0]
+            assert query.startswith("create index concurrently")
+            gate.open()
+            wait_for_pid(admin, GONE, [backend])
+        assert recorded(admin) == FILES
+    assert migrate(direct_url, sql) == [index]
+    assert admin.execute(VALID).fetchone() == (True,)
+
+
+def test_a_migration_that_makes_an_index_concurrently_does_not_wait_for_another_migration_that_waits_for_it(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
+    migrate(direct_url, sql)
+    index = add(sql, "migrations/0002_index", INDEX)
+    with gate_in(admin) as gate:
+        gate.close(CREATES_INDEX)
+        with migrating(direct_url, sql.parent) as one, migrating(direct_url, sql.parent) as other:
+            gate.wait_for_arrival(one, other)
+            wait_for_pid(admin, WAITS_FOR_MIGRATION, [], one, other)
+            gate.open()
+            assert [one.wait(), other.wait()] == [0, 0]
+    assert recorded(admin) == [*FILES, index]

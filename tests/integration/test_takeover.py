@@ -1,0 +1,211 @@
+"""A database that yoyo-migrations recorded is taken over by `make migrate`: whole or not at all, with what it holds."""
+
+import difflib
+import json
+
+import psycopg
+import pytest
+
+from local.direct import MigrationError
+from local.migrate import migrate, plan
+from tests.integration.catalogue import catalogue
+from tests.integration.migrations import FILES, killed_at, recorded
+from tests.integration.yoyo import migrate_with_yoyo
+from tests.servers.databases import APP, create_database, drop_database
+from tests.servers.gate import gate_in, wait_for_pid
+from tests.servers.postgres import Postgres
+
+BASE = FILES[0]
+AFTER_BASE = FILES[1:]
+GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
+YOYO = "select to_regclass('robot_brain_migrations._yoyo_migration') is not null"
+LEFT = """
+select relname from pg_class
+where relnamespace = 'robot_brain_migrations'::regnamespace and relkind = 'r' order by 1
+"""
+TURN = json.dumps([{"robot_personality": "barista", "user_message": "a", "robot_response": "bc", "metadata": {}}])
+WRITE = """
+select body, replayed, etag from robot_brain_api.write_message(
+  p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_key => %s, p_first_id => %s, p_repeated => %s,
+  p_schema_version => 2)
+"""
+
+
+@pytest.fixture
+def name(admin: psycopg.Connection) -> str:
+    """The name of an empty database."""
+    return admin.info.dbname
+
+
+@pytest.fixture
+def from_zero(empty_cluster: Postgres, name: str) -> list[str]:
+    """The catalogue of a database that never saw yoyo."""
+    other = f"zero_{name}"
+    with empty_cluster.admin() as main:
+        create_database(main, other)
+        migrate(empty_cluster.direct_url(other))
+        with empty_cluster.admin(other) as admin:
+            found = catalogue(admin)
+        drop_database(main, other)
+    return found
+
+
+def test_a_database_upgraded_from_schema_2_equals_one_made_from_zero(
+    admin: psycopg.Connection, direct_url: str, from_zero: list[str]
+) -> None:
+    migrate_with_yoyo(direct_url)
+    assert catalogue(admin) != from_zero
+
+    assert migrate(direct_url) == AFTER_BASE
+
+    assert recorded(admin) == FILES
+    differences = list(difflib.unified_diff(from_zero, catalogue(admin), lineterm="", n=0))
+    assert differences == []
+    assert migrate(direct_url) == []
+
+
+def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after_it(
+    empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str, name: str
+) -> None:
+    migrate_with_yoyo(direct_url)
+    admin.execute(f"alter role {APP} login password 'app'")
+    with psycopg.connect(empty_cluster.address.url(APP, "app", name), autocommit=True) as app:
+        first_id = "11111111-1111-4111-8111-111111111111"
+        by_key = app.execute(WRITE, ["one", TURN, "key", None, False]).fetchone()
+        by_id = app.execute(WRITE, ["one", TURN, None, first_id, False]).fetchone()
+        app.execute("select robot_brain_api.refresh_stats()")
+        app.execute(WRITE, ["two", TURN, None, None, False])
+        before = answers(app)
+        assert by_key is not None
+        assert by_id is not None
+
+        migrate(direct_url)
+
+        # The connection keeps the plans that it made before.
+        assert answers(app) == before
+        assert app.execute(WRITE, ["one", TURN, "key", None, False]).fetchone() == (by_key[0], True, None)
+        assert app.execute(WRITE, ["one", TURN, None, first_id, True]).fetchone() == (by_id[0], True, by_id[2])
+        assert answers(app) == before
+    with psycopg.connect(empty_cluster.address.url(APP, "app", name), autocommit=True) as app:
+        assert answers(app) == before
+        written = app.execute(WRITE, ["one", TURN, None, None, False]).fetchone()
+        assert written is not None
+        assert json.loads(written[0])["last_seq"] == 3
+
+
+def answers(app: psycopg.Connection) -> list[object]:
+    """Return what a read and the statistics answer, without how old the statistics are."""
+    read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
+    stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
+    assert stats is not None
+    figures = json.loads(stats[0])
+    del figures["age_seconds"]
+    assert figures["totals"]["messages"] == 3
+    return [read, figures]
+
+
+def test_the_plan_for_a_database_of_yoyo_names_the_functions_and_changes_nothing(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
+    migrate_with_yoyo(direct_url)
+    before = catalogue(admin)
+
+    assert plan(direct_url) == AFTER_BASE
+
+    assert catalogue(admin) == before
+
+
+def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one(
+    cluster: Postgres, empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str, name: str
+) -> None:
+    other = f"whole_{name}"
+    with empty_cluster.admin() as main:
+        create_database(main, other)
+        migrate_with_yoyo(empty_cluster.direct_url(other))
+        with empty_cluster.admin(other) as looking, gate_in(looking) as gate:
+            migrate(empty_cluster.direct_url(other))
+            statements = [statement for statement, _ in gate.seen()]
+        with empty_cluster.admin(other) as looking:
+            whole = catalogue(looking)
+        drop_database(main, other)
+    # Every statement on one server, some on the others.
+    chosen = statements if cluster.kind == "embedded" and cluster.version == 18 else statements[::8]
+    assert len(statements) > 50
+
+    migrate_with_yoyo(direct_url)
+    before = catalogue(admin)
+    for statement in chosen:
+        with gate_in(admin) as gate, killed_at(gate, direct_url, statement) as backend:
+            gate.open()
+            wait_for_pid(admin, GONE, [backend])
+        assert catalogue(admin) == before, statement
+        assert admin.execute(YOYO).fetchone() == (True,)
+
+    assert migrate(direct_url) == AFTER_BASE
+    assert catalogue(admin) == whole
+
+
+@pytest.mark.parametrize("files", [1, 3, 5])
+def test_a_database_with_a_part_of_schema_2_is_refused_with_what_to_do_and_left_alone(
+    admin: psycopg.Connection, direct_url: str, files: int
+) -> None:
+    migrate_with_yoyo(direct_url, files)
+    before = catalogue(admin)
+
+    for command in (migrate, plan):
+        with pytest.raises(MigrationError, match=r"older schema.*from a checkout that has sql/0006_recount.sql"):
+            command(direct_url)
+
+    assert catalogue(admin) == before
+
+
+def test_a_schema_of_another_version_is_refused_and_left_alone(admin: psycopg.Connection, direct_url: str) -> None:
+    migrate_with_yoyo(direct_url)
+    admin.execute(
+        "create or replace function robot_brain.schema_version() returns integer"
+        " language sql immutable parallel safe return 1"
+    )
+    before = catalogue(admin)
+
+    with pytest.raises(MigrationError, match="older schema"):
+        migrate(direct_url)
+
+    assert catalogue(admin) == before
+
+
+def test_tables_of_yoyo_without_a_row_are_dropped_and_the_schema_is_made_from_zero(
+    admin: psycopg.Connection, direct_url: str, from_zero: list[str]
+) -> None:
+    # As a first `make migrate` leaves them if it is killed before its first file.
+    migrate_with_yoyo(direct_url, files=0)
+
+    assert migrate(direct_url) == FILES
+
+    assert catalogue(admin) == from_zero
+
+
+def test_a_lock_row_of_a_dead_process_of_yoyo_does_not_stop_a_takeover(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
+    migrate_with_yoyo(direct_url)
+    admin.execute("insert into robot_brain_migrations.yoyo_lock (ctime, pid) values (now(), 999999)")
+
+    assert migrate(direct_url) == AFTER_BASE
+
+    assert admin.execute(LEFT).fetchall() == [("files",)]
+
+
+def test_tables_that_an_older_checkout_leaves_after_a_takeover_are_dropped_by_the_next_migration(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
+    migrate_with_yoyo(direct_url)
+    migrate(direct_url)
+    # yoyo makes its tables, then its first file fails: its schema exists.
+    admin.execute("set role robot_brain_migrator")
+    admin.execute("create table robot_brain_migrations._yoyo_migration (migration_id varchar(255))")
+    admin.execute("reset role")
+
+    assert migrate(direct_url) == []
+
+    assert recorded(admin) == FILES
+    assert admin.execute(LEFT).fetchall() == [("files",)]
