@@ -2,8 +2,8 @@
 -- Functions are in sql/functions.
 --
 -- The contract ends a seq at 2^31 - 1 and a duration as well; a counter of a session cannot pass its seq. What one write
--- leaves uncounted fits an integer: it has 100 turns at the most. A varchar can be made longer without a rewrite of its table.
--- squawk-ignore-file prefer-bigint-over-int, prefer-text-field
+-- leaves uncounted fits an integer: it has 100 turns at the most.
+-- squawk-ignore-file prefer-bigint-over-int
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';

@@ -10,8 +10,11 @@ import pytest
 
 from local.direct import MigrationError
 from local.migrate import migrate, plan
+from robot_brain.database.api import SCHEMA_VERSION
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, ROOT, TABLE, add, recorded
+
+NOW, NEXT = (f"return {version};" for version in (SCHEMA_VERSION, SCHEMA_VERSION + 1))
 
 ONE = """
 set local role robot_brain_owner;
@@ -30,7 +33,7 @@ def test_a_new_migration_and_a_changed_function_are_applied_and_nothing_else(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
-    new = add(sql, "migrations/0002_more", TABLE.format("more"))
+    new = add(sql, "migrations/9002_more", TABLE.format("more"))
     changed = "functions/robot_brain/most_uncounted"
     add(sql, changed, (sql / f"{changed}.sql").read_text().replace("10000", "20000"))
 
@@ -76,7 +79,7 @@ def test_the_command_says_its_plan_and_afterwards_that_there_is_nothing_to_do(di
 def test_the_failure_of_one_file_leaves_none_of_them(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
     migrate(direct_url, sql)
     before = catalogue(admin)
-    add(sql, "migrations/0002_good", TABLE.format("good"))
+    add(sql, "migrations/9002_good", TABLE.format("good"))
     add(sql, "functions/robot_brain/zzz", "select nonsense;")
 
     with pytest.raises(MigrationError, match='functions/robot_brain/zzz: column "nonsense" does not exist'):
@@ -89,13 +92,13 @@ def test_the_failure_of_one_file_leaves_none_of_them(admin: psycopg.Connection, 
 def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
-    name = add(sql, "migrations/0002_more", TABLE.format("more"))
+    name = add(sql, "migrations/9002_more", TABLE.format("more"))
     migrate(direct_url, sql)
     add(sql, name, TABLE.format("other"))
 
     for command in (migrate, plan):
         with pytest.raises(
-            MigrationError, match=r"sql/migrations/0002_more\.sql was changed after it was applied: undo"
+            MigrationError, match=r"sql/migrations/9002_more\.sql was changed after it was applied: undo"
         ):
             command(direct_url, sql)
     assert admin.execute("select to_regclass('robot_brain.other')").fetchone() == (None,)
@@ -106,34 +109,34 @@ def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
 
 
 def test_a_migration_that_was_applied_and_is_missing_is_refused(direct_url: str, sql: Path) -> None:
-    gone = add(sql, "migrations/0002_more", TABLE.format("more"))
-    add(sql, "migrations/0003_last", TABLE.format("last"))
+    gone = add(sql, "migrations/9002_more", TABLE.format("more"))
+    add(sql, "migrations/9003_last", TABLE.format("last"))
     migrate(direct_url, sql)
     remove(sql, gone)
 
     for command in (migrate, plan):
-        with pytest.raises(MigrationError, match=r"sql/migrations/0002_more\.sql was applied and is missing"):
+        with pytest.raises(MigrationError, match=r"sql/migrations/9002_more\.sql was applied and is missing"):
             command(direct_url, sql)
 
 
 def test_a_migration_that_comes_before_an_applied_one_is_refused(direct_url: str, sql: Path) -> None:
-    add(sql, "migrations/0003_last", TABLE.format("last"))
+    add(sql, "migrations/9003_last", TABLE.format("last"))
     migrate(direct_url, sql)
-    add(sql, "migrations/0002_late", TABLE.format("late"))
+    add(sql, "migrations/9002_late", TABLE.format("late"))
 
     for command in (migrate, plan):
-        with pytest.raises(MigrationError, match=r"0002_late\.sql comes before .*0003_last.* renumber it"):
+        with pytest.raises(MigrationError, match=r"9002_late\.sql comes before .*9003_last.* renumber it"):
             command(direct_url, sql)
 
 
 def test_a_database_with_a_migration_that_the_checkout_does_not_have_is_newer_and_refused(
     direct_url: str, sql: Path
 ) -> None:
-    add(sql, "migrations/0002_more", TABLE.format("more"))
+    add(sql, "migrations/9002_more", TABLE.format("more"))
     migrate(direct_url, sql)
 
     for command in (migrate, plan):
-        with pytest.raises(MigrationError, match=r"newer than this checkout: it has migrations/0002_more"):
+        with pytest.raises(MigrationError, match=r"newer than this checkout: it has migrations/9002_more"):
             command(direct_url)
 
 
@@ -141,23 +144,25 @@ def test_a_database_with_a_higher_schema_version_is_newer_and_refused(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     version = "functions/robot_brain/schema_version"
-    add(sql, version, (sql / f"{version}.sql").read_text().replace("return 2;", "return 3;"))
+    add(sql, version, (sql / f"{version}.sql").read_text().replace(NOW, NEXT))
     migrate(direct_url, sql)
 
-    with pytest.raises(MigrationError, match="newer than this checkout: its schema has version 3, and would have 2"):
+    with pytest.raises(
+        MigrationError, match=f"newer than this checkout: its schema has version {SCHEMA_VERSION + 1}, and would"
+    ):
         migrate(direct_url)
 
-    assert admin.execute("select robot_brain.schema_version()").fetchone() == (3,)
+    assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
 def test_the_schema_version_is_raised_by_functions_alone(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
     migrate(direct_url, sql)
     version = "functions/robot_brain/schema_version"
-    add(sql, version, (sql / f"{version}.sql").read_text().replace("return 2;", "return 3;"))
+    add(sql, version, (sql / f"{version}.sql").read_text().replace(NOW, NEXT))
 
     assert migrate(direct_url, sql) == [version]
 
-    assert admin.execute("select robot_brain.schema_version()").fetchone() == (3,)
+    assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
 def test_a_function_whose_file_is_gone_is_refused_until_a_migration_drops_it(
@@ -173,7 +178,7 @@ def test_a_function_whose_file_is_gone_is_refused_until_a_migration_drops_it(
             command(direct_url, sql)
 
     drop = add(
-        sql, "migrations/0002_drop", "set local role robot_brain_owner;\ndrop function robot_brain.gone(integer);"
+        sql, "migrations/9002_drop", "set local role robot_brain_owner;\ndrop function robot_brain.gone(integer);"
     )
     assert migrate(direct_url, sql) == [drop]
 
@@ -202,7 +207,7 @@ def test_functions_in_sql_are_applied_after_those_that_they_call(
     applied = migrate(direct_url, sql)
 
     assert applied.index(first) < applied.index(second)
-    assert admin.execute("select robot_brain.aaa(1)").fetchone() == (3,)
+    assert admin.execute("select robot_brain.aaa(1)").fetchone() == (SCHEMA_VERSION + 1,)
 
 
 def test_functions_that_call_each_other_in_a_circle_are_refused(direct_url: str, sql: Path) -> None:

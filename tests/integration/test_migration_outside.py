@@ -38,9 +38,9 @@ def test_a_migration_outside_a_transaction_comes_between_two_transactions(
 ) -> None:
     migrate(direct_url, sql)
     names = [
-        add(sql, "migrations/0002_before", TABLE.format("before")),
-        add(sql, "migrations/0003_index", INDEX),
-        add(sql, "migrations/0004_after", "reset role;\nset local role robot_brain_stats;\nselect 1;"),
+        add(sql, "migrations/9002_before", TABLE.format("before")),
+        add(sql, "migrations/9003_index", INDEX),
+        add(sql, "migrations/9004_after", "reset role;\nset local role robot_brain_stats;\nselect 1;"),
     ]
     changed = "functions/robot_brain/most_uncounted"
     add(sql, changed, (sql / f"{changed}.sql").read_text().replace("10000", "20000"))
@@ -56,11 +56,11 @@ def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
-    before = add(sql, "migrations/0002_before", TABLE.format("before"))
-    broken = add(sql, "migrations/0003_index", INDEX + "select nonsense;")
-    after = add(sql, "migrations/0004_after", TABLE.format("after"))
+    before = add(sql, "migrations/9002_before", TABLE.format("before"))
+    broken = add(sql, "migrations/9003_index", INDEX + "select nonsense;")
+    after = add(sql, "migrations/9004_after", TABLE.format("after"))
 
-    with pytest.raises(MigrationError, match=r"0003_index: .*nonsense(.|\n)*Run `make migrate` again"):
+    with pytest.raises(MigrationError, match=r"9003_index: .*nonsense(.|\n)*Run `make migrate` again"):
         migrate(direct_url, sql)
     assert recorded(admin) == [*FILES, before]
     assert admin.execute("select to_regclass('robot_brain.after')").fetchone() == (None,)
@@ -73,7 +73,7 @@ def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
-    index = add(sql, "migrations/0002_index", INDEX)
+    index = add(sql, "migrations/9002_index", INDEX)
     with gate_in(admin) as gate:
         with killed_at(gate, direct_url, CREATES_INDEX, sql.parent) as backend:
             (query,) = admin.execute(QUERY, [backend]).fetchall()[0]
@@ -89,7 +89,7 @@ def test_a_migration_that_makes_an_index_concurrently_does_not_wait_for_another_
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
-    index = add(sql, "migrations/0002_index", INDEX)
+    index = add(sql, "migrations/9002_index", INDEX)
     with gate_in(admin) as gate:
         gate.close(CREATES_INDEX)
         with migrating(direct_url, sql.parent) as one, migrating(direct_url, sql.parent) as other:

@@ -28,7 +28,15 @@ declare
 begin
   with written as (
     insert into robot_brain.conversations (
-      tenant_id, session_id, seq, created_at, id, robot_personality, user_message, robot_response, metadata
+      tenant_id,
+      session_id,
+      seq,
+      created_at,
+      id,
+      robot_personality,
+      user_message,
+      robot_response,
+      metadata
     )
     select
       p_tenant_id,

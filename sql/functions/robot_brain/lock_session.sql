@@ -33,7 +33,8 @@ declare
   v_length bigint;
   v_answer_bytes bigint;
 begin
-  -- What the row adds up. Of a single turn, which is the usual write, that takes no query.
+  -- What the row adds up. Of a single turn, which is the usual write, that takes no query. The 400 bytes are for the names and
+  -- the small fields of a turn; a byte of text takes 7 if PostgreSQL and Lambda escape it.
   if p_turns = 1 then
     v_length := length(p_messages #>> '{0,robot_response}');
     v_answer_bytes := 2 * octet_length((p_messages #> '{0,metadata}')::text) + 400

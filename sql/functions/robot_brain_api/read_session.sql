@@ -76,8 +76,13 @@ begin
   end if;
 
   select json_agg(json_build_object(
-    'id', c.id, 'seq', c.seq, 'robot_personality', c.robot_personality, 'user_message', c.user_message,
-    'robot_response', c.robot_response, 'metadata', c.metadata, 'created_at', robot_brain.iso_time(c.created_at)
+    'id', c.id,
+    'seq', c.seq,
+    'robot_personality', c.robot_personality,
+    'user_message', c.user_message,
+    'robot_response', c.robot_response,
+    'metadata', c.metadata,
+    'created_at', robot_brain.iso_time(c.created_at)
   ) order by c.seq)
   into v_messages
   from robot_brain.conversations c

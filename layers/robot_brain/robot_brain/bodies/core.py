@@ -1,7 +1,7 @@
 """Pydantic's core alone: its extension module, without the Python package around it.
 
 The package's own __init__ builds some hundred TypedDicts that only type checkers read. They are 11 of the 181 ms that
-the imports of a write take, and we use four names. The module gets its usual name, so that a later
+the imports of a write take, and we use three names. The module gets its usual name, so that a later
 `import pydantic_core` finds the same one.
 """
 
@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError, to_json
+    from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError
 
-__all__ = ["PydanticCustomError", "SchemaValidator", "ValidationError", "to_json"]
+__all__ = ["PydanticCustomError", "SchemaValidator", "ValidationError"]
 
 
 def _extension() -> ModuleType:
@@ -38,4 +38,3 @@ if not TYPE_CHECKING:
     PydanticCustomError = _found.PydanticCustomError
     SchemaValidator = _found.SchemaValidator
     ValidationError = _found.ValidationError
-    to_json = _found.to_json

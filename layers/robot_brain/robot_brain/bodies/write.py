@@ -6,9 +6,10 @@ comes out is plain dicts, so nothing is taken apart again to be sent.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from robot_brain.bodies.core import SchemaValidator, ValidationError, to_json
+from robot_brain.bodies.core import SchemaValidator, ValidationError
 from robot_brain.bodies.schemas import BATCH, ONE_TURN
 from robot_brain.errors import InvalidRequestError
 from robot_brain.limits import MAX_COUNTED_ERRORS
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _ONE_TURN = SchemaValidator(ONE_TURN)
 _BATCH = SchemaValidator(BATCH)
+# The core's own encoder takes 2 us less, and 5 ms at its first use, when it imports fractions, uuid and others.
+as_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
 # The validator's own words are those of Python ("a valid dictionary"); a client reads those of JSON.
 _SAID = {
@@ -71,8 +74,3 @@ class Write:
         self.turns = len(turns)
         self.messages = as_json(turns)
         self.user_metadata = None if metadata is None else as_json(metadata)
-
-
-def as_json(value: Any) -> str:
-    """Return the JSON that is sent to the database; its numbers mean the same to PostgreSQL as those of json.dumps."""
-    return to_json(value).decode()

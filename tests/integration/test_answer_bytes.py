@@ -1,0 +1,46 @@
+"""A session's answer_bytes: no answer that holds all of its turns is longer, whatever the turns hold."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from contract.write_message import Turn
+from tests.bundle import deployed
+from tests.servers.databases import Database
+
+# The character that takes most after PostgreSQL and Lambda have escaped it: seven bytes.
+LONGEST = "\x01"
+TURNS = 5
+
+
+def longest_turn() -> dict[str, Any]:
+    """Return a turn with every text of the contract, each as long as it may be, or 2,000 characters."""
+    members = TypeAdapter(Turn).json_schema()["properties"]
+    texts = {name: schema["maxLength"] for name, schema in members.items() if schema.get("type") == "string"}
+    assert {"robot_personality", "user_message", "robot_response"} <= texts.keys()
+    return {name: LONGEST * min(length, 2_000) for name, length in texts.items()}
+
+
+def shortest_turn() -> dict[str, Any]:
+    """Return a turn with nothing in it that can be absent or empty."""
+    return {"robot_personality": "a", "user_message": "", "robot_response": ""}
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("turn", [longest_turn(), shortest_turn()], ids=["longest", "shortest"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_answer_is_no_longer_than_its_sessions_bound(
+    turn: dict[str, Any], at_once: bool, database: Database
+) -> None:
+    with deployed({"DATABASE_URL": database.app_url}) as bundle:
+        for body in [{"messages": [turn] * TURNS}] if at_once else [turn] * TURNS:
+            assert bundle.write("s", body).status == 201
+        page = bundle.read("s")
+    assert len(page.json["messages"]) == TURNS
+    messages = json.dumps(json.dumps(page.json["messages"], ensure_ascii=False), ensure_ascii=False)
+    with database.admin() as admin:
+        bound = admin.execute("select answer_bytes from robot_brain.sessions").fetchone()
+    assert bound is not None
+    assert len(messages.encode()) <= bound[0]
