@@ -54,6 +54,11 @@ revoke create on schema robot_brain from robot_brain_stats;
 reset role
 """
 
+OWNER = (
+    "Migrate as the role that owns the database and has CREATEROLE (on Neon: the role of the connection string), "
+    "and not as robot_brain_app."
+)
+
 logger = logging.getLogger("robot_brain.migrate")
 
 
@@ -121,6 +126,8 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
         try:
             connection.execute("set transaction isolation level repeatable read, read only")
             records = read_records(connection, files)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise MigrationError(f"{error.diag.message_primary}. {OWNER}") from error
         except psycopg.Error as error:
             raise MigrationError(str(error)) from error
         migrations = records.migrations(files)
@@ -139,11 +146,7 @@ def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             if isinstance(cause, _MET_ANOTHER) and attempt < ATTEMPTS:
                 time.sleep(0.1 * attempt)
             elif isinstance(cause, psycopg.errors.InsufficientPrivilege):
-                raise MigrationError(
-                    f"{error}: {cause.diag.message_primary}. "
-                    "Migrate as the role that owns the database and has CREATEROLE "
-                    "(on Neon: the role of the connection string)."
-                ) from cause
+                raise MigrationError(f"{error}: {cause.diag.message_primary}. {OWNER}") from cause
             else:
                 raise MigrationError(f"{error}: {cause}") from cause
         except psycopg.Error as error:

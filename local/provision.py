@@ -61,4 +61,8 @@ def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Ca
 
 def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
     applied = migrate(direct_url)
-    say(f"Migrated: {len(applied)} files of sql/ were applied." if applied else "The schema is up to date.")
+    say(
+        f"Migrated: {len(applied)} {'file' if len(applied) == 1 else 'files'} of sql/ applied."
+        if applied
+        else "The schema is up to date."
+    )

@@ -49,7 +49,8 @@ class Records:
         for name in applied:
             if name > last:
                 raise MigrationError(
-                    f"The database is newer than this checkout: it has {name}. Migrate from the checkout that has it."
+                    f"The database is newer than this checkout: it has {name}. Migrate from the checkout that has it. "
+                    "If you removed the file, restore it."
                 )
             if name not in known:
                 raise MigrationError(f"sql/{name}.sql was applied and is missing: restore the file.")

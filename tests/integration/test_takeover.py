@@ -29,6 +29,8 @@ select body, replayed, etag from robot_brain_api.write_message(
   p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_key => %s, p_first_id => %s, p_repeated => %s,
   p_schema_version => 2)
 """
+# A turn of an answer, in schema 2.
+MEMBERS = ["id", "seq", "robot_personality", "user_message", "robot_response", "metadata", "created_at"]
 
 
 @pytest.fixture
@@ -94,14 +96,17 @@ def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after
 
 
 def answers(app: psycopg.Connection) -> list[object]:
-    """Return what a read and the statistics answer, without how old the statistics are."""
+    """Return what a read and the statistics answer, as far as schema 2 had it, without how old the statistics are."""
     read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
     stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
+    assert read is not None
     assert stats is not None
+    page = json.loads(read[0])
+    messages = [{member: turn[member] for member in MEMBERS} for turn in page["messages"]]
     figures = json.loads(stats[0])
     del figures["age_seconds"]
     assert figures["totals"]["messages"] == 3
-    return [read, figures]
+    return [page | {"messages": messages}, read[1], figures]
 
 
 def test_the_plan_for_a_database_of_yoyo_names_the_functions_and_changes_nothing(

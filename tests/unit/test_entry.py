@@ -56,18 +56,21 @@ def test_a_path_parameter_that_the_route_does_not_name_is_left_alone() -> None:
     assert answered(routes({ONE: one}), asked(ONE, session_id="a/b"))[0] == 200
 
 
-@pytest.mark.parametrize("route", ["GET /elsewhere", "$default", "DELETE /one"])
-def test_the_only_function_answers_every_route(route: str) -> None:
-    assert answered(routes({ONE: one}), asked(route))[:2] == (200, ["one", route])
-
-
-@pytest.mark.parametrize("route", ["GET /elsewhere", "$default", "DELETE /one", "get /one", "POST /other/demo"])
-def test_a_route_that_no_function_of_several_serves_is_a_500_whose_line_names_it(route: str) -> None:
-    status, document, line = answered(routes({ONE: one, OTHER: other}), asked(route))
+@pytest.mark.parametrize("route", ["GET /elsewhere", "DELETE /one", "get /one", "POST /other/demo"])
+@pytest.mark.parametrize("table", [{ONE: one}, {ONE: one, OTHER: other}])
+def test_a_route_that_no_function_serves_is_a_500_whose_line_names_it(table: Any, route: str) -> None:
+    status, document, line = answered(routes(table), asked(route))
     assert (status, document["title"]) == (500, "Unexpected event")
     assert (line["error"], line["route"]) == ("UnexpectedEventError", route)
     assert f"has the route {route}, which this function does not serve" in line["reason"]
     assert "frames" not in line
+
+
+@pytest.mark.parametrize("named", ["$default", "", None])
+def test_an_event_that_names_no_route_has_that_of_its_method_and_path(named: str | None) -> None:
+    sent = event("health") | {"routeKey": named}
+    assert answered(routes({"GET /health": one, ONE: one}), sent)[:2] == (200, ["one", "GET /health"])
+    assert answered(routes({ONE: one}), sent)[0] == 500
 
 
 def scheduled(action: object) -> Json:

@@ -24,9 +24,10 @@ def parse(**changes: Any) -> Request:
 
 def call(function: Any, request: Json | None = None) -> tuple[Json, list[Json]]:
     """Return the answer of a handler with the one function, and what it logged."""
-    context = Context(aws_request_id="id-1")
+    sent = request or event("write_message")
+    handler = routes({sent.get("routeKey", "GET /one"): lambda request, **_: function(request)})
     with logged() as lines:
-        answer = routes({"GET /one": function})(request or event("write_message"), context)
+        answer = handler(sent, Context(aws_request_id="id-1"))
     return json.loads(json.dumps(answer)), lines()
 
 
@@ -188,11 +189,7 @@ def test_an_event_that_is_no_request_is_a_500() -> None:
 
 
 def test_fields_of_one_request_are_not_in_the_next_ones_line() -> None:
-    def handler(request: Request) -> Response:
-        request.path_parameter("session_id")
-        return Response(200, "{}")
-
-    _, (first,) = call(handler)
-    _, (second,) = call(lambda _: Response(200, "{}"))
+    _, (first,) = call(lambda _: Response(200, "{}"))
+    _, (second,) = call(lambda _: Response(200, "{}"), event("health"))
     assert first["session_id"] == "demo"
     assert "session_id" not in second

@@ -15,7 +15,7 @@ from robot_brain import telemetry
 from robot_brain.deadline import Context, Deadline, deadline_of
 from robot_brain.errors import RobotBrainError, UnexpectedEventError
 from robot_brain.http.problems import problem
-from robot_brain.http.request import JSON, Request, Response, unexpected
+from robot_brain.http.request import JSON, Request, Response
 
 SOURCE = "robot-brain.schedule"
 
@@ -30,7 +30,7 @@ def routes(
     """Return a Lambda handler that calls the function of an event's route.
 
     `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. It receives the Request, and the
-    path's parameters by name. If there is one route, the function answers every request.
+    path's parameters by name.
     `schedule` has a function for each action. It returns a JSON object; a member `skipped` says that there was a reason
     to do nothing.
 
@@ -38,7 +38,6 @@ def routes(
     invocation writes one line of log and metrics.
     """
     table = {route: (function, _names(route)) for route, function in endpoints.items()}
-    only = next(iter(table.values())) if len(table) == 1 else None
     actions = schedule or {}
 
     def handler(event: Any, context: Context) -> Answer:
@@ -51,10 +50,12 @@ def routes(
         try:
             request = Request.parse(event, context)
             route, size = request.route, len(request.body)
-            found = only or table.get(route)
-            if found is None:
-                raise unexpected(f"has the route {route}, which this function does not serve")
-            function, names = found
+            if route not in table:
+                raise UnexpectedEventError(
+                    f"the event has the route {route}, which this function does not serve: see template.yaml for the "
+                    "function that does"
+                )
+            function, names = table[route]
             response = function(request, **{name: request.path_parameter(name) for name in names})
             status, body = response.status, response.body
             headers = {"content-type": JSON, **response.headers} if body is not None else dict(response.headers)

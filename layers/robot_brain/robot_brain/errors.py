@@ -2,7 +2,7 @@
 
 RobotBrainError
 ├── SettingsError                  the deployment is configured wrongly
-├── UnexpectedEventError           the function was called by something else than an HTTP API
+├── UnexpectedEventError           the event is no request of an HTTP API, or of another route
 ├── RequestError                   the caller must change the request
 │   ├── MalformedRequestError      it cannot be read: JSON, encoding, a header's syntax
 │   ├── InvalidRequestError        it can be read and breaks a rule; `errors` says where
@@ -71,7 +71,7 @@ class SettingsError(RobotBrainError):
 
 
 class UnexpectedEventError(RobotBrainError):
-    """This function takes requests of an HTTP API in payload format 2.0. Its operator finds the reason in the log."""
+    """This function serves its own routes, in payload format 2.0. Its operator finds the reason in the log."""
 
     title = "Unexpected event"
 

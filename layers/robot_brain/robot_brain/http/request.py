@@ -50,7 +50,9 @@ class Request(NamedTuple):
         """Return the request in a payload 2.0 event. Raise UnexpectedEventError if it is anything else."""
         _check(event)
         return cls(
-            route=event.get("routeKey") or f"{event['requestContext']['http']['method']} {event['rawPath']}",
+            route=f"{event['requestContext']['http']['method']} {event['rawPath']}"
+            if _unnamed(event)
+            else event["routeKey"],
             path=event.get("pathParameters") or {},
             query_string=event.get("rawQueryString") or "",
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
@@ -80,24 +82,28 @@ class Request(NamedTuple):
 def _check(event: object) -> None:
     """Raise UnexpectedEventError if `event` is no request in payload 2.0; its text names the member, not the value."""
     if not isinstance(event, dict):
-        raise unexpected(f"is {_NAMES.get(type(event), 'a number')}")
+        raise _unexpected(f"is {_NAMES.get(type(event), 'a number')}")
     context = event.get("requestContext")
     http = context.get("http") if isinstance(context, dict) else None
     if not isinstance(http, dict):
-        raise unexpected("has no requestContext.http")
+        raise _unexpected("has no requestContext.http")
     for name, kind in _MEMBERS:
         value = event.get(name)
         if value is not None and type(value) is not kind:
-            raise unexpected(f"has the member {name}, which must be {_NAMES[kind]}")
+            raise _unexpected(f"has the member {name}, which must be {_NAMES[kind]}")
     for name in ("headers", "pathParameters"):
         if not _ONLY_TEXTS.issuperset(map(type, (event.get(name) or {}).values())):
-            raise unexpected(f"has the member {name}, whose values must be texts")
-    if not event.get("routeKey") and not (type(http.get("method")) is type(event.get("rawPath")) is str):
-        raise unexpected("has no routeKey, and no method and rawPath either")
+            raise _unexpected(f"has the member {name}, whose values must be texts")
+    if _unnamed(event) and not (type(http.get("method")) is type(event.get("rawPath")) is str):
+        raise _unexpected("has no routeKey, and no method and rawPath either")
 
 
-def unexpected(what: str) -> UnexpectedEventError:
-    """Return the error for an event that `what` describes: a verb and what follows it."""
+def _unnamed(event: Event) -> bool:
+    """Return whether the event does not name its route, as that of a function URL."""
+    return event.get("routeKey") in (None, "", "$default")
+
+
+def _unexpected(what: str) -> UnexpectedEventError:
     return UnexpectedEventError(f"the event {what}; call this function through an HTTP API with payload format 2.0")
 
 
