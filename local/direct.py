@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-# Seconds for each address, where the connection string says nothing else. A compute that wakes takes some.
+# Seconds for each address, if the connection string does not say. A compute that wakes takes some.
 CONNECT_SECONDS = 30
 
 _PORTS = re.compile(r"[0-9,]*")
@@ -19,7 +19,7 @@ class MigrationError(Exception):
 
 
 def parse_direct_url(direct_url: str) -> dict[str, Any]:
-    """Return the parts of a connection string. Raise MigrationError, which does not quote it, where it is none."""
+    """Return the parts of a connection string. Raises MigrationError, which does not quote it, if it is wrong."""
     wrong = MigrationError(
         "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
         "in a password % is written %25, @ %40, / %2F, and so are other signs that mean something in a URL"

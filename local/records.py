@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
 from local.direct import MigrationError
 from local.sql_files import SqlFile, SqlFiles
-from local.takeover import BASE, was_recorded_by_yoyo
+from local.takeover import BASE, value, was_recorded_by_yoyo
 
 _MAKE = """
 create schema if not exists robot_brain_migrations;
@@ -138,14 +138,7 @@ def forget(connection: psycopg.Connection[Any], names: list[str]) -> None:
 
 
 def schema_version(connection: psycopg.Connection[Any]) -> int:
-    """Return the version of the schema, 0 if there is none."""
+    """Return the version of the schema, 0 in an empty database."""
     if not value(connection, "select to_regproc('robot_brain.schema_version') is not null"):
         return 0
     return int(value(connection, "select robot_brain.schema_version()"))
-
-
-def value(connection: psycopg.Connection[Any], query: LiteralString) -> Any:
-    """Return the one value of a query."""
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return row[0]

@@ -26,13 +26,13 @@ def was_recorded_by_yoyo(connection: psycopg.Connection[Any]) -> bool:
 
     False if it recorded nothing. Raises MigrationError if it recorded another schema than the last one that it made.
     """
-    if _value(connection, "select to_regclass('robot_brain_migrations._yoyo_migration') is null"):
+    if value(connection, "select to_regclass('robot_brain_migrations._yoyo_migration') is null"):
         return False
     rows = connection.execute("select migration_id from robot_brain_migrations._yoyo_migration order by 1").fetchall()
     ids = [name for (name,) in rows]
     if not ids:
         return False
-    if ids != _IDS or _value(connection, "select robot_brain.schema_version()") != 2:
+    if ids != _IDS or value(connection, "select robot_brain.schema_version()") != 2:
         raise MigrationError(
             f"The database has an older schema: yoyo-migrations recorded {ids[-1]} as its last file. "
             "Run `make migrate` from a checkout that has sql/0006_recount.sql, then from this one. Nothing was changed."
@@ -50,7 +50,8 @@ def drop_yoyo(connection: psycopg.Connection[Any]) -> None:
     connection.execute(_DROP)
 
 
-def _value(connection: psycopg.Connection[Any], query: LiteralString) -> Any:
+def value(connection: psycopg.Connection[Any], query: LiteralString) -> Any:
+    """Return the one value of a query."""
     row = connection.execute(query).fetchone()
     assert row is not None
     return row[0]

@@ -1,5 +1,5 @@
 -- What migrations/0001_base.sql has, and the same schema as yoyo-migrations applied and recorded it lacks: policies that
--- need no function. `make migrate` runs this file once, when it takes such a database over (local/takeover.py).
+-- need no function, and a comment. `make migrate` runs this file once, when it takes such a database over (local/takeover.py).
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -46,4 +46,5 @@ $$;
 set local role robot_brain_owner;
 -- squawk-ignore ban-drop-function
 drop function robot_brain.current_tenant();
+comment on schema robot_brain_api is 'The SQL functions of Robot Brain: one for each request. The app may use nothing else';
 reset role;

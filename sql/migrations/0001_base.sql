@@ -69,7 +69,7 @@ create schema robot_brain_api authorization robot_brain_owner;
 set local role robot_brain_owner;
 
 comment on schema robot_brain is 'Tables and internal functions of Robot Brain; nobody but its own functions reads them';
-comment on schema robot_brain_api is 'The doors of Robot Brain: one function per request, the only thing the app may use';
+comment on schema robot_brain_api is 'The SQL functions of Robot Brain: one for each request. The app may use nothing else';
 
 alter default privileges for role robot_brain_owner revoke execute on functions from public;
 grant usage on schema robot_brain_api to robot_brain_app;

@@ -77,7 +77,7 @@ def test_a_slow_streak_is_over_after_three_usual_calls(told: Told) -> None:
     assert told() == ["slower_than_usual"] * 2
 
 
-def test_there_is_no_past_before_twenty_calls_and_none_of_another_sql_function(told: Told) -> None:
+def test_a_pace_counts_from_twenty_calls_on_and_for_its_own_sql_function_alone(told: Told) -> None:
     seen = Patterns()
     call(seen, 0.010, 17)
     call(seen, 5.000, 3)

@@ -1,4 +1,4 @@
--- Step of write_message. Locks the session's row, makes it if there is none, and counts the turns of this write in it.
+-- Step of write_message. Locks the session's row and counts the turns of this write in it. A new session gets its row.
 --   last_seq          before this write
 --   version           of the entity tag, with this write
 --   written_at        when the turns are written: never before the session's latest ones
