@@ -1,0 +1,113 @@
+"""Every command in README.md and docs/ is run as it stands there, and prints what the document shows.
+
+All run on one local stack. `DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.documented_commands import KINDS, MARKS, ROOT, Block, blocks, commands, difference, make_calls
+from tests.e2e.local_stack import Stack, environment, running
+from tests.servers.databases import create_database, drop_database
+from tests.servers.postgres import Postgres
+from tests.waiting import PATIENCE_SECONDS
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]
+ADDRESS = "http://127.0.0.1:3000"
+# The packages are there, or no test would run: make does not look whether they are new enough.
+NO_INSTALLING = "".join(f" -o {stamp}/{name}" for stamp, name in [(".venv", "run"), (".venv", "test")])
+SHELL = f'set -euo pipefail; make() {{ command make{NO_INSTALLING} "$@"; }}\n'
+# An operator's commands take the database from it. `make invoke` refuses it without DATABASE_URL.
+OPERATORS = re.compile(r"make (migrate|app-password|ops)\b")
+RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run((?: [A-Z_]+=\S+)*)(?: +#.*)?")
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack that the commands of all documents talk to."""
+    with running(tmp_path_factory.mktemp("documents") / "state") as started:
+        yield started
+
+
+@pytest.fixture
+def direct_url(embedded_server: Postgres) -> Iterator[str]:
+    """An empty database, as the role that owns it."""
+    database = f"documents_{secrets.token_hex(6)}"
+    with embedded_server.admin() as admin:
+        create_database(admin, database)
+    yield embedded_server.direct_url(database)
+    with embedded_server.admin() as admin:
+        drop_database(admin, database)
+
+
+def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[str, str]:
+    """Run a block and return what it prints. Fails if it fails."""
+    if found := RUN.fullmatch(block.text.strip()):
+        variables = dict(each.split("=", 1) for each in (found[1] + found[2]).split())
+        if not variables:
+            return stack.output.read_text(), ""
+        with running(folder / f"state-{block.line}", **variables) as other:
+            return other.output.read_text(), ""
+    operators = {"DIRECT_DATABASE_URL": direct_url} if OPERATORS.search(block.text) else {}
+    done = subprocess.run(
+        ["bash", "-c", SHELL + block.text.replace(ADDRESS, stack.url)],
+        cwd=ROOT,
+        env=environment(stack.state, **operators),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block} fails:\n{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("document", COMMANDS, ids=name)
+def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
+    document: Path, stack: Stack, direct_url: str, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None and os.environ.get("CI") != "true":
+        pytest.skip("the documents' commands need curl")
+    for command in commands(document):
+        if command.block.marked:
+            continue
+        output = printed(command.block, stack, direct_url, tmp_path)
+        if command.output is not None:
+            found = difference(command.output, *output)
+            assert found is None, f"{command.output} is not what {command.block} prints: {found}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_block_of_a_document_says_what_it_is(document: Path) -> None:
+    """A command of another kind than `sh` would be run by nobody."""
+    unknown = [f"{block}: {block.kind!r}" for block in blocks(document) if block.kind not in KINDS]
+    assert unknown == [], f"name one of {', '.join(KINDS)} after the fence"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_a_command_that_is_not_run_says_what_it_needs(document: Path) -> None:
+    bare = [str(each.block) for each in commands(document) if each.block.above in MARKS]
+    assert bare == [], "write what it needs after the mark"
+    assert [str(each.output) for each in commands(document) if each.block.marked and each.output] == [], (
+        "nobody compares the output of a command that is not run: show it without `Output:`"
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_make_target_of_a_document_exists(document: Path) -> None:
+    for arguments in sorted(make_calls(document)):
+        done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"make {' '.join(arguments)}: {done.stderr}"
