@@ -25,6 +25,13 @@ ADDRESS = "http://127.0.0.1:3000"
 # The packages are there, or no test would run: make does not look whether they are new enough.
 NO_INSTALLING = "".join(f" -o {stamp}/{name}" for stamp, name in [(".venv", "run"), (".venv", "test")])
 SHELL = f'set -euo pipefail; make() {{ command make{NO_INSTALLING} "$@"; }}\n'
+# What a reader exported before. The local front does not check a signature.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "example",
+    "AWS_SESSION_TOKEN": "example",
+    "AWS_REGION": "eu-central-1",
+}
 # An operator's commands take the database from it. `make invoke` refuses it without DATABASE_URL.
 OPERATORS = re.compile(r"make (migrate|app-password|ops)\b")
 RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run((?: [A-Z_]+=\S+)*)(?: +#.*)?")
@@ -64,7 +71,7 @@ def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[
     done = subprocess.run(
         ["bash", "-c", SHELL + block.text.replace(ADDRESS, stack.url)],
         cwd=ROOT,
-        env=environment(stack.state, **operators),
+        env=environment(stack.state, API=stack.url, **CREDENTIALS, **operators),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
