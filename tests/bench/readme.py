@@ -17,7 +17,7 @@ from tests.bench.measure import table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "bench" / "results"
-BEGIN, END = "<!-- measured: make bench-*, then python -m tests.bench.readme -->", "<!-- end of measured -->"
+BEGIN, END = "<!-- measured: make bench, then python -m tests.bench.readme -->", "<!-- end of measured -->"
 
 # By benchmark: what a ratio compares, its name in the RESULT line, and what it should be.
 RATIOS: dict[str, list[tuple[str, str, str]]] = {
@@ -72,7 +72,9 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results[name]
         rows = [[what, f"{result[key]:.2f}", goal] for what, key, goal in ratios]
         shown = table(["what is compared, medians", "ratio", "goal"], rows)
-        parts.append(f"**{TITLES[name]}** (`make bench-{name}`; {_machine(result)})\n\n{shown}\n\n{_picture(name)}")
+        parts.append(
+            f"**{TITLES[name]}** (`make bench WHAT={name}`; {_machine(result)})\n\n{shown}\n\n{_picture(name)}"
+        )
     if "peers" in results:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
@@ -87,7 +89,7 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         trips = result["round_trips"]["append1000"]
         shown += "\n\n" + table(headings, [[*row, f"{trips[row[0]]:g}"] for row in DOES_NOT])
         parts.append(
-            f"**Beside four stores of chats from PyPI** (`make bench-peers`; {_machine(result)})\n\n{shown}\n\n"
+            f"**Beside four stores of chats from PyPI** (`make bench WHAT=peers`; {_machine(result)})\n\n{shown}\n\n"
             "Ours is the whole handler, from the event to the answer; theirs are their documented calls. langgraph's\n"
             "`put` is handed a state that the caller kept in memory, langgraph-get reads it first. Where nothing lies\n"
             "between client and server, langchain-postgres appends faster: it does less.\n\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bundle import Reply
+from tests.support.bundle import Reply
 
 TABLE = Path(__file__).with_name("TABLE.md")
 OPERATIONS = ("write", "read", "stats", "health")
