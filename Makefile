@@ -5,7 +5,9 @@ RUN = .venv/bin/python
 export PYTHONUNBUFFERED = 1
 
 help:  ## Print this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@sed -nE 's/^# ([A-Z][a-z]+)$$/\n\1/p; s/^([a-z-]+):.*  ## (.*)/  \1\t\2/p' Makefile | expand -t 16
+
+# Run
 
 run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=
 	@$(RUN) -m local.serve
@@ -13,25 +15,28 @@ run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQ
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
-migrate: .venv/run  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 only says what would be applied
-	@$(RUN) -m local.migrate $(if $(filter-out 0,$(PLAN)),--plan)
-
-recount: .venv/run  ## Count the statistics again from the turns and mend them; DRY_RUN=1 only says what differs
-	@$(RUN) -m local.recount $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
-
-app-password: .venv/run  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
-	@$(RUN) -m local.app_password
+# Deploy
 
 build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on
-	@$(RUN) -m local.build
+	@$(RUN) -m ops build
+
+# Operate
+
+ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
+	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
+
+migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
+	@$(MAKE) --no-print-directory ops DO=migrate
+
+app-password:  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
+	@$(MAKE) --no-print-directory ops DO=app-password
+
+# Develop
 
 test: .venv/test .venv-sam/done  ## Run every test that this machine can run, two at a time; PYTEST= chooses some, in turn
 	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
 
-contract: .venv/test  ## Compile the bodies and write docs/openapi.json from layers/robot_brain/contract
-	@PYTHONPATH=layers/robot_brain $(RUN) -m contract
-
-check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, SQL and template lint, drift, unit tests
+check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m mypy
@@ -42,24 +47,21 @@ check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, S
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
 
-bench-cold: .venv/test build  ## Compare cold starts with the floor and with what is usual: ROUNDS=15, OUTPUT=file
-	@$(RUN) -m tests.bench.bench_cold
-
-bench-hot: .venv/test  ## Compare a warm request with the bare call: ROUNDS=40, REQUESTS=20000, OUTPUT=file, PROFILE=1
-	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_hot
-
-bench-peers: .venv/test .venv-peers/done  ## Compare with four stores of chats from PyPI: ROUNDS=30, OUTPUT=file
-	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_peers
-
-bench-keys: .venv/test  ## Compare a write with a key beside a dump's snapshot, and after restarts, with one without: OUTPUT=file
-	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_keys
-
-format: .venv/test  ## Rewrite the Python files the way `check` wants them
+format: .venv/test  ## Rewrite the Python files as `check` wants them
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-bench-scale: .venv/test  ## Measure requests after TURNS=5000000 turns of talk beside 50,000 (ROUNDS=, OUTPUT=)
-	@$(RUN) -m tests.bench.bench_scale
+contract: .venv/test  ## Compile the bodies and write docs/openapi.json from layers/robot_brain/contract
+	@PYTHONPATH=layers/robot_brain $(RUN) -m contract
+
+# Measure
+
+BENCH_NEEDS_cold = build
+BENCH_NEEDS_peers = .venv-peers/done
+
+bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, keys, peers or scale; ROUNDS=, OUTPUT=file
+	@$(if $(filter cold hot keys peers scale,$(WHAT)),,echo "WHAT= is one of: cold hot keys peers scale" >&2; exit 2)
+	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_$(WHAT)
 
 soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file
 	@$(RUN) -m tests.soak
@@ -85,17 +87,17 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
 	@touch $@
 
-# What draws the plots, of whom no user and no test has need.
+# For the plots only: `make .venv-plot/done && .venv-plot/bin/python -m tests.bench.plot`.
 .venv-plot/done: .venv/run tests/bench/requirements-plot.txt
 	@test -x .venv-plot/bin/python || $(RUN) -m venv .venv-plot
 	@.venv-plot/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements-plot.txt
 	@touch $@
 
-# What bench-peers compares with, never deployed.
+# The stores that `make bench WHAT=peers` compares with; never deployed.
 .venv-peers/done: .venv/run tests/bench/requirements-peers.txt
 	@test -x .venv-peers/bin/python || $(RUN) -m venv .venv-peers
 	@echo "Installing the peers into .venv-peers ..."
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke migrate recount app-password build test contract check format bench-cold bench-hot bench-peers bench-keys bench-scale soak
+.PHONY: help run invoke build ops migrate app-password test check format contract bench soak

@@ -3,14 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from local.migrate import migrate
-from local.neon.compute import Compute
-from local.neon.stand_in import StandIn
+from local.compute import Compute
 from local.postgres import EmbeddedPostgres, embedded_postgres
 from local.settings import Settings
+from local.sleeper import sleeper
 from local.state import State
-
-WAKE_SECONDS = 0.5  # the least a wake takes: Neon's takes a few hundred milliseconds
+from ops.migrate import migrate
 
 
 @contextlib.contextmanager
@@ -39,24 +37,14 @@ def ready_database(settings: Settings, state: State, say: Callable[[str], None])
 
 @contextlib.contextmanager
 def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Callable[[str], None]) -> Iterator[str]:
-    """Yield the functions' URL of a server that is started again if it dies, and sleeps as Neon's if that is wanted."""
-    if scale_to_zero is None:
-        compute = Compute(postgres.server, say=say, revive=True)
-        with contextlib.closing(compute), compute.watched():
-            yield postgres.app_url
+    """Yield the functions' URL. A server that dies is started again; with `scale_to_zero` it sleeps as Neon's does."""
+    if scale_to_zero is not None:
+        with sleeper(postgres, scale_to_zero, say) as app_url:
+            yield app_url
         return
-    with StandIn(
-        postgres.server,
-        app_url=postgres.app_url,
-        direct_url=postgres.direct_url,
-        admin_url=postgres.admin_url,
-        suspend_after=scale_to_zero,
-        wake_seconds=WAKE_SECONDS,
-        say=say,
-        revive=True,
-    ) as stand_in:
-        say(f"The database sleeps after {scale_to_zero} s without a request, and the next one wakes it.")
-        yield stand_in.url
+    compute = Compute(postgres.server, say=say, revive=True)
+    with contextlib.closing(compute), compute.watched():
+        yield postgres.app_url
 
 
 def _migrate(direct_url: str, say: Callable[[str], None]) -> None:

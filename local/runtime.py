@@ -19,10 +19,6 @@ PR_SET_PDEATHSIG = 1
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
 
-# Of a launch's settings: the file that local/neon/names.py reads in place of DNS.
-NAMES = "ROBOT_BRAIN_NAMES"
-
-
 def default_runtime() -> RuntimeName:
     """Return `awslambdaric`, Lambda's own, where it has wheels (Linux), else `loop`, our own."""
     return "awslambdaric" if sys.platform == "linux" else "loop"
@@ -32,13 +28,15 @@ def default_runtime() -> RuntimeName:
 class Launch:
     """What all functions of an emulator are started with.
 
-    `settings` are environment variables that win over the template's; `freeze` stops (SIGSTOP) an environment
-    between requests; `init_seconds` bounds an environment's start: Lambda allows 10 and then begins again, a
-    busy laptop gets more.
+    `settings` are environment variables that win over the template's. `wrapper` is a program with its arguments; it
+    gets the runtime's module and the handler as further arguments and runs them. `freeze` stops (SIGSTOP) an
+    environment between requests. `init_seconds` bounds an environment's start: Lambda allows 10 and then begins
+    again, a busy laptop gets more.
     """
 
     runtime: RuntimeName = field(default_factory=default_runtime)
     settings: Mapping[str, str] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
     freeze: bool = False
     init_seconds: float = 60
 
@@ -48,9 +46,9 @@ def command(function: Function, launch: Launch) -> list[str]:
     # -P: our own folder stays off the function's import path.
     own = [sys.executable, "-P"]
     loop = str(Path(__file__).with_name("runtime_loop.py"))
-    if names := launch.settings.get(NAMES):
+    if launch.wrapper:
         module = "awslambdaric" if launch.runtime == "awslambdaric" else loop
-        return [*own, str(Path(__file__).parent / "neon" / "names.py"), names, module, function.handler]
+        return [*own, *launch.wrapper, module, function.handler]
     if launch.runtime == "awslambdaric":
         return [sys.executable, "-m", "awslambdaric", function.handler]
     return [*own, loop, function.handler]

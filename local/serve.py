@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from types import FrameType
 
 from local.cloudformation import TemplateError
-from local.direct import MigrationError
 from local.emulator import Emulator, ThrottledError
 from local.front import Front
 from local.postgres import PostgresError
@@ -26,6 +25,7 @@ from local.schedule import ScheduleError, parse_expression, run_schedule
 from local.settings import ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
+from ops.errors import MigrationError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a polite kill, the terminal closed
 HEALTH = "HealthFunction"

@@ -1,5 +1,5 @@
 -- What migrations/0001_base.sql has, and the same schema as yoyo-migrations applied and recorded it lacks: policies that
--- need no function, and a comment. `make migrate` runs this file once, when it takes such a database over (local/takeover.py).
+-- need no function, and a comment. `make migrate` runs this file once, when it takes such a database over (ops/takeover.py).
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bundle import Bundle, deployed
-from tests.servers.authority import Authority, make_authority
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.databases import Database, Template, make_template
-from tests.servers.pgbouncer import PgBouncer, start_pgbouncer
-from tests.servers.postgres import Postgres, start_embedded, start_tls
-from tests.servers.process import remove_folder, server_folder
+from tests.support.bundle import Bundle, deployed
+from tests.support.servers.authority import Authority, make_authority
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.databases import Database, Template, make_template
+from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
+from tests.support.servers.postgres import Postgres, start_embedded, start_tls
+from tests.support.servers.process import remove_folder, server_folder
 
 KINDS = ("embedded", "tls", "pooled")
 

@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench-cold`, `bench-hot`, `bench-peers`, `bench-scale`. None of them is a test."""
+"""Benchmarks: `make bench WHAT=cold`, `hot`, `keys`, `peers` or `scale`. None of them is a test."""

@@ -1,6 +1,6 @@
 """bench-cold: from the start of a function's process to its first answer, in turn with what it is compared to.
 
-    make bench-cold                       ROUNDS=30 for more rounds, OUTPUT=file for the JSON
+    make bench WHAT=cold                       ROUNDS=30 for more rounds, OUTPUT=file for the JSON
     python -m tests.bench.bench_cold --before FOLDER    also runs another build, to see what a change gained
 
 Everything is real: what sam build made, in read-only folders; awslambdaric on Python 3.13; PostgreSQL behind PgBouncer
@@ -30,12 +30,12 @@ from tests.bench.cold_artifacts import LIKE_LAMBDA, Artifacts, prepare
 from tests.bench.lambda_process import cold_start
 from tests.bench.measure import Samples, alternate, arguments, machine, report, table, target
 from tests.bench.relay import relay_to
-from tests.servers.address import Address
-from tests.servers.authority import make_authority
-from tests.servers.databases import Database, make_template
-from tests.servers.pgbouncer import start_pgbouncer
-from tests.servers.postgres import start_tls
-from tests.servers.process import free_port, remove_folder, server_folder
+from tests.support.servers.address import Address
+from tests.support.servers.authority import make_authority
+from tests.support.servers.databases import Database, make_template
+from tests.support.servers.pgbouncer import start_pgbouncer
+from tests.support.servers.postgres import start_tls
+from tests.support.servers.process import free_port, remove_folder, server_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5

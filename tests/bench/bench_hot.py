@@ -1,7 +1,7 @@
 """A warm request: handler(event, context) against its floor, the bare psycopg call of the same SQL function.
 
-make bench-hot                  ROUNDS=40 REQUESTS=20000 OUTPUT=file SERVER=tls|embedded
-make bench-hot PROFILE=1        also where the time goes, sampled from outside by py-spy
+make bench WHAT=hot                  ROUNDS=40 REQUESTS=20000 OUTPUT=file SERVER=tls|embedded
+make bench WHAT=hot PROFILE=1        also where the time goes, sampled from outside by py-spy
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.bench.resident import resident
 from tests.bench.servers import available_kind, migrated_server, relay_before
 from tests.bench.warm_requests import ROWS, TITLES, Contenders, Request, contenders, fill, refresh
 from tests.bench.where_time_goes import print_table
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 BLOCK = 10
 DELAY = 0.001

@@ -18,10 +18,10 @@ from typing import Any
 
 import psycopg
 
-from local.migrate import migrate
+from ops.migrate import migrate
 from tests.bench import measure
-from tests.servers.databases import Database, Template, create_database, make_template
-from tests.servers.postgres import start_embedded
+from tests.support.servers.databases import Database, Template, create_database, make_template
+from tests.support.servers.postgres import start_embedded
 
 MANY = 24_000
 RESTARTS = 40

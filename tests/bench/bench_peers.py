@@ -1,6 +1,6 @@
 """What a user would pick instead: four stores of chats from PyPI, by their documented calls, beside our whole handlers.
 
-    make bench-peers                ROUNDS=30 OUTPUT=file
+    make bench WHAT=peers                ROUNDS=30 OUTPUT=file
 
 Each contender is a process of its own that keeps its connection; all have databases on one embedded PostgreSQL, reached
 through a relay that adds a millisecond of round trip, and directly over a unix socket.
@@ -23,7 +23,7 @@ import psycopg
 from tests.bench import measure, texts
 from tests.bench.relay import ROOT, Relay, calibrate
 from tests.bench.servers import migrated_server, relay_before
-from tests.servers.databases import create_database
+from tests.support.servers.databases import create_database
 
 OURS = "robot-brain"
 DELAY = 0.001

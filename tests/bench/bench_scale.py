@@ -1,4 +1,4 @@
-"""make bench-scale: what a request costs after years of talk, beside the same months with 50,000 turns.
+"""make bench WHAT=scale: what a request costs after years of talk, beside the same months with 50,000 turns.
 
 The databases are made by SQL at the first run, kept in .local/bench-scale, and made anew when the schema has changed or
 the week is over. One connection to each calls the SQL functions themselves, in turn: a handler's own time, which is the
@@ -21,9 +21,9 @@ from tests.bench.measure import Progress, Samples, Spread, arguments, machine, r
 from tests.bench.scale_data import MONTHS, PROBES, Size, ensure
 from tests.bench.scale_load import Load, environments, pgbench
 from tests.bench.scale_server import kept_postgres, pgbouncer_before
-from tests.plans import explain_page
-from tests.servers.databases import APP
-from tests.servers.postgres import Postgres
+from tests.support.plans import explain_page
+from tests.support.servers.databases import APP
+from tests.support.servers.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".local" / "bench-scale" / "data"

@@ -9,7 +9,7 @@ import read_session
 import write_message
 from tests.bench.contender import Turn, serve
 from tests.bench.texts import pairs
-from tests.bundle import Context, Json, deployed, event
+from tests.support.bundle import Context, Json, deployed, event
 
 
 class RobotBrain:

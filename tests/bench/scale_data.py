@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg import sql
 
-from local.migrate import migrate
-from local.sql_files import SQL
+from ops.migrate import migrate
+from ops.sql_files import SQL
 from tests.bench.measure import Progress
-from tests.servers.databases import create_database, drop_database, set_app_login
-from tests.servers.postgres import Postgres
+from tests.support.servers.databases import create_database, drop_database, set_app_login
+from tests.support.servers.postgres import Postgres
 
 MONTHS = 36
 KEPT_DAYS = 5  # then "this week" is over, and the database is made anew

@@ -17,7 +17,7 @@ from typing import Any
 import read_session
 import write_message
 from tests.bench.scale_data import PROBES
-from tests.bundle import Context, event, turn
+from tests.support.bundle import Context, event, turn
 
 HANDLERS: dict[str, Any] = {"write_message": write_message.handler, "read_session": read_session.handler}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.servers.address import Address
-from tests.servers.binaries import debian_pgbouncer
-from tests.servers.databases import APP
-from tests.servers.postgres import FAST_SHUTDOWN, MIGRATOR, SUPERUSER, Postgres
-from tests.servers.process import ServerProcess, remove_folder, server_folder, unprivileged_account
+from tests.support.servers.address import Address
+from tests.support.servers.binaries import debian_pgbouncer
+from tests.support.servers.databases import APP
+from tests.support.servers.postgres import FAST_SHUTDOWN, MIGRATOR, SUPERUSER, Postgres
+from tests.support.servers.process import ServerProcess, remove_folder, server_folder, unprivileged_account
 
 # Not durable, like every server of the tests; memory as a small instance has it. Autovacuum stays as it is.
 SETTINGS: Mapping[str, str] = {

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.bench.relay import Relay, relay_to
-from tests.servers.address import Address
-from tests.servers.authority import make_authority
-from tests.servers.binaries import MissingBinaryError, debian_postgres
-from tests.servers.databases import Template, make_template
-from tests.servers.postgres import start_embedded, start_tls
-from tests.servers.process import remove_folder, server_folder
+from tests.support.servers.address import Address
+from tests.support.servers.authority import make_authority
+from tests.support.servers.binaries import MissingBinaryError, debian_postgres
+from tests.support.servers.databases import Template, make_template
+from tests.support.servers.postgres import start_embedded, start_tls
+from tests.support.servers.process import remove_folder, server_folder
 
 KINDS = ("tls", "embedded")
 

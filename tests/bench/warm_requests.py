@@ -24,7 +24,7 @@ from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
 from robot_brain.settings import settings
 from tests.bench import texts
-from tests.bundle import Context, Json, copied, deployed, event
+from tests.support.bundle import Context, Json, copied, deployed, event
 
 ROWS = ("write", "write50", "replay", "read", "stats")
 TITLES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sam_bundle import SamBundle, build_bundle, find_sam, host_architecture, python313
-from tests.servers.binaries import MissingBinaryError, skip_without
+from tests.support.servers.binaries import MissingBinaryError, skip_without
 
 
 @pytest.fixture(scope="session")

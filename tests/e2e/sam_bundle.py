@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.binaries import MissingBinaryError
+from tests.support.servers.binaries import MissingBinaryError
 
 PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("WriteMessageFunction", "ReadSessionFunction", "HealthFunction", "StatsFunction")
-SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/__init__.py", "local/build.py")
+SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/__init__.py", "ops/build.py")
 BUILD_WITHIN_SECONDS = 600.0
 
 
@@ -93,7 +93,7 @@ def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path 
         else:
             shutil.copy(origin, copy)
     choice = {"ARCHITECTURE": architecture, "SNAPSTART": snapstart}
-    done = bundle.run([sys.executable, "-m", "local.build"], choice)
+    done = bundle.run([sys.executable, "-m", "ops", "build"], choice)
     assert done.returncode == 0, done.stdout + done.stderr
     return bundle
 

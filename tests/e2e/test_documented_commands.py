@@ -15,9 +15,9 @@ import pytest
 
 from tests.e2e.documented_commands import KINDS, MARKS, ROOT, Block, blocks, commands, difference, make_calls
 from tests.e2e.local_stack import Stack, environment, running
-from tests.servers.databases import create_database, drop_database
-from tests.servers.postgres import Postgres
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.servers.databases import create_database, drop_database
+from tests.support.servers.postgres import Postgres
+from tests.support.waiting import PATIENCE_SECONDS
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]

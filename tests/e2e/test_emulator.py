@@ -14,7 +14,7 @@ import pytest
 
 from local.runtime import RuntimeName
 from tests.e2e.probe_stack import ProbeStack, probe_stack
-from tests.waiting import until, wait_until
+from tests.support.waiting import until, wait_until
 
 INTERNAL = {"message": "Internal Server Error"}
 RUNTIMES: list[RuntimeName] = ["loop", "awslambdaric"] if sys.platform == "linux" else ["loop"]
@@ -271,7 +271,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from tests.e2e.probe_stack import probe_stack
-from tests.waiting import until
+from tests.support.waiting import until
 
 async def main():
     async with probe_stack(Path(sys.argv[1]), runtime=sys.argv[2], freeze=True) as stack:

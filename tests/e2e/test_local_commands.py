@@ -19,8 +19,8 @@ import pytest
 
 from local.postgres import READY_MARK, PostgresError, embedded_postgres
 from tests.e2e.local_stack import ROOT, Stack, command, running
-from tests.servers.databases import Database
-from tests.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.servers.databases import Database
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
 NOISE = re.compile("Failed|Traceback|Command '|Is server running|killing it")

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.e2e.local_stack import Stack, running
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "conversations.jsonl.gz"
 CLIENTS = 8

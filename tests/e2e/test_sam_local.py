@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.sam_bundle import FUNCTIONS, PROJECT, SamBundle, find_sam, host_architecture, sam_environment
-from tests.servers.address import Address
-from tests.servers.authority import Authority
-from tests.servers.binaries import MissingBinaryError, debian_postgres
-from tests.servers.databases import Database, make_template
-from tests.servers.postgres import start_tls
-from tests.servers.process import free_port
+from tests.support.servers.address import Address
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import MissingBinaryError, debian_postgres
+from tests.support.servers.databases import Database, make_template
+from tests.support.servers.postgres import start_tls
+from tests.support.servers.process import free_port
 
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
 READY_WITHIN_SECONDS = 120.0

@@ -16,7 +16,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, sam_environment, sam_python
-from tests.servers.binaries import skip_without
+from tests.support.servers.binaries import skip_without
 
 BUCKET = "robot-brain-artifacts"
 TRANSFORM = """

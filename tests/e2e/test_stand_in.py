@@ -10,14 +10,16 @@ from typing import Any, BinaryIO
 import pytest
 
 from local.emulator import Emulator
-from local.neon.stand_in import HOST, StandIn
-from local.runtime import NAMES, Launch, RuntimeName
+from local.runtime import Launch, RuntimeName
 from local.settings import ROOT
 from local.template import load_template
-from tests.bundle import event
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.stand_in import neon_stand_in
+from tests.support.bundle import event
+from tests.support.neon.faults import fault
+from tests.support.neon.names import wrapper
+from tests.support.neon.stand_in import HOST, StandIn
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.stand_in import neon_stand_in
 
 RUNTIMES: list[RuntimeName] = ["loop", "awslambdaric"] if sys.platform == "linux" else ["loop"]
 
@@ -41,8 +43,11 @@ def test_the_functions_find_the_database_by_its_name_asleep_or_awake(
         return open(tmp_path / f"{name}.log", "ab", buffering=0)
 
     async def live() -> list[int]:
-        settings = {"DATABASE_URL": stand_in.url, NAMES: str(stand_in.names)}
-        launch = Launch(runtime=runtime, settings=settings, freeze=True, init_seconds=300)
+        assert stand_in.names is not None
+        settings = {"DATABASE_URL": stand_in.url}
+        launch = Launch(
+            runtime=runtime, settings=settings, wrapper=wrapper(stand_in.names), freeze=True, init_seconds=300
+        )
         functions = load_template(ROOT / "template.yaml").functions
         async with Emulator(functions, launch=launch, open_log=open_log) as emulator:
 
@@ -58,7 +63,7 @@ def test_the_functions_find_the_database_by_its_name_asleep_or_awake(
             await asyncio.to_thread(stand_in.compute.suspend)
             statuses.append(await write())  # the frozen process finds its connection closed
             await asyncio.to_thread(stand_in.relay.drop)
-            with stand_in.fault("name_lookup"):
+            with fault(stand_in, "name_lookup"):
                 statuses.append(await write())
             statuses.append(await write())
             return statuses

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.neon.names import resolve_with
 from tests.faults.stage import SESSION, Stage
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.stand_in import neon_stand_in
+from tests.support.neon.names import resolve_with
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.stand_in import neon_stand_in
 
 # As Neon: a few hundred milliseconds, on top of what the servers take.
 WAKE_SECONDS = 0.5

@@ -13,10 +13,10 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from local.neon.wall_clock import WallClock
-from tests.figures import Compared, compare
-from tests.servers.databases import APP
-from tests.servers.postgres import Postgres
+from tests.support.figures import Compared, compare
+from tests.support.neon.wall_clock import WallClock
+from tests.support.servers.databases import APP
+from tests.support.servers.postgres import Postgres
 
 PERSONALITIES = ("barista", "guide", "nurse", "pilot")
 WRITERS = 4

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.migrate import migrate
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_libfaketime, debian_postgres, skip_without
-from tests.servers.databases import create_database, set_app_login
-from tests.servers.postgres import Postgres, start_embedded, start_tls
+from ops.migrate import migrate
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_libfaketime, debian_postgres, skip_without
+from tests.support.servers.databases import create_database, set_app_login
+from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 
 KINDS = ("embedded", "tls")
 PASSWORD = secrets.token_urlsafe(24)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bundle import Reply
+from tests.support.bundle import Reply
 
 TABLE = Path(__file__).resolve().parents[2].joinpath("docs", "faults.md")
 OPERATIONS = ("write", "read", "stats", "health")

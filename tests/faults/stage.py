@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from local.neon.stand_in import StandIn
+from tests.support.neon.stand_in import StandIn
 
 # A session that is there from the beginning, for who reads.
 SESSION = "kept"

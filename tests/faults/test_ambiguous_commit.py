@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, Json, deployed, turn
 from tests.faults.stage import Stage
+from tests.support.bundle import Bundle, Json, deployed, turn
 
 TIMES = 100
 MOST_TURNS = 5

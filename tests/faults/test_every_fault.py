@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
-from local.neon.faults import FAULTS
 from robot_brain.database import condition as health
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, Reply, deployed, turn
 from tests.faults.expectations import DEGRADED, SERVED, Cell, cells, word
 from tests.faults.stage import SESSION, Stage
-from tests.servers.binaries import debian_libfaketime, skip_without
+from tests.support.bundle import Bundle, Reply, deployed, turn
+from tests.support.neon.faults import FAULTS, fault
+from tests.support.servers.binaries import debian_libfaketime, skip_without
 
 # Seconds. A request ends within Lambda's remaining time, and deep health within three, whatever that is.
 REMAINING = 3.0
@@ -88,7 +88,7 @@ def test_a_client_sees_what_the_table_says_and_the_next_request_succeeds(
     holder = lazy_connection()
     request = Request(bundle, cell.operation)
     is_served = set(cell.words) <= {SERVED, DEGRADED}
-    with stage.stand_in.fault(cell.fault), monkeypatch.context() as patched:
+    with fault(stage.stand_in, cell.fault), monkeypatch.context() as patched:
         if is_served:
             patched.setattr(health, "LONGEST", ENOUGH)
         during = request.send(ENOUGH if is_served else REMAINING)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.bundle import Bundle, deployed, turn
-from tests.figures import Compared, compare
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.figures import Compared, compare
+from tests.support.servers.databases import Database
 
 INTERACTION = {"interaction_type": "speech", "duration_ms": 1, "success": True}
 SPOILED = {

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.neon.api import NeonApi
-from local.neon.clock import ManualClock
-from local.neon.stand_in import StandIn
 from local.schedule import parse_expression
 from local.settings import ROOT
 from local.template import load_template
-from tests.bundle import Bundle, deployed
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.stand_in import neon_stand_in
+from tests.support.bundle import Bundle, deployed
+from tests.support.neon.api import NeonApi
+from tests.support.neon.clock import ManualClock
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.stand_in import neon_stand_in
 
 SUSPEND_AFTER_SECONDS = 300  # Neon's default
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60

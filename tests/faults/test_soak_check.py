@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from local.neon.faults import FAULTS
-from tests.bundle import Bundle, deployed
-from tests.servers.databases import Database
 from tests.soak.__main__ import Options, head, read_options
 from tests.soak.check import Findings, check, read_stored, turn_id
 from tests.soak.journal import Answer, Journal, Journals, Tail, Turn, Write
 from tests.soak.report import ZEROS, Fault, failures, silences, verdict
 from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
+from tests.support.bundle import Bundle, deployed
+from tests.support.neon.faults import FAULTS
+from tests.support.servers.databases import Database
 
 
 class Story:

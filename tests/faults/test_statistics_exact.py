@@ -6,11 +6,11 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
-from local.neon import commits
 from tests.faults.counting import HOLD_VIEW, Counting, wait_until
 from tests.faults.counting_server import KINDS, PASSWORD, SEEDS, counting_server
-from tests.servers.authority import Authority
-from tests.servers.postgres import Postgres
+from tests.support.neon import commits
+from tests.support.servers.authority import Authority
+from tests.support.servers.postgres import Postgres
 
 HOUR, DAY = 3600, 86400
 STEPS = (HOUR, -2 * HOUR, DAY, -DAY, 90, -90, -HOUR)

@@ -11,8 +11,8 @@ from psycopg import sql
 
 from tests.faults.counting import Counting, wait_until
 from tests.faults.counting_server import KINDS, PASSWORD, SEEDS, counting_server
-from tests.servers.authority import Authority
-from tests.servers.postgres import Postgres
+from tests.support.servers.authority import Authority
+from tests.support.servers.postgres import Postgres
 
 SOURCE, TARGET = "source", "target"
 # Everything that is kept, with the columns that a copy may name.

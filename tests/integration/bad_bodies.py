@@ -3,8 +3,8 @@
 import gzip
 import json
 
-from tests.bundle import turn
 from tests.integration.edge import MARK, Bad, marked, nested, post, raw
+from tests.support.bundle import turn
 
 MIB = 1024 * 1024
 KIB = 1024

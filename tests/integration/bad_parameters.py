@@ -3,8 +3,8 @@
 Where a row says session `kept`, it has the two turns and the metadata that KEPT writes.
 """
 
-from tests.bundle import turn
 from tests.integration.edge import MARK, Bad, Send, get, marked, other, post
+from tests.support.bundle import turn
 
 KEPT = {"messages": [turn(1), turn(2)], "user_metadata": {"filled": "x" * 9000}}
 KEPT_KEY = "used before"

@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.sql_files import SQL
-from tests.bundle import Bundle, turn
+from ops.sql_files import SQL
 from tests.integration.migrations import ROOT, empty
 from tests.integration.recounting import INTERACTION
-from tests.servers.binaries import debian_postgres, skip_without
-from tests.servers.databases import Database, create_database
-from tests.servers.postgres import Postgres, start_embedded, start_tls
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.binaries import debian_postgres, skip_without
+from tests.support.servers.databases import Database, create_database
+from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 
 
 @pytest.fixture(scope="session", params=["distribution", "embedded16", "embedded18"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from tests.bundle import Bundle, Json, Reply, event, turn
+from tests.support.bundle import Bundle, Json, Reply, event, turn
 
 # Stands in texts and values of bad requests; no answer may repeat it.
 MARK = "MARKED-4711"

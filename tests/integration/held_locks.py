@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.servers.databases import Database
-from tests.servers.gate import wait_for_pid
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.servers.databases import Database
+from tests.support.servers.gate import wait_for_pid
+from tests.support.waiting import PATIENCE_SECONDS
 
 # Not pg_stat_activity, which stays as it was at its first look until the transaction ends.
 _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"

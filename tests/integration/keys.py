@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 WRITE = (
     "select body, replayed from robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => 's',"

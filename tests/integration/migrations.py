@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local.sql_files import read_sql
-from tests.servers.databases import drop_database
-from tests.servers.gate import Gate
-from tests.servers.postgres import MIGRATOR, SUPERUSER, Postgres
-from tests.waiting import PATIENCE_SECONDS
+from ops.sql_files import read_sql
+from tests.support.servers.databases import drop_database
+from tests.support.servers.gate import Gate
+from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 _SQL = read_sql()
@@ -35,9 +35,9 @@ TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_
 
 @contextmanager
 def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m local.migrate` of `root` beside the test; kill it if the test leaves before it ends."""
+    """Run `python -m ops migrate` of `root` beside the test; kill it if the test leaves before it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.migrate"],
+        [sys.executable, "-m", "ops", "migrate"],
         cwd=root,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
         stdout=subprocess.PIPE,

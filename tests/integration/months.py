@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from robot_brain.database.failures import while_calling
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 WRITE = "select body, etag from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"
 READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => %s, p_limit => %s)"

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from local.recount import Difference, recount
+from ops.recount import Difference, recount
 from tests.integration.migrations import ROOT
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 Rows = list[tuple[object, ...]]
 
@@ -94,9 +94,9 @@ def recounted(database: Database, dry_run: bool = False) -> list[Difference]:
 
 
 def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-    """Start `python -m local.recount` beside the test."""
+    """Start `python -m ops recount` beside the test."""
     return subprocess.Popen(
-        [sys.executable, "-m", "local.recount", *arguments],
+        [sys.executable, "-m", "ops", "recount", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
         stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """The state of a database's refresh, for tests that look whether one was made."""
 
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 # Older than an hour, and something counted that the view lacks, or nothing.
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"

@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from contract.write_message import Turn
-from tests.bundle import deployed
-from tests.servers.databases import Database
+from tests.support.bundle import deployed
+from tests.support.servers.databases import Database
 
 # The character that takes most after PostgreSQL and Lambda have escaped it: seven bytes.
 LONGEST = "\x01"

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from contract import problems
 from contract.document import ROUTES
 from contract.route import Route
-from tests.bundle import EVENTS, Bundle, Reply, deployed, event, turn
-from tests.documented import errors_of, operations, resolved
 from tests.integration.edge import function_of, get, other, post
-from tests.servers.databases import Database
+from tests.support.bundle import EVENTS, Bundle, Reply, deployed, event, turn
+from tests.support.documented import errors_of, operations, resolved
+from tests.support.servers.databases import Database
 
 WRITE = "POST /sessions/{session_id}/messages"
 READ = "GET /sessions/{session_id}"

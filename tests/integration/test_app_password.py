@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from local.app_password import app_url, set_app_password
-from local.direct import MigrationError
-from local.migrate import migrate
+from ops.app_password import app_url, set_app_password
+from ops.errors import MigrationError
+from ops.migrate import migrate
 from tests.integration.migrations import ROOT
-from tests.servers.databases import APP, Database, Template, set_app_login
-from tests.servers.pgbouncer import PgBouncer
-from tests.servers.postgres import Postgres
+from tests.support.servers.databases import APP, Database, Template, set_app_login
+from tests.support.servers.pgbouncer import PgBouncer
+from tests.support.servers.postgres import Postgres
 
 over_tls = pytest.mark.parametrize("database", ["tls"], indirect=True)
 
@@ -79,7 +79,7 @@ def test_the_password_is_stored_as_a_scram_verifier_only(database: Database) -> 
 @over_tls
 def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "local.app_password"],
+        [sys.executable, "-m", "ops", "app-password"],
         cwd=ROOT,
         env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": database.direct_url},
         capture_output=True,

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.bundle import Bundle, turn
 from tests.integration.keys import STEP, clear, expired, fill, keys, touched, write
 from tests.integration.months import app
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 

@@ -12,7 +12,7 @@ import pytest
 
 from robot_brain.database.api import SCHEMA_VERSION
 from tests.integration.migrations import ROOT
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 # Each is (file of functions/, file of events/), in this order, in one execution environment.
 CALLS = {

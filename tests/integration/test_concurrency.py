@@ -6,7 +6,7 @@ import uuid
 
 import psycopg
 
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 WRITERS = 32
 WRITES = 6

@@ -7,9 +7,9 @@ import pytest
 
 from robot_brain import environment
 from robot_brain.database.connection import LazyConnection, lazy_connection
-from tests.bundle import Bundle, deployed, turn
-from tests.log_lines import logged
-from tests.servers.databases import APP, Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import APP, Database
 
 direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
-from tests.log_lines import logged
-from tests.servers.databases import Database
-from tests.servers.failing import never_answers, never_connects, refuses, relay_to
+from tests.support.bundle import Bundle, Reply, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import Database
+from tests.support.servers.failing import never_answers, never_connects, refuses, relay_to
 
 on_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 

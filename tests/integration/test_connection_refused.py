@@ -12,13 +12,13 @@ import psycopg
 import pytest
 
 from robot_brain.database.connection import lazy_connection
-from tests.aws import moto_server, secrets_manager
-from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
-from tests.log_lines import logged
-from tests.servers.authority import make_authority
-from tests.servers.databases import APP, Database, create_database, drop_database
-from tests.waiting import wait_until
+from tests.support.aws import moto_server, secrets_manager
+from tests.support.bundle import Bundle, Reply, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.authority import make_authority
+from tests.support.servers.databases import APP, Database, create_database, drop_database
+from tests.support.waiting import wait_until
 
 with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 

@@ -11,11 +11,11 @@ import pytest
 
 from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
-from tests.log_lines import logged
-from tests.servers.databases import APP, Database
-from tests.servers.failing import Relay, relay_to
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import APP, Database
+from tests.support.servers.failing import Relay, relay_to
 
 direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 

@@ -9,17 +9,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.neon.api import NeonApi
 from robot_brain.database import api as database_calls
 from robot_brain.database.condition import LONGEST
 from robot_brain.database.connection import lazy_connection
 from robot_brain.database.patterns import LATELY
-from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.held_locks import deadlock, held
-from tests.log_lines import logged
-from tests.servers.databases import APP, Database
-from tests.servers.pgbouncer import PgBouncer
+from tests.support.bundle import Bundle, Reply, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.neon.api import NeonApi
+from tests.support.servers.databases import APP, Database
+from tests.support.servers.pgbouncer import PgBouncer
 
 # Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
 MARGIN = 5.0

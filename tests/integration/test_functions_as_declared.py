@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from local.sql_files import read_sql
-from tests.servers.databases import Database
+from ops.sql_files import read_sql
+from tests.support.servers.databases import Database
 
 FILES = read_sql().functions
 _FUNCTIONS = """

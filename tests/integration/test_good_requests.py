@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.bundle import EVENTS, Bundle, Json, deployed, event, turn
 from tests.integration.edge import Good, get, nested, other, post
-from tests.servers.databases import Database
+from tests.support.bundle import EVENTS, Bundle, Json, deployed, event, turn
+from tests.support.servers.databases import Database
 
 KIB = 1024
 WRITES = sorted(path.stem for path in EVENTS.glob("write_message*.json"))

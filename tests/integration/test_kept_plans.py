@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from tests.plans import rows_read
-from tests.servers.databases import Database
+from tests.support.plans import rows_read
+from tests.support.servers.databases import Database
 
 CALLS = {
     "read_session": "select robot_brain_api.read_session('local', 's', 50)",

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.integration.keys import STEP, clear, expired, fill, keys, never_vacuumed, old_snapshot, touched, write
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 MANY = 24_000
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)

@@ -22,10 +22,10 @@ from robot_brain.limits import (
     STATS_DAYS,
     TOP_SESSIONS,
 )
-from tests.bundle import Bundle, Json, turn
 from tests.integration.edge import row_counts
 from tests.integration.months import app
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, Json, turn
+from tests.support.servers.databases import Database
 
 TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
 INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}

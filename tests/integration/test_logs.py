@@ -5,8 +5,8 @@ import json
 import pytest
 
 from robot_brain import telemetry
-from tests.bundle import Bundle, deployed, turn
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.servers.databases import Database
 
 MARK = "MARKED-4711-TEXT"
 

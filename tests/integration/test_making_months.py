@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from robot_brain.errors import UnexpectedDatabaseError
-from tests.bundle import Bundle, turn
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.months import (
     app,
@@ -18,8 +17,9 @@ from tests.integration.months import (
     places,
     write,
 )
-from tests.servers.databases import Database
-from tests.servers.gate import wait_for_pid
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database
+from tests.support.servers.gate import wait_for_pid
 
 NEVER = "alter function robot_brain.make_month(date) set lock_timeout = 0"
 

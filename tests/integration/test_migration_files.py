@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.direct import MigrationError
-from local.migrate import migrate, plan
+from ops.errors import MigrationError
+from ops.migrate import migrate, plan
 from robot_brain.database.api import SCHEMA_VERSION
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, ROOT, TABLE, add, recorded
@@ -63,7 +63,7 @@ def test_the_plan_for_an_empty_database_names_every_file_and_changes_nothing(
 def test_the_command_says_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
     def said() -> list[str]:
         return subprocess.run(
-            [sys.executable, "-m", "local.migrate", "--plan"],
+            [sys.executable, "-m", "ops", "migrate", "--plan"],
             cwd=ROOT,
             env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url},
             check=True,

@@ -5,10 +5,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local.direct import MigrationError
-from local.migrate import migrate, plan
+from ops.errors import MigrationError
+from ops.migrate import migrate, plan
 from tests.integration.migrations import FILES, TABLE, WAITS_FOR_MIGRATION, add, killed_at, migrating, recorded
-from tests.servers.gate import gate_in, wait_for_pid
+from tests.support.servers.gate import gate_in, wait_for_pid
 
 GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 # An index that a kill leaves behind is not valid: the step begins by dropping it.

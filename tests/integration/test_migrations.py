@@ -8,14 +8,14 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from local.direct import MigrationError
-from local.migrate import migrate, plan
+from ops.errors import MigrationError
+from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
-from tests.servers.databases import create_database, drop_database
-from tests.servers.gate import gate_in, wait_for_pid
-from tests.servers.postgres import Postgres
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.servers.databases import create_database, drop_database
+from tests.support.servers.gate import gate_in, wait_for_pid
+from tests.support.servers.postgres import Postgres
+from tests.support.waiting import PATIENCE_SECONDS
 
 WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.bundle import Bundle, turn
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.months import (
     app,
@@ -21,7 +20,8 @@ from tests.integration.months import (
     places,
     write,
 )
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database
 
 MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
 SESSIONS = ("a", "b", "c", "d")

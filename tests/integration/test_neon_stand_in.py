@@ -15,14 +15,14 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from local.neon.clock import ManualClock
-from local.neon.faults import FAULTS, PERMANENT_TEXTS, TRANSIENT_TEXTS
-from local.neon.names import resolve_with
-from local.neon.stand_in import HOST, StandIn
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_libfaketime, debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.stand_in import neon_stand_in
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.neon.clock import ManualClock
+from tests.support.neon.faults import FAULTS, PERMANENT_TEXTS, TRANSIENT_TEXTS, fault, possible
+from tests.support.neon.names import resolve_with
+from tests.support.neon.stand_in import HOST, StandIn
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_libfaketime, debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.stand_in import neon_stand_in
+from tests.support.waiting import PATIENCE_SECONDS
 
 WRITE = """
 select body from robot_brain_api.write_message(
@@ -154,7 +154,7 @@ def seen(
 
 def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
     assert list(SEEN) == list(FAULTS)
-    assert set(FAULTS) - set(stand_in.faults) <= {"clock_step"}  # which needs libfaketime
+    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # which needs libfaketime
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -164,7 +164,7 @@ def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name:
     fresh, reused = SEEN[name]
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
-        with stand_in.fault(name):
+        with fault(stand_in, name):
             found = seen(connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS)
             if expected is None:
                 assert found is None
@@ -175,6 +175,14 @@ def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name:
                 write(connection)  # it goes on
             connection.close()
         assert seen(None, stand_in) is None
+
+
+@pytest.mark.parametrize("name", ["kill_pgbouncer", "suspend", "refused", "proxy_connect"])
+def test_a_client_sees_the_end_of_its_connection_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
+    for _ in range(4):
+        with connect(stand_in) as connection, fault(stand_in, name):
+            ended = bool(select.select([connection.pgconn.socket], [], [], 0)[0])
+        assert ended
 
 
 def test_an_answer_is_lost_after_commit_and_again_for_each_that_is_asked_for(stand_in: StandIn) -> None:
@@ -224,7 +232,7 @@ def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
 
 def test_after_silence_a_used_connection_is_reset_and_an_idle_one_goes_on(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
-        with stand_in.fault("acknowledge_silence"):
+        with fault(stand_in, "acknowledge_silence"):
             assert seen(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 

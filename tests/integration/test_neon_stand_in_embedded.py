@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from local.neon.clock import ManualClock
-from local.neon.compute import Compute
-from local.neon.stand_in import StandIn
-from tests.servers.postgres import start_embedded
-from tests.waiting import PATIENCE_SECONDS
+from local.compute import Compute
+from tests.support.neon.clock import ManualClock
+from tests.support.neon.faults import fault, possible
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.postgres import start_embedded
+from tests.support.waiting import PATIENCE_SECONDS
 
 GONE = "closed the connection|terminating connection"
 SEEN = {
@@ -45,14 +46,14 @@ def asked(stand_in: StandIn) -> str | None:
 
 
 def test_it_has_no_fault_that_needs_what_is_not_there(stand_in: StandIn) -> None:
-    assert set(SEEN) < set(stand_in.faults)
-    assert not {"kill_pgbouncer", "client_limit", "name_lookup", "certificate_expired"} & set(stand_in.faults)
+    assert set(SEEN) < set(possible(stand_in))
+    assert not {"kill_pgbouncer", "client_limit", "name_lookup", "certificate_expired"} & set(possible(stand_in))
 
 
 @pytest.mark.parametrize("name", SEEN)
 def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
     assert asked(stand_in) is None
-    with stand_in.fault(name):
+    with fault(stand_in, name):
         found = asked(stand_in)
         if (expected := SEEN[name]) is None:
             assert found is None

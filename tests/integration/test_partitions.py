@@ -3,10 +3,10 @@
 import psycopg
 import pytest
 
-from tests.bundle import Bundle, turn
 from tests.integration.held_locks import held
-from tests.log_lines import logged
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import Database
 
 
 def this_month(admin: psycopg.Connection) -> str:

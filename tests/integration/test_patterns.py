@@ -8,11 +8,11 @@ import pytest
 from robot_brain.database.connection import lazy_connection
 from robot_brain.database.patterns import WAKE, patterns
 from tests.bench.relay import relay_to
-from tests.bundle import Bundle, deployed, turn
 from tests.integration.held_locks import deadlock, held
-from tests.log_lines import logged
-from tests.servers.databases import APP, Database
-from tests.servers.pgbouncer import PgBouncer
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import APP, Database
+from tests.support.servers.pgbouncer import PgBouncer
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.plans import explain_page, rows_read, touched
-from tests.servers.databases import Database
+from tests.support.plans import explain_page, rows_read, touched
+from tests.support.servers.databases import Database
 
 READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, %s, '{}')"
 WRITE = (

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.servers.databases import APP, Database
+from tests.support.servers.databases import APP, Database
 
 FUNCTIONS = [
     "clear_keys",

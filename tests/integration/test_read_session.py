@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from robot_brain.limits import MAX_ANSWER_BYTES
-from tests.bundle import Bundle, event, turn
+from tests.support.bundle import Bundle, event, turn
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
-"""`make recount`: figures that differ from what is stored are found, printed and mended to the row."""
+"""`make ops DO=recount`: figures that differ from what is stored are found, printed and mended to the row."""
 
 import os
 
 import pytest
 
-from local.recount import Difference
-from tests.bundle import Bundle, deployed, turn
+from ops.recount import Difference
 from tests.integration.recounting import (
     INTERACTION,
     OLD_FOUND,
@@ -18,7 +17,8 @@ from tests.integration.recounting import (
     sums,
     uncounted,
 )
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.servers.databases import Database
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 

@@ -1,4 +1,4 @@
-"""`make recount` while others write, refresh and make months: nothing is missed, and nothing is counted twice."""
+"""`make ops DO=recount` beside writes, refreshes and new months: it misses nothing and counts nothing twice."""
 
 import random
 import threading
@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.recount import recount
-from tests.bundle import Bundle, deployed, turn
+from ops.recount import recount
 from tests.integration.recounting import INTERACTION, OLD_FOUND, OLD_TURNS, change, recounted, stored, sums
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.servers.databases import Database
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 INTERACTING: dict[str, Any] = {"interaction": INTERACTION}

@@ -1,15 +1,15 @@
-"""`make recount` that is killed, kept waiting, or run by the wrong role: the figures stay as they were."""
+"""`make ops DO=recount` that is killed, kept waiting, or run by the wrong role: the figures stay as they were."""
 
 import pytest
 from psycopg import sql
 
-from local.direct import MigrationError
-from local.recount import recount
-from tests.bundle import Bundle, turn
+from ops.errors import MigrationError
+from ops.recount import recount
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.recounting import command, finished, recounted, stored, sums
-from tests.servers.databases import Database, create_database, drop_database
-from tests.servers.gate import wait_for_pid
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database, create_database, drop_database
+from tests.support.servers.gate import wait_for_pid
 
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
@@ -51,7 +51,7 @@ def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Databas
     with wrong.admin() as admin, admin.transaction():
         admin.execute(LOCK)
         with pytest.raises(
-            MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make recount`"
+            MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make ops DO=recount`"
         ):
             list(recount(wrong.direct_url, lock_seconds=0.2))
         # Counting needs no lock.

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.neon.api import NeonApi
-from tests.bundle import Bundle, deployed, turn
 from tests.integration.refresh_state import make_old, refreshed_at, uncounted
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.neon.api import NeonApi
+from tests.support.servers.databases import Database
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
 

@@ -2,9 +2,9 @@
 
 import psycopg
 
-from tests.bundle import Bundle, turn
 from tests.integration.refresh_state import refreshed_at
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database
 
 # What a refresh may scan if there is nothing to do.
 # It counts the sessions of 31 days, which takes far less than to make the view anew.

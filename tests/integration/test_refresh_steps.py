@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from robot_brain.errors import RobotBrainError
-from tests.bundle import Bundle, turn
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, turn
+from tests.support.servers.databases import Database
 
 DROP_KEY = "drop index robot_brain.session_stats_key"
 MAKE_KEY = "create unique index session_stats_key on robot_brain.session_stats (tenant_id, session_id)"

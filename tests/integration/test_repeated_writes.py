@@ -13,12 +13,12 @@ import pytest
 
 from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
-from tests.bundle import Bundle, deployed, turn
 from tests.integration.held_locks import held, wait_for_waiter
-from tests.plans import touched
-from tests.servers.databases import APP, Database
-from tests.servers.gate import wait_for_pid
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.plans import touched
+from tests.support.servers.databases import APP, Database
+from tests.support.servers.gate import wait_for_pid
+from tests.support.waiting import PATIENCE_SECONDS
 
 WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, %s, %s, null, %s, %s)"
 BATCH = [{"robot_personality": "p", "user_message": f"{n}", "robot_response": "", "metadata": {}} for n in range(100)]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.bundle import deployed, turn
+from tests.support.bundle import deployed, turn
 
 
 def test_environments_restored_from_one_snapshot_pause_differently(monkeypatch: pytest.MonkeyPatch) -> None:

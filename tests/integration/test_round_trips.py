@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.bundle import Bundle, deployed, turn
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.servers.databases import Database
 
 REQUESTS: dict[str, Callable[[Bundle], int]] = {
     "write": lambda bundle: bundle.write("s", turn()).status,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import psycopg
 import pytest
 
-from tests.servers.databases import Database
+from tests.support.servers.databases import Database
 
 OWNERS = {"robot_brain_owner", "robot_brain_stats"}
 ORIGIN = {

@@ -7,9 +7,9 @@ import pytest
 
 from robot_brain.database import api as calls
 from robot_brain.errors import SchemaOutdatedError
-from tests.bundle import Bundle, Reply, turn
-from tests.log_lines import logged
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, Reply, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import Database
 
 REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
     "a write": lambda bundle: bundle.write("s", turn()),

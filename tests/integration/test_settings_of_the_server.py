@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from local.migrate import migrate
-from tests.bundle import deployed
+from ops.migrate import migrate
 from tests.integration.transcript import Transcript, administering, bounds, expected_bounds, transcript
-from tests.servers.databases import Database, Template, drop_database
-from tests.servers.postgres import MIGRATOR
+from tests.support.bundle import deployed
+from tests.support.servers.databases import Database, Template, drop_database
+from tests.support.servers.postgres import MIGRATOR
 
 # The months that the migrations make.
 MONTHS = 25

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from tests.bundle import Bundle, deployed, event, turn
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, event, turn
+from tests.support.servers.databases import Database
 
 
 def test_before_the_first_write_everything_is_zero_and_as_of_is_not_null(bundle: Bundle) -> None:

@@ -12,7 +12,7 @@ from robot_brain.bodies.sizes import stored_size
 from robot_brain.bodies.write import as_json
 from robot_brain.errors import MalformedRequestError
 from robot_brain.http import json_body
-from tests.servers.postgres import Postgres
+from tests.support.servers.postgres import Postgres
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 numbers = st.integers() | st.integers(-(10**308), 10**308) | st.floats(allow_nan=False, allow_infinity=False)

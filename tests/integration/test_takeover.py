@@ -6,14 +6,14 @@ import json
 import psycopg
 import pytest
 
-from local.direct import MigrationError
-from local.migrate import migrate, plan
+from ops.errors import MigrationError
+from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, killed_at, recorded
 from tests.integration.yoyo import migrate_with_yoyo
-from tests.servers.databases import APP, create_database, drop_database
-from tests.servers.gate import gate_in, wait_for_pid
-from tests.servers.postgres import Postgres
+from tests.support.servers.databases import APP, create_database, drop_database
+from tests.support.servers.gate import gate_in, wait_for_pid
+from tests.support.servers.postgres import Postgres
 
 BASE = FILES[0]
 AFTER_BASE = FILES[1:]

@@ -7,12 +7,12 @@ import pytest
 from robot_brain.database import call
 from robot_brain.database.patterns import patterns
 from robot_brain.settings import settings
-from tests.bundle import Bundle, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.test_connection_refused import secret
 from tests.integration.test_connection_silence import relayed, turns
-from tests.log_lines import logged
-from tests.servers.databases import APP, Database
+from tests.support.bundle import Bundle, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.databases import APP, Database
 
 with_passwords = pytest.mark.parametrize("database", ["tls"], indirect=True)
 LARGE = {"a": "x" * 9000}

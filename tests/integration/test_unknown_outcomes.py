@@ -13,17 +13,17 @@ import pytest
 
 from robot_brain.database import call
 from robot_brain.database.patterns import patterns
-from tests.bundle import Bundle, Reply, deployed, turn
 from tests.integration.edge import assert_problem
 from tests.integration.test_connection_silence import turns
-from tests.log_lines import logged
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
-from tests.servers.databases import APP, Database, Template, make_template
-from tests.servers.gate import wait_for_pid
-from tests.servers.pgbouncer import PgBouncer, start_pgbouncer
-from tests.servers.postgres import Postgres, start_tls
-from tests.servers.stalled_commits import SETTINGS, stalled_commits, wait_for_hanging_commit
+from tests.support.bundle import Bundle, Reply, deployed, turn
+from tests.support.log_lines import logged
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.databases import APP, Database, Template, make_template
+from tests.support.servers.gate import wait_for_pid
+from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
+from tests.support.servers.postgres import Postgres, start_tls
+from tests.support.servers.stalled_commits import SETTINGS, stalled_commits, wait_for_hanging_commit
 
 # Seconds: how long the layer waits for an answer. The server's lock_timeout is shorter, as it is in production.
 LONGEST_ANSWER = 1.0

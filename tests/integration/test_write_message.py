@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bundle import Bundle, deployed, event, turn
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, deployed, event, turn
+from tests.support.servers.databases import Database
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z")

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 
 from robot_brain.errors import RobotBrainError
-from tests.bundle import Bundle, Reply, turn
 from tests.integration.months import month_name
-from tests.servers.databases import Database
+from tests.support.bundle import Bundle, Reply, turn
+from tests.support.servers.databases import Database
 
 # Each spelling that a setting may change: back slashes, quotes, code points beyond LATIN1, numbers, NULL as a word.
 TEXT = "Ünïcode \\ \\n \\' '' \" 日本 🤖 %s $1 {NULL} 31/12/2026"

@@ -17,10 +17,6 @@ from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
 
-from local.neon.faults import FAULTS
-from local.neon.stand_in import StandIn
-from tests.servers.binaries import MissingBinaryError, debian_libfaketime, debian_pgbouncer, debian_postgres
-from tests.servers.process import ServerProcess
 from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.figures import prove_figures
@@ -29,6 +25,10 @@ from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
 from tests.soak.stack import ROOT, Harder, neon, serving
 from tests.soak.watch import Progress, Watch
+from tests.support.neon.faults import FAULTS, possible
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.binaries import MissingBinaryError, debian_libfaketime, debian_pgbouncer, debian_postgres
+from tests.support.servers.process import ServerProcess
 
 CLIENTS = 16
 REFRESH_SECONDS = 5.0
@@ -128,7 +128,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
     async with serving(stand_in, folder) as (environments, address), asyncio.TaskGroup() as refreshes:
         schedule = Schedule(
             faults,
-            stand_in.faults,
+            possible(stand_in),
             chance,
             timeline,
             watch,
@@ -168,7 +168,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
     return Run(
         seed=options.seed,
         seconds=options.seconds,
-        kinds=stand_in.faults,
+        kinds=possible(stand_in),
         clients=clients,
         journals=journals,
         findings=findings,

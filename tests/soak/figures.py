@@ -6,9 +6,9 @@ import time
 from typing import Any
 from urllib.request import urlopen
 
-from local.neon.stand_in import StandIn
-from tests.figures import Compared, compare
 from tests.soak.environments import Environments
+from tests.support.figures import Compared, compare
+from tests.support.neon.stand_in import StandIn
 
 TENANT = "local"
 ANSWERED_WITHIN_SECONDS = 60.0

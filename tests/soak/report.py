@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import table
-from tests.figures import Compared
 from tests.soak.check import Findings
 from tests.soak.client import FUNCTION_SECONDS
 from tests.soak.environments import KILLED
 from tests.soak.journal import Answer, Journals, lines
 from tests.soak.schedule import WHOLE_SECONDS
 from tests.soak.watch import is_success
+from tests.support.figures import Compared
 
 LONGEST_SILENCE_SECONDS = 15.0
 # A shorter run is a test among others, on a machine that may be busy: only a client that was forgotten fails it.

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from local.front import Front
-from local.neon.faults import FAULTS
-from local.neon.stand_in import StandIn
 from local.runtime import Launch
 from local.template import load_template
-from tests.servers.authority import make_authority
-from tests.servers.process import remove_folder, server_folder
-from tests.servers.stand_in import neon_stand_in
 from tests.soak.environments import Environments
+from tests.support.neon import faults, names
+from tests.support.neon.faults import FAULTS
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.authority import make_authority
+from tests.support.servers.process import remove_folder, server_folder
+from tests.support.servers.stand_in import neon_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
@@ -46,9 +47,8 @@ async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[tuple[Enviro
     """Serve the API for the context; yield the execution environments and the API's host:port."""
     template = load_template(ROOT / "template.yaml")
     settings = {"DATABASE_URL": stand_in.url, "DB_IDLE_TIMEOUT": str(IDLE_MILLISECONDS)}
-    if stand_in.names is not None:
-        settings["ROBOT_BRAIN_NAMES"] = str(stand_in.names)
-    launch = Launch(settings=settings, freeze=True)
+    wrapper = () if stand_in.names is None else names.wrapper(stand_in.names)
+    launch = Launch(settings=settings, wrapper=wrapper, freeze=True)
 
     def open_log(function: str) -> BinaryIO:
         return (folder / f"{function}.log").open("ab", buffering=0)
@@ -78,7 +78,7 @@ class Harder:
 
     def begin(self, name: str) -> None:
         """Begin the fault."""
-        self._stand_in.begin(name)
+        faults.begin(self._stand_in, name)
         if name == "answer_lost":
             self._stand_in.relay.lose_answers(MANY)
         elif name == "reset_mid_answer":
@@ -90,4 +90,4 @@ class Harder:
 
     def end(self, name: str) -> None:
         """End the fault."""
-        self._stand_in.end(name)
+        faults.end(self._stand_in, name)

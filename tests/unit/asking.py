@@ -9,7 +9,7 @@ import pytest
 
 from robot_brain.deadline import Deadline
 from robot_brain.services.https import request
-from tests.servers.authority import make_authority
+from tests.support.servers.authority import make_authority
 
 ENOUGH = 30.0
 LARGEST = 65_536

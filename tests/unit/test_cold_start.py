@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ["write_message", "read_session", "stats", "health"]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.direct import MigrationError, parse_direct_url
+from ops.direct import parse_direct_url
+from ops.errors import MigrationError
 from robot_brain.database import connection_string
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.errors import SettingsError

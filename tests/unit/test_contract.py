@@ -14,7 +14,7 @@ from contract.compiler import CompileError, compile_bodies
 from contract.values import BODY, Text
 from contract.write_message import Batch, OneTurn
 from robot_brain.bodies import schemas
-from tests.random_bodies import bodies
+from tests.support.random_bodies import bodies
 
 SEED = 20261128
 BODIES = 6_000

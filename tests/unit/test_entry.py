@@ -9,8 +9,8 @@ from robot_brain.deadline import Deadline
 from robot_brain.entry import routes
 from robot_brain.errors import DatabaseAwayError
 from robot_brain.http.request import Request, Response
-from tests.bundle import Context, Json, event
-from tests.log_lines import logged
+from tests.support.bundle import Context, Json, event
+from tests.support.log_lines import logged
 
 ONE, OTHER = "GET /one", "POST /other/{session_id}"
 

@@ -8,8 +8,8 @@ from robot_brain.database.patterns import patterns
 from robot_brain.environment import Environment
 from robot_brain.errors import SettingsError
 from robot_brain.settings import settings
-from tests.bundle import Context, deployed
-from tests.log_lines import logged
+from tests.support.bundle import Context, deployed
+from tests.support.log_lines import logged
 
 URL = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}
 

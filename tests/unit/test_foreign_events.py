@@ -9,8 +9,8 @@ import health
 import read_session
 import stats
 import write_message
-from tests.bundle import EVENTS, Context, deployed, event
-from tests.log_lines import logged
+from tests.support.bundle import EVENTS, Context, deployed, event
+from tests.support.log_lines import logged
 
 HANDLERS: dict[str, Any] = {module.__name__: module.handler for module in (write_message, read_session, stats, health)}
 GOOD = {"write_message": "write_message", "read_session": "read_session", "stats": "stats", "health": "health"}

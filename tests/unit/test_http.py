@@ -11,8 +11,8 @@ from robot_brain import errors
 from robot_brain.entry import routes
 from robot_brain.errors import InvalidRequestError, UnsupportedMediaTypeError
 from robot_brain.http.request import JSON, Request, Response
-from tests.bundle import Context, Json, event
-from tests.log_lines import logged
+from tests.support.bundle import Context, Json, event
+from tests.support.log_lines import logged
 
 MARK = "MARKED-4711"
 

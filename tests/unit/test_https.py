@@ -9,7 +9,7 @@ import pytest
 from robot_brain.deadline import Deadline
 from robot_brain.errors import DeadlineExceededError, SettingsError
 from robot_brain.services.https import NoAnswerError, request
-from tests.servers.stubborn import answers, stubborn
+from tests.support.servers.stubborn import answers, stubborn
 from tests.unit.asking import CHUNKED, EMPTY, ENOUGH, LARGEST, OK, WHOLE, asked, server_contexts
 
 # No line of code holds this word, so a traceback shows it only if an error quotes it.

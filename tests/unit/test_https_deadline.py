@@ -12,8 +12,8 @@ import pytest
 
 from robot_brain.deadline import Deadline
 from robot_brain.services.https import NoAnswerError, request
-from tests.servers.failing import never_connects
-from tests.servers.stubborn import Client, answers, slowed, stubborn
+from tests.support.servers.failing import never_connects
+from tests.support.servers.stubborn import Client, answers, slowed, stubborn
 from tests.unit.asking import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, asked, resolve, server_contexts
 
 # Seconds. Shorter than any drip here, longer than its pauses.

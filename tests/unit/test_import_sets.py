@@ -1,7 +1,7 @@
 """What each function imports is written down here, because imports are most of a cold start: it must not grow unseen.
 
-A module more is a decision. Look where it comes from (`python -X importtime`), measure it (`make bench-cold`), then
-write the new numbers here.
+A module more is a decision. Look where it comes from (`python -X importtime`) and measure it (`make bench WHAT=cold`).
+Then write the new numbers here.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Of botocore Powertools imports the bare package where there is one: in Lambda's runtime, and beside the tests.

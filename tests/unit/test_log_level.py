@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import health
-from tests.bundle import Context, event
+from tests.support.bundle import Context, event
 for _ in range(2):
     assert health.handler(event("health"), Context())["statusCode"] == 200
 from robot_brain.telemetry import logger

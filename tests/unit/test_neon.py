@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import trustme
 
-from local.neon.api import NeonApi
 from robot_brain.deadline import Deadline
 from robot_brain.services.neon import compute_state
 from robot_brain.settings import Settings
-from tests.aws import moto_server, secrets_manager
-from tests.log_lines import logged
-from tests.servers.stubborn import answers, stubborn
+from tests.support.aws import moto_server, secrets_manager
+from tests.support.log_lines import logged
+from tests.support.neon.api import NeonApi
+from tests.support.servers.stubborn import answers, stubborn
 
 DATABASE = {"DATABASE_URL": "postgresql:///none"}
 ENOUGH = 30.0

@@ -13,7 +13,7 @@ from local.template import load_template
 from robot_brain import __version__
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, RobotBrainError
 from robot_brain.http import json_body, parameters
-from tests.documented import DOCUMENT, Json, errors_of, operations, resolved
+from tests.support.documented import DOCUMENT, Json, errors_of, operations, resolved
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"

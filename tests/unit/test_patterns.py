@@ -9,8 +9,8 @@ import pytest
 
 from robot_brain.database.patterns import LATELY, WAKE, Patterns
 from robot_brain.errors import ConflictError, DatabaseAwayError, DatabaseOverloadedError
-from tests.bundle import deployed
-from tests.log_lines import logged
+from tests.support.bundle import deployed
+from tests.support.log_lines import logged
 
 Told = Callable[[], list[str]]
 

@@ -29,8 +29,8 @@ from robot_brain.errors import (
 )
 from robot_brain.services.secret import fetch_database_url, fetch_neon_api_key, signed_headers
 from robot_brain.settings import Credentials
-from tests.aws import REGION, moto_server, secrets_manager
-from tests.servers.stubborn import answers, stubborn
+from tests.support.aws import REGION, moto_server, secrets_manager
+from tests.support.servers.stubborn import answers, stubborn
 
 ARN = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:robot-brain-AbCdEf"
 URL = "postgresql://app:hush-4711@127.0.0.1/db"

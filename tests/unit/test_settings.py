@@ -9,7 +9,7 @@ import pytest
 
 from robot_brain.errors import SettingsError
 from robot_brain.settings import Credentials, Settings, credentials, first_existing, settings
-from tests.bundle import deployed
+from tests.support.bundle import deployed
 
 LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
 URL = {"DATABASE_URL": "postgresql://app:hush-4711@127.0.0.1/db"}

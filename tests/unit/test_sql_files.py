@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.direct import MigrationError
-from local.sql_files import SQL, SqlFile, read_sql
+from ops.errors import MigrationError
+from ops.sql_files import SQL, SqlFile, read_sql
 
 FILES = read_sql()
 MOST_LINES = 120

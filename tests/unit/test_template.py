@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from local.build import BuildError, template_for
 from local.cloudformation import Resolver, read_template
+from ops.build import template_for
+from ops.errors import BuildError
 
 PROJECT = Path(__file__).resolve().parents[2]
 TEMPLATE = read_template(PROJECT / "template.yaml")

@@ -1,4 +1,4 @@
--- Step of make recount (sql/README.md). Makes the temporary tables and counts a tenant's sessions and interactions.
+-- Step of make ops DO=recount (sql/README.md). Makes the temporary tables and counts a tenant's sessions and interactions.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_begin(p_tenant_id text)

@@ -1,6 +1,6 @@
 """Count the statistics again from the stored turns, print what differs, and mend it.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.recount [--dry-run]
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops recount [--dry-run]
 
 Requests and refreshes go on meanwhile. Each tenant is mended in one transaction: a recount that is killed leaves the
 figures of a tenant either as they were or mended. The steps are described in sql/README.md.
@@ -9,16 +9,16 @@ figures of a tenant either as they were or mended. The steps are described in sq
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from local.direct import MigrationError, connect, refuse_pooler
+from ops.direct import connect, refuse_pooler, url_from_environment
+from ops.errors import MigrationError
 
 # A step of a refresh holds its lock for seconds.
 LOCK_SECONDS = 60
@@ -124,7 +124,7 @@ def _errors(lock_seconds: float) -> Iterator[None]:
         yield
     except psycopg.errors.LockNotAvailable as error:
         raise MigrationError(
-            f"A refresh or a migration did not end within {lock_seconds:g} s. Run `make recount` again."
+            f"A refresh or a migration did not end within {lock_seconds:g} s. Run `make ops DO=recount` again."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(f"{error.diag.message_primary}: run it as the role that ran `make migrate`") from error
@@ -138,28 +138,19 @@ def _errors(lock_seconds: float) -> Iterator[None]:
         raise MigrationError(str(error)) from error
 
 
-def main() -> int:
-    """Recount DIRECT_DATABASE_URL. Return 1 if figures differ and stay so."""
-    parser = argparse.ArgumentParser(prog="python -m local.recount", description="Count the statistics again.")
+def main(arguments: Sequence[str]) -> int:
+    """Recount DIRECT_DATABASE_URL. Returns 1 if figures differ and stay so. Raises MigrationError if that fails."""
+    parser = argparse.ArgumentParser(prog="python -m ops recount", description="Count the statistics again.")
     parser.add_argument("--dry-run", action="store_true", help="change nothing; exit with 1 if a figure differs")
-    dry_run = parser.parse_args().dry_run
-    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
-    if not url:
-        print(
-            "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
-            file=sys.stderr,
-        )
-        return 2
+    dry_run = parser.parse_args(arguments).dry_run
     tenants = differing = 0
-    try:
-        for differences in recount(url, dry_run, _print_progress if sys.stderr.isatty() else lambda _: None):
-            tenants += 1
-            differing += len(differences)
-            for difference in differences:
-                print(difference)
-    except MigrationError as error:
-        print(error, file=sys.stderr)
-        return 1
+    for differences in recount(
+        url_from_environment(), dry_run, _print_progress if sys.stderr.isatty() else lambda _: None
+    ):
+        tenants += 1
+        differing += len(differences)
+        for difference in differences:
+            print(difference)
     if not differing:
         print(f"Totals and personalities are right, and no day is missing (tenants: {tenants}).")
     elif dry_run:
@@ -171,7 +162,3 @@ def main() -> int:
 
 def _print_progress(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Apply sql/ to a database: safe to run twice, from two places, and after a kill at any moment.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.migrate [--plan]
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan]
 
 Migrations are applied once each, in order; then the functions whose text changed. All of it, with the records of what
 was applied, is one transaction, under an advisory lock, which ends with its connection.
@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -24,10 +22,11 @@ from typing import Any
 
 import psycopg
 
-from local.direct import MigrationError, connect, refuse_pooler
-from local.records import forget, make_records, read_records, record, schema_version
-from local.sql_files import SQL, SqlFile, SqlFiles, read_sql
-from local.takeover import drop_yoyo, take_over
+from ops.direct import connect, refuse_pooler, url_from_environment
+from ops.errors import MigrationError
+from ops.records import forget, make_records, read_records, record, schema_version
+from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
+from ops.takeover import drop_yoyo, take_over
 
 # Any number will do; this one is only ever used here.
 LOCK = 0x5242_7261_696E
@@ -216,24 +215,14 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
         ) from error
 
 
-def main() -> int:
-    """Migrate DIRECT_DATABASE_URL and say what was done."""
-    parser = argparse.ArgumentParser(prog="python -m local.migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
-    parser.add_argument("--plan", action="store_true", help="only say what would be applied")
-    only_plan = parser.parse_args().plan
+def main(arguments: Sequence[str]) -> int:
+    """Migrate DIRECT_DATABASE_URL and print what was done. Raises MigrationError if that fails."""
+    parser = argparse.ArgumentParser(prog="python -m ops migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
+    parser.add_argument("--plan", action="store_true", help="only print what would be applied")
+    only_plan = parser.parse_args(arguments).plan
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
-    if not url:
-        print(
-            "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
-            file=sys.stderr,
-        )
-        return 2
-    try:
-        names = plan(url) if only_plan else migrate(url)
-    except MigrationError as error:
-        print(error, file=sys.stderr)
-        return 1
+    url = url_from_environment()
+    names = plan(url) if only_plan else migrate(url)
     if not names:
         print("Nothing to do: the database is up to date.")
     elif only_plan:
@@ -241,7 +230,3 @@ def main() -> int:
     else:
         print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

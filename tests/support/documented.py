@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 Json = dict[str, Any]
 
-DOCUMENT: Json = json.loads((Path(__file__).resolve().parents[1] / "docs" / "openapi.json").read_text())
+DOCUMENT: Json = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text())
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 

@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from local.neon.clock import Clock
-from local.neon.compute import Compute, Server
-from local.neon.faults import FAULTS, Need
-from local.neon.proxy import Certificates, ProxyAnswer
-from local.neon.relay import Relay, Target
-from local.neon.wall_clock import WallClock
+from local.compute import Clock, Compute, Server
+from local.relay import Target
+from tests.support.neon.proxy import Certificates, ProxyAnswer
+from tests.support.neon.relay import FaultRelay
+from tests.support.neon.wall_clock import WallClock
 
+# What a fault may need that not every stand-in has.
+Need = Literal["pgbouncer", "tls", "names", "standbys", "wall_clock"]
 HOST = "ep-stand-in.local.test"
 _WELL_WITHIN_SECONDS = 60.0
 _BUSY = """
@@ -30,8 +31,8 @@ where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start
 class StandIn:
     """What the functions take for Neon, from `with` to the end of its block; then both servers are stopped.
 
-    `url` is the functions' DATABASE_URL, through the relay. `relay` and `compute` may be told anything; `begin`, `end`
-    and `fault` do what `FAULTS` lists.
+    `url` is the functions' DATABASE_URL, through the relay. Tests use `relay` and `compute` directly, or the
+    faults of faults.py.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class StandIn:
             say=say,
             revive=revive,
         )
-        self.relay: Relay = Relay(
+        self.relay: FaultRelay = FaultRelay(
             _target(self._parameters),
             admit=self.compute.waking,
             on_traffic=self.compute.touch,
@@ -135,30 +136,6 @@ class StandIn:
         }
         return frozenset(need for need, it in have.items() if it is not None)
 
-    @property
-    def faults(self) -> list[str]:
-        """The names of the faults that this stand-in can have, in their order."""
-        return [name for name, fault in FAULTS.items() if fault.needs <= self.has]
-
-    def begin(self, name: str) -> None:
-        """Begin a fault. Raises KeyError for a name that is not in FAULTS."""
-        FAULTS[name].begin(self)
-
-    def end(self, name: str) -> None:
-        """End a fault and return when all is well again (a suspended compute sleeps on until a connection comes)."""
-        FAULTS[name].end(self)
-        if self.compute.state == "active":
-            self._wait_until_well()
-
-    @contextlib.contextmanager
-    def fault(self, name: str) -> Iterator[None]:
-        """Have a fault as long as the context lasts."""
-        self.begin(name)
-        try:
-            yield
-        finally:
-            self.end(name)
-
     @contextlib.contextmanager
     def observer(self) -> Iterator[psycopg.Connection[Any]]:
         """Yield an autocommit connection of the superuser that no fault of the relay touches; a sleeper is woken."""
@@ -180,7 +157,7 @@ class StandIn:
         """Return the answer of Neon's proxy with `text`, over TLS where this stand-in has a certificate."""
         return ProxyAnswer(text, None if self.certificates is None else self.certificates.valid)
 
-    def _wait_until_well(self) -> None:
+    def wait_until_well(self) -> None:
         """Wait until the functions' role is let in past the relay: PgBouncer remembers a failed log-in for a while."""
         deadline = time.monotonic() + _WELL_WITHIN_SECONDS
         while True:

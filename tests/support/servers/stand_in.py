@@ -5,15 +5,15 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from local.migrate import migrate
-from local.neon.clock import Clock
-from local.neon.stand_in import StandIn
-from tests.servers.authority import Authority
-from tests.servers.binaries import MissingBinaryError, debian_libfaketime
-from tests.servers.databases import APP, create_database, set_app_login
-from tests.servers.pgbouncer import start_pgbouncer
-from tests.servers.postgres import start_tls
-from tests.servers.process import remove_folder, server_folder
+from local.compute import Clock
+from ops.migrate import migrate
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import MissingBinaryError, debian_libfaketime
+from tests.support.servers.databases import APP, create_database, set_app_login
+from tests.support.servers.pgbouncer import start_pgbouncer
+from tests.support.servers.postgres import start_tls
+from tests.support.servers.process import remove_folder, server_folder
 
 DATABASE = "robot_brain"
 # What was acknowledged must outlive SIGKILL; and few enough to be all taken.
@@ -33,7 +33,7 @@ def neon_stand_in(
 ) -> Iterator[StandIn]:
     """Run servers that nobody else uses behind the stand-in, and remove them.
 
-    With `names` the URL has a name that only the stand-in's file knows (`local.neon.names.resolve_with(it.names)`).
+    With `names` the URL has a name that only the file of `resolve_with` (tests/support/neon/names.py) knows.
     Without libfaketime it has no clock that steps. Raise MissingBinaryError where PostgreSQL or PgBouncer is not
     installed.
     """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import trustme
 
-from local.neon.proxy import Certificate, Certificates
-from local.neon.stand_in import HOST
-from tests.servers.process import Account
+from tests.support.neon.proxy import Certificate, Certificates
+from tests.support.neon.stand_in import HOST
+from tests.support.servers.process import Account
 
 SERVER_NAMES = ("127.0.0.1", "localhost", HOST)
 _FIRST = datetime(2000, 1, 1, tzinfo=UTC)

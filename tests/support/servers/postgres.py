@@ -13,11 +13,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local.neon.wall_clock import WallClock
-from tests.servers.address import Address
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_libfaketime, debian_postgres
-from tests.servers.process import (
+from tests.support.neon.wall_clock import WallClock
+from tests.support.servers.address import Address
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_libfaketime, debian_postgres
+from tests.support.servers.process import (
     PORT_ATTEMPTS,
     Account,
     PortTakenError,

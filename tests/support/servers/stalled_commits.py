@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import psycopg
 
-from local.neon import commits
-from tests.servers.databases import APP
-from tests.servers.gate import wait_for_pid
-from tests.servers.postgres import Postgres
+from tests.support.neon import commits
+from tests.support.servers.databases import APP
+from tests.support.servers.gate import wait_for_pid
+from tests.support.servers.postgres import Postgres
 
 # The settings that a server needs at its start, so that its commits can wait for a standby.
 SETTINGS = {"synchronous_commit": "on", "wal_level": "replica", "max_wal_senders": "4"}

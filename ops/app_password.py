@@ -1,21 +1,23 @@
 """Give robot_brain_app a fresh password and print the DATABASE_URL that the functions need, once.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m local.app_password
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops app-password
 
 The password is sent in plain text, inside the connection's TLS: Neon hashes it itself and refuses a ready-made hash.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import secrets
 import sys
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
-from local.direct import MigrationError, connect, parse_direct_url
+from ops.direct import connect, parse_direct_url, url_from_environment
+from ops.errors import MigrationError
 
 ROLE = "robot_brain_app"
 # 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.
@@ -66,23 +68,11 @@ def set_app_password(direct_url: str) -> str:
     return url
 
 
-def main() -> int:
-    """Set the password through DIRECT_DATABASE_URL and print the pooled DATABASE_URL on stdout."""
-    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
-    if not url:
-        print(
-            "Set DIRECT_DATABASE_URL to the direct (not pooled) connection string of the database's owner.",
-            file=sys.stderr,
-        )
-        return 2
-    try:
-        print(set_app_password(url))
-    except MigrationError as error:
-        print(error, file=sys.stderr)
-        return 1
+def main(arguments: Sequence[str]) -> int:
+    """Set the password through DIRECT_DATABASE_URL and print the pooled DATABASE_URL. Raises MigrationError."""
+    argparse.ArgumentParser(
+        prog="python -m ops app-password", description="Give robot_brain_app a fresh password."
+    ).parse_args(arguments)
+    print(set_app_password(url_from_environment()))
     print("This is shown once: put it into your secret store now.", file=sys.stderr)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

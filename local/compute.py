@@ -7,11 +7,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, Protocol
 
-from local.neon.clock import Clock, SystemClock
-
 _TICK_SECONDS = 0.25
 
 State = Literal["active", "idle"]
+
+
+class Clock(Protocol):
+    """Seconds that only grow."""
+
+    def now(self) -> float:
+        """Return the seconds since some moment."""
+
+
+class SystemClock:
+    """The machine's own."""
+
+    def now(self) -> float:
+        """Return the machine's monotonic seconds."""
+        return time.monotonic()
 
 
 class Server(Protocol):

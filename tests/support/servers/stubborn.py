@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 
 # Seconds between two pieces of a dripped answer. Shorter than every deadline of a test that drips.
 _PAUSE = 0.2

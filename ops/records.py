@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from local.direct import MigrationError
-from local.sql_files import SqlFile, SqlFiles
-from local.takeover import BASE, value, was_recorded_by_yoyo
+from ops.errors import MigrationError
+from ops.sql_files import SqlFile, SqlFiles
+from ops.takeover import BASE, value, was_recorded_by_yoyo
 
 _MAKE = """
 create schema if not exists robot_brain_migrations;

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+
+from ops.errors import MigrationError, SettingMissingError
 
 # Seconds for each address, if the connection string does not say. A compute that wakes takes some.
 CONNECT_SECONDS = 30
@@ -14,8 +17,12 @@ CONNECT_SECONDS = 30
 _PORTS = re.compile(r"[0-9,]*")
 
 
-class MigrationError(Exception):
-    """A command of the operator failed, and nothing of the failed step was kept; the message says what to do."""
+def url_from_environment() -> str:
+    """Return DIRECT_DATABASE_URL. Raises SettingMissingError if it is empty or not set."""
+    url = os.environ.get("DIRECT_DATABASE_URL", "").strip()
+    if not url:
+        raise SettingMissingError
+    return url
 
 
 def parse_direct_url(direct_url: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from tests.servers.address import Address
-from tests.servers.authority import Authority
-from tests.servers.binaries import debian_pgbouncer
-from tests.servers.postgres import SUPERUSER, Postgres
-from tests.servers.process import (
+from tests.support.servers.address import Address
+from tests.support.servers.authority import Authority
+from tests.support.servers.binaries import debian_pgbouncer
+from tests.support.servers.postgres import SUPERUSER, Postgres
+from tests.support.servers.process import (
     PORT_ATTEMPTS,
     Account,
     PortTakenError,

@@ -20,7 +20,7 @@ from robot_brain import environment, telemetry
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from robot_brain.environment import Environment
 
-EVENTS = Path(__file__).resolve().parent.parent / "events"
+EVENTS = Path(__file__).resolve().parents[2] / "events"
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 # Two integers: advisory locks of one bigint, which the migration itself takes, are told apart by objsubid.
 _KEY = (0x0D00, 1)

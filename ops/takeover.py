@@ -7,8 +7,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from local.direct import MigrationError
-from local.sql_files import SQL
+from ops.errors import MigrationError
+from ops.sql_files import SQL
 
 # The migration that holds what the files of yoyo made, once from_yoyo.sql was run.
 BASE = "migrations/0001_base"

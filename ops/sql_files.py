@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from local.direct import MigrationError
+from ops.errors import MigrationError
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 

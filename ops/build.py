@@ -5,7 +5,7 @@ needs published versions. So template.yaml holds the defaults, x86_64 and no Sna
 allowed, and any other choice is built from a copy of it that allows that choice alone. CloudFormation then
 refuses to deploy another.
 
-    ARCHITECTURE=arm64 SNAPSTART=on python -m local.build
+    ARCHITECTURE=arm64 SNAPSTART=on python -m ops build
 
 Further arguments go to `sam build`. The result is in .aws-sam/build, where `sam deploy` and `sam local` look
 for it.
@@ -15,16 +15,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from ops.errors import BuildError
 
 PROJECT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("x86_64", "arm64")
 SNAPSTARTS = ("off", "on")
-
-
-class BuildError(Exception):
-    """The bundle cannot be built as asked."""
 
 
 def template_for(template: str, architecture: str, snapstart: str) -> str:
@@ -83,14 +81,6 @@ def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode
 
 
-def main() -> int:
-    """Build what ARCHITECTURE (default x86_64) and SNAPSTART (default off) say. Return an exit code."""
-    try:
-        return build(os.environ.get("ARCHITECTURE") or "x86_64", os.environ.get("SNAPSTART") or "off", sys.argv[1:])
-    except BuildError as error:
-        print(error, file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(arguments: Sequence[str]) -> int:
+    """Build what ARCHITECTURE (default x86_64) and SNAPSTART (default off) say. Raises BuildError if that fails."""
+    return build(os.environ.get("ARCHITECTURE") or "x86_64", os.environ.get("SNAPSTART") or "off", list(arguments))

@@ -1,19 +1,17 @@
 """Faults that are made from inside: by what an administrator says to PostgreSQL and to PgBouncer."""
 
-from __future__ import annotations
-
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
-if TYPE_CHECKING:
-    from local.neon.stand_in import StandIn
+from tests.support.neon.stand_in import StandIn
 
-# All but ours and those of other administrators.
+# All but those of administrators. The server waits until each backend has ended (milliseconds): a request that comes
+# later cannot meet a dying one.
 _TERMINATE = """
-select pg_terminate_backend(a.pid) from pg_stat_activity a join pg_roles r on r.rolname = a.usename
+select pg_terminate_backend(a.pid, 10000) from pg_stat_activity a join pg_roles r on r.rolname = a.usename
 where a.backend_type = 'client backend' and not r.rolsuper
 """
 _TAKEN_WITHIN_SECONDS = 60.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from local.migrate import migrate
-from tests.servers.address import Address
-from tests.servers.postgres import MIGRATOR, Postgres
+from ops.migrate import migrate
+from tests.support.servers.address import Address
+from tests.support.servers.postgres import MIGRATOR, Postgres
 
 APP = "robot_brain_app"
 TEMPLATE = "robot_brain_template"

@@ -3,20 +3,16 @@
 `FAULTS` is ordered: the servers, the way to them, the place at them, names and certificates, and Neon's proxy.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from local.neon import commits, pressure
-from local.neon.proxy import ProxyAnswer
+from tests.support.neon import commits, pressure
+from tests.support.neon.proxy import ProxyAnswer
+from tests.support.neon.stand_in import Need, StandIn
 
-if TYPE_CHECKING:
-    from local.neon.stand_in import StandIn
-
-Need = Literal["pgbouncer", "tls", "names", "standbys", "wall_clock"]
 # Longer than the hour in which the layer's own repeats are looked for, shorter than the day that a key lives.
 _STEP_SECONDS = 2 * 3600
 _LONG_ANSWER_SECONDS = 0.4  # a round trip around half of the world, and a bad one
@@ -85,6 +81,8 @@ def _start_compute_again(stand_in: StandIn) -> None:
 def _kill_pgbouncer(stand_in: StandIn) -> None:
     if stand_in.pgbouncer is not None:
         stand_in.pgbouncer.kill()
+        # The relay may notice the end of its connections later than the next request of a client.
+        stand_in.relay.drop()
 
 
 def _nothing(stand_in: StandIn) -> None:
@@ -218,3 +216,30 @@ _PROXY = {
 }
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(_SERVERS | _WAY | _PLACE | _NAMES | _PROXY)
+
+
+def begin(stand_in: StandIn, name: str) -> None:
+    """Begin a fault. Raises KeyError if FAULTS does not have the name."""
+    FAULTS[name].begin(stand_in)
+
+
+def end(stand_in: StandIn, name: str) -> None:
+    """End a fault and return when everything works again. A suspended compute sleeps until a connection comes."""
+    FAULTS[name].end(stand_in)
+    if stand_in.compute.state == "active":
+        stand_in.wait_until_well()
+
+
+@contextlib.contextmanager
+def fault(stand_in: StandIn, name: str) -> Iterator[None]:
+    """Have a fault until the end of the block."""
+    begin(stand_in, name)
+    try:
+        yield
+    finally:
+        end(stand_in, name)
+
+
+def possible(stand_in: StandIn) -> list[str]:
+    """Return the names of the faults that this stand-in can have, in the order of FAULTS."""
+    return [name for name, each in FAULTS.items() if each.needs <= stand_in.has]

@@ -1,0 +1,36 @@
+"""Run one of the operator's commands: `python -m ops COMMAND`. Without one, list them."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from ops.errors import OperatorError
+
+COMMANDS = {
+    "migrate": "apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied",
+    "recount": "count the statistics of DIRECT_DATABASE_URL again and correct them; DRY_RUN=1 prints the differences",
+    "app-password": "give robot_brain_app a fresh password and print the functions' DATABASE_URL, once",
+    "build": "build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command that the first argument names. Returns 1 if it failed, 2 if it was called wrongly."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name not in COMMANDS:
+        stream = sys.stderr if name else sys.stdout
+        if name:
+            print(f"There is no command {name!r}.", file=stream)
+        print("\n".join(f"{each:<14}{text}" for each, text in COMMANDS.items()), file=stream)
+        return 2 if name else 0
+    command = importlib.import_module(f"ops.{name.replace('-', '_')}")
+    try:
+        status: int = command.main(rest)
+    except OperatorError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
