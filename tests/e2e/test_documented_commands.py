@@ -22,9 +22,9 @@ from tests.support.waiting import PATIENCE_SECONDS
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]
 ADDRESS = "http://127.0.0.1:3000"
-# The packages are there, or no test would run: make does not look whether they are new enough.
-NO_INSTALLING = "".join(f" -o {stamp}/{name}" for stamp, name in [(".venv", "run"), (".venv", "test")])
-SHELL = f'set -euo pipefail; make() {{ command make{NO_INSTALLING} "$@"; }}\n'
+# The packages are there, or no test would run: make, and a make that it calls, does not look how new they are.
+MAKE = "make -o .venv/run -o .venv/test"
+SHELL = f"set -euo pipefail; make() {{ command {MAKE} MAKE='{MAKE}' \"$@\"; }}\n"
 # What a reader exported before. The local front does not check a signature.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
