@@ -44,8 +44,8 @@ def name(document: Path) -> str:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack that the commands of all documents talk to."""
-    with running(tmp_path_factory.mktemp("documents") / "state") as started:
-        yield started
+    with running(tmp_path_factory.mktemp("documents") / "state") as shared:
+        yield shared
 
 
 @pytest.fixture
@@ -59,14 +59,19 @@ def direct_url(embedded_server: Postgres) -> Iterator[str]:
         drop_database(admin, database)
 
 
+def started(stack: Stack) -> str:
+    """Return what a stack has printed, as if its state folder were the usual one."""
+    return stack.output.read_text().replace(str(stack.state), ".local")
+
+
 def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[str, str]:
     """Run a block and return what it prints. Fails if it fails."""
     if found := RUN.fullmatch(block.text.strip()):
         variables = dict(each.split("=", 1) for each in (found[1] + found[2]).split())
         if not variables:
-            return stack.output.read_text(), ""
+            return started(stack), ""
         with running(folder / f"state-{block.line}", **variables) as other:
-            return other.output.read_text(), ""
+            return started(other), ""
     operators = {"DIRECT_DATABASE_URL": direct_url} if OPERATORS.search(block.text) else {}
     done = subprocess.run(
         ["bash", "-c", SHELL + block.text.replace(ADDRESS, stack.url)],
