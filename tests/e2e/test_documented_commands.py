@@ -17,7 +17,7 @@ from tests.e2e.documented_commands import KINDS, MARKS, ROOT, Block, blocks, com
 from tests.e2e.local_stack import Stack, environment, running
 from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.postgres import Postgres
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]
@@ -60,7 +60,8 @@ def direct_url(embedded_server: Postgres) -> Iterator[str]:
 
 
 def started(stack: Stack) -> str:
-    """Return what a stack has printed, as if its state folder were the usual one."""
+    """Return what a stack prints until it is ready, as if its state folder were the usual one."""
+    wait_until(lambda: "curl" in stack.output.read_text(), stack.output.read_text)
     return stack.output.read_text().replace(str(stack.state), ".local")
 
 
