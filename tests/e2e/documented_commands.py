@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MARKS = ("Unverified:", "Long:")
 OUTPUT = "Output:"
 SHOWN = ("http", "json", "text")
-# What a fenced block may be. A block without a kind is in nobody's care.
+# What a fenced block may be. A block without a kind would be checked by no test.
 KINDS = ("sh", *SHOWN, "mermaid", "sql", "yaml")
 # Members whose values depend on the moment, the machine or the release: their types are compared.
 MOMENTARY = {

@@ -105,7 +105,7 @@ def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_each_block_of_a_document_says_what_it_is(document: Path) -> None:
-    """A command of another kind than `sh` would be run by nobody."""
+    """A command of another kind than `sh` would never be run."""
     unknown = [f"{block}: {block.kind!r}" for block in blocks(document) if block.kind not in KINDS]
     assert unknown == [], f"name one of {', '.join(KINDS)} after the fence"
 
@@ -115,7 +115,7 @@ def test_a_command_that_is_not_run_says_what_it_needs(document: Path) -> None:
     bare = [str(each.block) for each in commands(document) if each.block.above in MARKS]
     assert bare == [], "write what it needs after the mark"
     assert [str(each.output) for each in commands(document) if each.block.marked and each.output] == [], (
-        "nobody compares the output of a command that is not run: show it without `Output:`"
+        "the output of a command that is not run is not compared: show it without `Output:`"
     )
 
 
