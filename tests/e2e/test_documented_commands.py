@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,9 +43,9 @@ def name(document: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack that the commands of all documents talk to."""
-    with running(tmp_path_factory.mktemp("documents") / "state") as shared:
+def stack() -> Iterator[Stack]:
+    """The stack that the commands of all documents talk to; its folder is as conftest's `folder`, for the module."""
+    with tempfile.TemporaryDirectory(prefix="rb-") as name, running(Path(name) / "state") as shared:
         yield shared
 
 
@@ -90,14 +91,14 @@ def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[
 
 @pytest.mark.parametrize("document", COMMANDS, ids=name)
 def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
-    document: Path, stack: Stack, direct_url: str, tmp_path: Path
+    document: Path, stack: Stack, direct_url: str, folder: Path
 ) -> None:
     if shutil.which("curl") is None and os.environ.get("CI") != "true":
         pytest.skip("the documents' commands need curl")
     for command in commands(document):
         if command.block.marked:
             continue
-        output = printed(command.block, stack, direct_url, tmp_path)
+        output = printed(command.block, stack, direct_url, folder)
         if command.output is not None:
             found = difference(command.output, *output)
             assert found is None, f"{command.output} is not what {command.block} prints: {found}"
