@@ -218,8 +218,8 @@ def test_only_the_gateway_may_call_and_only_by_its_routes(package: Package) -> N
         ("ReadSessionFunction", "apigateway.amazonaws.com", "/GET/sessions/*"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
-        ("HealthFunction", "apigateway.amazonaws.com", "/GET/health/database"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),
+        ("StatsFunction", "apigateway.amazonaws.com", "/GET/health/database"),
     }
 
 

@@ -158,7 +158,7 @@ def test_the_projects_own_template_is_understood() -> None:
         ("GET", "/sessions/{session_id}", "ReadSessionFunction"),
         ("GET", "/health", "HealthFunction"),
         ("HEAD", "/health", "HealthFunction"),
-        ("GET", "/health/database", "HealthFunction"),
+        ("GET", "/health/database", "StatsFunction"),
         ("GET", "/stats", "StatsFunction"),
     }
     assert [schedule.function for schedule in template.schedules] == ["StatsFunction"]

@@ -178,6 +178,21 @@ def test_every_file_in_functions_is_a_function_with_a_log_group_of_its_own() -> 
         assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+@pytest.mark.parametrize("path", sorted((PROJECT / "events").glob("*.json")), ids=lambda path: path.stem)
+def test_the_name_of_an_event_begins_with_the_function_that_serves_it(path: Path) -> None:
+    sent = json.loads(path.read_text())
+    if "routeKey" not in sent:
+        assert path.stem == "schedule"
+        return
+    [function] = [
+        properties["Handler"].removesuffix(".handler")
+        for properties in FUNCTIONS.values()
+        for each in properties["Events"].values()
+        if f"{each['Properties']['Method']} {each['Properties']['Path']}" == sent["routeKey"]
+    ]
+    assert f"{path.stem}_".startswith(f"{function}_")
+
+
 # What API Gateway makes itself, without a quote or a backslash. Every other variable may hold anything.
 TOKENS = {
     "error.responseType": "INTEGRATION_FAILURE",
