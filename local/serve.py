@@ -22,7 +22,7 @@ from local.front import Front
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
-from local.schedule import ScheduleError, parse_expression, run_schedule
+from local.schedule import ScheduleError, parse_rate, run_schedule
 from local.settings import ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
@@ -64,7 +64,7 @@ def _run(settings: Settings) -> None:
     began = time.monotonic()
     template = load_template(settings.template)
     for schedule in template.schedules:
-        parse_expression(schedule.expression, schedule.timezone)
+        parse_rate(schedule.expression)
     state = State(settings.state)
     # Taken before anything is started, so that a busy port is known at once; nobody is answered before all is
     # ready.
