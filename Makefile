@@ -39,7 +39,7 @@ check: .venv/test .venv-sam/done  ## Format, lint, strict types, import rules, S
 	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
-	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
+	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
 
 bench-cold: .venv/test build  ## Compare cold starts with the floor and with what is usual: ROUNDS=15, OUTPUT=file
