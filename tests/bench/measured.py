@@ -1,13 +1,14 @@
 """Write what was measured into docs/measured.md, between its two marks, from tests/bench/results/*.json.
 
-python -m tests.bench.measured
+python -m tests.bench.measured [--check]
 
-Leaves out a benchmark without a result. tests/bench/plot.py makes the pictures beside it.
+With --check it changes nothing, and exits with 1 if the document does not hold the kept results. Leaves out a benchmark without a result. tests/bench/plot.py makes the pictures beside it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -122,14 +123,19 @@ def results() -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
 
 
-def main() -> None:
-    """Rewrite docs/measured.md."""
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+def main(arguments: list[str]) -> int:
+    """Rewrite docs/measured.md, or check it. Return the exit code."""
+    old = DOCUMENT.read_text()
+    before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not after:
         raise SystemExit(f"docs/measured.md must hold the marks {BEGIN} and {END}")
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{measured(results())}\n\n{END}{after}")
+    new = f"{before}{BEGIN}\n\n{measured(results())}\n\n{END}{after}"
+    if "--check" in arguments:
+        return int(new != old)
+    DOCUMENT.write_text(new)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
