@@ -72,7 +72,7 @@ def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[
         variables = dict(each.split("=", 1) for each in (found[1] + found[2]).split())
         if not variables:
             return started(stack), ""
-        with running(folder / f"state-{block.line}", **variables) as other:
+        with running(folder / f"state-{block.line}", **{**variables, "PORT": "0"}) as other:
             return started(other), ""
     operators = {"DIRECT_DATABASE_URL": direct_url} if OPERATORS.search(block.text) else {}
     done = subprocess.run(
