@@ -1,6 +1,6 @@
 """The body of a write: one turn or a batch, judged by what `make contract` compiled (schemas.py).
 
-Only the core of Pydantic is imported: the package around it takes 70 ms more at each cold start (DECISIONS.md). What
+Only the core of Pydantic is imported: the package around it takes 70 ms more at each cold start (docs/decisions/0018). What
 comes out is plain dicts, so nothing is taken apart again to be sent.
 """
 

@@ -1,6 +1,6 @@
 """The database's URL, and Neon's API key, out of AWS Secrets Manager, with nothing but the standard library.
 
-boto3 takes longer to import than a cold start may last (DECISIONS.md), and this is one POST. The signature is AWS
+boto3 takes longer to import than a cold start may last (docs/decisions/0012), and this is one POST. The signature is AWS
 Signature Version 4 as documented in the AWS General Reference; a test compares it with botocore's.
 """
 
