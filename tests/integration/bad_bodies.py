@@ -3,8 +3,9 @@
 import gzip
 import json
 
-from tests.integration.edge import MARK, Bad, marked, nested, post, raw
+from tests.integration.edge import Bad, marked, nested, post, raw
 from tests.support.bundle import turn
+from tests.support.marks import MARK
 
 MIB = 1024 * 1024
 KIB = 1024

@@ -3,8 +3,9 @@
 Where a row says session `kept`, it has the two turns and the metadata that KEPT writes.
 """
 
-from tests.integration.edge import MARK, Bad, Send, get, marked, other, post
+from tests.integration.edge import Bad, Send, get, marked, other, post
 from tests.support.bundle import turn
+from tests.support.marks import MARK
 
 KEPT = {"messages": [turn(1), turn(2)], "user_metadata": {"filled": "x" * 9000}}
 KEPT_KEY = "used before"

@@ -11,11 +11,11 @@ import psycopg
 from local.settings import ROOT
 from local.template import load_template
 from tests.support.bundle import Bundle, Json, Reply, event, turn
+from tests.support.marks import MARK
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 
 # Stands in texts and values of bad requests; no answer may repeat it.
-MARK = "MARKED-4711"
 
 Send = Callable[[Bundle], Reply]
 

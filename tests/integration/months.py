@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -17,13 +15,6 @@ READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'loca
 # As many attempts as the layer makes.
 _ATTEMPTS = 3
 _TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
-
-
-@contextmanager
-def app(database: Database) -> Iterator[psycopg.Connection]:
-    """Open a connection as the functions have it."""
-    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
-        yield connection
 
 
 def turns(number: int, **fields: Any) -> str:

@@ -1,7 +1,6 @@
 """What the functions answer is what the contract and docs/openapi.json say: bodies, headers and statuses."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from contract import problems
 from contract.document import ROUTES
 from contract.route import Route
-from tests.integration.edge import function_of, get, other, post
+from tests.integration.edge import Send, function_of, get, other, post
 from tests.support.bundle import EVENTS, Bundle, Reply, deployed, event, turn
 from tests.support.documented import errors_of, operations, resolved
 from tests.support.servers.databases import Database
@@ -22,7 +21,6 @@ HEALTH = "GET /health"
 HEAD = "HEAD /health"
 DATABASE = "GET /health/database"
 
-Send = Callable[[Bundle], Reply]
 
 KEY = {"idempotency-key": "order-4711"}
 NEW = {"user_message": "", "robot_response": "", "robot_personality": "barista"}

@@ -13,11 +13,10 @@ from ops.app_password import app_url, set_app_password
 from ops.errors import MigrationError
 from ops.migrate import migrate
 from tests.integration.migrations import ROOT
+from tests.support.marks import over_tls
 from tests.support.servers.databases import APP, Database, Template, set_app_login
 from tests.support.servers.pgbouncer import PgBouncer
 from tests.support.servers.postgres import Postgres
-
-over_tls = pytest.mark.parametrize("database", ["tls"], indirect=True)
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from tests.integration.keys import STEP, clear, expired, fill, keys, touched, write
-from tests.integration.months import app
 from tests.support.bundle import Bundle, turn
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 BOUND = "select cleared_until from robot_brain.key_clearing"
 
@@ -105,7 +105,7 @@ def test_many_writers_that_clear_at_once_clear_each_key_once_and_lose_no_write(d
         lock = threading.Lock()
 
         def run() -> None:
-            with app(database) as connection:
+            with database.app() as connection:
                 while True:
                     with lock:
                         if not work:

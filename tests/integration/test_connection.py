@@ -9,9 +9,8 @@ from robot_brain import environment
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import APP, Database
-
-direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
 
 def counters() -> tuple[int, int, int]:
@@ -89,7 +88,7 @@ def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(bund
     assert bundle.refresh()["as_of"]
 
 
-@direct
+@without_pooler
 def test_a_closed_connection_is_seen_before_it_is_used(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn()).status == 201
     terminate(database)

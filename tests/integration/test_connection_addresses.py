@@ -13,10 +13,9 @@ from robot_brain.database.connection import lazy_connection
 from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import over_tcp
 from tests.support.servers.databases import Database
 from tests.support.servers.failing import never_answers, never_connects, refuses, relay_to
-
-on_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
 # Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
 ATTEMPT = 2.0
@@ -119,7 +118,7 @@ def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
         assert seconds < AT_MOST
 
 
-@on_tcp
+@over_tcp
 def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
     port = port_of(database)
     with socket.socket() as refusing:
@@ -134,7 +133,7 @@ def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
                 assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
 
 
-@on_tcp
+@over_tcp
 def test_the_certificate_is_held_against_the_name_at_every_address(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +148,7 @@ def test_the_certificate_is_held_against_the_name_at_every_address(
             assert 'server certificate for "127.0.0.1"' in lines()[-1]["database_error"]
 
 
-@on_tcp
+@over_tcp
 def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database) -> None:
     port = port_of(database)
     with relay_to(("127.0.0.1", port)) as second:
@@ -185,7 +184,7 @@ def test_what_the_proxy_says_decides_who_is_asked_again(
         assert (len(came_first), len(came_second)) == asked
 
 
-@on_tcp
+@over_tcp
 def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     again = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -16,11 +16,10 @@ from tests.integration.edge import assert_problem
 from tests.support.aws import moto_server, secrets_manager
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import over_tcp
 from tests.support.servers.authority import make_authority
 from tests.support.servers.databases import APP, Database, create_database, drop_database
 from tests.support.waiting import wait_until
-
-with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
 
 def opened() -> int:
@@ -54,7 +53,7 @@ def wait_until_it_answers(functions: Bundle) -> None:
     wait_until(lambda: functions.read("demo").status == 404)
 
 
-@with_passwords
+@over_tcp
 def test_a_wrong_password_is_refused(database: Database) -> None:
     url = with_other_password(database.app_url)
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
@@ -66,7 +65,7 @@ def test_a_wrong_password_is_refused(database: Database) -> None:
         assert "MARKED-4711" not in str(lines())
 
 
-@with_passwords
+@over_tcp
 def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
     other = make_authority(tmp_path).root_cert
@@ -75,7 +74,7 @@ def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: 
         assert "certificate verify failed" in lines()[-1]["database_error"]
 
 
-@with_passwords
+@over_tcp
 def test_a_server_of_the_right_authority_under_another_name_is_refused(database: Database) -> None:
     """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
@@ -84,7 +83,7 @@ def test_a_server_of_the_right_authority_under_another_name_is_refused(database:
         assert "does not match host name" in lines()[-1]["database_error"]
 
 
-@with_passwords
+@over_tcp
 def test_plain_text_is_refused_by_the_server(database: Database) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=disable"
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
@@ -93,7 +92,7 @@ def test_plain_text_is_refused_by_the_server(database: Database) -> None:
         assert lines()[-1]["error"].startswith("Database")
 
 
-@with_passwords
+@over_tcp
 def test_the_ca_bundle_of_the_settings_serves(database: Database) -> None:
     url, _, query = database.app_url.partition("?")
     root = query.partition("sslrootcert=")[2]
@@ -216,7 +215,7 @@ def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: 
             assert told not in (reply.body or "")
 
 
-@with_passwords
+@over_tcp
 def test_a_secret_that_was_rotated_is_fetched_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (

@@ -14,10 +14,9 @@ from robot_brain.database.connection import lazy_connection
 from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import APP, Database
 from tests.support.servers.failing import Relay, relay_to
-
-direct = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
 # Seconds: far more than a request may take that gives up after one, and less than one takes that does not (12).
 AT_MOST = 10.0
@@ -119,7 +118,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
         assert turns(database) == 2
 
 
-@direct
+@without_pooler
 def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives itself a longer statement_timeout, so a longer silence is none."""
     assert bundle.write("demo", turn()).status == 201
@@ -151,7 +150,7 @@ def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
         ("database {name} allow_connections false", "database {name} allow_connections true", "Database refused", 1),
     ],
 )
-@direct
+@without_pooler
 def test_what_postgresql_says_to_a_newcomer_decides(
     database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
@@ -177,7 +176,7 @@ def read_only(admin: psycopg.Connection, database: Database, value: str) -> None
     admin.execute(f"alter role {APP} in database {database.name} set default_transaction_read_only = {value}".encode())
 
 
-@direct
+@without_pooler
 def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         read_only(admin, database, "on")
@@ -187,7 +186,7 @@ def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database
     assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-@direct
+@without_pooler
 def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin, logged() as lines:
         read_only(admin, database, "on")

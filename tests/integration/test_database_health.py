@@ -17,6 +17,7 @@ from tests.integration.edge import assert_problem
 from tests.integration.held_locks import deadlock, held
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import over_tcp
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import APP, Database
 from tests.support.servers.pgbouncer import PgBouncer
@@ -35,7 +36,6 @@ MEMBERS = {
     "statistics",
     "environment",
 }
-with_passwords = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 
 
 @contextmanager
@@ -67,8 +67,8 @@ def probe(functions: Bundle) -> Reply:
     return reply
 
 
-def told(reply: Reply) -> tuple[int, str, list[str]]:
-    """Return what a monitor looks at."""
+def condition_in(reply: Reply) -> tuple[int, str, list[str]]:
+    """Return status, condition and reasons, which a monitor looks at."""
     return reply.status, reply.json["status"], reply.json["reasons"]
 
 
@@ -81,7 +81,7 @@ def assert_nothing_known(report: dict[str, Any]) -> None:
 
 def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
     reply = probe(bundle)
-    assert told(reply) == (200, "healthy", [])
+    assert condition_in(reply) == (200, "healthy", [])
     report = reply.json
     assert report["latency_ms"] > 0
     assert report["schema_version"] == database_calls.SCHEMA_VERSION
@@ -95,7 +95,7 @@ def test_a_slow_answer_is_degraded(database: Database) -> None:
     with unhurried({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "100"}) as functions:
         with held(database, "lock table robot_brain.refresh_state in access exclusive mode", 0.1):
             reply = probe(functions)
-        assert told(reply) == (200, "degraded", ["slow"])
+        assert condition_in(reply) == (200, "degraded", ["slow"])
         assert reply.json["latency_ms"] >= 100
 
 
@@ -104,16 +104,16 @@ def test_old_statistics_are_degraded_where_something_was_written_since(database:
     with unhurried(environment) as functions:
         with database.admin() as admin:
             admin.execute("update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '61 seconds'")
-        assert told(probe(functions)) == (200, "healthy", [])
+        assert condition_in(probe(functions)) == (200, "healthy", [])
         assert functions.write("demo", turn()).status == 201
         reply = probe(functions)
-        assert told(reply) == (200, "degraded", ["statistics"])
+        assert condition_in(reply) == (200, "degraded", ["statistics"])
         assert reply.json["statistics"]["age_seconds"] >= 61
     with unhurried(environment | {"STATS_MAX_AGE": "0"}) as functions:
-        assert told(probe(functions)) == (200, "healthy", [])
+        assert condition_in(probe(functions)) == (200, "healthy", [])
     with unhurried(environment) as functions:
         functions.refresh()
-        assert told(probe(functions)) == (200, "healthy", [])
+        assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
 def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
@@ -121,7 +121,7 @@ def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
             reply = probe(functions)
-            assert told(reply) == (200, "healthy", ["suspended"])
+            assert condition_in(reply) == (200, "healthy", ["suspended"])
             assert reply.json["compute"] == "idle"
             assert_nothing_known(reply.json)
             assert (api.calls, lazy_connection().opened) == (1, 0)
@@ -137,7 +137,7 @@ def test_a_compute_that_runs_is_asked(database: Database) -> None:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
             reply = probe(functions)
-            assert told(reply) == (200, "healthy", [])
+            assert condition_in(reply) == (200, "healthy", [])
             assert reply.json["compute"] == "active"
 
 
@@ -148,11 +148,11 @@ def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: D
             misbehave()
             with unhurried(environment) as functions:
                 reply = probe(functions)
-                assert told(reply) == (200, "healthy", [])
+                assert condition_in(reply) == (200, "healthy", [])
                 assert reply.json["compute"] is None
         api.hang()
         with unhurried(environment | {"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
-            assert told(probe(functions)) == (503, "waking", ["waking"])
+            assert condition_in(probe(functions)) == (503, "waking", ["waking"])
 
 
 def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
@@ -162,14 +162,14 @@ def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
             " language sql immutable parallel safe return 1000"
         )
     reply = probe(bundle)
-    assert told(reply) == (200, "degraded", ["schema"])
+    assert condition_in(reply) == (200, "degraded", ["schema"])
     assert reply.json["schema_version"] == 1000
 
 
 def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
-    assert told(probe(bundle)) == (200, "degraded", ["read_only"])
+    assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
 
 
 def test_what_was_repeated_lately_is_degraded(
@@ -180,12 +180,12 @@ def test_what_was_repeated_lately_is_degraded(
     assert bundle.write("demo", turn(interaction=order)).status == 201
     thread.join()
     reply = probe(bundle)
-    assert told(reply) == (200, "degraded", ["retries"])
+    assert condition_in(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
     # As after a freeze of so long: Lambda's clock goes on, and with it the connection is renewed.
     later = time.time() + LATELY + 1
     monkeypatch.setattr(time, "time", lambda: later)
-    assert told(probe(bundle)) == (200, "healthy", [])
+    assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def test_a_connection_that_is_held_is_waking() -> None:
         with logged() as lines:
             reply = probe(functions)
             (line,) = [line for line in lines() if line["message"] == "answered"]
-        assert told(reply) == (503, "waking", ["waking"])
+        assert condition_in(reply) == (503, "waking", ["waking"])
         assert int(reply.headers["retry-after"]) > 0
         assert_nothing_known(reply.json)
         assert reply.json["environment"]["failures"] == 1
@@ -213,18 +213,18 @@ def test_a_refused_port_is_unhealthy() -> None:
         url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
         with unhurried({"DATABASE_URL": url}) as functions:
             reply = probe(functions)
-            assert told(reply) == (503, "unhealthy", ["away"])
+            assert condition_in(reply) == (503, "unhealthy", ["away"])
             assert_nothing_known(reply.json)
             assert reply.json["environment"]["retries"] == 0
 
 
-@with_passwords
+@over_tcp
 def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
     password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
     url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
     with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = probe(functions)
-        assert told(reply) == (503, "unhealthy", ["refused"])
+        assert condition_in(reply) == (503, "unhealthy", ["refused"])
         assert "retry-after" not in reply.headers
         assert "authentication failed" in lines()[-1]["database_error"]
         assert "authentication" not in (reply.body or "")
@@ -236,7 +236,7 @@ def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Da
         admin.execute("drop schema robot_brain_api cascade")
     with logged() as lines:
         reply = probe(bundle)
-        assert told(reply) == (503, "unhealthy", ["schema"])
+        assert condition_in(reply) == (503, "unhealthy", ["schema"])
         assert "make migrate" in lines()[-1]["reason"]
         assert "migrate" not in (reply.body or "")
 
@@ -246,10 +246,10 @@ def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database
     with database.admin() as admin:
         admin.execute(f"alter role {APP} connection limit 0".encode())
         try:
-            assert told(probe(bundle)) == (503, "unhealthy", ["overloaded"])
+            assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
         finally:
             admin.execute(f"alter role {APP} connection limit -1".encode())
-    assert told(probe(bundle)) == (200, "healthy", [])
+    assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
@@ -257,20 +257,20 @@ def test_a_pooler_without_a_connection_left_is_overloaded(
     bundle: Bundle, database: Database, pooler: PgBouncer
 ) -> None:
     with pooler.only_connection_taken(database.app_url):
-        assert told(probe(bundle)) == (503, "unhealthy", ["overloaded"])
-    assert told(probe(bundle)) == (200, "healthy", [])
+        assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
+    assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
 def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
     bundle.context.milliseconds = 400
-    assert told(probe(bundle)) == (503, "unhealthy", ["deadline"])
+    assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
 
 
 def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
-        assert told(probe(bundle)) == (503, "unhealthy", ["deadline"])
-    assert told(probe(bundle)) == (200, "healthy", [])
+        assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
+    assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
 def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: Bundle, database: Database) -> None:

@@ -2,9 +2,8 @@
 
 import re
 
-import pytest
-
 from ops.sql_files import read_sql
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
 FILES = read_sql().functions
@@ -24,7 +23,7 @@ where p.pronamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regname
   and r.pronamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regnamespace)
 """
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 
 def test_each_function_has_one_form_and_the_owner_and_grants_of_its_file(database: Database) -> None:

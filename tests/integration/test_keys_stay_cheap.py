@@ -7,10 +7,11 @@ import psycopg
 import pytest
 
 from tests.integration.keys import STEP, clear, expired, fill, keys, never_vacuumed, old_snapshot, touched, write
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
 MANY = 24_000
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 
 def measure(connection: psycopg.Connection, clearing: bool, name: str) -> tuple[float, float, int]:

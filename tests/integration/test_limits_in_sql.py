@@ -23,7 +23,6 @@ from robot_brain.limits import (
     TOP_SESSIONS,
 )
 from tests.integration.edge import row_counts
-from tests.integration.months import app
 from tests.support.bundle import Bundle, Json, turn
 from tests.support.servers.databases import Database
 
@@ -182,7 +181,7 @@ def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, name: str) -> None:
     arguments, sqlstate = REFUSED[name]
-    with app(database) as connection, database.admin() as admin:
+    with database.app() as connection, database.admin() as admin:
         for key in (None, "key"):
             for _ in range(2):
                 with pytest.raises(psycopg.Error) as raised:
@@ -198,7 +197,7 @@ def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, name: str) -> None:
     arguments = WRITE | TAKEN[name]
-    with app(database) as connection:
+    with database.app() as connection:
         for _ in range(2):
             call(connection, "write_message", arguments)
         place = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
@@ -228,7 +227,7 @@ READS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
-    with app(database) as connection:
+    with database.app() as connection:
         for _ in range(3):
             call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
         place = {"p_tenant_id": "other", "p_session_id": "s"}
@@ -263,7 +262,7 @@ def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contr
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, database: Database) -> None:
     ends = (None, 0, -1, 2**31 - 1, -(2**31))
-    with app(database) as connection:
+    with database.app() as connection:
         call(connection, "write_message", WRITE)
         for tenant in (None, "", "*", "x" * 10**6):
             figures = json.loads(call(connection, "stats", {"p_tenant_id": tenant})[0])

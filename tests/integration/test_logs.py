@@ -6,9 +6,8 @@ import pytest
 
 from robot_brain import telemetry
 from tests.support.bundle import Bundle, deployed, turn
+from tests.support.marks import MARK
 from tests.support.servers.databases import Database
-
-MARK = "MARKED-4711-TEXT"
 
 
 def marked(**fields: object) -> dict[str, object]:

@@ -7,7 +7,6 @@ import pytest
 from robot_brain.errors import UnexpectedDatabaseError
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.months import (
-    app,
     check_page,
     drop_month,
     is_month,
@@ -17,6 +16,7 @@ from tests.integration.months import (
     places,
     write,
 )
+from tests.integration.refresh_state import uncounted
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
 from tests.support.servers.gate import wait_for_pid
@@ -27,13 +27,6 @@ NEVER = "alter function robot_brain.make_month(date) set lock_timeout = 0"
 def dashed(name: str) -> str:
     """Return a partition's month as an answer writes it."""
     return name.removeprefix("conversations_").replace("_", "-")
-
-
-def uncounted(database: Database) -> int:
-    with database.admin() as admin:
-        row = admin.execute("select count(*) from robot_brain.uncounted").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def test_every_month_with_turns_in_default_is_made_however_far_it_is(bundle: Bundle, database: Database) -> None:
@@ -60,14 +53,14 @@ def test_every_month_with_turns_in_default_is_made_however_far_it_is(bundle: Bun
 
 
 def test_a_month_is_made_with_the_turns_of_every_tenant_and_no_other_month(database: Database) -> None:
-    with app(database) as connection:
+    with database.app() as connection:
         for tenant in ("red", "blue"):
             write(connection, "s", 2, tenant)
     move_to(database, "s", "timestamptz '2001-02-01 00:00:00+00'")
-    with app(database) as connection:
+    with database.app() as connection:
         write(connection, "t", 5)
     move_to(database, "t", "timestamptz '2001-03-01 00:00:00+00'")
-    with app(database) as connection:
+    with database.app() as connection:
         row = connection.execute("select body::json from robot_brain_api.make_month()").fetchone()
     assert row == ({"made": "2001-02", "failed": []},)
     assert places(database) == {"conversations_2001_02": 4, "conversations_default": 5}
@@ -127,7 +120,7 @@ def test_a_turn_at_infinity_stays_in_default_and_fails_no_refresh(bundle: Bundle
 def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_holds_each_in_its_own(
     database: Database,
 ) -> None:
-    with app(database) as connection:
+    with database.app() as connection:
         for session, moment in (("last", "2001-02-28 23:59:59.999999+00"), ("first", "2001-03-01 00:00:00+00")):
             write(connection, session)
             move_to(database, session, f"timestamptz '{moment}'")
@@ -141,14 +134,14 @@ def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_hol
 
 def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(database: Database) -> None:
     names = [drop_month(database, 0), drop_month(database, 1)]
-    with app(database) as connection:
+    with database.app() as connection:
         write(connection, "a", 10)
     move_to(database, "a", "now() - interval '1 month'")
     with (
         database.admin() as admin,
         database.admin() as holder,
-        app(database) as one,
-        app(database) as other,
+        database.app() as one,
+        database.app() as other,
         ThreadPoolExecutor(2) as threads,
     ):
         # A deadlock is found then, and not ended by the timer.
@@ -177,5 +170,5 @@ def test_months_ahead_are_three_whatever_the_months_length(database: Database) -
         names = [month_name(admin, ahead) for ahead in range(1, 6)]
         for name in names:
             admin.execute(f"drop table robot_brain.{name}".encode())
-        with app(database) as connection:
+        with database.app() as connection:
             assert make_months(connection) == ([dashed(name) for name in names[:3]], [])

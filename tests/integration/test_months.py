@@ -10,7 +10,6 @@ import pytest
 
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.months import (
-    app,
     check_page,
     drop_month,
     is_month,
@@ -32,7 +31,7 @@ PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
 def lose_this_month(database: Database, number: int) -> str:
     """Drop this month and write `number` turns to each session, which land in DEFAULT; return the month's name."""
     name = drop_month(database)
-    with app(database) as connection:
+    with database.app() as connection:
         for session in SESSIONS:
             write(connection, session, number)
     assert places(database) == {"conversations_default": number * len(SESSIONS)}
@@ -41,7 +40,7 @@ def lose_this_month(database: Database, number: int) -> str:
 
 def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
     name = lose_this_month(database, 100)
-    with app(database) as reader, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+    with database.app() as reader, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
             assert maker.execute(MAKE).fetchone() == (True,)
             reading = threads.submit(check_page, reader, "a")
@@ -52,7 +51,7 @@ def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Datab
 
 def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Database) -> None:
     name = lose_this_month(database, 10)
-    with app(database) as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+    with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
             assert maker.execute(MAKE).fetchone() == (True,)
             writing = threads.submit(write, writer, "a")
@@ -66,7 +65,7 @@ def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Da
 
 def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Database) -> None:
     name = lose_this_month(database, 10)
-    with app(database) as one, app(database) as other, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+    with database.app() as one, database.app() as other, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
         with one.transaction(), other.transaction():
             assert check_page(one, "a") == 10
@@ -93,7 +92,7 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
     def work(number: int) -> None:
         chance = random.Random(f"{seed}/{number}")
         try:
-            with app(database) as connection:
+            with database.app() as connection:
                 while not stop.is_set():
                     session = chance.choice(SESSIONS)
                     if number % 2:
@@ -110,7 +109,7 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
     for thread in threads:
         thread.start()
     try:
-        with app(database) as maker, database.admin() as admin:
+        with database.app() as maker, database.admin() as admin:
             _until(lambda: stop.is_set() or min(written + read) >= 2)
             while not stop.is_set() and not is_month(admin, name):
                 assert make_months(maker)[1] == []
@@ -123,7 +122,7 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
         for thread in threads:
             thread.join(60)
     assert failures == []
-    with app(database) as connection:
+    with database.app() as connection:
         total = sum(check_page(connection, session) for session in SESSIONS)
     assert places(database) == {name: total}
 
@@ -138,7 +137,7 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
         admin.execute(PATIENT)
     for number in range(6):
         session = f"s{number}"
-        with app(database) as connection:
+        with database.app() as connection:
             for months in chance.sample(range(3), 2):
                 drop_month(database, months)
             write(connection, session, 5)
@@ -146,7 +145,7 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
             move_to(database, session, f"now() + interval '{chance.randrange(3)} months'")
 
         def request(kind: int, session: str = session) -> None:
-            with app(database) as connection:
+            with database.app() as connection:
                 for _ in range(8):
                     if kind == 0:
                         check_page(connection, session)
@@ -158,7 +157,7 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
         with ThreadPoolExecutor(6) as threads:
             for done in [threads.submit(request, kind) for kind in (0, 0, 1, 1, 2, 2)]:
                 done.result(120)
-        with app(database) as connection, database.admin() as admin:
+        with database.app() as connection, database.admin() as admin:
             make_months(connection)
             assert all(is_month(admin, name) for name in ahead)
             assert check_page(connection, session) == 21
@@ -167,7 +166,7 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
 
 def test_a_first_turn_that_comes_while_its_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
     name = drop_month(database)
-    with app(database) as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
+    with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
         with writer.transaction():
             write(writer, "a")
@@ -191,7 +190,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
         with dump.transaction():
             dump.execute(f"lock table only robot_brain.{table} in access share mode".encode())
             # make_month stands before the dump now, and requests behind make_month, until its lock_timeout.
-            with app(database) as maker, ThreadPoolExecutor(1) as threads:
+            with database.app() as maker, ThreadPoolExecutor(1) as threads:
                 making = threads.submit(make_months, maker)
                 wait_for_waiter(dump)
                 assert bundle.write("a", turn()).status == 201
@@ -206,7 +205,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
 
 def test_a_write_waits_for_no_month_that_holds_no_turn_of_default(database: Database) -> None:
     drop_month(database, 2)
-    with app(database) as connection, database.admin() as maker, maker.transaction():
+    with database.app() as connection, database.admin() as maker, maker.transaction():
         write(connection, "a")
         made = maker.execute("select robot_brain.make_month((now() + interval '2 months')::date)").fetchone()
         assert made == (True,)

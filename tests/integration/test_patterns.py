@@ -11,18 +11,18 @@ from tests.bench.relay import relay_to
 from tests.integration.held_locks import deadlock, held
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import MARK
 from tests.support.servers.databases import APP, Database
 from tests.support.servers.pgbouncer import PgBouncer
 
 Lines = Callable[[], list[dict[str, Any]]]
 
-MARK = "MARKED-4711"
 ORDER = {"interaction_type": "order", "duration_ms": 1, "success": True}
 embedded = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 
 
-def told(lines: Lines) -> list[str]:
-    """Return the patterns that were told so far; each is a warning with advice."""
+def reported(lines: Lines) -> list[str]:
+    """Return the patterns that the log reports so far; each is a warning with advice."""
     found = [line for line in lines() if line["message"] == "pattern"]
     assert all(line["level"] == "WARNING" and len(line["advice"]) > 40 for line in found)
     return [line["pattern"] for line in found]
@@ -43,13 +43,13 @@ def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened
                 set_login(database, "nologin")
                 for number in range(6):
                     assert functions.read("demo").status == 503
-                    assert len(told(lines)) == (streak if number >= 2 else streak - 1)
+                    assert len(reported(lines)) == (streak if number >= 2 else streak - 1)
                 set_login(database, "login")
                 assert functions.read("demo").status == 404
                 lazy_connection().discard()
         finally:
             set_login(database, "login")
-        assert told(lines) == ["connection_failures"] * 2
+        assert reported(lines) == ["connection_failures"] * 2
         assert [line["PatternConnectionFailures"] for line in lines() if "PatternConnectionFailures" in line] == [
             [1]
         ] * 2
@@ -60,7 +60,7 @@ def test_a_server_that_is_away_is_told_once() -> None:
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         for _ in range(3):
             assert functions.write("demo", turn()).status == 503
-        assert told(lines) == ["connection_failures"]
+        assert reported(lines) == ["connection_failures"]
         assert (patterns().failures, patterns().retries) == (3, 6)
 
 
@@ -71,7 +71,7 @@ def test_a_pooler_without_connections_is_told_once(database: Database, pooler: P
         with pooler.only_connection_taken(database.app_url):
             assert [functions.read("demo").status for _ in range(3)] == [503] * 3
         assert functions.read("demo").status == 404
-        assert told(lines) == ["pool_exhaustion"]
+        assert reported(lines) == ["pool_exhaustion"]
 
 
 def test_a_deadlock_is_told_once_and_the_write_succeeds(bundle: Bundle, database: Database) -> None:
@@ -80,7 +80,7 @@ def test_a_deadlock_is_told_once_and_the_write_succeeds(bundle: Bundle, database
             thread = deadlock(database)
             assert bundle.write("demo", turn(number, interaction=ORDER)).json["message_count"] == number
             thread.join()
-        assert told(lines) == ["deadlock"]
+        assert reported(lines) == ["deadlock"]
     assert (patterns().retries, patterns().failures) == (2, 0)
 
 
@@ -94,7 +94,7 @@ def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database
         for _ in range(4):
             with held(database, lock, 1.0):
                 assert bundle.write("demo", turn(user_message=MARK)).status == 201
-        assert told(lines) == ["slower_than_usual"]
+        assert reported(lines) == ["slower_than_usual"]
         (line,) = [line for line in lines() if line["message"] == "pattern"]
         assert line["sql_function"] == "write_message"
         assert line["milliseconds"] >= 1000 > line["usual_milliseconds"]

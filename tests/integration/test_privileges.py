@@ -62,7 +62,7 @@ FORBIDDEN: dict[str, LiteralString] = {
 @pytest.fixture
 def app(database: Database) -> Iterator[psycopg.Connection]:
     """A connection as the functions have it."""
-    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+    with database.app() as connection:
         yield connection
 
 

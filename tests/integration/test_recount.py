@@ -18,9 +18,10 @@ from tests.integration.recounting import (
     uncounted,
 )
 from tests.support.bundle import Bundle, deployed, turn
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
     "sessions": ("update robot_brain.tenant_stats set sessions = 7", [("sessions", "", 7, 2)]),

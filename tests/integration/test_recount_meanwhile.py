@@ -11,9 +11,10 @@ import pytest
 from ops.recount import recount
 from tests.integration.recounting import INTERACTION, OLD_FOUND, OLD_TURNS, change, recounted, stored, sums
 from tests.support.bundle import Bundle, deployed, turn
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 INTERACTING: dict[str, Any] = {"interaction": INTERACTION}
 
 

@@ -8,10 +8,11 @@ from ops.recount import recount
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.recounting import command, finished, recounted, stored, sums
 from tests.support.bundle import Bundle, turn
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database, create_database, drop_database
 from tests.support.servers.gate import wait_for_pid
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
 

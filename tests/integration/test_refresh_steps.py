@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from robot_brain.errors import RobotBrainError
+from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
 
@@ -13,7 +14,6 @@ DROP_KEY = "drop index robot_brain.session_stats_key"
 MAKE_KEY = "create unique index session_stats_key on robot_brain.session_stats (tenant_id, session_id)"
 EMPTY = "refresh materialized view robot_brain.session_stats with no data"
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '3 days'"
-INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
 
 
 def state(admin: psycopg.Connection) -> tuple[int, int, bool]:

@@ -6,7 +6,6 @@ import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -28,13 +27,6 @@ ALL = "select (select count(*) from robot_brain.conversations), (select count(*)
 sessions = pytest.mark.parametrize("known", [False, True], ids=["new session", "known session"])
 
 
-@contextmanager
-def app(database: Database) -> Iterator[psycopg.Connection]:
-    """Open a connection as the functions have it."""
-    with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
-        yield connection
-
-
 def write(
     connection: psycopg.Connection,
     first_id: uuid.UUID,
@@ -54,7 +46,7 @@ def write(
 def prepare(database: Database, known: bool) -> int:
     """Write a turn to the session s where it is to be known; return how many there are."""
     if known:
-        with app(database) as connection:
+        with database.app() as connection:
             write(connection, uuid.uuid4(), repeated=False)
     return int(known)
 
@@ -81,7 +73,7 @@ def stored(database: Database) -> tuple[int, int, int | None]:
 @sessions
 def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
-    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+    with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         with one.transaction():
             first = write(one, first_id, repeated=False)
             again = threads.submit(write, other, first_id, repeated=True)
@@ -93,7 +85,7 @@ def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(dat
 @sessions
 def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
-    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+    with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         one.execute("begin")
         write(one, first_id, repeated=False)
         again = threads.submit(write, other, first_id, repeated=True)
@@ -111,7 +103,7 @@ def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
     database: Database, known: bool, running: bool
 ) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
-    with app(database) as one, app(database) as other, ThreadPoolExecutor(1) as threads:
+    with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         with one.transaction():
             body, replayed = write(one, first_id, repeated=True, user_metadata={"a": 1})
             if running:
@@ -133,7 +125,7 @@ def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
 def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
     turns = [{**one, "interaction": INTERACTION} for one in BATCH[:size]]
     first_id = uuid.uuid4()
-    with app(database) as connection:
+    with database.app() as connection:
         write(connection, uuid.uuid4(), repeated=False)
         first = write(connection, first_id, repeated=False, turns=turns, user_metadata={"a": 1}, if_match="1")
         write(connection, uuid.uuid4(), repeated=False, turns=BATCH[:3], user_metadata={"a": 2})
@@ -153,7 +145,7 @@ def test_a_repeat_finds_what_was_written_ahead_of_the_clock(database: Database) 
     with database.admin() as admin:
         admin.execute("update robot_brain.sessions set last_active = now() + interval '40 days'")
     first_id = uuid.uuid4()
-    with app(database) as connection:
+    with database.app() as connection:
         first = write(connection, first_id, repeated=False, turns=BATCH[:2])
         # In the same microsecond, as the clock is behind.
         write(connection, uuid.uuid4(), repeated=False)
@@ -171,7 +163,7 @@ update robot_brain.sessions set created_at = created_at - interval '2 hours',
 
 def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database: Database) -> None:
     first_id = uuid.uuid4()
-    with app(database) as connection, database.admin() as admin:
+    with database.app() as connection, database.admin() as admin:
         body, _ = write(connection, first_id, repeated=False)
         admin.execute(JUMP)
         again, replayed = write(connection, first_id, repeated=True)
@@ -182,7 +174,7 @@ def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database
 
 def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(database: Database) -> None:
     first_id = uuid.uuid4()
-    with app(database) as connection, database.admin() as admin:
+    with database.app() as connection, database.admin() as admin:
         write(connection, first_id, repeated=True)
         admin.execute(JUMP)
         for number in range(3):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import psycopg
 import pytest
 
+from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
 OWNERS = {"robot_brain_owner", "robot_brain_stats"}
@@ -25,7 +26,7 @@ MONTHS_AHEAD = 24
 TURN = '[{"robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {}}]'
 
 # The newest PostgreSQL and the distribution's; the pooler changes nothing about a catalog.
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from tests.integration.test_connection_refused import secret
 from tests.integration.test_connection_silence import relayed, turns
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.marks import over_tls
 from tests.support.servers.databases import APP, Database
 
-with_passwords = pytest.mark.parametrize("database", ["tls"], indirect=True)
 LARGE = {"a": "x" * 9000}
 FAIL = """
 create function public.fail() returns trigger language plpgsql as 'begin raise exception ''MARKED''; end';
@@ -75,7 +75,7 @@ def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(da
     assert turns(database) == before
 
 
-@with_passwords
+@over_tls
 @pytest.mark.parametrize(
     ("text", "error"), [("nonsense", "SettingsError"), (None, "DatabaseRefusedError")], ids=["wrong", "deleted"]
 )
@@ -107,7 +107,7 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
     assert line["database_error"]
 
 
-@with_passwords
+@over_tls
 def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(database: Database) -> None:
     with secret("nonsense") as (environment, _, _), deployed(environment) as functions:
         with logged() as lines:

@@ -34,6 +34,10 @@ class Database:
         """Return an autocommit connection of the superuser, past the pooler; close it with `with`."""
         return self.postgres.admin(self.name)
 
+    def app(self) -> psycopg.Connection:
+        """Return an autocommit connection as the functions open it; close it with `with`."""
+        return psycopg.connect(self.app_url, autocommit=True, prepare_threshold=None)
+
 
 @dataclass(frozen=True)
 class Template:
