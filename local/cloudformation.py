@@ -1,11 +1,10 @@
 """Read a CloudFormation template and resolve its intrinsic functions as far as one machine can.
 
-Parameters take their defaults (or what the caller overrides), conditions and mappings are evaluated,
-references to resources become readable placeholders: `!Ref X` is `X`, `!GetAtt X.Arn` is
-`arn:aws:lambda:local:…:function:X`.
+Parameters take their defaults (or what the caller overrides), conditions are evaluated, references to resources
+become readable placeholders: `!Ref X` is `X`, `!GetAtt X.Arn` is `arn:aws:lambda:us-east-1:…:function:X`.
+Only what template.yaml needs is understood. Anything else raises TemplateError, which names the place.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,6 @@ import yaml
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-PSEUDO_PARAMETERS = {
-    "AWS::AccountId": ACCOUNT,
-    "AWS::Partition": "aws",
-    "AWS::Region": REGION,
-    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/local/local",
-    "AWS::StackName": "local",
-    "AWS::URLSuffix": "amazonaws.com",
-}
 
 
 class TemplateError(Exception):
@@ -45,11 +36,9 @@ def _construct_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, A
         value = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
     else:
-        raise TemplateError(f"!{suffix}: a YAML node of an unknown kind")
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+        raise TemplateError(f"!{suffix}: a mapping as its value is not understood by the local stack")
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
 
 
 _Loader.add_multi_constructor("!", _construct_tag)
@@ -86,24 +75,16 @@ class Resolver:
             name: declaration["Default"] for name, declaration in declared.items() if "Default" in declaration
         }
         self._parameters.update(overrides)
-        self._undecided = set(declared) - set(self._parameters)
-        self._mappings: Mapping[str, Any] = document.get("Mappings") or {}
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
         self._resources: Mapping[str, Any] = document["Resources"]
         self._functions: dict[str, Callable[[Any, str], Any]] = {
             "Ref": self._ref,
-            "Condition": lambda value, where: self.condition(value, where),
             "Fn::GetAtt": self._get_att,
-            "Fn::Sub": self._sub,
             "Fn::If": self._if,
             "Fn::Equals": lambda value, where: self._pair(value, where)[0] == self._pair(value, where)[1],
             "Fn::Not": lambda value, where: not self.resolve(value, where)[0],
             "Fn::And": lambda value, where: all(self.resolve(value, where)),
             "Fn::Or": lambda value, where: any(self.resolve(value, where)),
-            "Fn::Join": self._join,
-            "Fn::Select": lambda value, where: self.resolve(value[1], where)[int(value[0])],
-            "Fn::Split": lambda value, where: str(self.resolve(value[1], where)).split(value[0]),
-            "Fn::FindInMap": self._find_in_map,
         }
 
     def resolve(self, node: Any, where: str) -> Any:
@@ -135,38 +116,18 @@ class Resolver:
     def _ref(self, name: Any, where: str) -> Any:
         if name == "AWS::NoValue":
             return ABSENT
-        if name in PSEUDO_PARAMETERS:
-            return PSEUDO_PARAMETERS[name]
         if name in self._parameters:
             return self._parameters[name]
-        if name in self._undecided:
-            raise TemplateError(f"{where}: the parameter {name} has no default, so its value must be given")
-        # SAM lets a template refer to what it generates, as in `!Ref StatsFunction.Alias`.
-        if str(name).split(".")[0] in self._resources:
+        if name in self._resources:
             return name
-        raise TemplateError(f"{where}: !Ref {name} refers to nothing in the template")
+        raise TemplateError(f"{where}: !Ref {name} is no resource, and no parameter with a default")
 
     def _get_att(self, value: Any, where: str) -> str:
-        parts = value.split(".", 1) if isinstance(value, str) else [str(part) for part in value]
-        if len(parts) != 2 or parts[0] not in self._resources:
-            raise TemplateError(f"{where}: !GetAtt {value} refers to nothing in the template")
-        resource, attribute = parts
-        return function_arn(resource) if attribute == "Arn" else f"{resource}.{attribute}"
-
-    def _sub(self, value: Any, where: str) -> str:
-        text, own = (value, {}) if isinstance(value, str) else (value[0], value[1])
-
-        def replace(match: re.Match[str]) -> str:
-            name = match[1]
-            if name.startswith("!"):
-                return f"${{{name[1:]}}}"
-            if name in own:
-                return str(self.resolve(own[name], where))
-            if name in PSEUDO_PARAMETERS or name in self._parameters or name in self._undecided:
-                return str(self._ref(name, where))
-            return str(self._get_att(name, where) if "." in name else self._ref(name, where))
-
-        return re.sub(r"\$\{([^}]+)\}", replace, text)
+        # A list in what `sam build` writes.
+        resource, _, attribute = (value if isinstance(value, str) else ".".join(value)).partition(".")
+        if resource not in self._resources or attribute != "Arn":
+            raise TemplateError(f"{where}: !GetAtt {value} is not the Arn of a resource in the template")
+        return function_arn(resource)
 
     def _if(self, value: Any, where: str) -> Any:
         name, then, otherwise = value
@@ -175,16 +136,6 @@ class Resolver:
     def _pair(self, value: Any, where: str) -> tuple[Any, Any]:
         left, right = self.resolve(value, where)
         return left, right
-
-    def _join(self, value: Any, where: str) -> str:
-        return str(value[0]).join(str(part) for part in self.resolve(value[1], where))
-
-    def _find_in_map(self, value: Any, where: str) -> Any:
-        name, first, second = (self.resolve(part, where) for part in value)
-        try:
-            return self._mappings[name][first][second]
-        except KeyError as error:
-            raise TemplateError(f"{where}: !FindInMap [{name}, {first}, {second}] finds nothing") from error
 
 
 def function_arn(name: str) -> str:

@@ -21,14 +21,14 @@ from local.front import Front
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
-from local.schedule import ScheduleError, parse_expression, run_schedule
+from local.schedule import ScheduleError, parse_rate, run_schedule
 from local.settings import ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
 from ops.errors import MigrationError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a polite kill, the terminal closed
-HEALTH = "HealthFunction"
+STATS = "StatsFunction"
 CLEAR_ERRORS = (SettingsError, StateInUseError, TemplateError, ScheduleError, PostgresError, MigrationError)
 
 
@@ -64,7 +64,7 @@ def _run(settings: Settings) -> None:
     began = time.monotonic()
     template = load_template(settings.template)
     for schedule in template.schedules:
-        parse_expression(schedule.expression, schedule.timezone)
+        parse_rate(schedule.expression)
     state = State(settings.state)
     # Taken before anything is started, so that a busy port is known at once; nobody is answered before all is
     # ready.
@@ -103,7 +103,7 @@ async def _serve(
             state.announce(Running(os.getpid(), app_url))
             _greet(settings, bound, time.monotonic() - began)
             tasks = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
-            if HEALTH in template.functions:
+            if STATS in template.functions:
                 tasks.append(group.create_task(_check_database(emulator, settings)))
             await stop.wait()
             for task in tasks:
@@ -112,9 +112,9 @@ async def _serve(
 
 async def _check_database(emulator: Emulator, settings: Settings) -> None:
     """Ask the functions for their database once, so that a wrong setting is told here and not by the first request."""
-    event = (ROOT / "events" / "health_database.json").read_bytes()
+    event = (ROOT / "events" / "stats_database_health.json").read_bytes()
     try:
-        outcome = await emulator.invoke(HEALTH, event)
+        outcome = await emulator.invoke(STATS, event)
     except ThrottledError:
         return
     answer = {} if outcome.error else json.loads(outcome.payload)
@@ -125,7 +125,7 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         if "schema" in told.get("reasons", ()):
             reason = "Its schema is older than the functions, or not there: run make migrate with DIRECT_DATABASE_URL."
         else:
-            reason = f"The reason is in {settings.state}/logs/{HEALTH}.log."
+            reason = f"The reason is in {settings.state}/logs/{STATS}.log."
         _say(f"The functions cannot use the database: {report or told.get('title', outcome.error)}. {reason}")
 
 

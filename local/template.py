@@ -1,18 +1,20 @@
 """What template.yaml says about functions, routes and schedules, as types that the local stack runs from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.cloudformation import ABSENT, Resolver, TemplateError, read_template
+from local.cloudformation import Resolver, TemplateError, function_arn, read_template
 
 __all__ = ["Function", "Route", "Schedule", "Template", "TemplateError", "load_template"]
 
 FUNCTION_TYPE = "AWS::Serverless::Function"
 LAYER_TYPE = "AWS::Serverless::LayerVersion"
 SCHEDULE_TYPE = "AWS::Scheduler::Schedule"
+# Of a function, what is read here.
+PROPERTIES = ("Handler", "CodeUri", "Timeout", "MemorySize", "Environment", "Layers", "Events")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Schedule:
 
     name: str
     expression: str
-    timezone: str
     function: str
     event: str
 
@@ -68,14 +69,14 @@ class Template:
         raise TemplateError(f"there is no function {name}; the template has {known}")
 
 
-def load_template(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
-    """Return the model of the template at `path`, with `parameters` in place of their defaults.
+def load_template(path: Path) -> Template:
+    """Return the model of the template at `path`, whose parameters have their defaults.
 
-    Folders are taken from the template's own folder. Raises TemplateError where something that the local
-    stack needs is missing or not understood.
+    Folders are taken from the template's own folder. Raises TemplateError if something that the local stack
+    needs is missing or not understood.
     """
     document = read_template(path)
-    resolver = Resolver(document, parameters or {})
+    resolver = Resolver(document, {})
     resources: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, resource in document["Resources"].items():
         if "Condition" in resource and not resolver.condition(resource["Condition"], f"Resources.{name}"):
@@ -86,47 +87,37 @@ def load_template(path: Path, parameters: Mapping[str, str] | None = None) -> Te
 
     functions: dict[str, Function] = {}
     routes: list[Route] = []
-    schedules: list[Schedule] = []
     for name, (kind, properties) in resources.items():
         if kind != FUNCTION_TYPE:
             continue
         merged = _resolve_function(name, defaults, properties, resolver)
         functions[name] = _function(name, merged, resources, root)
-        _add_events(name, merged.get("Events") or {}, routes, schedules)
-    for name, (kind, properties) in resources.items():
-        if kind == SCHEDULE_TYPE:
-            schedule = _schedule(name, resolver.resolve(properties, f"Resources.{name}"), functions)
-            schedules.extend(schedule)
-    return Template(functions, tuple(routes), tuple(schedules))
+        routes.extend(_routes(name, merged.get("Events") or {}))
+    schedules = tuple(
+        _schedule(name, resolver.resolve(properties, f"Resources.{name}"), functions)
+        for name, (kind, properties) in resources.items()
+        if kind == SCHEDULE_TYPE
+    )
+    return Template(functions, tuple(routes), schedules)
 
 
 def _resolve_function(
     name: str, defaults: dict[str, Any], properties: dict[str, Any], resolver: Resolver
 ) -> dict[str, Any]:
     """Return the function's properties over those of Globals, merged as SAM does."""
-    merged: dict[str, Any] = {}
-    for key in ("Handler", "CodeUri", "Timeout", "MemorySize", "Environment", "Layers", "Events"):
-        where = f"Resources.{name}.Properties.{key}"
-        own = _present(resolver.resolve(properties.get(key), where))
-        common = _present(resolver.resolve(defaults.get(key), f"Globals.Function.{key}"))
-        if isinstance(common, list):
-            merged[key] = [*common, *(own or [])]
-        elif isinstance(common, dict):
-            merged[key] = _merge(common, own or {})
-        else:
-            merged[key] = common if own is None else own
-    return merged
-
-
-def _present(value: Any) -> Any:
-    return None if value is ABSENT else value
+    own = {key: value for key, value in properties.items() if key in PROPERTIES}
+    common = {key: value for key, value in defaults.items() if key in PROPERTIES}
+    return _merge(resolver.resolve(common, "Globals.Function"), resolver.resolve(own, f"Resources.{name}"))
 
 
 def _merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     merged = dict(common)
     for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        before = merged.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            merged[key] = _merge(before, value)
+        else:
+            merged[key] = [*before, *value] if isinstance(value, list) and isinstance(before, list) else value
     return merged
 
 
@@ -134,10 +125,10 @@ def _function(
     name: str, properties: dict[str, Any], resources: Mapping[str, tuple[str, dict[str, Any]]], root: Path
 ) -> Function:
     where = f"Resources.{name}"
-    if not isinstance(properties["Handler"], str) or not isinstance(properties["CodeUri"], str):
+    if not isinstance(properties.get("Handler"), str) or not isinstance(properties.get("CodeUri"), str):
         raise TemplateError(f"{where}: the local stack needs Handler and a CodeUri that is a folder")
     layers = []
-    for reference in properties["Layers"] or []:
+    for reference in properties.get("Layers", []):
         kind, layer = resources.get(reference, ("", {}))
         if kind != LAYER_TYPE or not isinstance(layer.get("ContentUri"), str):
             raise TemplateError(f"{where}.Layers: {reference} is not a layer of this template with a ContentUri")
@@ -145,58 +136,39 @@ def _function(
         # A layer may hold what Lambda unpacks into /opt (`python/…`) or, built by a Makefile, the packages
         # themselves.
         layers.append(folder / "python" if (folder / "python").is_dir() else folder)
-    variables = (properties["Environment"] or {}).get("Variables") or {}
+    variables = properties.get("Environment", {}).get("Variables", {})
     return Function(
         name=name,
         handler=properties["Handler"],
         code=root / properties["CodeUri"],
         layers=tuple(layers),
-        timeout=float(3 if properties["Timeout"] is None else properties["Timeout"]),
-        memory=int(128 if properties["MemorySize"] is None else properties["MemorySize"]),
+        timeout=float(properties.get("Timeout", 3)),
+        memory=int(properties.get("MemorySize", 128)),
         environment={key: _text(value) for key, value in variables.items()},
     )
 
 
-def _add_events(name: str, events: dict[str, Any], routes: list[Route], schedules: list[Schedule]) -> None:
+def _routes(name: str, events: dict[str, Any]) -> Iterator[Route]:
     for event_name, event in events.items():
         where = f"Resources.{name}.Events.{event_name}"
         properties = event.get("Properties") or {}
-        if event.get("Type") == "HttpApi":
-            if "Path" not in properties or "Method" not in properties:
-                raise TemplateError(f"{where}: the local stack needs Path and Method")
-            routes.append(Route(str(properties["Method"]).upper(), str(properties["Path"]), name))
-        elif event.get("Type") == "ScheduleV2":
-            if properties.get("State") != "DISABLED":
-                zone = properties.get("ScheduleExpressionTimezone") or "UTC"
-                text = _event_text(properties.get("Input"), where)
-                schedules.append(Schedule(event_name, str(properties["ScheduleExpression"]), zone, name, text))
-        else:
+        if event.get("Type") != "HttpApi":
             raise TemplateError(f"{where}: an event of type {event.get('Type')} is not understood")
+        if "Path" not in properties or "Method" not in properties:
+            raise TemplateError(f"{where}: the local stack needs Path and Method")
+        yield Route(str(properties["Method"]).upper(), str(properties["Path"]), name)
 
 
-def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Function]) -> list[Schedule]:
-    """Return the schedule in a list, empty if it is disabled or its expression is `none`."""
-    where = f"Resources.{name}"
-    target = properties.get("Target") or {}
-    expression = str(properties.get("ScheduleExpression") or "none")
-    if properties.get("State") == "DISABLED" or expression == "none":
-        return []
-    # `!Ref X.Alias`, `!Ref X.Version` and an ARN (with a qualifier or not) all name the function X.
-    named = [part.split(".")[0] for part in str(target.get("Arn")).split(":")]
-    function = next((part for part in named if part in functions), None)
+def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Function]) -> Schedule:
+    target = properties["Target"]
+    function = next((each for each in functions if target["Arn"] == function_arn(each)), None)
     if function is None:
-        raise TemplateError(f"{where}.Target.Arn: {target.get('Arn')} is none of this template's functions")
-    zone = properties.get("ScheduleExpressionTimezone") or "UTC"
-    return [Schedule(name, expression, zone, function, _event_text(target.get("Input"), where))]
-
-
-def _event_text(value: Any, where: str) -> str:
-    text = "{}" if value is None else value if isinstance(value, str) else json.dumps(value)
+        raise TemplateError(f"Resources.{name}.Target.Arn: {target['Arn']} is none of this template's functions")
     try:
-        json.loads(text)
+        json.loads(target["Input"])
     except json.JSONDecodeError as error:
-        raise TemplateError(f"{where}: the schedule's Input is not JSON: {error}") from error
-    return text
+        raise TemplateError(f"Resources.{name}: the schedule's Input is not JSON: {error}") from error
+    return Schedule(name, properties["ScheduleExpression"], function, target["Input"])
 
 
 def _text(value: Any) -> str:

@@ -158,7 +158,7 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     answer, _ = sam_local.invoke("HealthFunction", "health.json")
     assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "ok")
 
-    answer, _ = sam_local.invoke("HealthFunction", "health_database.json")
+    answer, _ = sam_local.invoke("StatsFunction", "stats_database_health.json")
     assert answer["statusCode"] == 200
 
     answer, _ = sam_local.invoke("StatsFunction", "schedule.json")

@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, sam_environment, sam_python
 from tests.support.servers.binaries import skip_without
+from tests.unit.test_template_rights import VARIABLES, role_of
 
 BUCKET = "robot-brain-artifacts"
 TRANSFORM = """
@@ -26,22 +27,7 @@ from samtranslator.translator.translator import Translator
 template, parameters = json.load(sys.stdin)
 json.dump(Translator({}, Parser()).translate(template, parameters), sys.stdout)
 """
-ENVIRONMENT = {
-    "DATABASE_URL",
-    "DATABASE_SECRET_ARN",
-    "TENANT_ID",
-    "DB_CONNECTION_TIMEOUT",
-    "DB_IDLE_TIMEOUT",
-    "DB_MAX_RETRIES",
-    "DB_SLOW_QUERY_MS",
-    "STATS_MAX_AGE",
-    "POWERTOOLS_SERVICE_NAME",
-    "POWERTOOLS_METRICS_NAMESPACE",
-    "POWERTOOLS_LOG_LEVEL",
-}
-
-NEON = {"NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"}
-ASKS_NEON = {"HealthFunction", "StatsFunction"}
+NO_DATABASE = {"HealthFunction"}
 
 Json = dict[str, Any]
 
@@ -175,10 +161,11 @@ def test_a_function_has_all_it_needs(package: Package, name: str) -> None:
     assert function["Timeout"] < 30
     assert function["MemorySize"] == {"Ref": "MemorySize"}
     assert function["Architectures"] == [{"Ref": "Architecture"}]
-    expected = ENVIRONMENT | NEON if name in ASKS_NEON else ENVIRONMENT
-    assert set(function["Environment"]["Variables"]) == expected
-    assert function["Environment"]["Variables"]["DATABASE_URL"] == {"Ref": "DatabaseUrl"}
-    assert function["Role"] == {"Fn::GetAtt": ["FunctionsRole", "Arn"]}
+    variables = function["Environment"]["Variables"]
+    assert set(variables) == VARIABLES[name]
+    assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+    assert variables.get("DATABASE_URL") == (None if name in NO_DATABASE else {"Ref": "DatabaseUrl"})
+    assert function["Role"]["Fn::GetAtt"] == [role_of(name), "Arn"]
     [layer] = function["Layers"]
     assert layer["Ref"] in package.of_type("AWS::Lambda::LayerVersion")
     groups = package.of_type("AWS::Logs::LogGroup")
@@ -192,17 +179,20 @@ def test_no_two_functions_share_a_log_group(package: Package) -> None:
 
 def test_there_is_no_permission_beyond_what_is_needed(package: Package) -> None:
     roles = package.of_type("AWS::IAM::Role")
-    assert set(roles) == {"FunctionsRole", "SchedulerRole"}
+    functions = package.of_type("AWS::Lambda::Function")
+    assert set(roles) == {*map(role_of, functions), "SchedulerRole"}
     for role in roles.values():
         assert "ManagedPolicyArns" not in role
         assert not [text for statement in statements(role) for text in strings(statement) if "*" in text]
-    logs, secret = statements(roles["FunctionsRole"])
-    assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    functions = package.of_type("AWS::Lambda::Function").values()
-    own = [{"Fn::GetAtt": [each["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]} for each in functions]
-    assert sorted(map(str, logs["Resource"])) == sorted(map(str, own))
-    assert (secret["Action"], secret["Resource"]) == ("secretsmanager:GetSecretValue", {"Ref": "DatabaseSecretArn"})
-    assert roles["FunctionsRole"]["Policies"][1]["Fn::If"][0] == "GivenSecret"
+    for name, function in functions.items():
+        logs, *secrets = statements(roles[role_of(name)])
+        assert logs["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        assert logs["Resource"] == {"Fn::GetAtt": [function["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]}
+        assert [(each["Action"], each["Resource"]) for each in secrets] == (
+            [] if name in NO_DATABASE else [("secretsmanager:GetSecretValue", {"Ref": "DatabaseSecretArn"})]
+        )
+        conditions = [policy["Fn::If"][0] for policy in roles[role_of(name)]["Policies"] if "Fn::If" in policy]
+        assert conditions == ["GivenSecret"] * len(secrets)
     [invoke] = statements(roles["SchedulerRole"])
     assert invoke["Action"] == "lambda:InvokeFunction"
     assert invoke["Resource"] == {"Fn::GetAtt": ["StatsFunction", "Arn"]}
@@ -218,8 +208,8 @@ def test_only_the_gateway_may_call_and_only_by_its_routes(package: Package) -> N
         ("ReadSessionFunction", "apigateway.amazonaws.com", "/GET/sessions/*"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
-        ("HealthFunction", "apigateway.amazonaws.com", "/GET/health/database"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),
+        ("StatsFunction", "apigateway.amazonaws.com", "/GET/health/database"),
     }
 
 

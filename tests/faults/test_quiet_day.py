@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.schedule import parse_expression
+from local.schedule import parse_rate
 from local.settings import ROOT
 from local.template import load_template
 from tests.support.bundle import Bundle, deployed
@@ -50,20 +50,20 @@ def a_day(sleeper: Sleeper, functions: Bundle, expression: str) -> tuple[int, fl
     Every minute somebody probes GET /health; the schedule fires at once, and then as `expression` says.
     """
     compute, clock = sleeper.stand_in.compute, sleeper.clock
-    schedule = parse_expression(expression)
+    interval = parse_rate(expression)
     compute.suspend()
     wakes, awake, began = compute.wakes, compute.awake_seconds, clock.now()
     calls = 0
-    due: datetime | None = MIDNIGHT
+    due = MIDNIGHT
 
     def minute() -> None:
         nonlocal calls, due
         assert functions.health().status == 200
         now = MIDNIGHT + timedelta(seconds=clock.now() - began)
-        if due is not None and due <= now:
+        if due <= now:
             functions.refresh()
             calls += 1
-            due = schedule.after(due)
+            due += interval
 
     # Before the compute looks if it is time to sleep: who comes just then finds it awake.
     clock.listeners[:] = [minute, compute.tick]

@@ -92,7 +92,7 @@ QUERIES = [
     Bad("a parameter on a write", 422, ["query", "limit"], post(_TURN, query="limit=5")),
     Bad("a tenant in the query of a write", 422, ["query", "tenant_id"], post(_TURN, query=f"tenant_id={MARK}")),
     Bad("a parameter on /health", 422, ["query", "deep"], other("health", f"deep={MARK}")),
-    Bad("a parameter on /health/database", 422, ["query", "deep"], other("health_database", "deep=1")),
+    Bad("a parameter on /health/database", 422, ["query", "deep"], other("stats_database_health", "deep=1")),
     Bad("an unknown parameter on /stats", 422, ["query", "limit"], other("stats", "limit=5")),
     Bad("an empty session id on /stats", 422, _QUERY, other("stats", "session_id=")),
     Bad("NUL in a session id on /stats", 422, _QUERY, other("stats", f"session_id={MARK}%00")),

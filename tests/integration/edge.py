@@ -8,7 +8,11 @@ from typing import Any
 
 import psycopg
 
+from local.settings import ROOT
+from local.template import load_template
 from tests.support.bundle import Bundle, Json, Reply, event, turn
+
+TEMPLATE = load_template(ROOT / "template.yaml")
 
 # Stands in texts and values of bad requests; no answer may repeat it.
 MARK = "MARKED-4711"
@@ -126,11 +130,9 @@ def other(name: str, query: str) -> Send:
 
 
 def function_of(request: Json) -> str:
-    """Return the name of the function that an event goes to."""
-    path = request["routeKey"].partition(" ")[2]
-    if path.endswith("/messages"):
-        return "write_message"
-    return "read_session" if path.startswith("/sessions") else path.split("/")[1]
+    """Return the name of the function that serves an event's route, as template.yaml says."""
+    (found,) = (route for route in TEMPLATE.routes if f"{route.method} {route.path}" == request["routeKey"])
+    return TEMPLATE.functions[found.function].handler.removesuffix(".handler")
 
 
 def row_counts(admin: psycopg.Connection) -> dict[str, int]:

@@ -58,7 +58,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (HEAD, 200, lambda b: b.call("health", event("health_head"))),
     (HEAD, 422, other("health_head", "page=1")),
     (DATABASE, 200, lambda b: b.database_health()),
-    (DATABASE, 422, other("health_database", "page=1")),
+    (DATABASE, 422, other("stats_database_health", "page=1")),
 ]
 # Without a database that answers, or without settings.
 UNSERVED: list[tuple[str, Send]] = [
@@ -140,7 +140,7 @@ def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, d
         ("stats", "stats", STATS, "stats"),
         ("stats", "stats_session", STATS, "stats_session"),
         ("health", "health", HEALTH, "health"),
-        ("health", "health_database", DATABASE, "healthy"),
+        ("stats", "stats_database_health", DATABASE, "healthy"),
     ):
         reply = bundle.call(function, event(name))
         bundle.refresh()
@@ -174,7 +174,7 @@ def bad_events() -> list[Any]:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_the_parameters_that_a_function_knows_are_those_of_the_document(bundle: Bundle, route: Route) -> None:
-    sent = event(route.name if route.name != "database_health" else "health_database")
+    sent = event(route.name if route.name != "database_health" else "stats_database_health")
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [
         each["name"]

@@ -123,7 +123,7 @@ class Bundle:
 
     def database_health(self) -> Reply:
         """GET /health/database."""
-        return self.call("health", event("health_database"))
+        return self.call("stats", event("stats_database_health"))
 
 
 class _CurrentStdout:

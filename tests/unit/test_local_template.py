@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.cloudformation import Resolver, TemplateError
+from local.cloudformation import Resolver, TemplateError, read_template
 from local.template import Route, Schedule, load_template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,27 +14,27 @@ Parameters:
   When: {Type: String, Default: rate(1 day)}
   Fast: {Type: String, Default: "no"}
   Given: {Type: String}
-Mappings:
-  Sizes: {small: {memory: 256}}
 Conditions:
   IsFast: !Equals [!Ref Fast, "yes"]
-  HasSchedule: !And [!Not [!Equals [!Ref When, none]], !Not [!Condition IsFast]]
+  HasSchedule: !And [!Not [!Equals [!Ref When, none]], !Not [!Equals [!Ref Fast, "yes"]]]
 Globals:
   Function:
     CodeUri: code/
     Timeout: 28
     Layers: [!Ref TheLayer]
-    Environment: {Variables: {WORD: !Ref Word, PLACE: !Sub "${AWS::Region}/${Word}/${!kept}"}}
+    Environment: {Variables: {WORD: !Ref Word, GREETING: !Ref Word}}
 Resources:
   TheLayer: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: layer/}}
+  OwnLayer: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: own/}}
   TheApi: {Type: AWS::Serverless::HttpApi}
   TheLog: {Type: AWS::Logs::LogGroup}
   WriteFunction:
     Type: AWS::Serverless::Function
     Properties:
       Handler: write_it.handler
-      MemorySize: !FindInMap [Sizes, small, memory]
+      MemorySize: 256
       Timeout: !If [IsFast, 5, !Ref AWS::NoValue]
+      Layers: [!Ref OwnLayer]
       Environment: {Variables: {WORD: own, FLAG: true, NUMBER: 5, LOG: !GetAtt TheLog.Arn}}
       Events:
         Post: {Type: HttpApi, Properties: {ApiId: !Ref TheApi, Path: "/things/{id}", Method: post}}
@@ -47,8 +47,7 @@ Resources:
     Condition: HasSchedule
     Properties:
       ScheduleExpression: !Ref When
-      ScheduleExpressionTimezone: Europe/Rome
-      Target: {Arn: !Ref WriteFunction.Alias, RoleArn: !GetAtt TheRole.Arn, Input: '{"a": 1}'}
+      Target: {Arn: !GetAtt WriteFunction.Arn, RoleArn: !GetAtt TheRole.Arn, Input: '{"a": 1}'}
   TheRole: {Type: AWS::IAM::Role}
 Outputs:
   Unread: {Value: !ImportValue elsewhere}
@@ -67,25 +66,25 @@ def test_functions_routes_and_schedules_are_read_with_their_intrinsics_resolved(
     function = template.functions["WriteFunction"]
     assert (function.handler, function.timeout, function.memory) == ("write_it.handler", 28, 256)
     assert function.code == tmp_path / "code"
-    assert function.layers == (tmp_path / "layer",)
+    assert function.layers == (tmp_path / "layer", tmp_path / "own")
     assert function.environment == {
         "WORD": "own",
-        "PLACE": "us-east-1/hello/${kept}",
+        "GREETING": "hello",
         "FLAG": "true",
         "NUMBER": "5",
         "LOG": "arn:aws:lambda:us-east-1:123456789012:function:TheLog",
     }
     assert template.routes == (Route("POST", "/things/{id}", "WriteFunction"),)
-    assert template.schedules == (Schedule("TheSchedule", "rate(1 day)", "Europe/Rome", "WriteFunction", '{"a": 1}'),)
+    assert template.schedules == (Schedule("TheSchedule", "rate(1 day)", "WriteFunction", '{"a": 1}'),)
 
 
-def test_parameters_given_win_over_defaults(tmp_path: Path) -> None:
-    template = load_template(write(tmp_path, WHOLE), {"Fast": "yes", "Word": "other"})
+def test_a_condition_decides_which_resources_and_values_there_are(tmp_path: Path) -> None:
+    template = load_template(write(tmp_path, WHOLE.replace('Default: "no"', 'Default: "yes"')))
     assert list(template.functions) == ["WriteFunction", "AbsentFunction"]
     assert template.functions["WriteFunction"].timeout == 5
-    assert template.functions["AbsentFunction"].environment["WORD"] == "other"
+    assert template.functions["AbsentFunction"].environment["WORD"] == "hello"
     assert template.schedules == ()
-    assert load_template(write(tmp_path, WHOLE), {"When": "none"}).schedules == ()
+    assert load_template(write(tmp_path, WHOLE.replace("rate(1 day)", "none"))).schedules == ()
 
 
 def test_a_function_is_found_by_its_logical_id_and_by_its_files_name(tmp_path: Path) -> None:
@@ -101,14 +100,25 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ("F: {<function>, Timeout: !Ref Nothing}}", "Ref Nothing refers to nothing"),
+        ("F: {<function>, Timeout: !Ref Nothing}}", "Ref Nothing is no resource, and no parameter with a default"),
+        ("F: {<function>, Timeout: !Ref AWS::Region}}", "Ref AWS::Region is no resource"),
         ("F: {<function>, Timeout: !ImportValue x}}", "Fn::ImportValue is not understood"),
+        ("F: {<function>, Timeout: !Sub x}}", "Fn::Sub is not understood"),
+        ("F: {<function>, Timeout: !FindInMap [a, b, c]}}", "Fn::FindInMap is not understood"),
+        ("F: {<function>, Timeout: !Transform {a: b}}}", "!Transform: a mapping as its value is not understood"),
         ("F: {<function>, Layers: [!Ref F]}}", "is not a layer of this template"),
-        ("F: {<function>, Events: {E: {Type: SQS}}}}", "type SQS is not understood"),
+        ("F: {<function>, Events: {E: {Type: ScheduleV2}}}}", "type ScheduleV2 is not understood"),
         ("F: {<function>, Events: {E: {Type: HttpApi}}}}", "needs Path and Method"),
         ("F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}", "needs Handler and a CodeUri"),
         ("F: {<function>}, Condition: Nowhere}", "there is no condition Nowhere"),
-        ("F: {<function>, Environment: {Variables: {A: !GetAtt No.Arn}}}}", "GetAtt No.Arn refers to nothing"),
+        (
+            "F: {<function>, Environment: {Variables: {A: !GetAtt No.Arn}}}}",
+            "GetAtt No.Arn is not the Arn of a resource",
+        ),
+        (
+            "F: {<function>, Environment: {Variables: {A: !GetAtt F.Version}}}}",
+            "F.Version is not the Arn of a resource",
+        ),
         (
             "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), Target: {Arn: x}}}",
             "x is none of this template's functions",
@@ -133,22 +143,7 @@ def test_a_missing_file_a_broken_one_and_an_unknown_parameter_are_errors(tmp_pat
     with pytest.raises(TemplateError, match="has no Resources"):
         load_template(write(tmp_path, "a: 1"))
     with pytest.raises(TemplateError, match="has no parameter Wrong"):
-        load_template(write(tmp_path, WHOLE), {"Wrong": "x"})
-
-
-def test_a_parameter_without_a_default_must_be_given_only_where_it_is_needed() -> None:
-    resolver = Resolver({"Parameters": {"A": {"Type": "String"}}, "Resources": {}}, {})
-    with pytest.raises(TemplateError, match="parameter A has no default"):
-        resolver.resolve({"Ref": "A"}, "here")
-
-
-def test_intrinsic_functions_of_lists() -> None:
-    resolver = Resolver({"Parameters": {"A": {"Default": "x,y"}}, "Resources": {}}, {})
-    split = {"Fn::Split": [",", {"Ref": "A"}]}
-    assert resolver.resolve({"Fn::Join": ["-", split]}, "here") == "x-y"
-    assert resolver.resolve({"Fn::Select": ["1", split]}, "here") == "y"
-    assert resolver.resolve({"Fn::Sub": ["${B}${A}", {"B": {"Ref": "A"}}]}, "here") == "x,yx,y"
-    assert resolver.resolve({"Fn::Or": [{"Fn::Equals": ["1", "2"]}, {"Fn::Equals": ["1", "1"]}]}, "here") is True
+        Resolver(read_template(write(tmp_path, WHOLE)), {"Wrong": "x"})
 
 
 def test_the_projects_own_template_is_understood() -> None:
@@ -158,7 +153,7 @@ def test_the_projects_own_template_is_understood() -> None:
         ("GET", "/sessions/{session_id}", "ReadSessionFunction"),
         ("GET", "/health", "HealthFunction"),
         ("HEAD", "/health", "HealthFunction"),
-        ("GET", "/health/database", "HealthFunction"),
+        ("GET", "/health/database", "StatsFunction"),
         ("GET", "/stats", "StatsFunction"),
     }
     assert [schedule.function for schedule in template.schedules] == ["StatsFunction"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from contract import health, problems, read_session, stats, write_message
+from contract import database_health, health, problems, read_session, stats, write_message
 from contract.json_schema import Json, described, json_schema, members
 from contract.route import Answer, Route
 from robot_brain import __version__
@@ -16,7 +16,13 @@ from robot_brain.errors import InvalidRequestError, RobotBrainError
 from robot_brain.http import json_body
 from robot_brain.http.problems import CONTENT_TYPE, problem
 
-ROUTES: tuple[Route, ...] = (*write_message.ROUTES, *read_session.ROUTES, *stats.ROUTES, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *write_message.ROUTES,
+    *read_session.ROUTES,
+    *stats.ROUTES,
+    *health.ROUTES,
+    *database_health.ROUTES,
+)
 
 _JSON = "application/json"
 _WIDTH = 120

@@ -1,17 +1,17 @@
-"""GET, HEAD /health and GET /health/database."""
+"""GET, HEAD /health."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Field, with_config
+from pydantic import with_config
 from typing_extensions import TypedDict
 
-from contract.problems import ANY_REQUEST, UnavailableHeaders
+from contract.problems import ANY_REQUEST
 from contract.route import Answer, Fresh, Route
-from contract.values import ANSWER, Count, Time
+from contract.values import ANSWER
 from robot_brain import __version__
-from robot_brain.errors import SettingsError, Violation
+from robot_brain.errors import Violation
 
 
 @with_config(ANSWER)
@@ -21,100 +21,6 @@ class Health(TypedDict):
     status: Literal["ok"]
     version: str
 
-
-@with_config(ANSWER)
-class StatisticsAge(TypedDict):
-    """When the statistics were refreshed. Null if they never were, or if the database does not answer."""
-
-    as_of: Time | None
-    age_seconds: Count | None
-
-
-@with_config(ANSWER)
-class Connections(TypedDict):
-    """Connections of this environment."""
-
-    opened: Count
-    reused: Count
-    retired: Count
-
-
-@with_config(ANSWER)
-class Environment(TypedDict):
-    """What this one execution environment has seen."""
-
-    scope: str
-    connections: Connections
-    retries: Count
-    failures: Count
-    wakes: Count
-
-
-@with_config(ANSWER)
-class DatabaseHealth(TypedDict):
-    """The condition of the database. What only the database can say is null if it does not answer."""
-
-    status: Literal["healthy", "degraded", "waking", "unhealthy"]
-    reasons: list[
-        Literal[
-            "suspended",
-            "slow",
-            "statistics",
-            "retries",
-            "schema",
-            "read_only",
-            "waking",
-            "overloaded",
-            "away",
-            "refused",
-            "deadline",
-            "unexpected",
-        ]
-    ]
-    compute: Literal["active", "idle"] | None
-    """What Neon's API says. Null if it is not asked, or does not know."""
-    latency_ms: Annotated[float, Field(ge=0)] | None
-    """How long the database took to answer."""
-    tls: bool | None
-    pooled: bool | None
-    """Whether a pooler stands before the database."""
-    server_version: str | None
-    schema_version: int | None
-    statistics: StatisticsAge
-    environment: Environment
-
-
-_ENVIRONMENT = {
-    "scope": "this execution environment since it began; the metrics have the sum of all",
-    "connections": {"opened": 1, "reused": 4, "retired": 0},
-    "retries": 0,
-    "failures": 0,
-    "wakes": 0,
-}
-_HEALTHY: dict[str, Any] = {
-    "status": "healthy",
-    "reasons": [],
-    "compute": None,
-    "latency_ms": 1.204,
-    "tls": True,
-    "pooled": True,
-    "server_version": "17.6",
-    "schema_version": 2,
-    "statistics": {"as_of": "2026-11-22T11:00:00.000000Z", "age_seconds": 3600},
-    "environment": _ENVIRONMENT,
-}
-_AWAY: dict[str, Any] = {
-    "status": "unhealthy",
-    "reasons": ["away"],
-    "compute": None,
-    "latency_ms": None,
-    "tls": None,
-    "pooled": None,
-    "server_version": None,
-    "schema_version": None,
-    "statistics": {"as_of": None, "age_seconds": None},
-    "environment": _ENVIRONMENT | {"connections": {"opened": 0, "reused": 0, "retired": 0}, "failures": 1},
-}
 
 _UP = Answer(200, "The service is up.", Health, Fresh, {"health": {"status": "ok", "version": __version__}})
 _BROKEN: Violation = {
@@ -145,18 +51,5 @@ ROUTES = (
         errors=ANY_REQUEST,
         broken_rule=_BROKEN,
         is_open=True,
-    ),
-    Route(
-        "GET",
-        "/health/database",
-        name="database_health",
-        summary="Ask how the database is",
-        description="It answers within three seconds.",
-        answers=(
-            Answer(200, "The database answers, or sleeps.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}),
-            Answer(503, "The database does not answer.", DatabaseHealth, UnavailableHeaders, {"away": _AWAY}),
-        ),
-        errors=(*ANY_REQUEST, SettingsError),
-        broken_rule=_BROKEN,
     ),
 )

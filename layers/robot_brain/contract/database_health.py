@@ -1,0 +1,128 @@
+"""GET /health/database, which the function stats serves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from contract.problems import ANY_REQUEST, UnavailableHeaders
+from contract.route import Answer, Fresh, Route
+from contract.values import ANSWER, Count, Time
+from robot_brain.errors import SettingsError
+
+
+@with_config(ANSWER)
+class StatisticsAge(TypedDict):
+    """When the statistics were refreshed. Null if they never were, or if the database does not answer."""
+
+    as_of: Time | None
+    age_seconds: Count | None
+
+
+@with_config(ANSWER)
+class Connections(TypedDict):
+    """Connections of this environment."""
+
+    opened: Count
+    reused: Count
+    retired: Count
+
+
+@with_config(ANSWER)
+class Environment(TypedDict):
+    """What this one execution environment has seen."""
+
+    scope: str
+    connections: Connections
+    retries: Count
+    failures: Count
+    wakes: Count
+
+
+@with_config(ANSWER)
+class DatabaseHealth(TypedDict):
+    """The condition of the database. What only the database can say is null if it does not answer."""
+
+    status: Literal["healthy", "degraded", "waking", "unhealthy"]
+    reasons: list[
+        Literal[
+            "suspended",
+            "slow",
+            "statistics",
+            "retries",
+            "schema",
+            "read_only",
+            "waking",
+            "overloaded",
+            "away",
+            "refused",
+            "deadline",
+            "unexpected",
+        ]
+    ]
+    compute: Literal["active", "idle"] | None
+    """What Neon's API says. Null if it is not asked, or does not know."""
+    latency_ms: Annotated[float, Field(ge=0)] | None
+    """How long the database took to answer."""
+    tls: bool | None
+    pooled: bool | None
+    """Whether a pooler stands before the database."""
+    server_version: str | None
+    schema_version: int | None
+    statistics: StatisticsAge
+    environment: Environment
+
+
+_ENVIRONMENT = {
+    "scope": "this execution environment since it began; the metrics have the sum of all",
+    "connections": {"opened": 1, "reused": 4, "retired": 0},
+    "retries": 0,
+    "failures": 0,
+    "wakes": 0,
+}
+_HEALTHY: dict[str, Any] = {
+    "status": "healthy",
+    "reasons": [],
+    "compute": None,
+    "latency_ms": 1.204,
+    "tls": True,
+    "pooled": True,
+    "server_version": "17.6",
+    "schema_version": 2,
+    "statistics": {"as_of": "2026-11-22T11:00:00.000000Z", "age_seconds": 3600},
+    "environment": _ENVIRONMENT,
+}
+_AWAY: dict[str, Any] = {
+    "status": "unhealthy",
+    "reasons": ["away"],
+    "compute": None,
+    "latency_ms": None,
+    "tls": None,
+    "pooled": None,
+    "server_version": None,
+    "schema_version": None,
+    "statistics": {"as_of": None, "age_seconds": None},
+    "environment": _ENVIRONMENT | {"connections": {"opened": 0, "reused": 0, "retired": 0}, "failures": 1},
+}
+
+ROUTES = (
+    Route(
+        "GET",
+        "/health/database",
+        name="database_health",
+        summary="Ask how the database is",
+        description="It answers within three seconds.",
+        answers=(
+            Answer(200, "The database answers, or sleeps.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}),
+            Answer(503, "The database does not answer.", DatabaseHealth, UnavailableHeaders, {"away": _AWAY}),
+        ),
+        errors=(*ANY_REQUEST, SettingsError),
+        broken_rule={
+            "loc": ["query", "page"],
+            "msg": "unknown parameter; known: none",
+            "type": "unknown_parameter",
+        },
+    ),
+)
