@@ -44,7 +44,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
-	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-sam/bin/sam validate --lint
+	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint
 	@$(RUN) -m pytest -q tests/unit
 
 format: .venv/test  ## Rewrite the Python files as `check` wants them
