@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sam_bundle import PROJECT, find_sam, sam_environment
-from tests.servers.binaries import skip_without
+from tests.support.servers.binaries import skip_without
 
 # Each breaks one line of template.yaml, with the words of SAM's refusal.
 BROKEN = {

@@ -1,0 +1,35 @@
+"""template.yaml as tests read it: its functions, and the role and the variables that each of them must have."""
+
+from local.cloudformation import read_template
+from local.settings import ROOT
+from local.template import load_template
+
+TEMPLATE = read_template(ROOT / "template.yaml")
+FUNCTIONS = load_template(ROOT / "template.yaml").functions
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain/database-AbCdEf"
+
+_LOG = {"POWERTOOLS_LOG_LEVEL"}
+_DATABASE = _LOG | {
+    "DATABASE_URL",
+    "DATABASE_SECRET_ARN",
+    "TENANT_ID",
+    "DB_CONNECTION_TIMEOUT",
+    "DB_IDLE_TIMEOUT",
+    "DB_MAX_RETRIES",
+    "DB_SLOW_QUERY_MS",
+}
+# The names of the variables of each function.
+VARIABLES = {
+    "WriteMessageFunction": _DATABASE,
+    "ReadSessionFunction": _DATABASE,
+    "HealthFunction": _LOG,
+    "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
+}
+
+
+def role_of(function: str) -> str:
+    """Return the logical id of a function's role."""
+    reference = TEMPLATE["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"]
+    name, attribute = reference.split(".") if isinstance(reference, str) else reference
+    assert attribute == "Arn"
+    return str(name)
