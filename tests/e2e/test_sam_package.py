@@ -16,8 +16,8 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, sam_environment, sam_python
+from tests.support.deployed_template import VARIABLES, role_of
 from tests.support.servers.binaries import skip_without
-from tests.unit.test_template_rights import VARIABLES, role_of
 
 BUCKET = "robot-brain-artifacts"
 TRANSFORM = """

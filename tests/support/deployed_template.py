@@ -1,5 +1,8 @@
 """template.yaml as tests read it: its functions, and the role and the variables that each of them must have."""
 
+import re
+from typing import Any
+
 from local.cloudformation import read_template
 from local.settings import ROOT
 from local.template import load_template
@@ -33,3 +36,15 @@ def role_of(function: str) -> str:
     name, attribute = reference.split(".") if isinstance(reference, str) else reference
     assert attribute == "Arn"
     return str(name)
+
+
+def references(node: Any) -> set[str]:
+    """Return every name that a Ref or Sub in `node` refers to."""
+    if isinstance(node, dict):
+        found = {str(node["Ref"])} if "Ref" in node else set()
+        if isinstance(node.get("Fn::Sub"), str):
+            found |= set(re.findall(r"\$\{([^}]+)\}", node["Fn::Sub"]))
+        return found.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set().union(*(references(value) for value in node))
+    return set()
