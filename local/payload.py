@@ -96,15 +96,9 @@ class Router:
     def __init__(self, routes: Sequence[Route]) -> None:
         """Take the routes in any order."""
 
-        def rank(route: Route) -> tuple[bool, bool, int, bool]:
-            # API Gateway: $default last, full matches before greedy ones, fewer parameters and a named method
-            # first.
-            return (
-                route.path == "$default",
-                "+}" in route.path,
-                route.path.count("{"),
-                route.method == "ANY",
-            )
+        def rank(route: Route) -> tuple[int, bool]:
+            # API Gateway: fewer parameters and a named method first.
+            return route.path.count("{"), route.method == "ANY"
 
         self._routes = [(route, self._pattern(route.path)) for route in sorted(routes, key=rank)]
 
@@ -112,21 +106,15 @@ class Router:
         """Return the route and its path parameters, or None. `%2F`, decoded before, separates as `/` does."""
         for route, pattern in self._routes:
             if route.method in (method, "ANY") and (found := pattern.fullmatch(path)):
-                names = re.findall(r"\{(\w+)\+?\}", route.path)
+                names = re.findall(r"\{(\w+)\}", route.path)
                 return route, dict(zip(names, found.groups(), strict=True))
         return None
 
     @staticmethod
     def _pattern(path: str) -> re.Pattern[str]:
-        if path == "$default":
-            return re.compile(r".*", re.DOTALL)
-        literal_and_parameter = re.split(r"(\{\w+\+?\})", path)
+        literal_and_parameter = re.split(r"(\{\w+\})", path)
         return re.compile(
-            "".join(
-                "(.+)" if part.endswith("+}") else "([^/]+)" if part.startswith("{") else re.escape(part)
-                for part in literal_and_parameter
-            ),
-            re.DOTALL,
+            "".join("([^/]+)" if part.startswith("{") else re.escape(part) for part in literal_and_parameter), re.DOTALL
         )
 
 
@@ -136,7 +124,7 @@ def build_event(request: HttpRequest, route: Route, path: str, query: str, param
     A body that is UTF-8 is given as text, any other as base64. Fields without content are absent, as in
     Lambda.
     """
-    key = route.path if route.path == "$default" else f"{route.method} {route.path}"
+    key = f"{route.method} {route.path}"
     headers = _joined_headers(request)
     cookies = [part.strip() for name, value in request.headers if name.lower() == "cookie" for part in value.split(";")]
     event: dict[str, Any] = {"version": "2.0", "routeKey": key, "rawPath": path, "rawQueryString": query}

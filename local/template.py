@@ -156,7 +156,10 @@ def _routes(name: str, events: dict[str, Any]) -> Iterator[Route]:
             raise TemplateError(f"{where}: an event of type {event.get('Type')} is not understood")
         if "Path" not in properties or "Method" not in properties:
             raise TemplateError(f"{where}: the local stack needs Path and Method")
-        yield Route(str(properties["Method"]).upper(), str(properties["Path"]), name)
+        path = str(properties["Path"])
+        if path == "$default" or "+}" in path:
+            raise TemplateError(f"{where}: a path that matches any other one is not understood: {path}")
+        yield Route(str(properties["Method"]).upper(), path, name)
 
 
 def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Function]) -> Schedule:

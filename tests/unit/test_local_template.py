@@ -110,6 +110,14 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ("F: {<function>, Layers: [!Ref F]}}", "is not a layer of this template"),
         ("F: {<function>, Events: {E: {Type: ScheduleV2}}}}", "type ScheduleV2 is not understood"),
         ("F: {<function>, Events: {E: {Type: HttpApi}}}}", "needs Path and Method"),
+        (
+            "F: {<function>, Events: {E: {Type: HttpApi, Properties: {Method: GET, Path: '/{a+}'}}}}}",
+            "a path that matches any other one is not understood",
+        ),
+        (
+            "F: {<function>, Events: {E: {Type: HttpApi, Properties: {Method: ANY, Path: $default}}}}}",
+            "a path that matches any other one is not understood",
+        ),
         ("F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}", "needs Handler and a CodeUri"),
         ("F: {<function>}, Condition: Nowhere}", "there is no condition Nowhere"),
         (
