@@ -48,3 +48,9 @@ def references(node: Any) -> set[str]:
     if isinstance(node, list):
         return set().union(*(references(value) for value in node))
     return set()
+
+
+def layer_pins() -> list[str]:
+    """Return the lines of the layer's requirements.txt that pin a package."""
+    lines = (ROOT / "layers" / "robot_brain" / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

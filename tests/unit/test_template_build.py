@@ -11,7 +11,7 @@ from local.cloudformation import read_template
 from local.settings import ROOT
 from ops.build import template_for
 from ops.errors import BuildError
-from tests.support.deployed_template import TEMPLATE, references
+from tests.support.deployed_template import TEMPLATE, layer_pins, references
 
 SOURCE = (ROOT / "template.yaml").read_text()
 FUNCTIONS = {
@@ -73,8 +73,7 @@ def test_a_template_without_the_lines_that_a_choice_replaces_is_refused() -> Non
 
 
 def test_the_layer_pins_exactly_the_packages_that_it_needs() -> None:
-    lines = (ROOT / "layers/robot_brain/requirements.txt").read_text().splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = [Requirement(line) for line in layer_pins()]
     assert [pin.name for pin in pins if not re.fullmatch(r"==[0-9.]+", str(pin.specifier))] == []
     there = {"python_version": "3.13", "python_full_version": "3.13.0", "sys_platform": "linux", "extra": ""}
     there |= {"implementation_name": "cpython", "platform_system": "Linux", "platform_python_implementation": "CPython"}
