@@ -11,6 +11,7 @@ from local.runtime import RuntimeName
 from local.settings import ROOT
 from tests.e2e.probe_stack import ProbeStack, run_probe
 from tests.e2e.processes import every_runtime, is_gone, is_stopped
+from tests.support.neon.names import wrapper
 from tests.support.waiting import until, wait_until
 
 PARENT = """
@@ -160,7 +161,7 @@ def test_a_function_resolves_host_names_from_the_file_of_the_stand_in(tmp_path: 
         assert (await stack.get("/resolve?host=ep-stand-in.local.test")).status == 500
         assert "gaierror: [Errno -3]" in stack.log("Resolve") or "name service is away" in stack.log("Resolve")
 
-    run_probe(tmp_path, test, runtime=runtime, settings={"ROBOT_BRAIN_NAMES": str(names)})
+    run_probe(tmp_path, test, runtime=runtime, wrapper=wrapper(names))
 
 
 def test_leaving_the_emulator_ends_busy_frozen_and_idle_processes(tmp_path: Path) -> None:
