@@ -13,7 +13,7 @@ from local.settings import ROOT
 from tests.support.servers.binaries import MissingBinaryError
 
 FUNCTIONS = ("WriteMessageFunction", "ReadSessionFunction", "HealthFunction", "StatsFunction")
-SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "local/__init__.py", "ops/build.py")
+SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "ops")
 BUILD_WITHIN_SECONDS = 600.0
 
 
