@@ -74,7 +74,7 @@ def test_the_gateway_throttles_and_logs_each_request_as_json(package: Package) -
     assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["AccessLogGroup", "Arn"]}
     line = json.loads(stage["AccessLogSettings"]["Format"])
     assert {"request_id", "route", "status", "latency_ms", "error", "caller"} <= set(line)
-    # The path may hold the text of a user, so the log has only the route.
+    # The path and the query may hold texts of users, so the log has only the route.
     assert not {"$context.path", "$context.httpMethod"} & set(line.values())
 
 

@@ -39,8 +39,8 @@ AWAY = [
     "a text that is in no table",
     "",
 ]
-# PgBouncer's error texts after it forwarded a call: from `disconnect_server` while a client uses the server, from
-# `kill_pool` and KILL_CLIENT, and about packets that it cannot read.
+# PgBouncer's error texts about a call that it has forwarded. They come from `disconnect_server` while a client uses the
+# server, from `kill_pool` and from KILL_CLIENT. Some are about packets that PgBouncer cannot read.
 FORWARDED = [
     "server conn crashed?",
     "server connection closed",
@@ -74,7 +74,7 @@ PERMANENT = [
     "This IP address 203.0.113.7 is not allowed to connect to this endpoint.",
     "unsupported startup parameter in options: statement_timeout",
     'database "nowhere" does not exist',
-    'role "nobody" does not exist',
+    'role "absent" does not exist',
     'role "robot_brain_app" is not permitted to log in',
     "no such database: nowhere",
     'database "nowhere" is not currently accepting connections',

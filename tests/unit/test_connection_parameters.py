@@ -31,7 +31,7 @@ def bundle_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("sslmode", ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca"])
-def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path) -> None:
+def test_a_host_other_than_this_machine_is_always_verified_in_full(sslmode: str, bundle_file: Path) -> None:
     assert connection_parameters(NEON + sslmode, SETTINGS) == {
         "user": "app",
         "password": "hush-4711",

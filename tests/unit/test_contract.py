@@ -127,7 +127,7 @@ class _WithFunction(TypedDict):
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (Circle, "Circle is inside itself"),
         (int, "a TypedDict"),
@@ -135,6 +135,6 @@ class _WithFunction(TypedDict):
         (_WithDate, "2026"),
     ],
 )
-def test_the_compiler_refuses_what_it_cannot_compile(body: Any, says: str) -> None:
-    with pytest.raises(CompileError, match=says):
+def test_the_compiler_refuses_what_it_cannot_compile(body: Any, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
         compile_bodies((body,))

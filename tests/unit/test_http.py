@@ -50,10 +50,10 @@ def test_an_event_becomes_a_request() -> None:
 
 
 @pytest.mark.parametrize("member", ["body", "headers", "pathParameters", "rawQueryString", "isBase64Encoded"])
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_member_may_be_null_or_absent(member: str, gone: bool) -> None:
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_member_of_an_event_may_be_null_or_absent(member: str, absent: bool) -> None:
     sent = event("write_message") | {member: None}
-    if gone:
+    if absent:
         del sent[member]
     request = Request.parse(sent, Context())
     assert request.query() == {}

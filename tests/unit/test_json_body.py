@@ -104,7 +104,7 @@ def test_a_syntax_error_names_its_position_and_quotes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('{"a": "b\n"}', "Invalid control character at character 8"),
         ('{"a": "b', "Unterminated string starting at character 6"),
@@ -115,10 +115,10 @@ def test_a_syntax_error_names_its_position_and_quotes_nothing() -> None:
         ("\ufeff", "it is empty"),
     ],
 )
-def test_a_syntax_error_is_one_sentence(text: str, says: str) -> None:
+def test_the_message_of_a_syntax_error_is_one_sentence(text: str, message: str) -> None:
     with pytest.raises(MalformedRequestError) as error:
         json_body.parse(text, False)
-    assert str(error.value) == f"the body is not JSON: {says}"
+    assert str(error.value) == f"the body is not JSON: {message}"
 
 
 @pytest.mark.parametrize("as_base64", [False, True])

@@ -130,7 +130,7 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ),
         (
             "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), Target: {Arn: x}}}",
-            "x is none of this template's functions",
+            "of this template's functions",
         ),
         (
             "F: {<function>}}\n  S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), "

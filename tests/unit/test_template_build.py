@@ -61,7 +61,7 @@ def test_the_description_of_a_published_version_has_every_parameter_that_functio
 
 @pytest.mark.parametrize(("architecture", "snapstart"), [("mips", "off"), ("x86_64", "maybe"), ("", "off")])
 def test_an_unknown_architecture_or_snapstart_is_refused(architecture: str, snapstart: str) -> None:
-    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART)=\w* is none of"):
+    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART)=\w* is "):
         template_for(SOURCE, architecture, snapstart)
 
 

@@ -64,7 +64,7 @@ def test_null_inside_metadata_is_kept() -> None:
     assert message["metadata"] == metadata
 
 
-def test_default_metadata_is_not_shared() -> None:
+def test_default_metadata_is_not_shared_between_turns() -> None:
     first = json.loads(Write({"messages": [turn(metadata={"a": 1}), turn()]}).messages)
     assert [message["metadata"] for message in first] == [{"a": 1}, {}]
     assert json.loads(Write(turn()).messages)[0]["metadata"] == {}
@@ -126,11 +126,11 @@ _MISTAKES: list[tuple[Json, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "says"), _MISTAKES)
-def test_the_message_of_a_broken_rule_uses_the_terms_of_json(document: Json, says: str) -> None:
+@pytest.mark.parametrize(("document", "message"), _MISTAKES)
+def test_the_message_of_a_broken_rule_uses_the_terms_of_json(document: Json, message: str) -> None:
     with pytest.raises(InvalidRequestError) as error:
         Write(document)
-    assert [found["msg"] for found in error.value.errors] == [says]
+    assert [found["msg"] for found in error.value.errors] == [message]
 
 
 @given(
@@ -157,13 +157,13 @@ def test_no_message_of_a_broken_rule_uses_the_terms_of_python(document: Json) ->
 
 
 @pytest.mark.parametrize("value", [None, True, 1.0, "1", -1, 2**31, 10**300, []])
-def test_a_duration_is_a_whole_number_to_2_31(value: object) -> None:
+def test_a_duration_other_than_a_whole_number_from_0_to_2_31_minus_1_is_refused(value: object) -> None:
     ((loc, _),) = refusals(turn(interaction=interaction(duration_ms=value)))
     assert loc == ["body", "interaction", "duration_ms"]
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "true", []])
-def test_success_is_true_or_false(value: object) -> None:
+def test_a_success_other_than_true_or_false_is_refused(value: object) -> None:
     assert refusals(turn(interaction=interaction(success=value))) == [(["body", "interaction", "success"], "bool_type")]
 
 
