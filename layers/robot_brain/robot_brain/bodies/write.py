@@ -1,7 +1,7 @@
-"""The body of a write: one turn or a batch, judged by what `make contract` compiled (schemas.py).
+"""The body of a write: one turn or a batch, checked by what `make contract` compiled (schemas.py).
 
-Only the core of Pydantic is imported: the package around it takes 70 ms more at each cold start (DECISIONS.md). What
-comes out is plain dicts, so nothing is taken apart again to be sent.
+Only the core of Pydantic is imported. Its package takes 70 ms more at each cold start (docs/decisions/0018).
+The result is plain dicts, so nothing is taken apart again before it is sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The database's URL, and Neon's API key, out of AWS Secrets Manager, with nothing but the standard library.
+"""Fetch the database's URL and Neon's API key from AWS Secrets Manager, with the standard library alone.
 
-boto3 takes longer to import than a cold start may last (DECISIONS.md), and this is one POST. The signature is AWS
-Signature Version 4 as documented in the AWS General Reference; a test compares it with botocore's.
+boto3 takes longer to import than a cold start may last (docs/decisions/0012), and a secret is one POST.
+The signature is AWS Signature Version 4, as in the AWS General Reference. A test compares it with botocore's.
 """
 
 from __future__ import annotations
