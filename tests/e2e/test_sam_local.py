@@ -29,9 +29,9 @@ from tests.support.servers.binaries import MissingBinaryError, debian_postgres
 from tests.support.servers.databases import Database, make_template
 from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import free_port
+from tests.support.waiting import PATIENCE_SECONDS
 
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
-READY_WITHIN_SECONDS = 120.0
 PRIVATE_TEXT = "a text that no log may show"
 
 
@@ -208,7 +208,7 @@ def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp
 
 def wait_for_port(port: int, api: "subprocess.Popen[bytes]", log: Path) -> None:
     """Return once something listens on the port. Fail with SAM's output if SAM ends first or takes too long."""
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -22,11 +22,7 @@ NUMBERS = (
     "DB_PREPARE_THRESHOLD",
     "STATS_MAX_AGE",
 )
-NEON = {
-    "NEON_API_KEY": "hush-4711",
-    "NEON_PROJECT_ID": "quiet-forest-1",
-    "NEON_ENDPOINT_ID": "ep-quiet-forest-1",
-}
+NEON = {"NEON_API_KEY": "hush-4711", "NEON_PROJECT_ID": "quiet-forest-1", "NEON_ENDPOINT_ID": "ep-quiet-forest-1"}
 ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain-AbCdEf"
 
