@@ -1,4 +1,4 @@
-"""What SAM makes of the project, built once a run; and folders that servers can reach."""
+"""The bundles that SAM builds, once per run, and folders that the user of a server can enter."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,25 +7,49 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sam_bundle import SamBundle, build_bundle, find_sam, host_architecture, python313
+from tests.e2e.sam_package import Package, make_package
+from tests.support.aws import moto_server
 from tests.support.servers.binaries import MissingBinaryError, skip_without
 
 
 @pytest.fixture(scope="session")
 def sam_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
-    """The bundle built for this machine's own processor, without SnapStart: the one that can be run here."""
+    """Return the bundle built for this machine's processor and without SnapStart. It can run on this machine."""
     return _build(tmp_path_factory.mktemp("sam-bundle"), host_architecture(), "off")
 
 
 @pytest.fixture(scope="session")
 def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
-    """The bundle built for arm64 and with SnapStart."""
+    """Return the bundle built for arm64 and with SnapStart."""
     return _build(tmp_path_factory.mktemp("arm-bundle"), "arm64", "on")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Give the URL of moto's S3."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def package(sam_bundle: SamBundle, s3: str) -> Package:
+    """Return the package of `sam_bundle`, which is built as `make build` builds by default."""
+    return make_package(sam_bundle, s3)
+
+
+@pytest.fixture(scope="session")
+def snapstart_package(arm_bundle: SamBundle, s3: str) -> Package:
+    """Return the package of `arm_bundle`, which has SnapStart."""
+    return make_package(arm_bundle, s3)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder, which is not tmp_path: as root the server runs as another user, and each further run of pytest
-    shuts the parent of its folders to all others again."""
+    """Give an empty folder that every user of this machine can enter.
+
+    It is not tmp_path: if root runs the tests, the server runs as another user, and pytest closes the parent of
+    tmp_path to other users.
+    """
     with tempfile.TemporaryDirectory(prefix="rb-") as name:
         yield Path(name)
 
@@ -35,6 +59,6 @@ def _build(folder: Path, architecture: str, snapstart: str) -> SamBundle:
     try:
         python313()
     except MissingBinaryError as missing:
-        # Also in CI: no package of Debian 12 brings it. The workflows install it.
+        # Skip also in CI: Debian 12 has no package of Python 3.13. The workflows install it.
         pytest.skip(str(missing))
     return build_bundle(folder, architecture, snapstart)

@@ -1,4 +1,4 @@
-"""`make run` and `make invoke` as processes, the way a user starts them."""
+"""`make run` and `make invoke` as processes, started as a user starts them, and what a test can read of them."""
 
 import json
 import os
@@ -6,17 +6,21 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from local.settings import ROOT
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
+TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
 
-# What a developer's shell may set and a test must not inherit.
+# Prefixes of variables that a developer's shell may set and a test must not inherit.
 _UNWANTED = (
     "DB_",
     "DATABASE_",
@@ -33,7 +37,7 @@ _UNWANTED = (
 
 @dataclass(frozen=True)
 class Stack:
-    """A running local stack: its process, the API's address, its state folder, and the file with what it printed."""
+    """A running local stack: its process, the API's address, its state folder, and the file with its output."""
 
     process: "subprocess.Popen[str]"
     url: str
@@ -41,21 +45,25 @@ class Stack:
     output: Path
 
     def invoke(self, function: str, event: str) -> Any:
-        """Run one event through one function on the same database and return its response."""
+        """Run one event through one function on the same database. Return the function's response."""
         invoked = command("local.invoke", self.state, function, event)
         output, log = invoked.communicate(timeout=PATIENCE_SECONDS)
         assert invoked.returncode == 0, log
         return json.loads(output)
 
+    def wait_until_printed(self, pattern: str) -> None:
+        """Return once the stack has printed `pattern`."""
+        wait_until(lambda: re.search(pattern, self.output.read_text()) is not None, self.output.read_text)
+
 
 def environment(state: Path, **variables: str) -> dict[str, str]:
-    """Return a command's environment: this one without what would reach the functions, any port, and `state`."""
+    """Return a command's environment: that of this process without the variables above, a free port, and `state`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)}
     return {**kept, "STATE": str(state), "PORT": "0", "PYTHONUNBUFFERED": "1", **variables}
 
 
 def command(module: str, state: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
-    """Start a command of `local/` with its output in pipes."""
+    """Start a command of `local/`. Its output goes to pipes."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -70,9 +78,9 @@ def command(module: str, state: Path, *arguments: str, **variables: str) -> "sub
 
 @contextmanager
 def running(state: Path, **variables: str) -> Iterator[Stack]:
-    """Run the local stack; it must end with exit code 0 after SIGTERM.
+    """Run the local stack. Fail unless it ends with exit code 0 after SIGTERM.
 
-    What it prints goes to a file: a pipe that nobody reads would stop it after some hundred access lines.
+    Its output goes to a file: a pipe that is never read would block it after some hundred access lines.
     """
     state.mkdir(exist_ok=True)
     output = state / "printed.txt"
@@ -108,3 +116,36 @@ def _url(process: "subprocess.Popen[str]", output: Path) -> str:
     wait_until(is_ready_or_has_ended, output.read_text)
     assert found, f"the local stack did not become ready:\n{output.read_text()}"
     return found[0]
+
+
+def call(url: str, body: object = None) -> Any:
+    """GET a URL, or POST `body` to it as JSON. Return the answer, parsed as JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
+        return json.loads(response.read())
+
+
+def server_pid(state: Path) -> int:
+    """Return the process id in the pid file of the stack's database server."""
+    return int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def processes_of(state: Path) -> list[int]:
+    """Return the processes that have the state folder in their command line."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(state) in part for part in process.info["cmdline"] or [])
+    ]
+
+
+def read_until(process: "subprocess.Popen[str]", pattern: str) -> None:
+    """Read the output of the process until a line has `pattern`. Fail if the process ends before."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(pattern, line):
+            return
+    raise AssertionError(f"{''.join(lines)}\n{process.communicate()[1]}")

@@ -1,11 +1,11 @@
-"""A small stack of its own for tests of the emulator and the front: handlers that do one odd thing each, over HTTP."""
+"""A small local stack for tests of the emulator and the front. Each of its handlers does one unusual thing."""
 
 import asyncio
 import contextlib
 import io
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,7 +114,7 @@ def write_stack(folder: Path) -> Path:
 
 @dataclass
 class Answer:
-    """A response: its JSON in `data`, None where the body is not JSON."""
+    """A response of the front. `data` is its body, parsed as JSON."""
 
     status: int
     headers: dict[str, str]
@@ -122,13 +122,13 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """The body as JSON."""
+        """Return the body, parsed as JSON."""
         return json.loads(self.body)
 
 
 @dataclass
 class ProbeStack:
-    """A running stack: its emulator, its address, the access lines, and a client."""
+    """A running stack: its emulator, its port, the lines of its access log, an HTTP client, and its folder."""
 
     emulator: Emulator
     port: int
@@ -137,9 +137,9 @@ class ProbeStack:
     folder: Path
 
     async def request(self, method: str, target: str, **more: Any) -> Answer:
-        """Send a request, its target as it is, and return the answer."""
+        """Send a request without changing its target. Return the answer."""
         if isinstance(more.get("data"), bytes):
-            more["data"] = io.BytesIO(more["data"])  # aiohttp warns of large bodies that are bytes
+            more["data"] = io.BytesIO(more["data"])  # aiohttp warns about large bodies of type bytes
         url = yarl.URL(f"http://127.0.0.1:{self.port}{target}", encoded=True)
         async with self.session.request(method, url, **more) as response:
             return Answer(response.status, dict(response.headers), await response.read())
@@ -149,7 +149,7 @@ class ProbeStack:
         return await self.request("GET", target, **more)
 
     async def send(self, octets: bytes) -> bytes:
-        """Send octets that need not be HTTP, and return all that comes back until the connection is closed."""
+        """Send octets, which need not be HTTP. Return all that the front sends until it closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(octets)
         await writer.drain()
@@ -176,7 +176,10 @@ async def probe_stack(
     idle_seconds: float = 300,
     integration_seconds: float = 300,
 ) -> AsyncIterator[ProbeStack]:
-    """Run the stack in `folder`. The gateway waits longer than it would on AWS: no test may depend on speed."""
+    """Run the stack in `folder`.
+
+    The gateway waits longer than that of AWS, because no test may depend on speed.
+    """
     template = load_template(write_stack(folder))
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
@@ -189,9 +192,7 @@ async def probe_stack(
         emulator = await stack.enter_async_context(
             Emulator(
                 template.functions,
-                launch=Launch(
-                    runtime=runtime, settings=settings or {}, wrapper=wrapper, freeze=freeze, init_seconds=300
-                ),
+                launch=Launch(runtime, settings or {}, wrapper, freeze, init_seconds=300),
                 open_log=open_log,
                 concurrency=concurrency,
                 idle_seconds=idle_seconds,
@@ -202,3 +203,13 @@ async def probe_stack(
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)
+
+
+def run_probe(folder: Path, test: Callable[[ProbeStack], Awaitable[None]], **options: object) -> None:
+    """Run `test` with a probe stack in `folder`. The options are those of `probe_stack`."""
+
+    async def body() -> None:
+        async with probe_stack(folder, **options) as stack:  # type: ignore[arg-type]  # passed on unchanged
+            await test(stack)
+
+    asyncio.run(body())

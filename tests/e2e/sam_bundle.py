@@ -1,4 +1,4 @@
-"""The bundle as `make build` makes it, in a copy of the project, with the SAM CLI and Python 3.13 of this machine."""
+"""The bundle that `make build` builds, in a copy of the project, with the SAM CLI and Python 3.13 of this machine."""
 
 import os
 import platform
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.support.servers.binaries import MissingBinaryError
 
-PROJECT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("WriteMessageFunction", "ReadSessionFunction", "HealthFunction", "StatsFunction")
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "ops")
 BUILD_WITHIN_SECONDS = 600.0
@@ -23,8 +23,8 @@ def host_architecture() -> str:
 
 
 def find_sam() -> Path:
-    """Return the SAM CLI, the project's own or the one on PATH. Raise MissingBinaryError where there is none."""
-    own = PROJECT / ".venv-sam" / "bin" / "sam"
+    """Return the SAM CLI of the project, or else that on PATH. Raise MissingBinaryError if neither exists."""
+    own = ROOT / ".venv-sam" / "bin" / "sam"
     found = own if own.exists() else shutil.which("sam")
     if found is None:
         raise MissingBinaryError("no SAM CLI here: make build installs it")
@@ -32,20 +32,20 @@ def find_sam() -> Path:
 
 
 def sam_python() -> Path:
-    """Return the interpreter of the SAM CLI, which has its libraries. Raise MissingBinaryError if it is unknown."""
+    """Return the interpreter of the SAM CLI, which has SAM's libraries. Raise MissingBinaryError if it is unknown."""
     with find_sam().open("rb") as script:
         line = script.readline().decode(errors="replace")
     interpreter = Path(line.removeprefix("#!").strip())
     if not line.startswith("#!") or not interpreter.is_file():
-        raise MissingBinaryError(f"{find_sam()} is no script of a Python that could be used for its libraries")
+        raise MissingBinaryError(f"{find_sam()} is not a Python script, so its libraries cannot be used")
     return interpreter
 
 
 def python313() -> Path:
-    """Return the Python 3.13 that the Makefiles find. Raise MissingBinaryError where there is none."""
+    """Return the Python 3.13 that the Makefiles find. Raise MissingBinaryError if they find no Python 3.13."""
     command = ["make", "--silent", "--file", "functions/Makefile", "--eval", "print: ; @echo $(PYTHON313)", "print"]
-    asked = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    found = shutil.which(asked.stdout.strip()) if asked.stdout.strip() else None
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = shutil.which(done.stdout.strip()) if done.stdout.strip() else None
     if found is None:
         raise MissingBinaryError("no Python 3.13 here to compile with: uv python install 3.13")
     return Path(found)
@@ -53,23 +53,23 @@ def python313() -> Path:
 
 @dataclass(frozen=True)
 class SamBundle:
-    """A copy of the project with what SAM built from it: `build` is .aws-sam/build."""
+    """A copy of the project, with SAM's build of it in the folder `build`."""
 
     folder: Path
 
     @property
     def build(self) -> Path:
-        """The folder of built artifacts, one for the layer and one for each function, and the built template."""
+        """Return the folder of the build: a folder for the layer, one for each function, and the built template."""
         return self.folder / ".aws-sam" / "build"
 
     def sam(self, *arguments: str, environment: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run the SAM CLI in the copy and return what it printed, whatever its exit code."""
+        """Run the SAM CLI in the copy. Return its output, also if it fails."""
         return self.run([str(find_sam()), *arguments], environment)
 
     def run(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the copy with the environment SAM gets."""
+        """Run a command in the copy, with the environment of the SAM CLI."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -82,8 +82,8 @@ class SamBundle:
         )
 
 
-def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path = PROJECT) -> SamBundle:
-    """Copy what is built from to `folder` and build it as `make build` does."""
+def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path = ROOT) -> SamBundle:
+    """Copy the sources of the bundle to `folder`, and build them as `make build` does."""
     bundle = SamBundle(folder)
     for source in SOURCES:
         origin, copy = project / source, folder / source
@@ -99,9 +99,9 @@ def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path 
 
 
 def sam_environment() -> dict[str, str]:
-    """Return the test run's environment without what would make SAM call home or use somebody's AWS account.
+    """Return this process's environment without SAM's telemetry and without an AWS account.
 
-    There are no credentials in it: `sam local` would ask AWS whose they are before each invocation.
+    It has no credentials, because `sam local` sends credentials to AWS before each invocation to look up their owner.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "DATABASE_"))}
     return kept | {

@@ -1,45 +1,35 @@
-"""The Lambda emulator with real awslambdaric processes: their number, their end, their limits, freezing, no orphans."""
+"""The Lambda emulator with real runtime processes: their environment, their number, freezing, and their end."""
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-import psutil
-import pytest
-
 from local.runtime import RuntimeName
-from tests.e2e.probe_stack import ProbeStack, probe_stack
+from local.settings import ROOT
+from tests.e2e.probe_stack import ProbeStack, run_probe
+from tests.e2e.processes import every_runtime, is_gone, is_stopped
 from tests.support.neon.names import wrapper
 from tests.support.waiting import until, wait_until
 
-INTERNAL = {"message": "Internal Server Error"}
-RUNTIMES: list[RuntimeName] = ["loop", "awslambdaric"] if sys.platform == "linux" else ["loop"]
-every_runtime = pytest.mark.parametrize("runtime", RUNTIMES)
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from tests.e2e.probe_stack import probe_stack
+from tests.support.waiting import until
 
+async def main():
+    async with probe_stack(Path(sys.argv[1]), runtime=sys.argv[2], freeze=True) as stack:
+        asyncio.create_task(stack.get("/patient"))
+        await until(lambda: any(each.requests for each in stack.emulator.environments("Patient")))
+        idle = (await stack.get("/echo/a")).data["pid"]
+        print(stack.emulator.environments("Patient")[0].pid, idle, flush=True)
+        await asyncio.Event().wait()
 
-def run(folder: Path, test: Callable[[ProbeStack], Awaitable[None]], **options: object) -> None:
-    async def body() -> None:
-        async with probe_stack(folder, **options) as stack:  # type: ignore[arg-type]  # passed on as they are
-            await test(stack)
-
-    asyncio.run(body())
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def is_stopped(pid: int) -> bool:
-    """Return whether SIGSTOP has come into effect: the kernel stops a process some time after the signal was sent."""
-    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+asyncio.run(main())
+"""
 
 
 @every_runtime
@@ -68,23 +58,23 @@ def test_a_handler_gets_the_event_the_context_and_lambdas_environment(tmp_path: 
         assert not {"NOT_LAMBDAS", "HOME", "USER", "VIRTUAL_ENV"} & set(environment)
 
     try:
-        run(tmp_path, test, runtime=runtime, settings={"WORD": "from the settings"})
+        run_probe(tmp_path, test, runtime=runtime, settings={"WORD": "from the settings"})
     finally:
         del os.environ["NOT_LAMBDAS"]
 
 
 @every_runtime
-def test_requests_one_after_the_other_share_one_environment(tmp_path: Path, runtime: RuntimeName) -> None:
+def test_consecutive_requests_share_one_environment(tmp_path: Path, runtime: RuntimeName) -> None:
     async def test(stack: ProbeStack) -> None:
         answers = [(await stack.get("/echo/a")).data for _ in range(20)]
         assert len({answer["pid"] for answer in answers}) == 1
         assert len({answer["request_id"] for answer in answers}) == 20
         assert stack.emulator.counters.started == 1
 
-    run(tmp_path, test, runtime=runtime)
+    run_probe(tmp_path, test, runtime=runtime)
 
 
-def test_requests_at_the_same_time_get_an_environment_each_and_idle_ones_are_used_again(tmp_path: Path) -> None:
+def test_concurrent_requests_get_an_environment_each_and_idle_environments_are_reused(tmp_path: Path) -> None:
     async def test(stack: ProbeStack) -> None:
         gate = tmp_path / "gate"
         tasks = [asyncio.create_task(stack.get(f"/wait?gate={gate}")) for _ in range(6)]
@@ -97,7 +87,7 @@ def test_requests_at_the_same_time_get_an_environment_each_and_idle_ones_are_use
         assert stack.emulator.counters.started == 6
         assert stack.emulator.counters.idle == 6
 
-    run(tmp_path, test)
+    run_probe(tmp_path, test)
 
 
 def test_an_idle_environment_is_stopped_and_the_next_request_gets_a_new_one(tmp_path: Path) -> None:
@@ -108,7 +98,7 @@ def test_an_idle_environment_is_stopped_and_the_next_request_gets_a_new_one(tmp_
         assert (await stack.get("/echo/a")).data["pid"] != first
         assert stack.emulator.counters.started == 2
 
-    run(tmp_path, test, idle_seconds=0.2)
+    run_probe(tmp_path, test, idle_seconds=0.2)
 
 
 def test_past_the_concurrency_limit_the_gateway_answers_503(tmp_path: Path) -> None:
@@ -120,72 +110,17 @@ def test_past_the_concurrency_limit_the_gateway_answers_503(tmp_path: Path) -> N
         assert (refused.status, refused.data) == (503, {"message": "Service Unavailable"})
         gate.touch()
         assert [answer.status for answer in await asyncio.gather(*tasks)] == [200, 200]
-        # Two idle ones are all the processes there may be: the oldest makes room for another function's.
+        # Two idle environments reach the limit, so the oldest one ends to make room for another function.
         assert (await stack.get("/echo/a")).status == 200
         assert stack.emulator.counters.idle == 2
 
-    run(tmp_path, test, concurrency=2)
+    run_probe(tmp_path, test, concurrency=2)
 
 
 @every_runtime
-def test_a_function_past_its_timeout_is_killed_and_the_next_request_is_served(
+def test_an_environment_is_frozen_between_requests_and_thawed_for_the_next(
     tmp_path: Path, runtime: RuntimeName
 ) -> None:
-    async def test(stack: ProbeStack) -> None:
-        task = asyncio.create_task(stack.get("/endless"))
-        await until(lambda: bool(stack.emulator.environments("Endless")))
-        environment = stack.emulator.environments("Endless")[0]
-        await until(lambda: environment.alive)
-        pid = environment.pid
-        answer = await task
-        assert (answer.status, answer.data) == (500, INTERNAL)
-        assert "Task timed out after 1.00 seconds" in stack.log("Endless")
-        await until(lambda: is_gone(pid))
-        assert (await stack.get("/echo/a")).status == 200
-        assert stack.emulator.counters.busy == 0
-
-    run(tmp_path, test, runtime=runtime)
-
-
-@every_runtime
-@pytest.mark.parametrize("path", ["/crash", "/fail", "/broken", "/missing"])
-def test_a_function_that_fails_gives_500_without_a_word_of_why(tmp_path: Path, runtime: RuntimeName, path: str) -> None:
-    async def test(stack: ProbeStack) -> None:
-        for _ in range(2):
-            answer = await stack.get(path)
-            assert (answer.status, answer.data) == (500, INTERNAL)
-        # A raised exception leaves the environment usable, an ended process does not.
-        assert stack.emulator.counters.started == (1 if path == "/fail" else 2)
-        log = stack.log(path.strip("/").title())
-        assert ("a secret of the function" in log) == (path == "/fail")
-        assert ("cannot be imported" in log) == (path == "/broken")
-
-    run(tmp_path, test, runtime=runtime)
-
-
-@every_runtime
-def test_a_response_over_six_megabytes_gives_500_and_one_below_passes(tmp_path: Path, runtime: RuntimeName) -> None:
-    async def test(stack: ProbeStack) -> None:
-        answer = await stack.get("/sized?size=6291000")
-        assert (answer.status, len(answer.body)) == (200, 6_291_000)
-        answer = await stack.get("/sized?size=6291556")
-        assert (answer.status, answer.data) == (500, INTERNAL)
-        assert (await stack.get("/sized?size=1")).status == 200
-
-    run(tmp_path, test, runtime=runtime)
-
-
-def test_the_gateway_does_not_wait_for_ever_for_a_function(tmp_path: Path) -> None:
-    async def test(stack: ProbeStack) -> None:
-        answer = await stack.get("/patient")
-        assert (answer.status, answer.data) == (503, {"message": "Service Unavailable"})
-        assert stack.emulator.counters.busy == 1, "the function runs on, as in Lambda"
-
-    run(tmp_path, test, integration_seconds=0.5)
-
-
-@every_runtime
-def test_frozen_between_requests_and_thawed_for_the_next(tmp_path: Path, runtime: RuntimeName) -> None:
     async def test(stack: ProbeStack) -> None:
         pids = set()
         for _ in range(3):
@@ -196,34 +131,10 @@ def test_frozen_between_requests_and_thawed_for_the_next(tmp_path: Path, runtime
         assert stack.emulator.environments("Shout")[0].frozen
         assert stack.log("Shout").count("x" * 3_000_000) == 3
 
-    run(tmp_path, test, runtime=runtime, freeze=True)
+    run_probe(tmp_path, test, runtime=runtime, freeze=True)
 
 
-def test_an_environment_killed_in_mid_request_gives_500_and_the_next_request_gets_another(tmp_path: Path) -> None:
-    async def test(stack: ProbeStack) -> None:
-        task = asyncio.create_task(stack.get("/patient"))
-        await until(lambda: "the endless one begins" in stack.log("Patient"))
-        stack.emulator.environments("Patient")[0].kill()
-        assert (await task).status == 500
-        pid = (await stack.get("/echo/a")).data["pid"]
-        stack.emulator.environments("Echo")[0].kill()
-        assert (await stack.get("/echo/a")).data["pid"] != pid
-
-    run(tmp_path, test)
-
-
-def test_a_process_killed_from_outside_while_idle_costs_one_request_at_the_most(tmp_path: Path) -> None:
-    async def test(stack: ProbeStack) -> None:
-        pid = (await stack.get("/echo/a")).data["pid"]
-        os.kill(pid, signal.SIGKILL)
-        await until(lambda: is_gone(pid))
-        assert (await stack.get("/echo/a")).status in (200, 500)
-        assert (await stack.get("/echo/a")).status == 200
-
-    run(tmp_path, test)
-
-
-def test_an_environment_frozen_in_mid_request_runs_on_when_thawed(tmp_path: Path) -> None:
+def test_an_environment_frozen_during_a_request_finishes_it_when_thawed(tmp_path: Path) -> None:
     async def test(stack: ProbeStack) -> None:
         gate = tmp_path / "gate"
         task = asyncio.create_task(stack.get(f"/wait?gate={gate}"))
@@ -235,22 +146,22 @@ def test_an_environment_frozen_in_mid_request_runs_on_when_thawed(tmp_path: Path
         environment.thaw()
         assert (await task).status == 200
 
-    run(tmp_path, test)
+    run_probe(tmp_path, test)
 
 
-def test_a_client_that_goes_away_does_not_disturb_the_environment(tmp_path: Path) -> None:
+@every_runtime
+def test_a_function_resolves_host_names_from_the_file_of_the_stand_in(tmp_path: Path, runtime: RuntimeName) -> None:
+    names = tmp_path / "names.json"
+
     async def test(stack: ProbeStack) -> None:
-        gate = tmp_path / "gate"
-        _, writer = await asyncio.open_connection("127.0.0.1", stack.port)
-        writer.write(f"GET /wait?gate={gate} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
-        await until(lambda: stack.emulator.counters.busy == 1)
-        writer.transport.abort()
-        gate.touch()
-        await until(lambda: stack.emulator.counters.idle == 1)
-        assert (await stack.get(f"/wait?gate={gate}")).status == 200
-        assert stack.emulator.counters.started == 1
+        names.write_text('{"ep-stand-in.local.test": ["127.0.0.2", "127.0.0.3"]}')
+        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).data == ["127.0.0.2", "127.0.0.3"]
+        assert (await stack.get("/resolve?host=127.0.0.1")).data == ["127.0.0.1"]
+        names.write_text('{"ep-stand-in.local.test": "EAI_AGAIN"}')
+        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).status == 500
+        assert "gaierror: [Errno -3]" in stack.log("Resolve") or "name service is away" in stack.log("Resolve")
 
-    run(tmp_path, test)
+    run_probe(tmp_path, test, runtime=runtime, wrapper=wrapper(names))
 
 
 def test_leaving_the_emulator_ends_busy_frozen_and_idle_processes(tmp_path: Path) -> None:
@@ -263,36 +174,16 @@ def test_leaving_the_emulator_ends_busy_frozen_and_idle_processes(tmp_path: Path
         pids.append((await stack.get("/echo/a")).data["pid"])
         task.cancel()
 
-    run(tmp_path, test, freeze=True)
+    run_probe(tmp_path, test, freeze=True)
     assert len(pids) == 2
     assert all(is_gone(pid) for pid in pids)
 
 
-PARENT = """
-import asyncio, sys
-from pathlib import Path
-from tests.e2e.probe_stack import probe_stack
-from tests.support.neon.names import wrapper
-from tests.support.waiting import until
-
-async def main():
-    async with probe_stack(Path(sys.argv[1]), runtime=sys.argv[2], freeze=True) as stack:
-        asyncio.create_task(stack.get("/patient"))
-        await until(lambda: any(each.requests for each in stack.emulator.environments("Patient")))
-        idle = (await stack.get("/echo/a")).data["pid"]
-        print(stack.emulator.environments("Patient")[0].pid, idle, flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
 @every_runtime
-def test_no_process_survives_a_parent_killed_at_once(tmp_path: Path, runtime: RuntimeName) -> None:
-    """One is busy and one is frozen when the parent gets SIGKILL."""
-    root = Path(__file__).resolve().parents[2]
+def test_no_function_process_survives_the_sudden_end_of_its_parent(tmp_path: Path, runtime: RuntimeName) -> None:
+    """One process is busy and one is frozen when the parent gets SIGKILL."""
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path), runtime], cwd=root, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, str(tmp_path), runtime], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert parent.stdout is not None
@@ -305,18 +196,3 @@ def test_no_process_survives_a_parent_killed_at_once(tmp_path: Path, runtime: Ru
         parent.communicate()
 
     wait_until(lambda: all(is_gone(pid) for pid in pids))
-
-
-@every_runtime
-def test_a_process_resolves_names_by_the_stand_ins_file(tmp_path: Path, runtime: RuntimeName) -> None:
-    names = tmp_path / "names.json"
-
-    async def test(stack: ProbeStack) -> None:
-        names.write_text('{"ep-stand-in.local.test": ["127.0.0.2", "127.0.0.3"]}')
-        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).data == ["127.0.0.2", "127.0.0.3"]
-        assert (await stack.get("/resolve?host=127.0.0.1")).data == ["127.0.0.1"]
-        names.write_text('{"ep-stand-in.local.test": "EAI_AGAIN"}')
-        assert (await stack.get("/resolve?host=ep-stand-in.local.test")).status == 500
-        assert "gaierror: [Errno -3]" in stack.log("Resolve") or "name service is away" in stack.log("Resolve")
-
-    run(tmp_path, test, runtime=runtime, wrapper=wrapper(names))

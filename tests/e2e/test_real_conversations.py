@@ -1,4 +1,4 @@
-"""All of a real data set through HTTP to what `make run` starts, and back: nothing lost, doubled or changed."""
+"""A real data set, written to `make run` through HTTP and read back: nothing is lost, doubled or changed."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ Conversation = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def conversations() -> list[Conversation]:
-    """2,500 dialogs of customers and baristas from Taskmaster-4 (Google LLC, CC BY 4.0)."""
+    """Return 2,500 dialogs of customers and baristas from Taskmaster-4 (Google LLC, CC BY 4.0)."""
     if not DATA.exists():
         pytest.skip(f"the data set is not beside the project: {DATA.name}")
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
@@ -34,13 +34,13 @@ def conversations() -> list[Conversation]:
 
 @pytest.fixture
 def stack(folder: Path) -> Iterator[Stack]:
-    """A running stack with a new database."""
+    """Run a local stack with a new database."""
     with running(folder) as started:
         yield started
 
 
 class Client:
-    """One keep-alive connection to the API."""
+    """A client of the API with one keep-alive connection."""
 
     def __init__(self, url: str) -> None:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
@@ -50,7 +50,7 @@ class Client:
         self._connection.close()
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], Any]:
-        """Return status, headers in lower case, and the parsed body."""
+        """Send a request. Return the status, the headers in lower case, and the parsed body."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         self._connection.request(method, path, data, {"content-type": "application/json", **named})
@@ -60,7 +60,7 @@ class Client:
 
 
 def by_clients(url: str, items: list[Conversation], work: Callable[[Client, Conversation], None]) -> None:
-    """Do `work` on all items with CLIENTS clients at a time; raise the first failure."""
+    """Call `work` with each item, from CLIENTS clients at the same time. Raise the first failure."""
     failures: list[BaseException] = []
     pending = iter(items)
     lock = threading.Lock()
@@ -92,7 +92,7 @@ def key_of(conversation: Conversation, number: int) -> str:
 
 
 def write_all(url: str, conversations: list[Conversation]) -> Counter[str]:
-    """Write every turn, each with its key; return how many answers were new and how many replays."""
+    """Write every turn with its own key. Return the number of new answers and of replays."""
     outcomes: Counter[str] = Counter()
 
     def write(client: Client, conversation: Conversation) -> None:
@@ -109,7 +109,7 @@ def write_all(url: str, conversations: list[Conversation]) -> Counter[str]:
 
 
 def read_all(url: str, conversations: list[Conversation]) -> int:
-    """Read every session back page by page and compare it with what went in; return the number of turns."""
+    """Read every session page by page, and compare it with the data set. Return the number of turns."""
     turns: list[int] = []
 
     def read(client: Client, conversation: Conversation) -> None:
@@ -137,7 +137,7 @@ def read_all(url: str, conversations: list[Conversation]) -> int:
     return sum(turns)
 
 
-def test_every_conversation_comes_back_as_it_went_in_and_a_replay_adds_nothing(
+def test_every_conversation_reads_back_unchanged_and_a_replay_adds_nothing(
     stack: Stack, conversations: list[Conversation]
 ) -> None:
     total = sum(len(conversation["turns"]) for conversation in conversations)

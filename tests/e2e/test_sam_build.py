@@ -1,4 +1,4 @@
-"""What `sam build` makes: the right wheels, compiled once and for all, small, the same bytes every time."""
+"""The result of `sam build`: the right wheels, all bytecode, a small size, and the same bytes every time."""
 
 import hashlib
 import json
@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, build_bundle, host_architecture, python313
+from tests.support.deployed_template import layer_pins
 
 LIMIT_BYTES = 60 * 1024 * 1024
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 UNCHECKED_HASH = 0b01
 
-# Imports a handler as Lambda does and tells which files of the bundle Python compiled, and which it only loaded.
+# Imports a handler as Lambda does. Prints which files of the bundle Python compiled, and all files that it imported.
 IMPORT_HANDLER = """
 import importlib, importlib.machinery, json, sys
 handler, *folders = sys.argv[1:]
@@ -34,7 +35,7 @@ json.dump({"compiled": compiled, "imported": files}, sys.stdout)
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Return the names of all files in `folder` with the digests of their contents."""
+    """Return the name of each file in `folder` with the digest of its content."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -55,7 +56,10 @@ def machines(folder: Path) -> set[int]:
 
 
 def import_handler(build: Path, function: str, handler: str) -> dict[str, list[str]]:
-    """Import the handler from the built folders with Python 3.13, which may write no bytecode."""
+    """Import the handler from the built folders with Python 3.13. Return the files that it compiled and imported.
+
+    Python may not write bytecode here.
+    """
     folders = [str(build / function), str(build / "RobotBrainLayer" / "python")]
     done = subprocess.run(
         [str(python313()), "-B", "-I", "-c", IMPORT_HANDLER, handler, *folders],
@@ -64,8 +68,8 @@ def import_handler(build: Path, function: str, handler: str) -> dict[str, list[s
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, list[str]] = yaml.safe_load(done.stdout)
-    return {key: [path for path in paths if path.startswith(str(build))] for key, paths in said.items()}
+    printed: dict[str, list[str]] = yaml.safe_load(done.stdout)
+    return {key: [path for path in paths if path.startswith(str(build))] for key, paths in printed.items()}
 
 
 def handlers(build: Path) -> dict[str, str]:
@@ -81,20 +85,20 @@ def test_nothing_is_compiled_at_a_cold_start(sam_bundle: SamBundle, tmp_path: Pa
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = digest(build)
     for function, handler in handlers(build).items():
-        said = import_handler(build, function, handler)
-        assert any("/robot_brain/" in path for path in said["imported"])
-        # A probe of /health does not wait for the database's driver.
-        assert any("/psycopg_binary/" in path for path in said["imported"]) == (handler != "health")
-        assert said["compiled"] == []
+        files = import_handler(build, function, handler)
+        assert any("/robot_brain/" in path for path in files["imported"])
+        # /health needs no database, so its function does not import the driver.
+        assert any("/psycopg_binary/" in path for path in files["imported"]) == (handler != "health")
+        assert files["compiled"] == []
     assert digest(build) == before
 
 
-def test_a_missing_bytecode_file_would_be_noticed(sam_bundle: SamBundle, tmp_path: Path) -> None:
+def test_a_cold_start_with_a_missing_bytecode_file_compiles_the_source(sam_bundle: SamBundle, tmp_path: Path) -> None:
     build = tmp_path / "build"
     shutil.copytree(sam_bundle.build, build)
     shutil.rmtree(build / "RobotBrainLayer" / "python" / "robot_brain" / "__pycache__")
-    said = import_handler(build, "HealthFunction", "health")
-    assert any("/robot_brain/" in path for path in said["compiled"])
+    files = import_handler(build, "HealthFunction", "health")
+    assert any("/robot_brain/" in path for path in files["compiled"])
 
 
 @pytest.mark.parametrize("folder", ["RobotBrainLayer", *FUNCTIONS])
@@ -109,17 +113,17 @@ def test_every_source_has_bytecode_that_is_never_checked(sam_bundle: SamBundle, 
     assert extra == []
 
 
-def test_tracebacks_name_the_files_where_lambda_has_them(sam_bundle: SamBundle) -> None:
+def test_tracebacks_name_files_by_their_paths_in_lambda(sam_bundle: SamBundle) -> None:
     script = "import marshal, sys; print(marshal.loads(open(sys.argv[1], 'rb').read()[16:]).co_filename)"
     for built, there in (
         ("WriteMessageFunction/__pycache__/write_message", "/var/task/write_message.py"),
         ("RobotBrainLayer/python/robot_brain/__pycache__/settings", "/opt/python/robot_brain/settings.py"),
     ):
         compiled = sam_bundle.build / f"{built}.cpython-313.pyc"
-        asked = subprocess.run(
+        done = subprocess.run(
             [str(python313()), "-c", script, str(compiled)], capture_output=True, text=True, check=True
         )
-        assert asked.stdout.strip() == there
+        assert done.stdout.strip() == there
 
 
 def test_psycopg_knows_its_version_without_importlib_metadata(sam_bundle: SamBundle) -> None:
@@ -128,21 +132,21 @@ def test_psycopg_knows_its_version_without_importlib_metadata(sam_bundle: SamBun
         "print(json.dumps([psycopg.__version__, psycopg_binary.__version__, 'importlib.metadata' in sys.modules]))"
     )
     folder = str(sam_bundle.build / "RobotBrainLayer" / "python")
-    asked = subprocess.run(
+    done = subprocess.run(
         [str(python313()), "-I", "-S", "-c", script, folder], capture_output=True, text=True, check=False
     )
-    pins = dict(line.split("==") for line in requirements())
-    assert json.loads(asked.stdout) == [pins["psycopg"], pins["psycopg-binary"], False], asked.stderr
+    pins = dict(line.split("==") for line in layer_pins())
+    assert json.loads(done.stdout) == [pins["psycopg"], pins["psycopg-binary"], False], done.stderr
 
 
-def test_the_layer_holds_shared_objects_of_its_own_architecture_only(
+def test_the_layer_has_only_shared_objects_of_its_own_architecture(
     sam_bundle: SamBundle, arm_bundle: SamBundle
 ) -> None:
     assert machines(sam_bundle.build / "RobotBrainLayer") == {ELF_MACHINES[host_architecture()]}
     assert machines(arm_bundle.build / "RobotBrainLayer") == {ELF_MACHINES["arm64"]}
 
 
-def test_only_what_was_built_may_be_deployed(sam_bundle: SamBundle, arm_bundle: SamBundle) -> None:
+def test_the_built_template_allows_only_the_choices_of_its_build(sam_bundle: SamBundle, arm_bundle: SamBundle) -> None:
     for built, architecture, snapstart in ((sam_bundle, host_architecture(), "off"), (arm_bundle, "arm64", "on")):
         parameters = yaml.safe_load((built.build / "template.yaml").read_text())["Parameters"]
         assert parameters["Architecture"]["Default"] == architecture
@@ -151,14 +155,16 @@ def test_only_what_was_built_may_be_deployed(sam_bundle: SamBundle, arm_bundle: 
         assert parameters["SnapStart"]["AllowedValues"] == [snapstart]
 
 
-def test_the_layer_is_far_below_the_limit_and_ships_its_licenses(sam_bundle: SamBundle, arm_bundle: SamBundle) -> None:
+def test_the_layer_is_below_60_mib_and_ships_the_license_of_each_package(
+    sam_bundle: SamBundle, arm_bundle: SamBundle
+) -> None:
     for built in (sam_bundle, arm_bundle):
         files = [path for path in (built.build / "RobotBrainLayer").rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in files) < LIMIT_BYTES
         assert not [path for path in files if path.suffix == ".pyi"]
         packages = {path.parent.name for path in files if path.name == "METADATA"}
         licensed = {path.relative_to(built.build).parts[2] for path in files if "LICENSE" in path.name.upper()}
-        assert len(packages) == len(requirements())
+        assert len(packages) == len(layer_pins())
         assert packages <= licensed
 
 
@@ -169,8 +175,8 @@ def test_the_layer_ships_what_is_compiled_from_the_contract_and_not_the_contract
     assert not list(layer.rglob("openapi.json"))
 
 
-def test_everybody_may_read_what_is_built(sam_bundle: SamBundle) -> None:
-    # Lambda runs as another user than the one who zipped; a builder's umask of 077 must not lock it out.
+def test_every_user_may_read_the_built_files(sam_bundle: SamBundle) -> None:
+    # Lambda runs as another user than the builder. It must be able to read the files also if the umask was 077.
     for path in sam_bundle.build.rglob("*"):
         if path.name != "template.yaml":
             assert path.stat().st_mode & 0o055 == (0o055 if path.is_dir() else path.stat().st_mode & 0o011 | 0o044)
@@ -191,7 +197,7 @@ def test_the_same_sources_give_the_same_bytes(sam_bundle: SamBundle, tmp_path: P
         ({"PYTHON313": "", "PATH": "/not", "HOME": "/not", "PYENV_ROOT": "/not"}, "say PYTHON313=/path/to/python3.13"),
     ],
 )
-def test_a_layer_that_cannot_be_right_is_not_built(
+def test_a_layer_with_a_wrong_architecture_or_python_is_not_built(
     sam_bundle: SamBundle, tmp_path: Path, choice: dict[str, str], message: str
 ) -> None:
     make = shutil.which("make")
@@ -207,9 +213,3 @@ def test_the_template_has_no_lint_finding(sam_bundle: SamBundle) -> None:
     done = sam_bundle.sam("validate", "--lint")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "is a valid SAM Template" in done.stdout
-
-
-def requirements() -> list[str]:
-    """Return the layer's pins."""
-    lines = (Path(__file__).resolve().parents[2] / "layers/robot_brain/requirements.txt").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]

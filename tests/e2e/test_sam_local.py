@@ -1,7 +1,7 @@
-"""`sam local` runs what was built in containers like Lambda's, against a PostgreSQL with TLS on this machine.
+"""`sam local` runs the built functions in containers like Lambda's, with a PostgreSQL with TLS on this machine.
 
-The server listens on the gateway address of Docker's bridge, which containers reach and nobody outside does. With
-SAM_LOCAL=required nothing is skipped: the workflow that has Docker sets it.
+The server listens on the gateway address of Docker's bridge. Containers reach this address, other machines do not.
+With SAM_LOCAL=required no test is skipped. The workflow that has Docker sets it.
 """
 
 import ipaddress
@@ -21,22 +21,23 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.sam_bundle import FUNCTIONS, PROJECT, SamBundle, find_sam, host_architecture, sam_environment
+from local.settings import ROOT
+from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, find_sam, host_architecture, sam_environment
 from tests.support.servers.address import Address
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import MissingBinaryError, debian_postgres
 from tests.support.servers.databases import Database, make_template
 from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import free_port
+from tests.support.waiting import PATIENCE_SECONDS
 
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
-READY_WITHIN_SECONDS = 120.0
-MARK = "a text that no log may show"
+PRIVATE_TEXT = "a text that no log may show"
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """Docker's default network: `gateway` is this machine as containers see it."""
+    """Docker's default network: `gateway` is the address of this machine in it."""
 
     gateway: str
     subnet: str
@@ -44,19 +45,19 @@ class Bridge:
 
 @dataclass(frozen=True)
 class SamLocal:
-    """The SAM CLI in a folder with what was built, and the database the functions are to use."""
+    """A built bundle to run with the SAM CLI, and the database of its functions."""
 
     bundle: SamBundle
     database: Database
 
     @property
     def environment(self) -> dict[str, str]:
-        """What SAM passes on to the functions."""
+        """Return the variables that SAM gives to the functions."""
         return {"DATABASE_URL": self.database.app_url, "TENANT_ID": "local"}
 
     def invoke(self, function: str, event: str) -> tuple[dict[str, Any], str]:
-        """Run one event and return the function's answer and everything it logged."""
-        path = str(PROJECT / "events" / event)
+        """Run one event through a function. Return the function's answer and all that it logged."""
+        path = str(ROOT / "events" / event)
         done = self.bundle.sam(
             "local", "invoke", function, "--event", path, "--skip-pull-image", environment=self.environment
         )
@@ -66,7 +67,7 @@ class SamLocal:
 
 
 def docker(*arguments: str) -> str:
-    """Run the Docker client. Raise MissingBinaryError where there is none or its daemon does not answer."""
+    """Run the Docker client. Return its output. Raise MissingBinaryError if Docker is missing or its daemon fails."""
     if shutil.which("docker") is None:
         raise MissingBinaryError("no Docker here")
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
@@ -76,7 +77,7 @@ def docker(*arguments: str) -> str:
 
 
 def find_bridge() -> Bridge:
-    """Return Docker's bridge and see that AWS's image is here. Raise MissingBinaryError where something is missing."""
+    """Return Docker's bridge. Raise MissingBinaryError if Docker, AWS's image or the bridge's address is missing."""
     docker("info", "--format", "{{.ServerVersion}}")
     docker("image", "inspect", "--format", "{{.Id}}", IMAGE)
     [configured] = json.loads(docker("network", "inspect", "bridge"))
@@ -93,7 +94,7 @@ def find_bridge() -> Bridge:
 
 @pytest.fixture(scope="module")
 def bridge() -> Bridge:
-    """Docker's bridge; skips where Docker, AWS's image, SAM or PostgreSQL is missing."""
+    """Return Docker's bridge. Skip if Docker, AWS's image, SAM or PostgreSQL is missing."""
     try:
         find_sam()
         debian_postgres()
@@ -108,7 +109,7 @@ def bridge() -> Bridge:
 def sam_local(
     bridge: Bridge, sam_bundle: SamBundle, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SamLocal]:
-    """What was built, with the CA's certificate beside each function, and a migrated database that containers reach."""
+    """Give the bundle with the CA's certificate in each function, and a migrated database that containers reach."""
     folder = tmp_path_factory.mktemp("sam-local") / "project"
     shutil.copytree(sam_bundle.folder, folder)
     copy = SamBundle(folder)
@@ -120,7 +121,7 @@ def sam_local(
             access.write(f"hostssl all all {bridge.subnet} scram-sha-256\n")
         with server.admin() as admin:
             admin.execute("select pg_reload_conf()")
-        # The certificate is for localhost, so that is whom the function asks for, at the address where it can be found.
+        # The certificate is for localhost, so a function connects to the name localhost at the address of the bridge.
         tls = {"hostaddr": bridge.gateway, "sslmode": "verify-full", "sslrootcert": "/var/task/ca.pem"}
         address = Address("localhost", server.address.port, tls)
         with make_template(server).clone("tls", address) as database:
@@ -130,11 +131,11 @@ def sam_local(
 
 
 def request(method: str, url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    """Send one request and return status and JSON body."""
+    """Send one request. Return the status and the JSON body of its answer."""
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    prepared = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=60) as answer:
+        with urllib.request.urlopen(prepared, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -146,7 +147,7 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     assert answer["statusCode"] == 201
     written = json.loads(answer["body"])
     assert (written["session_id"], written["message_count"]) == ("demo", 1)
-    sent = json.loads(json.loads((PROJECT / "events" / "write_message.json").read_text())["body"])
+    sent = json.loads(json.loads((ROOT / "events" / "write_message.json").read_text())["body"])
     assert sent["user_message"] not in log
 
     answer, log = sam_local.invoke("ReadSessionFunction", "read_session.json")
@@ -169,7 +170,7 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     assert json.loads(answer["body"])["totals"]["messages"] == 1
 
 
-def test_sam_local_start_api_writes_and_reads(sam_local: SamLocal, tmp_path: Path) -> None:
+def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = tmp_path / "sam.log"
@@ -185,7 +186,12 @@ def test_sam_local_start_api_writes_and_reads(sam_local: SamLocal, tmp_path: Pat
         )
     try:
         wait_for_port(port, api, log)
-        turn = {"robot_personality": "barista", "user_message": MARK, "robot_response": MARK, "metadata": {"n": 1}}
+        turn = {
+            "robot_personality": "barista",
+            "user_message": PRIVATE_TEXT,
+            "robot_response": PRIVATE_TEXT,
+            "metadata": {"n": 1},
+        }
         status, written = request("POST", f"{url}/sessions/over%20HTTP/messages", turn)
         assert (status, written["message_count"]) == (201, 1), log.read_text()
         status, page = request("GET", f"{url}/sessions/over%20HTTP?limit=10")
@@ -197,12 +203,12 @@ def test_sam_local_start_api_writes_and_reads(sam_local: SamLocal, tmp_path: Pat
     finally:
         api.send_signal(signal.SIGINT)
         api.wait(60)
-    assert MARK not in log.read_text()
+    assert PRIVATE_TEXT not in log.read_text()
 
 
 def wait_for_port(port: int, api: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when something listens on the port; fail with SAM's output if it ends before or takes too long."""
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    """Return once something listens on the port. Fail with SAM's output if SAM ends first or takes too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,4 +1,4 @@
-"""`sam validate` translates the template as a deployment does; `--lint` looks at it without translating."""
+"""`sam validate` translates the template as a deployment does. `sam validate --lint` does not translate it."""
 
 import shutil
 import subprocess
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sam_bundle import PROJECT, find_sam, sam_environment
+from local.settings import ROOT
+from tests.e2e.sam_bundle import find_sam, sam_environment
 from tests.support.servers.binaries import skip_without
 
-# Each breaks one line of template.yaml, with the words of SAM's refusal.
+# For each case: a line of template.yaml, the broken line instead of it, and a part of SAM's error.
 BROKEN = {
     "two functions with one route": (
         "Method: GET, Path: /stats}",
@@ -25,9 +26,9 @@ BROKEN = {
 
 
 def validate(folder: Path, template: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `sam validate` on the text `template`, with the project's settings and without credentials of AWS."""
+    """Run `sam validate` on the text `template`, with the project's settings and without AWS credentials."""
     skip_without(find_sam)
-    shutil.copy(PROJECT / "samconfig.toml", folder)
+    shutil.copy(ROOT / "samconfig.toml", folder)
     (folder / "template.yaml").write_text(template)
     return subprocess.run(
         [str(find_sam()), "validate", *arguments],
@@ -39,19 +40,17 @@ def validate(folder: Path, template: str, *arguments: str) -> "subprocess.Comple
     )
 
 
-def test_the_template_is_valid_without_credentials(tmp_path: Path) -> None:
-    done = validate(tmp_path, (PROJECT / "template.yaml").read_text())
+def test_sam_validate_accepts_the_template_without_credentials(tmp_path: Path) -> None:
+    done = validate(tmp_path, (ROOT / "template.yaml").read_text())
     assert done.returncode == 0, done.stderr
-    # Settings that add --lint by themselves would leave out the translation.
+    # If samconfig.toml added --lint, SAM would not translate the template.
     assert "according to basic SAM Validation" in done.stdout
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_template_that_no_deployment_takes_is_refused_though_its_lint_finds_nothing(
-    tmp_path: Path, name: str
-) -> None:
+def test_sam_validate_refuses_a_broken_template_in_which_lint_finds_nothing(tmp_path: Path, name: str) -> None:
     line, other, refusal = BROKEN[name]
-    template = (PROJECT / "template.yaml").read_text()
+    template = (ROOT / "template.yaml").read_text()
     assert template.count(line) == 1
     broken = template.replace(line, other)
     assert validate(tmp_path, broken, "--lint").returncode == 0

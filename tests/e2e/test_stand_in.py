@@ -1,8 +1,7 @@
-"""The functions in Lambda's own processes before the stand-in for Neon: its name, its sleep, a failed look-up."""
+"""The functions in processes like Lambda's, with the stand-in for Neon: its name, its sleep, a failed name lookup."""
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +12,7 @@ from local.emulator import Emulator
 from local.runtime import Launch, RuntimeName
 from local.settings import ROOT
 from local.template import load_template
+from tests.e2e.processes import every_runtime
 from tests.support.bundle import event
 from tests.support.neon.faults import fault
 from tests.support.neon.names import wrapper
@@ -21,20 +21,18 @@ from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.stand_in import neon_stand_in
 
-RUNTIMES: list[RuntimeName] = ["loop", "awslambdaric"] if sys.platform == "linux" else ["loop"]
-
 
 @pytest.fixture(scope="module")
 def stand_in(authority: Authority) -> Iterator[StandIn]:
-    """A stand-in whose name only its own file knows."""
+    """Give a stand-in for Neon whose host name is only in the stand-in's own file."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, names=True) as made:
         yield made
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_functions_find_the_database_by_its_name_asleep_or_awake(
+@every_runtime
+def test_the_functions_find_an_awake_and_a_sleeping_database_by_its_host_name(
     stand_in: StandIn, tmp_path: Path, runtime: RuntimeName
 ) -> None:
     assert HOST in stand_in.url
@@ -59,7 +57,7 @@ def test_the_functions_find_the_database_by_its_name_asleep_or_awake(
 
             statuses = []
             await asyncio.to_thread(stand_in.compute.suspend)
-            statuses.append(await write())  # both asleep
+            statuses.append(await write())  # neither the compute nor a function process runs
             await asyncio.to_thread(stand_in.compute.suspend)
             statuses.append(await write())  # the frozen process finds its connection closed
             await asyncio.to_thread(stand_in.relay.drop)

@@ -1,4 +1,4 @@
-"""libpq's parameters: plain text to this machine only, and everywhere else TLS that verifies who answers."""
+"""The parameters for libpq: plain text only to this machine, TLS with a verified certificate to every other host."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def with_settings(**variables: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def bundle_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only CA bundle of this machine."""
+    """Give this machine one CA bundle, and return its path."""
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
@@ -31,7 +31,7 @@ def bundle_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("sslmode", ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca"])
-def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path) -> None:
+def test_a_host_other_than_this_machine_is_always_verified_in_full(sslmode: str, bundle_file: Path) -> None:
     assert connection_parameters(NEON + sslmode, SETTINGS) == {
         "user": "app",
         "password": "hush-4711",
@@ -45,7 +45,7 @@ def test_another_host_is_always_verified_in_full(sslmode: str, bundle_file: Path
     }
 
 
-OTHERS = [
+NOT_THIS_MACHINE = [
     "postgresql://u@example.com/db",
     "postgresql://u@127.example.com/db",
     "postgresql://u@127.0.0.1.example.com/db",
@@ -63,20 +63,20 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("url", OTHERS)
-def test_what_only_looks_like_this_machine_is_verified(url: str, bundle_file: Path) -> None:
+@pytest.mark.parametrize("url", NOT_THIS_MACHINE)
+def test_a_host_that_only_looks_like_this_machine_is_verified(url: str, bundle_file: Path) -> None:
     parameters = connection_parameters(url, SETTINGS)
     assert (parameters["sslmode"], parameters["sslrootcert"]) == ("verify-full", str(bundle_file))
 
 
-@pytest.mark.parametrize("url", OTHERS)
+@pytest.mark.parametrize("url", NOT_THIS_MACHINE)
 def test_plain_text_to_another_machine_is_refused(url: str) -> None:
     url += ("&" if "?" in url else "?") + "sslmode=disable" if "://" in url else " sslmode=disable"
     with pytest.raises(SettingsError, match="sslmode=disable"):
         connection_parameters(url, SETTINGS)
 
 
-HERE = [
+THIS_MACHINE = [
     "postgresql://u@localhost/db",
     "postgresql://u@127.0.0.1:5432/db",
     "postgresql://u@127.1.2.3/db",
@@ -90,8 +90,8 @@ HERE = [
 ]
 
 
-@pytest.mark.parametrize("url", HERE)
-def test_plain_text_is_for_this_machine(url: str) -> None:
+@pytest.mark.parametrize("url", THIS_MACHINE)
+def test_plain_text_to_this_machine_is_allowed(url: str) -> None:
     parameters = connection_parameters(url, SETTINGS)
     assert "sslmode" not in parameters
     assert "sslrootcert" not in parameters
@@ -99,33 +99,33 @@ def test_plain_text_is_for_this_machine(url: str) -> None:
     assert connection_parameters(url, SETTINGS)["sslmode"] == "disable"
 
 
-def test_tls_to_this_machine_is_verified_where_it_is_asked_for(bundle_file: Path) -> None:
+def test_tls_to_this_machine_is_verified_if_the_url_says_verify_full(bundle_file: Path) -> None:
     parameters = connection_parameters("postgresql://u@127.0.0.1/db?sslmode=verify-full", SETTINGS)
     assert (parameters["sslmode"], parameters["sslrootcert"]) == ("verify-full", str(bundle_file))
 
 
 @pytest.fixture
 def other_bundle(tmp_path: Path) -> str:
-    """Another CA bundle than this machine's."""
+    """Return the path of a CA bundle that is not this machine's own."""
     other = tmp_path / "other.pem"
     other.touch()
     return str(other)
 
 
 @pytest.mark.parametrize("root", ["", "?sslrootcert=system"])
-def test_the_ca_bundle_of_the_settings_comes_before_that_of_the_machine(root: str, other_bundle: str) -> None:
+def test_the_ca_bundle_of_the_settings_wins_over_that_of_the_machine(root: str, other_bundle: str) -> None:
     parameters = connection_parameters(NEON + root, with_settings(DB_SSL_ROOT_CERT=other_bundle))
     assert parameters["sslrootcert"] == other_bundle
 
 
-def test_the_ca_bundle_of_the_url_comes_before_all(bundle_file: Path, other_bundle: str) -> None:
+def test_the_ca_bundle_of_the_url_wins_over_every_other(bundle_file: Path, other_bundle: str) -> None:
     chosen = with_settings(DB_SSL_ROOT_CERT="/none.pem")
     assert connection_parameters(f"{NEON}?sslrootcert={other_bundle}", chosen)["sslrootcert"] == other_bundle
     assert connection_parameters(f"{NEON}?sslrootcert=system", SETTINGS)["sslrootcert"] == str(bundle_file)
 
 
 @pytest.mark.parametrize("path", ["/none/hush-4711.pem", "/"])
-def test_a_ca_bundle_that_cannot_be_read_is_named_by_its_setting(path: str) -> None:
+def test_the_error_of_an_unreadable_ca_bundle_names_the_setting_that_chose_it(path: str) -> None:
     with pytest.raises(SettingsError, match="sslrootcert in DATABASE_URL cannot be read") as error:
         connection_parameters(f"{NEON}?sslrootcert={path}", SETTINGS)
     assert path not in str(error.value)
@@ -147,13 +147,13 @@ def test_a_ca_bundle_that_cannot_be_read_is_named_by_its_setting(path: str) -> N
         ("service=hush4711", "service"),
     ],
 )
-def test_what_is_wrong_in_a_url_is_named_and_not_quoted(url: str, names: str) -> None:
+def test_an_error_names_the_wrong_part_of_a_url_and_does_not_quote_it(url: str, names: str) -> None:
     with pytest.raises(SettingsError, match=names) as error:
         connection_parameters(url, SETTINGS)
     assert "hush4711" not in str(error.value)
 
 
-SPLIT = [
+UNESCAPED_PASSWORDS = [
     "postgresql://app:hush@4711@example.com/db",
     "postgresql://app:@hush4711@example.com/db",
     "postgresql://app:hush4711@@example.com/db",
@@ -170,7 +170,7 @@ SPLIT = [
     "postgresql://app:hush,47@11@example.com,example.org/db",
     "postgresql://hush4711/47@example.com/db",
 ]
-WHOLE = [
+READABLE_URLS = [
     "postgresql://app:hush%404711%2F@localhost/db",
     "postgresql://app:hush#4711:@localhost/db?application_name=a@b",
     "postgresql://app:hush?4711@localhost/db",
@@ -183,7 +183,7 @@ WHOLE = [
 ]
 
 
-@pytest.mark.parametrize("url", SPLIT)
+@pytest.mark.parametrize("url", UNESCAPED_PASSWORDS)
 def test_a_password_that_would_become_a_host_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(SettingsError, match="%40") as error:
         connection_parameters(url, SETTINGS)
@@ -194,15 +194,13 @@ def test_a_password_that_would_become_a_host_is_refused_and_not_quoted(url: str)
     assert not [part for part in ("hush", "47", "app", "example") if part in str(refused.value)]
 
 
-@pytest.mark.parametrize("url", WHOLE)
-def test_an_escaped_sign_and_one_outside_the_password_are_taken(url: str) -> None:
+@pytest.mark.parametrize("url", READABLE_URLS)
+def test_a_sign_that_is_escaped_or_outside_the_password_is_accepted(url: str) -> None:
     assert connection_parameters(url, SETTINGS).get("host", "localhost") in ("localhost", "@abstract")
     assert parse_direct_url(url)
 
 
-def test_the_host_of_the_environment_counts_where_the_url_names_none(
-    monkeypatch: pytest.MonkeyPatch, bundle_file: Path
-) -> None:
+def test_a_host_from_pghost_or_pghostaddr_is_verified(monkeypatch: pytest.MonkeyPatch, bundle_file: Path) -> None:
     monkeypatch.setenv("PGHOST", "db.example.com")
     parameters = connection_parameters("postgresql:///db", SETTINGS)
     assert (parameters["host"], parameters["sslmode"]) == ("db.example.com", "verify-full")
@@ -210,20 +208,20 @@ def test_the_host_of_the_environment_counts_where_the_url_names_none(
     assert connection_parameters("postgresql://localhost/db", SETTINGS)["sslmode"] == "verify-full"
 
 
-def test_without_any_ca_bundle_nothing_is_sent(bundle_file: Path) -> None:
+def test_without_a_ca_bundle_only_this_machine_can_be_reached(bundle_file: Path) -> None:
     bundle_file.unlink()
     with pytest.raises(SettingsError, match="DB_SSL_ROOT_CERT"):
         connection_parameters(NEON, SETTINGS)
     assert connection_parameters("postgresql://u@localhost/db", SETTINGS)["host"] == "localhost"
 
 
-def test_channel_binding_and_direct_negotiation_are_passed_on() -> None:
+def test_channel_binding_and_direct_negotiation_reach_libpq() -> None:
     chosen = with_settings(DB_CHANNEL_BINDING="require", DB_SSL_NEGOTIATION="direct")
     parameters = connection_parameters(f"{NEON}?channel_binding=prefer", chosen)
     assert (parameters["channel_binding"], parameters["sslnegotiation"]) == ("require", "direct")
 
 
-def test_what_the_url_says_otherwise_is_kept() -> None:
+def test_the_urls_other_parameters_are_kept_except_connect_timeout() -> None:
     parameters = connection_parameters(f"{NEON}?application_name=shop&keepalives=0&connect_timeout=1", SETTINGS)
     assert (parameters["application_name"], parameters["keepalives"]) == ("shop", "0")
     assert "connect_timeout" not in parameters
@@ -241,7 +239,7 @@ def test_what_the_url_says_otherwise_is_kept() -> None:
         "mysql://app:hush-4711@host/db",
     ],
 )
-def test_a_url_that_cannot_be_read_is_not_quoted(url: str) -> None:
+def test_the_error_of_an_unreadable_url_does_not_quote_it(url: str) -> None:
     with pytest.raises(SettingsError) as error:
         connection_parameters(url, SETTINGS)
     assert str(error.value) == "DATABASE_URL is not a PostgreSQL connection string"

@@ -1,4 +1,4 @@
-"""The contract and what is made from it: the compiled bodies judge as Pydantic does, and a drift is noticed."""
+"""The contract and its generated files: compiled bodies validate as Pydantic does, and an outdated file is found."""
 
 import datetime
 from pathlib import Path
@@ -14,11 +14,12 @@ from contract.compiler import CompileError, compile_bodies
 from contract.values import BODY, Text
 from contract.write_message import Batch, OneTurn
 from robot_brain.bodies import schemas
+from tests.support.bundle import Json
 from tests.support.random_bodies import bodies
 
 SEED = 20261128
 BODIES = 6_000
-BROKEN = {
+BROKEN_RULES = {
     "bool_type",
     "dict_type",
     "extra_forbidden",
@@ -35,13 +36,11 @@ BROKEN = {
     "too_long",
     "too_short",
 }
-MADE = ("layers/robot_brain/robot_brain/bodies/schemas.py", "docs/openapi.json")
-
-Json = dict[str, Any]
+GENERATED = ("layers/robot_brain/robot_brain/bodies/schemas.py", "docs/openapi.json")
 
 
 def verdict(validator: Any, body: Json) -> tuple[str, Any]:
-    """Return what comes out as JSON, or where and which rules are broken, in words."""
+    """Validate `body`. Return its JSON, or the place, kind and message of each broken rule."""
     try:
         return "valid", to_json(validator.validate_python(body))
     except ValidationError as error:
@@ -49,33 +48,33 @@ def verdict(validator: Any, body: Json) -> tuple[str, Any]:
         return "broken", [(each["loc"], each["type"], each["msg"], each.get("ctx")) for each in found]
 
 
-def test_the_compiled_bodies_judge_random_ones_as_pydantic_does() -> None:
+def test_the_compiled_schemas_validate_random_bodies_as_pydantic_does() -> None:
     print(f"seed {SEED}")
     judges: dict[bool, tuple[Any, Any]] = {
         False: (SchemaValidator(schemas.ONE_TURN), TypeAdapter(OneTurn)),
         True: (SchemaValidator(schemas.BATCH), TypeAdapter(Batch)),
     }
-    said = []
+    verdicts = []
     for body in bodies(SEED, BODIES):
         compiled, declared = judges["messages" in body]
-        said.append(verdict(compiled, body))
-        assert said[-1] == verdict(declared, body)
-    # They are valid bodies and broken ones, and each rule is broken by some of them.
-    broken = [found for kind, found in said if kind == "broken"]
+        verdicts.append(verdict(compiled, body))
+        assert verdicts[-1] == verdict(declared, body)
+    # Many bodies must be valid and many broken, some with several errors. Each rule must be broken at least once.
+    broken = [found for kind, found in verdicts if kind == "broken"]
     assert BODIES // 5 < len(broken) < BODIES * 4 // 5
     assert sum(len(found) > 1 for found in broken) > BODIES // 20
-    assert {kind for found in broken for _, kind, _, _ in found} == BROKEN
+    assert {kind for found in broken for _, kind, _, _ in found} == BROKEN_RULES
 
 
-def test_what_is_made_from_the_contract_is_what_it_says_now() -> None:
+def test_the_files_generated_from_the_contract_are_up_to_date() -> None:
     assert main(["--check"]) is None
 
 
-def test_what_is_not_what_the_contract_says_is_named(tmp_path: Path) -> None:
-    assert str(main(["--check"], tmp_path)).startswith(" and ".join(MADE))
+def test_the_check_names_each_file_that_differs_from_the_contract(tmp_path: Path) -> None:
+    assert str(main(["--check"], tmp_path)).startswith(" and ".join(GENERATED))
     assert main([], tmp_path) is None
     assert main(["--check"], tmp_path) is None
-    for name in MADE:
+    for name in GENERATED:
         made = (tmp_path / name).read_text()
         (tmp_path / name).write_text(made.replace("2147483647", "2147483646", 1))
         assert str(main(["--check"], tmp_path)).startswith(f"{name}: ")
@@ -84,14 +83,14 @@ def test_what_is_not_what_the_contract_says_is_named(tmp_path: Path) -> None:
 
 @with_config(BODY)
 class Inner(TypedDict):
-    """A form inside another."""
+    """A TypedDict that is a member of another."""
 
     text: Text
 
 
 @with_config(BODY)
 class Outer(TypedDict):
-    """A form whose members have the names of what is left out of a schema."""
+    """A TypedDict whose members have names that the compiler leaves out of schemas: `ref` and `metadata`."""
 
     ref: Inner
     metadata: list[Inner] | None
@@ -99,17 +98,17 @@ class Outer(TypedDict):
 
 @with_config(BODY)
 class Circle(TypedDict):
-    """A form inside itself."""
+    """A TypedDict that contains itself."""
 
     circles: "list[Circle]"
 
 
 def spelled(text: str) -> str:
-    """Return a text; it stands outside the layer."""
+    """Return `text`. A validator must be in the layer, and this function is not."""
     return text
 
 
-def test_a_form_inside_a_form_is_a_constant_before_it() -> None:
+def test_a_typed_dict_inside_another_is_compiled_to_a_constant_before_it() -> None:
     space: Json = {}
     exec(compile_bodies((Outer,)), space)
     assert [name for name in space if name.isupper()] == ["INNER", "OUTER"]
@@ -128,7 +127,7 @@ class _WithFunction(TypedDict):
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (Circle, "Circle is inside itself"),
         (int, "a TypedDict"),
@@ -136,6 +135,6 @@ class _WithFunction(TypedDict):
         (_WithDate, "2026"),
     ],
 )
-def test_what_the_compiler_does_not_know_is_an_error(body: Any, says: str) -> None:
-    with pytest.raises(CompileError, match=says):
+def test_the_compiler_refuses_what_it_cannot_compile(body: Any, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
         compile_bodies((body,))

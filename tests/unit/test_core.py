@@ -1,11 +1,13 @@
-"""The layer loads Pydantic's extension module, and neither of the packages around it."""
+"""The layer loads Pydantic's extension module without the packages `pydantic` and `pydantic_core` around it."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
-SCRIPT = """
+from local.settings import ROOT
+
+LAYER = ROOT / "layers" / "robot_brain"
+WRITE_THEN_IMPORT_PYDANTIC = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from robot_brain.bodies import core, write
@@ -24,7 +26,7 @@ import pydantic_core
 assert pydantic_core.ValidationError is pydantic.ValidationError is core.ValidationError
 assert pydantic.TypeAdapter(int).validate_python("3") == 3
 """
-WITHOUT = """
+OTHER_EXTENSION = """
 import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 try:
@@ -37,17 +39,17 @@ else:
 
 
 def run(script: str, *arguments: str) -> None:
-    """Run a script in a process of its own."""
+    """Run a script in a process of its own. Fail with its error output if it fails."""
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_write_is_validated_without_the_packages_of_pydantic_and_they_can_be_imported_after_it() -> None:
-    run(SCRIPT, str(LAYER))
+def test_a_write_is_validated_without_the_packages_of_pydantic_which_can_still_be_imported() -> None:
+    run(WRITE_THEN_IMPORT_PYDANTIC, str(LAYER))
 
 
-def test_an_extension_that_is_not_for_this_python_is_an_import_error(tmp_path: Path) -> None:
+def test_an_extension_for_another_python_is_an_import_error(tmp_path: Path) -> None:
     (tmp_path / "pydantic_core").mkdir()
     (tmp_path / "pydantic_core" / "__init__.py").touch()
     (tmp_path / "pydantic_core" / "_pydantic_core.cpython-30-other.so").touch()
-    run(WITHOUT, str(LAYER), str(tmp_path))
+    run(OTHER_EXTENSION, str(LAYER), str(tmp_path))

@@ -1,4 +1,4 @@
-"""README.md and docs/ beside what they describe: links, routes, settings, and the kept figures."""
+"""README.md and docs/ agree with the project: their links, routes, settings and figures."""
 
 import re
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local.settings import ROOT
 from tests.support.documented import operations
 
-ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "sql" / "README.md"])
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -19,13 +19,14 @@ _FENCED = re.compile(r"^\s*```.*?^\s*```", re.MULTILINE | re.DOTALL)
 
 
 class _Template(yaml.SafeLoader):
-    """Reads template.yaml without its functions."""
+    """A loader for template.yaml that reads each intrinsic function as None."""
 
 
 _Template.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def name(document: Path) -> str:
+    """Return the path of a document in the project."""
     return str(document.relative_to(ROOT))
 
 
@@ -60,12 +61,12 @@ def test_each_route_is_in_the_table_of_endpoints(document: Path) -> None:
         assert any(method in row and f"{path}`" in row for row in rows), route
 
 
-def test_docs_measured_holds_the_kept_results() -> None:
+def test_docs_measured_has_the_committed_results() -> None:
     done = subprocess.run([sys.executable, "-m", "tests.bench.measured", "--check"], cwd=ROOT, check=False)
     assert done.returncode == 0, "run python -m tests.bench.measured"
 
 
-def test_the_figures_in_readmes_table_are_those_of_docs_measured() -> None:
+def test_the_figures_in_the_table_of_readme_are_those_of_docs_measured() -> None:
     written = (ROOT / "docs" / "measured.md").read_text(encoding="utf-8").splitlines()
     rows = [line for line in README.read_text(encoding="utf-8").splitlines() if re.match(r"\|.*\d\.\d\d \|$", line)]
     assert rows

@@ -1,4 +1,4 @@
-"""The state of a process: what is kept, for how long, and that another environment knows nothing of it."""
+"""The state of a process: what an environment keeps, for how long, and that no other environment shares it."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.support.log_lines import logged
 URL = {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/d"}
 
 
-def test_the_variables_of_a_process_are_those_of_its_environment_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_read_from_the_process_environment_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROBOT_BRAIN_TEST", "one")
     assert environment.current.variables["ROBOT_BRAIN_TEST"] == "one"
     monkeypatch.setenv("ROBOT_BRAIN_TEST", "two")
@@ -27,7 +27,7 @@ def test_an_object_is_made_once_in_each_environment() -> None:
     assert one.made(object) is not other.made(object)
 
 
-def test_what_could_not_be_made_is_tried_again() -> None:
+def test_an_object_whose_making_failed_is_made_at_the_next_request_for_it() -> None:
     tries: list[int] = []
 
     def make() -> int:
@@ -37,12 +37,12 @@ def test_what_could_not_be_made_is_tried_again() -> None:
         return len(tries)
 
     found = Environment({})
-    with pytest.raises(ValueError):  # noqa: PT011  # it has no text
+    with pytest.raises(ValueError):  # noqa: PT011  # this ValueError has no text to match
         found.made(make)
     assert [found.made(make), found.made(make)] == [2, 2]
 
 
-def test_an_environment_knows_nothing_of_the_one_before() -> None:
+def test_a_new_environment_shares_no_object_with_the_one_before() -> None:
     with deployed({**URL, "TENANT_ID": "red"}):
         before = settings(), patterns(), lazy_connection(), telemetry.logger()
         patterns().retried()
@@ -55,7 +55,7 @@ def test_an_environment_knows_nothing_of_the_one_before() -> None:
     assert all(old is not new for old, new in zip(before, after, strict=True))
 
 
-def test_wrong_settings_leave_no_connection_holder_behind() -> None:
+def test_wrong_settings_leave_no_connection_object_behind() -> None:
     variables: dict[str, str] = {}
     with deployed(variables):
         with pytest.raises(SettingsError):
@@ -65,7 +65,7 @@ def test_wrong_settings_leave_no_connection_holder_behind() -> None:
         assert lazy_connection().opened == 0
 
 
-def test_only_the_first_line_of_an_environment_is_of_a_cold_start_and_each_has_its_own_fields() -> None:
+def test_only_the_first_log_line_is_of_a_cold_start_and_no_line_has_the_fields_of_another() -> None:
     with deployed({}), logged() as lines:
         telemetry.note(session_id="s")
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Events that are no request of an HTTP API: each function answers them, says why in one log line, and never raises."""
+"""Events that are no HTTP API requests: each function answers 500, logs one line with the reason, and never raises."""
 
 import json
 from typing import Any
@@ -11,10 +11,10 @@ import stats
 import write_message
 from tests.support.bundle import EVENTS, Context, deployed, event
 from tests.support.log_lines import logged
+from tests.support.private_text import PRIVATE_TEXT
 
 HANDLERS: dict[str, Any] = {module.__name__: module.handler for module in (write_message, read_session, stats, health)}
-GOOD = {"write_message": "write_message", "read_session": "read_session", "stats": "stats", "health": "health"}
-MARK = "MARKED-4711"
+VALID_EVENTS = {"write_message": "write_message", "read_session": "read_session", "stats": "stats", "health": "health"}
 
 SHAPES: dict[str, Any] = {
     "null": None,
@@ -22,16 +22,16 @@ SHAPES: dict[str, Any] = {
     "zero": 0,
     "a decimal": 1.5,
     "true": True,
-    "a text": MARK,
+    "a text": PRIVATE_TEXT,
     "an empty text": "",
-    "a list": [MARK],
+    "a list": [PRIVATE_TEXT],
     "an empty list": [],
     "a list of events": [{"source": "robot-brain.schedule", "action": "refresh_stats"}],
     "an empty object": {},
     "a source that is a list": {"source": ["robot-brain.schedule"], "action": "refresh_stats"},
-    "a source that is an object": {"source": {MARK: MARK}},
+    "a source that is an object": {"source": {PRIVATE_TEXT: PRIVATE_TEXT}},
     "an action that is a list": {"source": "robot-brain.schedule", "action": ["refresh_stats"]},
-    "a body alone": {"body": MARK},
+    "a body alone": {"body": PRIVATE_TEXT},
     "a context that is null": {"requestContext": None},
     "a context that is a text": {"requestContext": "http"},
     "a context that is a list": {"requestContext": ["http"]},
@@ -39,18 +39,18 @@ SHAPES: dict[str, Any] = {
     "http that is null": {"requestContext": {"http": None}},
     "http that is a text": {"requestContext": {"http": "method"}},
     "no route": {"requestContext": {"http": {"method": "GET"}}},
-    "a route that nobody can name": {"requestContext": {"http": {"method": 5}}, "rawPath": "/health"},
+    "a route without a name": {"requestContext": {"http": {"method": 5}}, "rawPath": "/health"},
     **{file.stem: json.loads(file.read_text()) for file in sorted((EVENTS / "foreign").glob("*.json"))},
 }
 
-# Members of a good event, and what they must not be.
-WRONG: dict[str, list[Any]] = {
+# Wrong values for members of a valid event.
+WRONG_VALUES: dict[str, list[Any]] = {
     "routeKey": [5, ["GET /health"], {}, False],
     "rawPath": [5, [], {}],
     "rawQueryString": [5, {"limit": "5"}, ["limit=5"], False],
     "headers": [
         5,
-        MARK,
+        PRIVATE_TEXT,
         "",
         [],
         ["content-type"],
@@ -61,17 +61,17 @@ WRONG: dict[str, list[Any]] = {
         False,
     ],
     "pathParameters": [5, "demo", ["demo"], [], {"session_id": 5}, {"session_id": None}, False],
-    "body": [5, 0, {}, {MARK: MARK}, [MARK], False, True],
+    "body": [5, 0, {}, {PRIVATE_TEXT: PRIVATE_TEXT}, [PRIVATE_TEXT], False, True],
     "isBase64Encoded": ["false", "true", 1, 0, []],
-    "requestContext": [None, 5, MARK, [], {}, {"http": None}, {"http": []}, {"http": MARK}],
+    "requestContext": [None, 5, PRIVATE_TEXT, [], {}, {"http": None}, {"http": []}, {"http": PRIVATE_TEXT}],
 }
-WRONG_MEMBERS = [(member, value) for member, values in WRONG.items() for value in values]
+WRONG_MEMBERS = [(member, value) for member, values in WRONG_VALUES.items() for value in values]
 
 
-def assert_refused(name: str, sent: Any) -> str:
-    """Assert the answer and the one line of a function to an event that is no request; return the line's reason."""
+def assert_refused(name: str, event: Any) -> str:
+    """Assert that the function answers `event` with 500 and logs one line. Return the reason in that line."""
     with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none"}), logged() as lines:
-        answer = HANDLERS[name](json.loads(json.dumps(sent)), Context(aws_request_id="id-1"))
+        answer = HANDLERS[name](json.loads(json.dumps(event)), Context(aws_request_id="id-1"))
     (line,) = lines()
     document = json.loads(answer["body"])
     assert (answer["statusCode"], document["status"], document["request_id"]) == (500, 500, "id-1")
@@ -80,20 +80,20 @@ def assert_refused(name: str, sent: Any) -> str:
     assert (line["level"], line["status"], line["error"]) == ("ERROR", 500, "UnexpectedEventError")
     assert line["reason"].startswith("the event ")
     assert "frames" not in line
-    assert MARK not in json.dumps([answer, line])
+    assert PRIVATE_TEXT not in json.dumps([answer, line])
     return str(line["reason"])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", HANDLERS)
-def test_an_event_that_is_no_request_is_answered_and_named(name: str, shape: str) -> None:
+def test_an_event_that_is_no_request_is_answered_and_logged_with_its_reason(name: str, shape: str) -> None:
     assert_refused(name, SHAPES[shape])
 
 
 @pytest.mark.parametrize(("member", "value"), WRONG_MEMBERS)
 @pytest.mark.parametrize("name", HANDLERS)
-def test_a_member_of_another_type_is_answered_and_named(name: str, member: str, value: Any) -> None:
-    reason = assert_refused(name, event(GOOD[name]) | {member: value})
+def test_a_member_of_a_wrong_type_is_answered_and_named_in_the_log(name: str, member: str, value: Any) -> None:
+    reason = assert_refused(name, event(VALID_EVENTS[name]) | {member: value})
     assert member in reason
 
 
@@ -107,15 +107,15 @@ def test_a_member_of_another_type_is_answered_and_named(name: str, member: str, 
         ("http_api_payload_1", "the event has no requestContext.http"),
     ],
 )
-def test_the_log_says_what_an_event_is_and_what_to_do(shape: str, reason: str) -> None:
-    said = assert_refused("stats", SHAPES[shape])
-    assert said.startswith(reason)
-    assert said.endswith("call this function through an HTTP API with payload format 2.0")
+def test_the_log_says_what_is_wrong_with_an_event_and_what_to_do(shape: str, reason: str) -> None:
+    logged_reason = assert_refused("stats", SHAPES[shape])
+    assert logged_reason.startswith(reason)
+    assert logged_reason.endswith("call this function through an HTTP API with payload format 2.0")
 
 
-def test_a_head_of_health_answers_as_a_get_does() -> None:
+def test_head_health_answers_as_get_health_does() -> None:
     with deployed({}), logged() as lines:
         head, get = (health.handler(event(name), Context()) for name in ("health_head", "health"))
-    # API Gateway leaves the body out and has its length from here.
+    # API Gateway removes the body of the answer and takes Content-Length from it.
     assert head == get
     assert [line["route"] for line in lines()] == ["HEAD /health", "GET /health"]

@@ -1,4 +1,4 @@
-"""The edge: events become requests, responses and exceptions become answers, and each leaves one log line."""
+"""The edge: an event becomes a request, a response or an exception becomes an answer, and each logs one line."""
 
 import base64
 import gzip
@@ -13,8 +13,7 @@ from robot_brain.errors import InvalidRequestError, UnsupportedMediaTypeError
 from robot_brain.http.request import JSON, Request, Response
 from tests.support.bundle import Context, Json, event
 from tests.support.log_lines import logged
-
-MARK = "MARKED-4711"
+from tests.support.private_text import PRIVATE_TEXT
 
 
 def parse(**changes: Any) -> Request:
@@ -23,7 +22,7 @@ def parse(**changes: Any) -> Request:
 
 
 def call(function: Any, request: Json | None = None) -> tuple[Json, list[Json]]:
-    """Return the answer of a handler with the one function, and what it logged."""
+    """Call a handler whose only route runs `function`. Return the answer and the log lines."""
     sent = request or event("write_message")
     handler = routes({sent.get("routeKey", "GET /one"): lambda request, **_: function(request)})
     with logged() as lines:
@@ -32,7 +31,7 @@ def call(function: Any, request: Json | None = None) -> tuple[Json, list[Json]]:
 
 
 def failing(error: Exception) -> Any:
-    """Return a handler that raises `error`."""
+    """Return a function that raises `error`."""
 
     def handler(_: Request) -> Response:
         raise error
@@ -51,10 +50,10 @@ def test_an_event_becomes_a_request() -> None:
 
 
 @pytest.mark.parametrize("member", ["body", "headers", "pathParameters", "rawQueryString", "isBase64Encoded"])
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_member_may_be_null_or_absent(member: str, gone: bool) -> None:
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_member_of_an_event_may_be_null_or_absent(member: str, absent: bool) -> None:
     sent = event("write_message") | {member: None}
-    if gone:
+    if absent:
         del sent[member]
     request = Request.parse(sent, Context())
     assert request.query() == {}
@@ -66,7 +65,7 @@ def test_a_member_may_be_null_or_absent(member: str, gone: bool) -> None:
             request.json()
 
 
-def test_the_default_route_is_named_by_method_and_path() -> None:
+def test_the_route_of_an_event_without_a_route_key_is_its_method_and_path() -> None:
     sent = event("health")
     del sent["routeKey"]
     assert Request.parse(sent, Context()).route == "GET /health"
@@ -75,14 +74,14 @@ def test_the_default_route_is_named_by_method_and_path() -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "APPLICATION/JSON", " application/json ", "application/json;charset=utf-8"]
 )
-def test_json_in_any_spelling_is_json(kind: str) -> None:
+def test_the_content_type_of_json_is_accepted_in_every_spelling(kind: str) -> None:
     assert parse(headers={"Content-Type": kind}, body='{"a": 1}').json() == {"a": 1}
 
 
 @pytest.mark.parametrize(
     "kind", ['application/json; profile="a,b"', 'application/json;a="b,c" ; d=e', "application/json ; charset=utf-8"]
 )
-def test_a_comma_inside_quotes_is_part_of_a_parameter(kind: str) -> None:
+def test_a_quoted_comma_in_a_content_type_is_part_of_its_parameter(kind: str) -> None:
     assert parse(headers={"content-type": kind}, body="{}").json() == {}
 
 
@@ -96,18 +95,18 @@ def test_a_comma_inside_quotes_is_part_of_a_parameter(kind: str) -> None:
         'application/json; profile="a,b',
     ],
 )
-def test_a_content_type_sent_twice_is_not_json(kind: str) -> None:
+def test_a_content_type_that_was_sent_twice_is_refused(kind: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError, match="once"):
         parse(headers={"content-type": kind}, body="{}").json()
 
 
 @pytest.mark.parametrize("encoding", ["", " ", "identity", "Identity "])
-def test_a_body_that_is_not_encoded_may_say_so(encoding: str) -> None:
+def test_a_body_that_is_not_encoded_may_have_a_content_encoding_of_identity(encoding: str) -> None:
     assert parse(headers={"content-type": JSON, "content-encoding": encoding}, body="{}").json() == {}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "deflate", "gzip,identity", "identity,gzip", "utf-8", "x"])
-def test_an_encoded_body_is_refused_by_its_header(encoding: str) -> None:
+def test_an_encoded_body_is_refused_because_of_its_content_encoding(encoding: str) -> None:
     body = base64.b64encode(gzip.compress(b"{}")).decode()
     sent = {"Content-Type": JSON, "Content-Encoding": encoding}
     with pytest.raises(UnsupportedMediaTypeError, match="Content-Encoding"):
@@ -117,7 +116,7 @@ def test_an_encoded_body_is_refused_by_its_header(encoding: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["", "text/json", "application/json+x", "application/jsonp", "json", "application/json, x"]
 )
-def test_anything_else_is_not(kind: str) -> None:
+def test_a_content_type_other_than_json_is_refused(kind: str) -> None:
     with pytest.raises(UnsupportedMediaTypeError):
         parse(headers={"content-type": kind}, body="{}").json()
 
@@ -139,38 +138,38 @@ def test_a_response_without_a_body_has_no_content_type() -> None:
     assert answer == {"statusCode": 304, "headers": {"etag": '"1"'}}
 
 
-def test_a_refused_request_is_logged_by_its_kind_and_without_its_reason() -> None:
-    answer, (line,) = call(failing(InvalidRequestError.at(["body"], MARK, "wrong")))
+def test_the_log_line_of_a_refused_request_has_the_error_and_no_reason() -> None:
+    answer, (line,) = call(failing(InvalidRequestError.at(["body"], PRIVATE_TEXT, "wrong")))
     assert (answer["statusCode"], line["status"], line["level"], line["error"]) == (
         422,
         422,
         "INFO",
         "InvalidRequestError",
     )
-    assert MARK in answer["body"]
-    assert MARK not in json.dumps(line)
+    assert PRIVATE_TEXT in answer["body"]
+    assert PRIVATE_TEXT not in json.dumps(line)
     assert {"frames", "reason"} & set(line) == set()
 
 
-def test_a_refusing_database_is_logged_with_its_reason_and_not_told() -> None:
-    answer, (line,) = call(failing(errors.DatabaseRefusedError(MARK)))
-    assert (answer["statusCode"], line["level"], line["reason"]) == (503, "ERROR", MARK)
-    assert MARK not in json.dumps(answer)
+def test_the_reason_why_the_database_refuses_is_in_the_log_and_not_in_the_answer() -> None:
+    answer, (line,) = call(failing(errors.DatabaseRefusedError(PRIVATE_TEXT)))
+    assert (answer["statusCode"], line["level"], line["reason"]) == (503, "ERROR", PRIVATE_TEXT)
+    assert PRIVATE_TEXT not in json.dumps(answer)
     assert "frames" not in line
 
 
-def test_wrong_settings_are_logged_with_their_reason_and_not_told() -> None:
-    answer, (line,) = call(failing(errors.SettingsError(MARK)))
-    assert (answer["statusCode"], line["reason"]) == (500, MARK)
-    assert MARK not in json.dumps(answer)
+def test_the_reason_of_a_settings_error_is_in_the_log_and_not_in_the_answer() -> None:
+    answer, (line,) = call(failing(errors.SettingsError(PRIVATE_TEXT)))
+    assert (answer["statusCode"], line["reason"]) == (500, PRIVATE_TEXT)
+    assert PRIVATE_TEXT not in json.dumps(answer)
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, RuntimeError, RecursionError, MemoryError, AssertionError])
-def test_an_unforeseen_exception_is_a_500_with_frames_in_the_log_and_no_text_anywhere(kind: type[Exception]) -> None:
+def test_an_unforeseen_exception_is_a_500_whose_text_is_neither_logged_nor_answered(kind: type[Exception]) -> None:
     try:
-        raise ZeroDivisionError(MARK)
+        raise ZeroDivisionError(PRIVATE_TEXT)
     except ZeroDivisionError as cause:
-        error = kind(MARK)
+        error = kind(PRIVATE_TEXT)
         error.__cause__ = cause
 
     answer, (line,) = call(failing(error))
@@ -180,7 +179,7 @@ def test_an_unforeseen_exception_is_a_500_with_frames_in_the_log_and_no_text_any
     assert json.loads(answer["body"])["request_id"] == "id-1"
     assert (line["level"], line["error"], line["reason"]) == ("ERROR", kind.__name__, kind.__name__)
     assert any("test_http.py" in frame for frame in line["frames"])
-    assert MARK not in json.dumps([answer, line])
+    assert PRIVATE_TEXT not in json.dumps([answer, line])
 
 
 def test_an_event_that_is_no_request_is_a_500() -> None:
@@ -188,7 +187,7 @@ def test_an_event_that_is_no_request_is_a_500() -> None:
     assert (answer["statusCode"], line["route"], line["error"]) == (500, "unknown", "UnexpectedEventError")
 
 
-def test_fields_of_one_request_are_not_in_the_next_ones_line() -> None:
+def test_the_log_line_of_a_request_has_no_field_of_the_request_before() -> None:
     _, (first,) = call(lambda _: Response(200, "{}"))
     _, (second,) = call(lambda _: Response(200, "{}"), event("health"))
     assert first["session_id"] == "demo"

@@ -1,8 +1,7 @@
-"""One request to another service: what is sent, what an answer is, and which servers get no request."""
+"""One request to another service: what is sent, how its answer is read, and which servers get no request."""
 
 import ssl
 import traceback
-from pathlib import Path
 
 import pytest
 
@@ -10,16 +9,10 @@ from robot_brain.deadline import Deadline
 from robot_brain.errors import DeadlineExceededError, SettingsError
 from robot_brain.services.https import NoAnswerError, request
 from tests.support.servers.stubborn import answers, stubborn
-from tests.unit.asking import CHUNKED, EMPTY, ENOUGH, LARGEST, OK, WHOLE, asked, server_contexts
+from tests.unit.https_requests import CHUNKED, EMPTY, ENOUGH, LARGEST, OK, WHOLE, send
 
-# No line of code holds this word, so a traceback shows it only if an error quotes it.
+# Written in two parts, so that no source line holds the word: a traceback shows it only if an error quotes it.
 KEY = "hu" + "sh"
-
-
-@pytest.fixture
-def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ssl.SSLContext]:
-    """What servers show, by the kind of certificate."""
-    return server_contexts(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +27,14 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ssl.SSLCon
         (b"HTTP/1.1 503 No\r\ncontent-length: 4\r\n\r\nbusy", (503, b"busy")),
     ],
 )
-def test_an_answer_is_its_status_and_its_body(answer: bytes, expected: tuple[int, bytes]) -> None:
+def test_an_answer_is_returned_as_its_status_and_its_body(answer: bytes, expected: tuple[int, bytes]) -> None:
     with stubborn(answers(answer)) as server:
-        assert asked(server.port) == expected
+        assert send(server.port) == expected
 
 
-def test_a_request_is_sent_as_it_was_given() -> None:
+def test_a_request_is_sent_unchanged() -> None:
     with stubborn(answers(EMPTY)) as server:
-        assert asked(server.port, body=b"[1]") == (200, b"")
+        assert send(server.port, body=b"[1]") == (200, b"")
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     first, *headers = head.decode().split("\r\n")
     assert (first, body) == ("POST /a?b=c HTTP/1.1", b"[1]")
@@ -50,20 +43,20 @@ def test_a_request_is_sent_as_it_was_given() -> None:
 
 def test_an_answer_may_be_as_large_as_allowed_and_no_larger() -> None:
     head = OK + b"content-length: %d\r\n\r\n"
-    room = LARGEST - len(head % 10_000)
-    with stubborn(answers(head % room + b"x" * room)) as server:
-        assert asked(server.port) == (200, b"x" * room)
-    too_large = answers(head % (room + 1) + b"x" * (room + 1))
+    largest_body = LARGEST - len(head % 10_000)
+    with stubborn(answers(head % largest_body + b"x" * largest_body)) as server:
+        assert send(server.port) == (200, b"x" * largest_body)
+    too_large = answers(head % (largest_body + 1) + b"x" * (largest_body + 1))
     with stubborn(too_large) as server, pytest.raises(NoAnswerError, match="TooLargeError"):
-        asked(server.port)
+        send(server.port)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
+def test_a_redirect_is_returned_and_not_followed(status: int) -> None:
     with stubborn(answers(EMPTY)) as other:
         location = f"HTTP/1.1 {status} Moved\r\nlocation: http://127.0.0.1:{other.port}/\r\ncontent-length: 0\r\n\r\n"
         with stubborn(answers(location.encode())) as server:
-            assert asked(server.port) == (status, b"")
+            assert send(server.port) == (status, b"")
         assert (server.connections, other.connections) == (1, 0)
 
 
@@ -71,19 +64,19 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
     with stubborn(answers(EMPTY)) as proxy, stubborn(answers(WHOLE)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        assert asked(server.port) == (200, b"{}")
+        assert send(server.port) == (200, b"{}")
         assert proxy.connections == 0
 
 
 @pytest.mark.parametrize(
     "answer", [b"", b"nonsense\r\n\r\n", OK + b"content-length: 3\r\n\r\n{}", CHUNKED + b"3\r\n{}"]
 )
-def test_a_broken_answer_is_no_answer(answer: bytes) -> None:
+def test_a_broken_answer_is_a_no_answer_error(answer: bytes) -> None:
     with stubborn(answers(answer)) as server, pytest.raises(NoAnswerError):
-        asked(server.port)
+        send(server.port)
 
 
-def test_nothing_of_a_header_that_cannot_be_sent_is_quoted() -> None:
+def test_the_error_about_a_header_that_cannot_be_sent_does_not_quote_it() -> None:
     headers = {"x": f"{KEY}\r\ny: z"}
     with stubborn(answers(EMPTY)) as server:
         with pytest.raises(NoAnswerError, match="ValueError") as error:
@@ -96,38 +89,38 @@ def test_nothing_of_a_header_that_cannot_be_sent_is_quoted() -> None:
 @pytest.mark.parametrize(
     "url", ["", "http://", "127.0.0.1:1", "ftp://a", "httpss://a", "http://hush@a", "http://a:x", "http://a:65536"]
 )
-def test_a_url_that_no_request_can_be_sent_to_is_refused_and_not_quoted(url: str) -> None:
+def test_an_invalid_url_is_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL") as error:
         request("GET", url, None, {}, Deadline(ENOUGH), LARGEST)
     assert KEY not in "".join(traceback.format_exception(error.value))
 
 
-def test_after_the_deadline_no_connection_is_made() -> None:
+def test_after_the_deadline_no_connection_is_opened() -> None:
     with stubborn(answers(EMPTY)) as server:
         with pytest.raises(DeadlineExceededError):
-            asked(server.port, seconds=-1)
+            send(server.port, seconds=-1)
         assert server.connections == 0
 
 
-def test_an_answer_over_tls_is_read_from_a_server_whose_certificate_is_valid(tls: dict[str, ssl.SSLContext]) -> None:
+def test_an_answer_over_tls_is_read_from_a_server_with_a_valid_certificate(tls: dict[str, ssl.SSLContext]) -> None:
     with stubborn(answers(WHOLE), tls["valid"]) as server:
-        assert asked(server.port, scheme="https") == (200, b"{}")
+        assert send(server.port, scheme="https") == (200, b"{}")
 
 
 @pytest.mark.parametrize("kind", ["expired", "wrong_name", "unknown_authority"])
-def test_a_server_whose_certificate_is_not_valid_gets_no_request(kind: str, tls: dict[str, ssl.SSLContext]) -> None:
+def test_a_server_with_an_invalid_certificate_gets_no_request(kind: str, tls: dict[str, ssl.SSLContext]) -> None:
     with stubborn(answers(EMPTY), tls[kind]) as server:
         with pytest.raises(NoAnswerError, match="SSLCertVerificationError"):
-            asked(server.port, scheme="https")
+            send(server.port, scheme="https")
         server.assert_left()
     assert server.requests == []
 
 
-def test_a_name_without_an_address_is_no_answer() -> None:
+def test_a_host_name_without_an_address_is_a_no_answer_error() -> None:
     with pytest.raises(NoAnswerError, match=r"service\.invalid did not answer: gaierror"):
         request("GET", "https://service.invalid", None, {}, Deadline(ENOUGH), LARGEST)
 
 
-def test_a_name_that_cannot_be_one_is_no_answer() -> None:
+def test_an_invalid_host_name_is_a_no_answer_error() -> None:
     with pytest.raises(NoAnswerError, match="did not answer: Unicode"):
         request("GET", f"https://{'a' * 64}.test", None, {}, Deadline(ENOUGH), LARGEST)

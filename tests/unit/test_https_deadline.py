@@ -1,11 +1,10 @@
-"""One request to another service ends at its deadline, or at the bound of its answer, whatever the server does."""
+"""A request to another service ends at its deadline or at the largest allowed answer, whatever the server does."""
 
 import socket
 import ssl
 import threading
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,12 @@ from robot_brain.deadline import Deadline
 from robot_brain.services.https import NoAnswerError, request
 from tests.support.servers.failing import never_connects
 from tests.support.servers.stubborn import Client, answers, slowed, stubborn
-from tests.unit.asking import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, asked, resolve, server_contexts
+from tests.unit.https_requests import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, resolve, send
 
-# Seconds. Shorter than any drip here, longer than its pauses.
+# Seconds. Shorter than each dripped answer here takes, longer than the pauses between its bytes.
 SHORT = 0.5
 HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
-# An answer's beginning, the part that drips, and a rest that would make the answer whole.
+# Three parts of an answer: its beginning, the part that is sent byte by byte, and the rest.
 DRIPS = {
     "the status line": (b"HTTP/1.1 200 ", b"O" * 60, b"\r\ncontent-length: 2\r\n\r\n{}"),
     "a header": (OK + b"x: ", b"y" * 60, b"\r\ncontent-length: 2\r\n\r\n{}"),
@@ -31,7 +30,7 @@ DRIPS = {
     "a chunk's size": (CHUNKED + b"2;", b"x" * 60, b"\r\n{}\r\n0\r\n\r\n"),
     "the trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nx: ", b"y" * 60, b"\r\n\r\n"),
 }
-# What the server sends once, and what it sends again and again.
+# What the server sends once, and what it then sends without end.
 FLOODS = {
     "headers": (OK, b"x: y\r\n"),
     "one header": (OK + b"x: ", b"y" * 1024),
@@ -41,27 +40,21 @@ FLOODS = {
     "a body without a length": (OK + b"\r\n", b"x" * 1024),
     "chunks": (CHUNKED, b"1\r\nx\r\n"),
     "one chunk": (CHUNKED + b"fffffffffffff\r\n", b"x" * 1024),
-    "a chunk of less than nothing": (CHUNKED + b"-1\r\n", b"x" * 1024),
+    "a chunk with a negative size": (CHUNKED + b"-1\r\n", b"x" * 1024),
     "trailers": (CHUNKED + b"0\r\n", b"x: y\r\n"),
 }
 
 
-@pytest.fixture
-def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ssl.SSLContext]:
-    """What servers show, by the kind of certificate."""
-    return server_contexts(tmp_path, monkeypatch)
-
-
 @pytest.mark.parametrize("drip", DRIPS)
-def test_a_server_that_drips_is_left_at_the_deadline(drip: str) -> None:
+def test_a_server_that_drips_its_answer_is_disconnected_at_the_deadline(drip: str) -> None:
     with stubborn(answers(*DRIPS[drip])) as server:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(server.port, SHORT)
+            send(server.port, SHORT)
         server.assert_left()
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_an_answer_without_an_end_is_left_at_its_bound(flood: str) -> None:
+def test_an_endless_answer_is_cut_off_at_the_largest_allowed_size(flood: str) -> None:
     first, more = FLOODS[flood]
 
     def script(client: Client) -> None:
@@ -71,19 +64,21 @@ def test_an_answer_without_an_end_is_left_at_its_bound(flood: str) -> None:
 
     with stubborn(script) as server:
         with pytest.raises(NoAnswerError, match=r"TooLargeError|LineTooLong|HTTPException"):
-            asked(server.port)
+            send(server.port)
         server.assert_left()
 
 
-def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
+def test_a_silent_server_is_disconnected_at_the_deadline() -> None:
     with stubborn(Client.hold) as server:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(server.port, SHORT)
+            send(server.port, SHORT)
         server.assert_left()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_server_that_reads_slowly_is_left_at_the_deadline(scheme: str, tls: dict[str, ssl.SSLContext]) -> None:
+def test_a_server_that_reads_slowly_is_disconnected_at_the_deadline(
+    scheme: str, tls: dict[str, ssl.SSLContext]
+) -> None:
     size = 32 * 1024 * 1024
 
     def script(client: Client) -> None:
@@ -94,27 +89,33 @@ def test_a_server_that_reads_slowly_is_left_at_the_deadline(scheme: str, tls: di
 
     with stubborn(script, tls["valid"] if scheme == "https" else None) as server:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(server.port, SHORT, scheme, b"x" * size)
+            send(server.port, SHORT, scheme, b"x" * size)
         server.assert_left()
 
 
 @pytest.mark.parametrize("drip", ["the status line", "the body", "a chunk"])
-def test_a_server_that_drips_over_tls_is_left_at_the_deadline(drip: str, tls: dict[str, ssl.SSLContext]) -> None:
+def test_a_server_that_drips_its_answer_over_tls_is_disconnected_at_the_deadline(
+    drip: str, tls: dict[str, ssl.SSLContext]
+) -> None:
     with stubborn(answers(*DRIPS[drip]), tls["valid"]) as server:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(server.port, SHORT, "https")
+            send(server.port, SHORT, "https")
         server.assert_left()
 
 
-def test_a_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline(tls: dict[str, ssl.SSLContext]) -> None:
+def test_a_server_that_stalls_in_the_tls_handshake_is_disconnected_at_the_deadline(
+    tls: dict[str, ssl.SSLContext],
+) -> None:
     with stubborn(Client.hold) as server:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(server.port, SHORT, "https")
+            send(server.port, SHORT, "https")
         server.assert_left()
 
 
 @pytest.mark.parametrize("part", ["handshake", "record"])
-def test_a_server_that_drips_a_tls_record_is_left_at_the_deadline(part: str, tls: dict[str, ssl.SSLContext]) -> None:
+def test_a_server_that_drips_a_tls_record_is_disconnected_at_the_deadline(
+    part: str, tls: dict[str, ssl.SSLContext]
+) -> None:
     slow = threading.Event()
 
     def script(client: Client) -> None:
@@ -126,11 +127,11 @@ def test_a_server_that_drips_a_tls_record_is_left_at_the_deadline(part: str, tls
         slow.set()
     with stubborn(script, tls["valid"]) as server, slowed(server.port, slow) as relay:
         with pytest.raises(NoAnswerError, match="TimeoutError"):
-            asked(relay.port, SHORT, "https")
+            send(relay.port, SHORT, "https")
         relay.assert_left()
 
 
-def test_a_look_up_without_an_end_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_name_lookup_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     ended = threading.Event()
 
@@ -149,8 +150,8 @@ def test_a_look_up_without_an_end_is_left_at_the_deadline(monkeypatch: pytest.Mo
         assert server.connections == 0
 
 
-def test_addresses_that_drop_packets_together_take_the_time_of_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One after the other they would take 12 seconds.
+def test_several_addresses_that_drop_packets_take_no_longer_than_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One after the other the six addresses would take 12 seconds.
     with ExitStack() as stack:
         port = stack.enter_context(never_connects(HOSTS[0]))
         for host in HOSTS[1:]:
@@ -162,7 +163,7 @@ def test_addresses_that_drop_packets_together_take_the_time_of_the_deadline(monk
         assert time.monotonic() - started < 9
 
 
-def test_an_address_that_drops_packets_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_drops_packets_leaves_time_for_the_next_address(monkeypatch: pytest.MonkeyPatch) -> None:
     deadline = Deadline(ENOUGH)
     with stubborn(answers(WHOLE)) as server, never_connects(HOSTS[0], server.port):
         resolve(monkeypatch, HOSTS[0], "127.0.0.1")
@@ -170,7 +171,7 @@ def test_an_address_that_drops_packets_leaves_time_for_the_next(monkeypatch: pyt
     assert deadline.left() > 0
 
 
-def test_an_address_that_refuses_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_address_that_refuses_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with stubborn(answers(WHOLE)) as server:
         resolve(monkeypatch, HOSTS[0], "127.0.0.1")
         assert request("GET", f"http://service.test:{server.port}", None, {}, Deadline(ENOUGH), LARGEST) == (200, b"{}")

@@ -1,7 +1,7 @@
-"""What each function imports is written down here, because imports are most of a cold start: it must not grow unseen.
+"""The modules that each function imports. Imports are most of a cold start, so their number may grow only on purpose.
 
-A module more is a decision. Look where it comes from (`python -X importtime`) and measure it (`make bench WHAT=cold`).
-Then write the new numbers here.
+If a test fails because a function imports more: find the reason with `python -X importtime`, and measure the cost
+with `make bench WHAT=cold`. If the cost is worth it, write the new numbers here.
 """
 
 import json
@@ -9,26 +9,25 @@ import os
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 
 import pytest
 
+from local.settings import ROOT
 from tests.support.waiting import PATIENCE_SECONDS
 
-PROJECT = Path(__file__).resolve().parents[2]
-# Of botocore Powertools imports the bare package where there is one: in Lambda's runtime, and beside the tests.
+# Powertools imports the bare package botocore if it is installed. It is in Lambda's runtime and in the tests.
 TELEMETRY = {"aws_lambda_powertools", "botocore", "jmespath", "typing_extensions"}
 DATABASE = TELEMETRY | {"psycopg", "psycopg_binary"}
-# function: third-party top-level modules, and how many modules there are in all after its import on Python 3.13
+# For each function: the third-party top-level modules, and the number of all modules after its import on Python 3.13.
 IMPORTS = {
     "write_message": (DATABASE | {"pydantic_core"}, 375),
     "read_session": (DATABASE, 369),
     "stats": (DATABASE, 371),
     "health": (TELEMETRY, 178),
 }
-# Releases of 3.13 differ in how their own modules are cut.
+# Releases of Python 3.13 differ in the number of their own modules.
 SLACK = 3
-# What the function that is open to anyone has no use of.
+# The function health is open to anyone and does not need these modules.
 NOT_FOR_HEALTH = ("psycopg", "psycopg_binary", "robot_brain.database", "robot_brain.services", "robot_brain.bodies")
 LIST_MODULES = """
 import importlib, json, sys
@@ -52,11 +51,11 @@ print(json.dumps([statuses, sorted(sys.modules)]))
 
 
 @pytest.mark.parametrize("function", IMPORTS)
-def test_a_function_imports_no_more_than_is_written_down(function: str) -> None:
+def test_a_function_imports_no_more_modules_than_this_file_allows(function: str) -> None:
     third_party, count = IMPORTS[function]
-    folders = [str(PROJECT / "functions"), str(PROJECT / "layers" / "robot_brain")]
+    folders = [str(ROOT / "functions"), str(ROOT / "layers" / "robot_brain")]
     packages = sysconfig.get_paths()["platlib"]
-    # Alone: without our environment, this machine's start-up files and the packages that those import.
+    # -I and -S leave out the environment and the start-up files of this machine, with the packages that those import.
     command = [sys.executable, "-I", "-S", "-c", LIST_MODULES, function, packages, *folders]
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
@@ -66,9 +65,9 @@ def test_a_function_imports_no_more_than_is_written_down(function: str) -> None:
         assert found <= count + SLACK, f"{function} imports {found} modules"
 
 
-def test_health_imports_nothing_of_the_database_when_it_answers_each_of_its_events() -> None:
-    events = sorted(PROJECT.glob("events/health*.json"))
-    folders = [str(PROJECT / "functions"), str(PROJECT / "layers" / "robot_brain")]
+def test_health_answers_each_of_its_events_without_importing_anything_of_the_database() -> None:
+    events = sorted(ROOT.glob("events/health*.json"))
+    folders = [str(ROOT / "functions"), str(ROOT / "layers" / "robot_brain")]
     command = [sys.executable, "-c", ANSWER_EVENTS, *map(str, events)]
     environment = {"PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A body's text becomes a JSON object, or is refused: what cannot be read as 400, what breaks a rule as 422."""
+"""The text of a body becomes a JSON object. Unreadable text is 400, a broken rule is 422."""
 
 import base64
 import json
@@ -25,15 +25,15 @@ objects = st.dictionaries(texts, values, max_size=4)
 
 
 def refusal(text: str) -> tuple[list[str | int], str]:
-    """Return where and what rule `text` breaks."""
+    """Return the place and the kind of the one rule that `text` breaks."""
     with pytest.raises(InvalidRequestError) as error:
         json_body.parse(text, False)
-    (only,) = error.value.errors
-    return only["loc"], only["type"]
+    (violation,) = error.value.errors
+    return violation["loc"], violation["type"]
 
 
 @given(objects, st.booleans(), st.booleans())
-def test_every_object_is_read_as_it_was_written(sent: dict[str, Any], ascii_only: bool, as_base64: bool) -> None:
+def test_every_json_object_reads_back_equal(sent: dict[str, Any], ascii_only: bool, as_base64: bool) -> None:
     text = json.dumps(sent, ensure_ascii=ascii_only)
     body = base64.b64encode(text.encode()).decode() if as_base64 else text
     assert json_body.parse(body, as_base64) == sent
@@ -52,7 +52,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         assert isinstance(json_body.parse(base64.b64encode(data).decode(), True), dict)
 
 
-def test_of_a_repeated_key_the_last_counts() -> None:
+def test_the_last_value_of_a_repeated_key_counts() -> None:
     assert json_body.parse('{"a": 1, "b": 2, "a": 3}', False) == {"a": 3, "b": 2}
 
 
@@ -95,7 +95,7 @@ def test_a_number_that_no_double_holds_is_malformed(number: str) -> None:
             json_body.parse(text, False)
 
 
-def test_a_syntax_error_says_where_and_quotes_nothing() -> None:
+def test_a_syntax_error_names_its_position_and_quotes_nothing() -> None:
     with pytest.raises(MalformedRequestError) as error:
         json_body.parse('{"secret": hush}', False)
     assert str(error.value) == "the body is not JSON: Expecting value at character 11"
@@ -104,7 +104,7 @@ def test_a_syntax_error_says_where_and_quotes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('{"a": "b\n"}', "Invalid control character at character 8"),
         ('{"a": "b', "Unterminated string starting at character 6"),
@@ -115,10 +115,10 @@ def test_a_syntax_error_says_where_and_quotes_nothing() -> None:
         ("\ufeff", "it is empty"),
     ],
 )
-def test_a_syntax_error_is_one_sentence(text: str, says: str) -> None:
+def test_the_message_of_a_syntax_error_is_one_sentence(text: str, message: str) -> None:
     with pytest.raises(MalformedRequestError) as error:
         json_body.parse(text, False)
-    assert str(error.value) == f"the body is not JSON: {says}"
+    assert str(error.value) == f"the body is not JSON: {message}"
 
 
 @pytest.mark.parametrize("as_base64", [False, True])
@@ -133,7 +133,7 @@ def test_one_byte_order_mark_before_the_json_is_skipped(as_base64: bool) -> None
 
 
 @pytest.mark.parametrize("text", ["[]", "5", '"a"', "null", "true"])
-def test_another_json_than_an_object_breaks_a_rule(text: str) -> None:
+def test_json_other_than_an_object_breaks_a_rule(text: str) -> None:
     assert refusal(text) == (["body"], "object")
 
 
@@ -171,7 +171,7 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
 
 
 @pytest.mark.parametrize("depth", [1_000, 100_000, 2_000_000])
-def test_a_very_deep_text_breaks_the_rule_and_nothing_else(depth: int) -> None:
+def test_very_deep_nesting_is_refused_without_another_error(depth: int) -> None:
     for text in (
         "[" * depth,
         "[" * depth + "]" * depth,
@@ -196,7 +196,7 @@ def test_4_mib_is_read_and_a_byte_more_is_too_large() -> None:
 @pytest.mark.parametrize(
     "body", ["%%%", "eyJhIjogMX0", "eyJhIjog\nMX0=", "eyJhIjog-_0=", "é", "=", "eyJhIjogMX0=eyJhIjogMX0="]
 )
-def test_what_is_not_base64_is_malformed(body: str) -> None:
+def test_a_body_that_is_not_base64_is_malformed(body: str) -> None:
     with pytest.raises(MalformedRequestError, match="base64"):
         json_body.parse(body, True)
 
@@ -204,11 +204,11 @@ def test_what_is_not_base64_is_malformed(body: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"\xff", b'{"a": "\xe9"}', b'{"a": "\xed\xa0\xbd"}', b'{"a": "\xc0\x80"}', '{"a": 1}'.encode("utf-16")]
 )
-def test_what_is_not_utf_8_is_malformed(data: bytes) -> None:
+def test_a_body_that_is_not_utf_8_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedRequestError, match="UTF-8"):
         json_body.parse(base64.b64encode(data).decode(), True)
 
 
-def test_a_surrogate_that_came_without_an_escape_is_not_utf_8() -> None:
+def test_a_body_with_an_unescaped_surrogate_is_not_utf_8() -> None:
     with pytest.raises(MalformedRequestError, match="UTF-8"):
         json_body.parse('{"a": "\ud83d"}', False)

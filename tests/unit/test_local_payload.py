@@ -1,4 +1,4 @@
-"""Routes and their precedence; the events under events/ have the form that the local front makes."""
+"""Routes and their precedence, and that the files of events/ have the form of the local front's events."""
 
 import base64
 import json
@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from local.payload import BadTargetError, HttpRequest, HttpResponse, Router, build_event, split_target
+from local.settings import ROOT
 from local.template import Route, load_template
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def test_the_most_specific_route_wins_whatever_their_order() -> None:
+def test_the_most_specific_route_wins_whatever_the_order_of_routes() -> None:
     routes = [
         Route("GET", "/a/{one}", "One"),
         Route("ANY", "/a/b", "AnyB"),
@@ -32,19 +31,19 @@ def test_the_most_specific_route_wins_whatever_their_order() -> None:
         assert name("GET", "/a/x/y/z") == name("PUT", "/a/x") == name("GET", "/other") == ""
 
 
-def test_characters_of_patterns_are_themselves_in_a_route() -> None:
+def test_regular_expression_characters_in_a_route_match_only_themselves() -> None:
     router = Router([Route("GET", "/a.b/(c)", "F")])
     assert router.match("GET", "/a.b/(c)") is not None
     assert router.match("GET", "/axb/c") is None
 
 
 @pytest.mark.parametrize("target", ["/a b", "/é", "/a#b", "/\x00", "/%", "/%a", "/%zz", "/%ff", "/%c3%28", ""])
-def test_a_target_that_is_no_encoded_path_is_refused(target: str) -> None:
+def test_a_request_target_that_is_no_encoded_path_is_refused(target: str) -> None:
     with pytest.raises(BadTargetError):
         split_target(target)
 
 
-def test_the_gateways_own_answers_are_its_message() -> None:
+def test_an_answer_of_the_gateway_itself_is_a_message() -> None:
     assert HttpResponse.of_gateway(413).body == b'{"message":"Request Entity Too Large"}'
     assert HttpResponse.of_gateway(503).body == b'{"message":"Service Unavailable"}'
 
@@ -53,10 +52,10 @@ EVENTS = [file for file in sorted(ROOT.glob("events/*.json")) if json.loads(file
 
 
 @pytest.mark.parametrize("file", EVENTS, ids=lambda file: file.stem)
-def test_an_event_file_has_the_fields_of_the_event_the_front_makes_of_its_request(file: Path) -> None:
+def test_an_event_file_has_the_fields_that_the_local_front_gives_its_request(file: Path) -> None:
     event = json.loads(file.read_text())
     if event["isBase64Encoded"]:
-        # The front gives text as text; API Gateway decides by the content type. Functions take both.
+        # The local front never encodes text. API Gateway decides by the content type. Functions accept both.
         event.update(body=base64.b64decode(event["body"]).decode(), isBase64Encoded=False)
     http = event["requestContext"]["http"]
     target = http["path"] + (f"?{event['rawQueryString']}" if event["rawQueryString"] else "")

@@ -1,4 +1,4 @@
-"""What the local stack knows of EventBridge Scheduler: rates, and when they fire."""
+"""The local stack's part of EventBridge Scheduler: which rates it reads, and when they fire."""
 
 import asyncio
 import re
@@ -30,12 +30,12 @@ def test_a_rate_is_an_interval(expression: str, interval: timedelta) -> None:
         *("rate(1 day", "rate(0 days)", "rate(1 week)", "rate(x)", "rate(1 day)\n"),
     ],
 )
-def test_what_is_no_rate_is_named(expression: str) -> None:
+def test_an_expression_that_is_no_rate_is_an_error_that_names_it(expression: str) -> None:
     with pytest.raises(ScheduleError, match=re.escape(f"needs a rate, as in rate(1 day), not {expression!r}")):
         parse_rate(expression)
 
 
-def test_a_rate_fires_at_once_and_whenever_its_interval_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_fires_at_once_and_after_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = datetime(2026, 11, 22, tzinfo=UTC)
     fired: list[datetime] = []
 

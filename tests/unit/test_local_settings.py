@@ -1,4 +1,4 @@
-"""What the local commands take from the environment: what reaches the functions, what is refused."""
+"""The settings that the local commands read: which variables reach the functions, and which values are refused."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +11,13 @@ from local.template import Function
 
 
 def settings(environ: Mapping[str, str], *arguments: str) -> Settings:
+    """Return the settings of a local command with these variables and arguments."""
     options = parser("test", "A test.", environ)
     options.add_argument("--port", default=environ.get("PORT", "3000"))
     return read_settings(options.parse_args(arguments), environ)
 
 
-def test_only_the_functions_own_variables_reach_them() -> None:
+def test_only_the_variables_of_the_functions_reach_the_functions() -> None:
     read = settings(
         {
             "DATABASE_URL": "postgresql://a",
@@ -46,25 +47,25 @@ def test_only_the_functions_own_variables_reach_them() -> None:
     assert read.direct_url == "postgresql://b"
 
 
-def test_white_space_around_a_database_is_left_out() -> None:
+def test_white_space_around_a_database_url_is_removed() -> None:
     read = settings({"DATABASE_URL": " postgresql://a\n", "DIRECT_DATABASE_URL": "\tpostgresql://b\r\n"})
     assert (read.functions, read.direct_url) == ({"DATABASE_URL": "postgresql://a"}, "postgresql://b")
     blank = settings({"DATABASE_URL": " ", "DIRECT_DATABASE_URL": "\n"})
     assert (blank.own_database, blank.direct_url) == (False, None)
 
 
-def test_credentials_reach_the_functions_only_with_a_secret() -> None:
+def test_credentials_reach_the_functions_only_if_there_is_a_secret() -> None:
     read = settings({"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "p"})
     assert read.functions == {"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key"}
     assert read.own_database
 
 
-def test_without_a_database_the_embedded_one_is_meant() -> None:
+def test_without_a_database_url_the_embedded_database_is_used() -> None:
     read = settings({})
     assert (read.own_database, read.direct_url, read.port, read.functions) == (False, None, 3000, {})
 
 
-def test_the_embedded_database_sleeps_only_where_it_is_asked_to() -> None:
+def test_the_embedded_database_sleeps_only_if_scale_to_zero_is_set() -> None:
     assert [settings({"SCALE_TO_ZERO": word}).scale_to_zero for word in ("", "0", "30")] == [None, None, 30]
 
 
@@ -81,12 +82,12 @@ def test_the_embedded_database_sleeps_only_where_it_is_asked_to() -> None:
         ({"DIRECT_DATABASE_URL": "postgresql://b"}, "DATABASE_URL is not"),
     ],
 )
-def test_what_cannot_be_is_named(environ: Mapping[str, str], message: str) -> None:
+def test_an_invalid_setting_is_an_error_that_names_it(environ: Mapping[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         settings(environ)
 
 
-def test_the_settings_win_over_the_template_and_lambdas_own_names_over_both() -> None:
+def test_settings_win_over_the_template_and_the_variables_of_lambda_win_over_both() -> None:
     function = Function("F", "f.handler", Path("code"), environment={"A": "template", "B": "template"})
     launch = Launch(settings={"B": "settings", "TZ": "Europe/Rome"})
     made = variables(function, launch, "127.0.0.1:1", "stream")
@@ -94,7 +95,7 @@ def test_the_settings_win_over_the_template_and_lambdas_own_names_over_both() ->
     assert made["AWS_LAMBDA_RUNTIME_API"] == "127.0.0.1:1"
 
 
-def test_each_runtime_has_its_command() -> None:
+def test_each_runtime_starts_with_its_own_command() -> None:
     function = Function("F", "f.handler", Path("code"))
     assert command(function, Launch(runtime="awslambdaric"))[1:] == ["-m", "awslambdaric", "f.handler"]
     assert command(function, Launch(runtime="loop"))[2].endswith("runtime_loop.py")

@@ -1,4 +1,4 @@
-"""The state folder: one holder at a time, also over crashes, and what others learn of the holder."""
+"""The state folder: one process holds it at a time, also after crashes, and others can read which process."""
 
 import subprocess
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.settings import ROOT
 from local.state import LOG_LIMIT, Running, State, StateInUseError
 
-ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -23,6 +23,7 @@ with state.lock():
 
 
 def hold(folder: Path, how: str) -> "subprocess.Popen[str]":
+    """Start a process that holds `folder`, and wait until it does. It announces itself if `how` is `announce`."""
     command = [sys.executable, "-c", HOLDER, str(folder), how]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -30,7 +31,7 @@ def hold(folder: Path, how: str) -> "subprocess.Popen[str]":
     return process
 
 
-def test_a_second_holder_is_told_who_holds_the_folder_and_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_a_second_holder_names_the_first_and_says_what_to_do(tmp_path: Path) -> None:
     process = hold(tmp_path, "announce")
     try:
         state = State(tmp_path)
@@ -52,7 +53,7 @@ def test_a_holder_that_has_not_announced_itself_is_still_starting(tmp_path: Path
         process.communicate()
 
 
-def test_a_killed_holder_leaves_nothing_to_clear(tmp_path: Path) -> None:
+def test_after_a_killed_holder_the_folder_can_be_held_at_once(tmp_path: Path) -> None:
     process = hold(tmp_path, "announce")
     process.kill()
     process.communicate()
@@ -67,7 +68,7 @@ def test_a_killed_holder_leaves_nothing_to_clear(tmp_path: Path) -> None:
         pass
 
 
-def test_a_log_is_appended_to_and_emptied_when_it_has_grown_long(tmp_path: Path) -> None:
+def test_a_log_is_appended_to_and_is_emptied_once_it_is_over_its_limit(tmp_path: Path) -> None:
     state = State(tmp_path)
     path = tmp_path / "logs" / "F.log"
     for _ in range(2):
@@ -80,6 +81,6 @@ def test_a_log_is_appended_to_and_emptied_when_it_has_grown_long(tmp_path: Path)
     assert path.read_bytes() == b"line\n"
 
 
-def test_the_folder_stays_out_of_the_history(tmp_path: Path) -> None:
+def test_git_ignores_the_state_folder(tmp_path: Path) -> None:
     State(tmp_path / ".local")
     assert (tmp_path / ".local" / ".gitignore").read_text() == "*\n"

@@ -1,14 +1,14 @@
-"""What the local stack reads of a template, and that it says so where it does not understand one."""
+"""The local stack's reader of template.yaml: what it reads, and its errors about what it does not understand."""
 
 from pathlib import Path
 
 import pytest
 
 from local.cloudformation import Resolver, TemplateError, read_template
+from local.settings import ROOT
 from local.template import Route, Schedule, load_template
 
-ROOT = Path(__file__).resolve().parents[2]
-WHOLE = """
+COMPLETE = """
 Parameters:
   Word: {Type: String, Default: hello}
   When: {Type: String, Default: rate(1 day)}
@@ -55,13 +55,14 @@ Outputs:
 
 
 def write(folder: Path, text: str) -> Path:
+    """Write template.yaml with this text into `folder`, and return its path."""
     path = folder / "template.yaml"
     path.write_text(text)
     return path
 
 
 def test_functions_routes_and_schedules_are_read_with_their_intrinsics_resolved(tmp_path: Path) -> None:
-    template = load_template(write(tmp_path, WHOLE))
+    template = load_template(write(tmp_path, COMPLETE))
     assert list(template.functions) == ["WriteFunction"]
     function = template.functions["WriteFunction"]
     assert (function.handler, function.timeout, function.memory) == ("write_it.handler", 28, 256)
@@ -78,17 +79,17 @@ def test_functions_routes_and_schedules_are_read_with_their_intrinsics_resolved(
     assert template.schedules == (Schedule("TheSchedule", "rate(1 day)", "WriteFunction", '{"a": 1}'),)
 
 
-def test_a_condition_decides_which_resources_and_values_there_are(tmp_path: Path) -> None:
-    template = load_template(write(tmp_path, WHOLE.replace('Default: "no"', 'Default: "yes"')))
+def test_a_condition_decides_which_resources_and_values_exist(tmp_path: Path) -> None:
+    template = load_template(write(tmp_path, COMPLETE.replace('Default: "no"', 'Default: "yes"')))
     assert list(template.functions) == ["WriteFunction", "AbsentFunction"]
     assert template.functions["WriteFunction"].timeout == 5
     assert template.functions["AbsentFunction"].environment["WORD"] == "hello"
     assert template.schedules == ()
-    assert load_template(write(tmp_path, WHOLE.replace("rate(1 day)", "none"))).schedules == ()
+    assert load_template(write(tmp_path, COMPLETE.replace("rate(1 day)", "none"))).schedules == ()
 
 
 def test_a_function_is_found_by_its_logical_id_and_by_its_files_name(tmp_path: Path) -> None:
-    template = load_template(write(tmp_path, WHOLE))
+    template = load_template(write(tmp_path, COMPLETE))
     assert template.function("WriteFunction") is template.function("write_it")
     with pytest.raises(TemplateError, match=r"no function other; the template has WriteFunction \(write_it\)"):
         template.function("other")
@@ -129,7 +130,7 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ),
         (
             "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), Target: {Arn: x}}}",
-            "x is none of this template's functions",
+            "of this template's functions",
         ),
         (
             "F: {<function>}}\n  S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), "
@@ -138,7 +139,9 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ),
     ],
 )
-def test_what_is_not_understood_is_named(tmp_path: Path, resources: str, message: str) -> None:
+def test_a_template_that_is_not_understood_is_an_error_that_names_the_reason(
+    tmp_path: Path, resources: str, message: str
+) -> None:
     with pytest.raises(TemplateError, match=message):
         load_template(write(tmp_path, f"Resources:\n  {resources.replace('<function>', FUNCTION)}\n"))
 
@@ -151,10 +154,10 @@ def test_a_missing_file_a_broken_one_and_an_unknown_parameter_are_errors(tmp_pat
     with pytest.raises(TemplateError, match="has no Resources"):
         load_template(write(tmp_path, "a: 1"))
     with pytest.raises(TemplateError, match="has no parameter Wrong"):
-        Resolver(read_template(write(tmp_path, WHOLE)), {"Wrong": "x"})
+        Resolver(read_template(write(tmp_path, COMPLETE)), {"Wrong": "x"})
 
 
-def test_the_projects_own_template_is_understood() -> None:
+def test_the_template_of_this_project_is_understood() -> None:
     template = load_template(ROOT / "template.yaml")
     assert {(route.method, route.path, route.function) for route in template.routes} == {
         ("POST", "/sessions/{session_id}/messages", "WriteMessageFunction"),

@@ -1,15 +1,18 @@
-"""The variables of the log, in a process of their own as the Logger lives as long as one: a wrong one stops nothing."""
+"""The variables of the log: a wrong value is one warning and stops nothing.
+
+Each test starts a process, because a Logger lives as long as its process.
+"""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.settings import ROOT
+
 SCRIPT = """
 import health
 from tests.support.bundle import Context, event
@@ -23,7 +26,7 @@ NAMES = ("POWERTOOLS_LOG_LEVEL", "LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL")
 
 
 def lines(**variables: str) -> list[dict[str, Any]]:
-    """Return what two requests and a word at two levels log under these variables."""
+    """Return the log lines of two requests, one INFO line and one ERROR line under these variables."""
     paths = [str(ROOT / "layers" / "robot_brain"), str(ROOT / "functions"), str(ROOT), *filter(None, sys.path)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-W", "error", "-c", SCRIPT]
@@ -34,7 +37,7 @@ def lines(**variables: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", ["verbose", "20", "INFO,DEBUG"])
-def test_an_unknown_level_is_info_and_named_in_one_warning(name: str, value: str) -> None:
+def test_an_unknown_log_level_counts_as_info_and_one_warning_names_the_variable(name: str, value: str) -> None:
     warning, *rest = lines(**{name: value})
     assert (warning["level"], warning["variables"]) == ("WARNING", [name])
     assert value not in [*warning.values(), *warning["variables"]]
@@ -46,17 +49,17 @@ def test_an_unknown_level_is_info_and_named_in_one_warning(name: str, value: str
 @pytest.mark.parametrize(
     ("value", "level"), [("error", 40), ("ERROR", 40), (" Error\n", 40), ("debug", 10), ("warn", 30), ("fatal", 50)]
 )
-def test_a_level_may_be_written_in_small_letters(name: str, value: str, level: int) -> None:
+def test_a_log_level_may_be_written_in_any_case(name: str, value: str, level: int) -> None:
     found = lines(**{name: value})
     assert {line["is"] for line in found if line.get("message") == "level"} in ({level}, set())
     shown = [line["level"] for line in found if line.get("message") == "level"]
     assert shown == [word for word, number in (("INFO", 20), ("ERROR", 40)) if number >= level]
-    # Above INFO a request leaves its metrics alone.
+    # Above INFO a request writes only its metrics.
     assert sum("route" in line for line in found) == (2 if level <= 20 else 0)
     assert not [line for line in found if line.get("level") == "WARNING"]
 
 
-def test_lambdas_own_level_comes_first_and_an_empty_one_is_none() -> None:
+def test_the_log_level_of_lambda_comes_first_and_an_empty_level_is_ignored() -> None:
     both = lines(AWS_LAMBDA_LOG_LEVEL="ERROR", POWERTOOLS_LOG_LEVEL="INFO")
     assert [line["is"] for line in both if line.get("message") == "level"] == [40]
     empty = lines(AWS_LAMBDA_LOG_LEVEL="", POWERTOOLS_LOG_LEVEL="", LOG_LEVEL="DEBUG")
@@ -64,12 +67,12 @@ def test_lambdas_own_level_comes_first_and_an_empty_one_is_none() -> None:
 
 
 @pytest.mark.parametrize("rate", ["often", "2", "nan", "-1"])
-def test_an_unknown_sample_rate_is_none_and_named_in_one_warning(rate: str) -> None:
+def test_an_unknown_sample_rate_is_ignored_and_one_warning_names_the_variable(rate: str) -> None:
     warning, *rest = lines(POWERTOOLS_LOGGER_SAMPLE_RATE=rate)
     assert (warning["level"], warning["variables"]) == ("WARNING", ["POWERTOOLS_LOGGER_SAMPLE_RATE"])
     assert [line["is"] for line in rest[2:]] == [20, 20]
 
 
-def test_a_sample_rate_is_kept() -> None:
+def test_a_valid_sample_rate_takes_effect() -> None:
     assert [line["is"] for line in lines(POWERTOOLS_LOGGER_SAMPLE_RATE="1")[-2:]] == [10, 10]
     assert [line["is"] for line in lines(POWERTOOLS_LOGGER_SAMPLE_RATE="0")[-2:]] == [20, 20]

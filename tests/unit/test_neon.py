@@ -1,4 +1,4 @@
-"""Neon's API asked for the compute's state: what it says, and every way in which it cannot say."""
+"""The compute's state from Neon's API, and every way in which the API can fail to answer."""
 
 import json
 import socket
@@ -16,20 +16,20 @@ from tests.support.aws import moto_server, secrets_manager
 from tests.support.log_lines import logged
 from tests.support.neon.api import NeonApi
 from tests.support.servers.stubborn import answers, stubborn
+from tests.unit.https_requests import ENOUGH
 
 DATABASE = {"DATABASE_URL": "postgresql:///none"}
-ENOUGH = 30.0
 
 
 @pytest.fixture
 def api() -> Iterator[NeonApi]:
-    """An endpoint that sleeps."""
+    """Give an API that reports its endpoint as idle."""
     with NeonApi(lambda: "idle") as server:
         yield server
 
 
-def asked(environment: dict[str, str], seconds: float = ENOUGH) -> tuple[str | None, list[str]]:
-    """Return what compute_state does, and the reasons that it logged as warnings."""
+def state_and_reasons(environment: dict[str, str], seconds: float = ENOUGH) -> tuple[str | None, list[str]]:
+    """Return the result of compute_state, and the reasons in the warnings that it logged."""
     with logged() as lines:
         state = compute_state(Settings.parse({**DATABASE, **environment}), Deadline(seconds))
         warnings = [line for line in lines() if line["level"] == "WARNING"]
@@ -38,22 +38,22 @@ def asked(environment: dict[str, str], seconds: float = ENOUGH) -> tuple[str | N
 
 
 @pytest.mark.parametrize("state", ["active", "idle"])
-def test_the_state_is_told(state: str) -> None:
+def test_the_state_of_the_compute_is_returned(state: str) -> None:
     with NeonApi(lambda: state) as api:
-        assert asked(api.environment) == (state, [])
+        assert state_and_reasons(api.environment) == (state, [])
         assert api.calls == 1
 
 
 @pytest.mark.parametrize("state", ["init", "", "suspended"])
-def test_a_state_that_says_neither_is_unknown(state: str) -> None:
+def test_a_state_that_is_neither_active_nor_idle_is_unknown(state: str) -> None:
     with NeonApi(lambda: state) as api:
-        found, [reason] = asked(api.environment)
+        found, [reason] = state_and_reasons(api.environment)
     assert found is None
     assert "state" in reason
 
 
-def test_without_neons_settings_nobody_is_asked(api: NeonApi) -> None:
-    assert asked({"NEON_API_URL": api.url}) == (None, [])
+def test_without_neons_settings_the_api_is_not_called(api: NeonApi) -> None:
+    assert state_and_reasons({"NEON_API_URL": api.url}) == (None, [])
     assert api.calls == 0
 
 
@@ -61,25 +61,27 @@ def test_without_neons_settings_nobody_is_asked(api: NeonApi) -> None:
     ("status", "advice"),
     [(401, "NEON_API_KEY"), (403, "NEON_API_KEY"), (404, "NEON_ENDPOINT_ID"), (423, "423"), (429, "429"), (503, "503")],
 )
-def test_an_error_is_unknown_and_said_with_advice(api: NeonApi, status: int, advice: str) -> None:
+def test_after_an_error_status_the_state_is_unknown_and_the_log_gives_advice(
+    api: NeonApi, status: int, advice: str
+) -> None:
     api.fail(status)
-    state, [reason] = asked(api.environment)
+    state, [reason] = state_and_reasons(api.environment)
     assert state is None
     assert advice in reason
     assert api.calls == 1
 
 
-def test_a_wrong_key_and_a_wrong_endpoint_are_unknown(api: NeonApi) -> None:
-    assert asked({**api.environment, "NEON_API_KEY": "napi_other"})[0] is None
-    assert asked({**api.environment, "NEON_ENDPOINT_ID": "ep-other"})[0] is None
-    assert asked(api.environment) == ("idle", [])
+def test_with_a_wrong_key_or_endpoint_the_state_is_unknown(api: NeonApi) -> None:
+    assert state_and_reasons({**api.environment, "NEON_API_KEY": "napi_other"})[0] is None
+    assert state_and_reasons({**api.environment, "NEON_ENDPOINT_ID": "ep-other"})[0] is None
+    assert state_and_reasons(api.environment) == ("idle", [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_does_not_get_the_key(api: NeonApi, status: int) -> None:
+def test_the_key_is_not_sent_to_the_target_of_a_redirect(api: NeonApi, status: int) -> None:
     with NeonApi(lambda: "idle") as other:
         api.fail(status, f"{other.url}/projects/{other.project_id}/endpoints/{other.endpoint_id}")
-        assert asked(api.environment)[0] is None
+        assert state_and_reasons(api.environment)[0] is None
         assert (api.calls, other.calls) == (1, 0)
 
 
@@ -100,59 +102,59 @@ def test_a_redirect_does_not_get_the_key(api: NeonApi, status: int) -> None:
         b'{"endpoint": {"current_state": "idle", "more": "' + b"x" * 70_000 + b'"}}',
     ],
 )
-def test_what_cannot_be_read_is_unknown(api: NeonApi, body: bytes) -> None:
+def test_after_an_unreadable_answer_the_state_is_unknown(api: NeonApi, body: bytes) -> None:
     api.answer(body)
-    state, reasons = asked(api.environment)
+    state, reasons = state_and_reasons(api.environment)
     assert (state, len(reasons)) == (None, 1)
     api.mend()
-    assert asked(api.environment) == ("idle", [])
+    assert state_and_reasons(api.environment) == ("idle", [])
 
 
 def test_an_api_that_never_answers_is_given_up_at_the_deadline(api: NeonApi) -> None:
     api.hang()
     started = time.monotonic()
-    state, [reason] = asked(api.environment, seconds=0.3)
+    state, [reason] = state_and_reasons(api.environment, seconds=0.3)
     assert state is None
     assert "127.0.0.1:" in reason
     assert time.monotonic() - started < ENOUGH
 
 
-def test_an_api_that_drips_its_answer_is_left_at_the_deadline(api: NeonApi) -> None:
+def test_an_api_that_drips_its_answer_is_given_up_at_the_deadline(api: NeonApi) -> None:
     with stubborn(answers(b"HTTP/1.1 200 ", b"O" * 50, b"\r\n\r\n{}")) as server:
         url = f"http://127.0.0.1:{server.port}"
-        state, [reason] = asked({**api.environment, "NEON_API_URL": url}, seconds=0.5)
+        state, [reason] = state_and_reasons({**api.environment, "NEON_API_URL": url}, seconds=0.5)
         assert (state, "TimeoutError" in reason) == (None, True)
         server.assert_left()
 
 
-def test_a_port_that_does_not_exist_is_named_as_a_mistake(api: NeonApi) -> None:
-    state, [reason] = asked({**api.environment, "NEON_API_URL": "http://127.0.0.1:99999"})
+def test_the_log_says_that_a_port_out_of_range_is_a_mistake_in_the_url(api: NeonApi) -> None:
+    state, [reason] = state_and_reasons({**api.environment, "NEON_API_URL": "http://127.0.0.1:99999"})
     assert state is None
     assert "URL" in reason
 
 
-def test_an_api_that_is_away_is_unknown(api: NeonApi) -> None:
+def test_if_the_api_is_away_the_state_is_unknown_and_the_log_names_its_address(api: NeonApi) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        state, [reason] = asked({**api.environment, "NEON_API_URL": url})
+        state, [reason] = state_and_reasons({**api.environment, "NEON_API_URL": url})
     assert state is None
     assert "ConnectionRefusedError" in reason
     assert url.removeprefix("http://") in reason
 
 
-def test_a_host_without_an_address_is_named(api: NeonApi) -> None:
-    _, [reason] = asked({**api.environment, "NEON_API_URL": "https://console.invalid/api/v2"})
+def test_the_log_names_an_api_host_that_has_no_address(api: NeonApi) -> None:
+    _, [reason] = state_and_reasons({**api.environment, "NEON_API_URL": "https://console.invalid/api/v2"})
     assert "console.invalid" in reason
     assert "/api" not in reason
 
 
-def test_after_the_deadline_nobody_is_asked(api: NeonApi) -> None:
-    assert asked(api.environment, seconds=-1)[0] is None
+def test_after_the_deadline_the_api_is_not_called(api: NeonApi) -> None:
+    assert state_and_reasons(api.environment, seconds=-1)[0] is None
     assert api.calls == 0
 
 
-def test_the_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_of_the_api_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     root, chain, key = (tmp_path / name for name in ("root.pem", "chain.pem", "key.pem"))
     authority.cert_pem.write_to_path(str(root))
@@ -162,15 +164,15 @@ def test_the_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with NeonApi(lambda: "idle", certificate=(str(chain), str(key))) as api:
         assert api.url.startswith("https://")
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-        state, [reason] = asked(api.environment)
+        state, [reason] = state_and_reasons(api.environment)
         assert state is None
         assert "SSLCertVerificationError" in reason
         assert api.calls == 0
         monkeypatch.setenv("SSL_CERT_FILE", str(root))
-        assert asked(api.environment) == ("idle", [])
+        assert state_and_reasons(api.environment) == ("idle", [])
 
 
-def test_the_key_may_be_in_the_databases_secret(api: NeonApi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_the_api_may_be_in_the_databases_secret(api: NeonApi, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
         monkeypatch.setenv(name, value)
     given = {name: value for name, value in api.environment.items() if name != "NEON_API_KEY"}
@@ -182,7 +184,7 @@ def test_the_key_may_be_in_the_databases_secret(api: NeonApi, monkeypatch: pytes
         ):
             arn = secrets.create_secret(Name=f"robot-brain/{expected}", SecretString=json.dumps(text))["ARN"]
             environment = {"DATABASE_URL": "", "DATABASE_SECRET_ARN": arn, "AWS_ENDPOINT_URL": url, **given}
-            state, reasons = asked(environment)
+            state, reasons = state_and_reasons(environment)
             assert state == expected
             assert ["NEON_API_KEY" in reason for reason in reasons] == ([] if expected else [True])
         secrets.close()

@@ -1,35 +1,26 @@
-"""docs/openapi.json: a valid document of the routes that there are, with examples that fit their schemas."""
+"""docs/openapi.json is valid, describes exactly the routes of the template, and its examples fit their schemas."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 
 from contract.document import ROUTES
+from local.settings import ROOT
 from local.template import load_template
 from robot_brain import __version__
-from robot_brain.errors import InvalidRequestError, MalformedRequestError, RobotBrainError
+from robot_brain.errors import InvalidRequestError, MalformedRequestError
 from robot_brain.http import json_body, parameters
 from tests.support.documented import DOCUMENT, Json, errors_of, operations, resolved
+from tests.support.raised_errors import raised_errors
 
-ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 
 
-def leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
-    """Return the errors that are raised: those that nothing else derives from."""
-    below = kind.__subclasses__()
-    if not below:
-        yield kind
-    for each in below:
-        yield from leaves(each)
-
-
 def contents() -> Iterator[tuple[str, Json]]:
-    """Return each content of a request and of an answer, with the place where it stands."""
+    """Yield each content of a request or an answer, with its place in the document."""
     for route, operation in operations().items():
         for media, content in operation.get("requestBody", {}).get("content", {}).items():
             yield f"{route} {media}", content
@@ -51,7 +42,7 @@ def test_every_route_of_the_template_is_in_the_document_and_no_other() -> None:
     assert {f"{route.method} {route.path}" for route in template.routes} == set(operations())
 
 
-def test_only_the_probe_that_is_open_needs_no_signature() -> None:
+def test_only_health_needs_no_signature() -> None:
     assert DOCUMENT["security"] == [{"sigv4": []}]
     assert [route for route, each in operations().items() if each.get("security") == []] == [
         "GET /health",
@@ -60,7 +51,7 @@ def test_only_the_probe_that_is_open_needs_no_signature() -> None:
 
 
 def test_every_error_is_described_on_some_route() -> None:
-    assert {kind for route in ROUTES for kind in route.errors} == set(leaves(RobotBrainError))
+    assert {kind for route in ROUTES for kind in route.errors} == set(raised_errors())
 
 
 @pytest.mark.parametrize(("place", "content"), list(contents()))
@@ -69,13 +60,13 @@ def test_an_example_fits_its_schema(place: str, content: Json) -> None:
     for name, example in content["examples"].items():
         value = resolved(example)["value"]
         assert errors_of(content["schema"], value) == [], name
-        # Without one of the members that must be there it would not fit.
+        # The schema must refuse an object without the required members.
         if isinstance(value, dict) and "messages" not in value:
             assert errors_of(content["schema"], {}) != []
 
 
 @pytest.mark.parametrize("route", operations())
-def test_an_example_of_a_parameter_fits_its_schema(route: str) -> None:
+def test_the_examples_of_a_parameter_fit_its_schema(route: str) -> None:
     for parameter in operations()[route].get("parameters", []):
         assert parameter["examples"], parameter["name"]
         for example in parameter["examples"].values():
@@ -116,8 +107,8 @@ def schema_of(route: str, name: str) -> Json:
 
 
 WRITE = "POST /sessions/{session_id}/messages"
-# Parsed by hand in robot_brain.http.parameters, because a read loads no validator.
-PARSED: dict[str, Any] = {
+# robot_brain.http.parameters parses these by hand, because a read loads no validator.
+PARSERS: dict[str, Any] = {
     "session_id": lambda text: parameters.session_id(text, ["path"]),
     "Idempotency-Key": parameters.idempotency_key,
     "If-Match": parameters.if_match,
@@ -136,16 +127,16 @@ VALUES = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])
-def test_a_parameter_that_is_parsed_by_hand_is_what_the_document_says(name: str, value: str) -> None:
+def test_a_parameter_that_is_parsed_by_hand_agrees_with_the_document(name: str, value: str) -> None:
     try:
-        PARSED[name](value)
-        is_taken = True
+        PARSERS[name](value)
+        is_accepted = True
     except (InvalidRequestError, MalformedRequestError):
-        is_taken = False
-    assert (errors_of(schema_of(WRITE, name), value) == []) == is_taken
+        is_accepted = False
+    assert (errors_of(schema_of(WRITE, name), value) == []) == is_accepted
 
 
-def test_a_member_that_one_form_takes_from_another_has_its_description_in_both() -> None:
+def test_a_schema_that_inherits_a_member_has_the_members_description_too() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for inherited, own in (("Turn", "OneTurn"), ("Problem", "InvalidRequest"), ("Problem", "PreconditionFailed")):
         for name, member in schemas[inherited]["properties"].items():

@@ -1,4 +1,4 @@
-"""Path, query and header parameters: by example, and against the standard library for whatever is valid."""
+"""Path, query and header parameters: examples, and valid values compared with the standard library."""
 
 import re
 import unicodedata
@@ -13,31 +13,31 @@ from robot_brain.http import parameters
 
 LOC: list[str | int] = ["path", "session_id"]
 
-# Text that UTF-8 can carry: everything but surrogates.
+# All texts that UTF-8 can encode: no surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def violation(error: pytest.ExceptionInfo[InvalidRequestError]) -> tuple[list[str | int], str]:
-    """Return where and what the only broken rule is."""
-    (only,) = error.value.errors
-    return only["loc"], only["type"]
+    """Return the place and the kind of the one broken rule."""
+    (broken,) = error.value.errors
+    return broken["loc"], broken["type"]
 
 
 @given(st.dictionaries(texts, texts, max_size=5))
-def test_a_query_reads_as_the_standard_library_reads_it(sent: dict[str, str]) -> None:
+def test_a_query_is_parsed_as_the_standard_library_parses_it(sent: dict[str, str]) -> None:
     for raw in (urlencode(sent), urlencode(sent, quote_via=quote)):
         expected = dict(parse_qsl(raw, keep_blank_values=True, strict_parsing=bool(raw)))
         assert parameters.query(raw, sent) == expected == sent
 
 
 @given(texts, texts)
-def test_a_query_need_not_be_encoded_where_it_is_unambiguous(name: str, value: str) -> None:
+def test_a_query_need_not_be_encoded_if_it_is_unambiguous(name: str, value: str) -> None:
     raw = re.sub("[%&+=]", "", name) + "=" + re.sub("[%&+]", "", value)
     assert parameters.query(raw, {raw.partition("=")[0]}) == {raw.partition("=")[0]: raw.partition("=")[2]}
 
 
 @given(st.text())
-def test_a_query_of_anything_is_read_or_refused(raw: str) -> None:
+def test_any_query_is_read_or_refused(raw: str) -> None:
     try:
         found = parameters.query(raw, {"limit", ""})
     except (MalformedRequestError, InvalidRequestError):
@@ -69,13 +69,13 @@ def test_every_unknown_and_repeated_parameter_is_named() -> None:
 
 
 @pytest.mark.parametrize("raw", ["%", "a=%", "a=%1", "a=%g0", "a=%0g", "a=%%41", "a=1%", "%E2%82=1", "a=%80", "a=%ff"])
-def test_an_encoding_that_is_none_is_malformed(raw: str) -> None:
+def test_an_invalid_percent_encoding_is_malformed(raw: str) -> None:
     with pytest.raises(MalformedRequestError):
         parameters.query(raw, {"a"})
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100))
-def test_a_session_id_is_refused_exactly_for_what_the_contract_names(text: str) -> None:
+def test_a_session_id_is_refused_exactly_for_the_characters_that_the_contract_forbids(text: str) -> None:
     control = any(unicodedata.category(character) == "Cc" for character in text)
     if control or set(text) & set("/\\?#%") or text in (".", ".."):
         with pytest.raises(InvalidRequestError) as error:
@@ -93,12 +93,12 @@ def test_a_session_id_has_1_to_100_characters(text: str) -> None:
 
 
 @given(st.integers(0, 10**11))
-def test_a_whole_number_is_read(number: int) -> None:
+def test_a_parameter_of_digits_is_a_whole_number(number: int) -> None:
     assert parameters.whole_number({"limit": str(number)}, "limit", 0, 10**11) == number
 
 
 @given(texts.filter(lambda text: not re.fullmatch("[0-9]{1,12}", text, re.ASCII)))
-def test_nothing_else_is_a_whole_number(text: str) -> None:
+def test_a_parameter_of_other_characters_than_digits_is_no_whole_number(text: str) -> None:
     with pytest.raises(InvalidRequestError) as error:
         parameters.whole_number({"limit": text}, "limit", 0, 10**12)
     assert violation(error) == (["query", "limit"], "whole_number")
@@ -111,11 +111,11 @@ def test_a_whole_number_has_bounds(number: int) -> None:
     assert error.value.errors[0]["msg"] == "must be a whole number from 1 to 200"
 
 
-def test_an_absent_number_is_none() -> None:
+def test_an_absent_parameter_is_python_none() -> None:
     assert parameters.whole_number({}, "limit", 1, 200) is None
 
 
-def test_two_parameters_that_do_not_go_together() -> None:
+def test_two_parameters_that_exclude_each_other_are_refused_together() -> None:
     parameters.exclude({"before": "1"}, "before", "after")
     parameters.exclude({"after": "1"}, "before", "after")
     with pytest.raises(InvalidRequestError) as error:
@@ -143,7 +143,7 @@ def test_if_match_names_the_last_seq_or_a_whole_tag(header: str | None, state: s
 @pytest.mark.parametrize(
     "header", ["", "7", '""', '"a"', '"-1"', '"7', '"7."', '".7"', '"7.1.2"', '"\u0667"', 'W/"7"', "*", '"7", "8"']
 )
-def test_another_if_match_is_malformed(header: str) -> None:
+def test_an_if_match_that_is_no_single_strong_tag_is_malformed(header: str) -> None:
     with pytest.raises(MalformedRequestError, match="If-Match"):
         parameters.if_match(header)
 
@@ -184,29 +184,29 @@ def test_if_none_match_never_fails(header: str) -> None:
         ('"a,b", W/"c"', ['"a,b"', '"c"']),
     ],
 )
-def test_if_none_match_by_example(header: str | None, known: list[str]) -> None:
+def test_if_none_match_reads_these_examples(header: str | None, known: list[str]) -> None:
     assert parameters.if_none_match(header) == known
 
 
-def test_an_if_none_match_of_many_quotes_takes_no_longer_than_it_is_long() -> None:
+def test_if_none_match_is_read_in_linear_time() -> None:
     for header in ('"' * 100_000, '"a" ' * 50_000, '"a"' + " " * 100_000 + "x", 'W/"' * 50_000):
         parameters.if_none_match(header)
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters=","), min_size=1, max_size=255))
-def test_a_printable_key_is_taken_as_it_is(key: str) -> None:
+def test_a_printable_idempotency_key_is_kept_unchanged(key: str) -> None:
     assert parameters.idempotency_key(key) == key
 
 
-def test_without_a_key_there_is_none() -> None:
+def test_an_absent_idempotency_key_is_python_none() -> None:
     assert parameters.idempotency_key(None) is None
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", ",", "a,b", "a, a", "a,", "a\n", "\t", "a\x7f", "\x00", "\u0667"])
-def test_another_key_is_malformed(key: str) -> None:
+def test_an_idempotency_key_that_is_empty_long_or_not_printable_is_malformed(key: str) -> None:
     with pytest.raises(MalformedRequestError, match="Idempotency-Key"):
         parameters.idempotency_key(key)
 
 
-def test_a_plus_is_a_space_and_an_encoded_plus_a_plus() -> None:
+def test_in_a_query_a_plus_is_a_space_and_an_encoded_plus_is_a_plus() -> None:
     assert parameters.query(f"a=b+c&d={quote_plus('+ ')}", {"a", "d"}) == {"a": "b c", "d": "+ "}

@@ -1,28 +1,18 @@
-"""Errors as answers: every error of the tree has its status, and only a request's own errors are told in words."""
+"""Errors as answers: each error has its status, and an answer quotes the text only of an error of the request."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from robot_brain import errors
 from robot_brain.errors import InvalidRequestError, RequestError, RobotBrainError, Violation
 from robot_brain.http.problems import problem
-
-MARK = "MARKED-4711"
-
-
-def leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
-    """Return the errors that are raised: those that nothing else derives from."""
-    below = kind.__subclasses__()
-    if not below:
-        yield kind
-    for each in below:
-        yield from leaves(each)
+from tests.support.private_text import PRIVATE_TEXT
+from tests.support.raised_errors import raised_errors
 
 
-def make(kind: type[RobotBrainError], text: str = MARK) -> RobotBrainError:
-    """Return an error of this kind that says `text`, where it can say anything."""
+def make(kind: type[RobotBrainError], text: str = PRIVATE_TEXT) -> RobotBrainError:
+    """Return an error of this kind. Its text is `text`, but the text of an InvalidRequestError is fixed."""
     if issubclass(kind, InvalidRequestError):
         return InvalidRequestError.at(["body"], "is wrong", "wrong")
     return kind(text)
@@ -48,16 +38,16 @@ STATUS = {
     "SchemaOutdatedError": 503,
     "DeadlineExceededError": 504,
 }
-KINDS = sorted(leaves(RobotBrainError), key=lambda kind: kind.__name__)
+KINDS = sorted(raised_errors(), key=lambda kind: kind.__name__)
 
 
-def test_the_table_is_whole() -> None:
+def test_every_error_that_is_raised_has_its_status() -> None:
     assert {kind.__name__: problem(make(kind), "")[0] for kind in KINDS} == STATUS
-    assert problem(ValueError(MARK), "")[0] == 500
+    assert problem(ValueError(PRIVATE_TEXT), "")[0] == 500
     assert problem(MemoryError(), "")[0] == 500
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
+def test_the_docstring_of_errors_draws_exactly_the_tree_of_classes() -> None:
     drawn = {line.split("── ")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "── " in line}
     assert drawn == {kind.__name__ for kind in KINDS} | {
         "RequestError",
@@ -67,7 +57,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_problem_has_its_members(kind: type[RobotBrainError]) -> None:
+def test_a_problem_document_has_its_members(kind: type[RobotBrainError]) -> None:
     status, headers, body = problem(make(kind), "id-1")
     answer = json.loads(body)
     assert headers["content-type"] == "application/problem+json"
@@ -77,20 +67,23 @@ def test_a_problem_has_its_members(kind: type[RobotBrainError]) -> None:
     assert answer["title"] == ("Internal error" if kind is errors.UnexpectedDatabaseError else kind.title)
 
 
-@pytest.mark.parametrize("error", [*(make(kind) for kind in KINDS), ValueError(MARK)])
-def test_no_cache_keeps_an_error(error: Exception) -> None:
+@pytest.mark.parametrize("error", [*(make(kind) for kind in KINDS), ValueError(PRIVATE_TEXT)])
+def test_no_cache_may_store_an_error(error: Exception) -> None:
     assert problem(error, "id-1")[1]["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_the_clients_own_errors_are_told_in_words(kind: type[RobotBrainError]) -> None:
+def test_an_answer_quotes_only_the_text_of_an_error_of_the_request(kind: type[RobotBrainError]) -> None:
     _, _, body = problem(make(kind), "id-1")
-    told = issubclass(kind, RequestError) and kind is not InvalidRequestError
-    assert (MARK in body) == told
+    is_quoted = issubclass(kind, RequestError) and kind is not InvalidRequestError
+    assert (PRIVATE_TEXT in body) == is_quoted
 
 
-@pytest.mark.parametrize("error", [ValueError(MARK), KeyError(MARK), RuntimeError(MARK), RecursionError(MARK)])
-def test_an_unforeseen_exception_tells_nothing(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(PRIVATE_TEXT), KeyError(PRIVATE_TEXT), RuntimeError(PRIVATE_TEXT), RecursionError(PRIVATE_TEXT)],
+)
+def test_the_answer_to_an_unforeseen_exception_is_always_the_same(error: Exception) -> None:
     status, headers, body = problem(error, "id-1")
     assert (status, set(headers)) == (500, {"content-type", "cache-control"})
     assert json.loads(body) == {
@@ -103,14 +96,14 @@ def test_an_unforeseen_exception_tells_nothing(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_retry_after_stands_where_a_retry_may_help(kind: type[RobotBrainError]) -> None:
+def test_an_answer_has_retry_after_exactly_if_a_retry_may_help(kind: type[RobotBrainError]) -> None:
     _, headers, _ = problem(make(kind), "id-1")
     helps = issubclass(kind, errors.DatabaseUnavailableError | errors.ConflictError)
     assert headers.get("retry-after", "").isdigit() == helps
 
 
 @pytest.mark.parametrize("kind", errors.DatabaseUnavailableError.__subclasses__())
-def test_a_title_says_why_the_database_is_not_there(kind: type[RobotBrainError]) -> None:
+def test_the_title_says_why_the_database_is_unavailable(kind: type[RobotBrainError]) -> None:
     assert json.loads(problem(kind(), "id-1")[2])["title"] in (
         "Database waking",
         "Database overloaded",
@@ -126,7 +119,7 @@ def test_every_error_has_a_sentence_of_its_own(kind: type[RobotBrainError]) -> N
         assert str(kind()) == kind.summary()
 
 
-def test_the_errors_of_an_answer_are_few_and_short() -> None:
+def test_the_errors_of_an_answer_are_limited_in_number_and_length() -> None:
     many: list[Violation] = [{"loc": ["body", "€" * 100_000, 3], "msg": "is wrong", "type": "wrong"}] * 100_000
     _, _, body = problem(InvalidRequestError(many), "id-1")
     assert len(json.loads(body)["errors"]) == 100

@@ -1,4 +1,4 @@
-"""The environment: what it means, and that an error names the variable and never its value."""
+"""The variables of the environment: what each means, and that an error names a variable and never its value."""
 
 import os
 import subprocess
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from local.settings import ROOT
 from robot_brain.errors import SettingsError
 from robot_brain.settings import Credentials, Settings, credentials, first_existing, settings
 from tests.support.bundle import deployed
 
-LAYER = Path(__file__).resolve().parents[2] / "layers" / "robot_brain"
+LAYER = ROOT / "layers" / "robot_brain"
 URL = {"DATABASE_URL": "postgresql://app:hush-4711@127.0.0.1/db"}
 NUMBERS = (
     "DB_CONNECTION_TIMEOUT",
@@ -21,16 +22,12 @@ NUMBERS = (
     "DB_PREPARE_THRESHOLD",
     "STATS_MAX_AGE",
 )
-NEON = {
-    "NEON_API_KEY": "hush-4711",
-    "NEON_PROJECT_ID": "quiet-forest-1",
-    "NEON_ENDPOINT_ID": "ep-quiet-forest-1",
-}
+NEON = {"NEON_API_KEY": "hush-4711", "NEON_PROJECT_ID": "quiet-forest-1", "NEON_ENDPOINT_ID": "ep-quiet-forest-1"}
 ENDPOINTS = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain-AbCdEf"
 
 
-def test_the_defaults() -> None:
+def test_every_setting_except_the_database_has_a_default() -> None:
     assert Settings.parse(URL)._asdict() == {
         "database_url": URL["DATABASE_URL"],
         "database_secret_arn": "",
@@ -52,7 +49,7 @@ def test_the_defaults() -> None:
     }
 
 
-def test_every_variable_is_read() -> None:
+def test_every_variable_of_the_environment_is_read() -> None:
     found = Settings.parse(
         {
             "DATABASE_SECRET_ARN": ARN,
@@ -78,8 +75,8 @@ def test_every_variable_is_read() -> None:
     )  # fmt: skip
 
 
-def test_a_variable_that_is_empty_is_not_set() -> None:
-    """CloudFormation gives an empty text for a parameter that nobody filled in."""
+def test_an_empty_variable_counts_as_not_set() -> None:
+    """CloudFormation passes an empty text for a parameter without a value."""
     names = (
         "TENANT_ID",
         *NUMBERS,
@@ -95,7 +92,7 @@ def test_a_variable_that_is_empty_is_not_set() -> None:
 
 
 @pytest.mark.parametrize("around", [" {}", "{}\n", "\t{} \r\n"])
-def test_white_space_around_a_value_that_is_pasted_is_left_out(around: str) -> None:
+def test_white_space_around_a_url_an_arn_or_a_key_is_removed(around: str) -> None:
     def spaced(given: dict[str, str]) -> dict[str, str]:
         pasted = ("DATABASE_URL", "DATABASE_SECRET_ARN", "NEON_API_KEY")
         return {name: around.format(value) if name in pasted else value for name, value in given.items()}
@@ -107,11 +104,11 @@ def test_white_space_around_a_value_that_is_pasted_is_left_out(around: str) -> N
         Settings.parse(spaced({"DATABASE_URL": "", "DATABASE_SECRET_ARN": ""}))
 
 
-def test_the_endpoint_of_all_services_serves_for_secrets() -> None:
+def test_aws_endpoint_url_is_also_the_endpoint_of_secrets_manager() -> None:
     assert Settings.parse({**URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}).secrets_endpoint == "http://127.0.0.1:2"
 
 
-WRONG = [
+INVALID = [
     ({}, "DATABASE_URL"),
     ({"DATABASE_URL": ""}, "DATABASE_URL"),
     ({**URL, "DATABASE_SECRET_ARN": ARN}, "DATABASE_SECRET_ARN"),
@@ -170,15 +167,15 @@ WRONG = [
 ]
 
 
-def test_the_key_of_neons_api_may_be_left_to_the_secret() -> None:
+def test_the_key_of_neons_api_may_be_in_the_secret_instead() -> None:
     given = {"DATABASE_SECRET_ARN": ARN, **NEON, "NEON_API_KEY": "none"}
     found = Settings.parse(given)
     assert (found.neon_api_key, found.neon_project_id) == ("", "quiet-forest-1")
     assert Settings.parse({"DATABASE_SECRET_ARN": ARN, **NEON}).neon_api_key == "hush-4711"
 
 
-@pytest.mark.parametrize(("environment", "name"), WRONG)
-def test_an_error_names_the_variable_and_never_its_value(environment: dict[str, str], name: str) -> None:
+@pytest.mark.parametrize(("environment", "name"), INVALID)
+def test_a_settings_error_names_the_variable_and_never_its_value(environment: dict[str, str], name: str) -> None:
     with pytest.raises(SettingsError) as error:
         Settings.parse(environment)
     assert name in str(error.value)
@@ -187,7 +184,7 @@ def test_an_error_names_the_variable_and_never_its_value(environment: dict[str, 
     assert error.value.__context__ is None
 
 
-def test_settings_that_were_wrong_are_read_again_and_right_ones_are_kept() -> None:
+def test_invalid_settings_are_read_again_and_valid_settings_are_kept() -> None:
     variables: dict[str, str] = {}
     with deployed(variables):
         with pytest.raises(SettingsError):
@@ -198,7 +195,7 @@ def test_settings_that_were_wrong_are_read_again_and_right_ones_are_kept() -> No
         assert settings().database_url == "postgresql:///one"
 
 
-def test_credentials_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_read_from_the_environment_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     names = (
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
@@ -214,7 +211,9 @@ def test_credentials_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     assert credentials() == Credentials(*(name.lower() for name in names))
 
 
-def test_the_first_ca_bundle_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ca_bundle_is_that_of_ssl_cert_file_or_the_first_that_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     first, second, named = (str(tmp_path / name) for name in ("first", "second", "named"))
     assert first_existing((first, second)) is None
@@ -228,7 +227,7 @@ def test_the_first_ca_bundle_that_exists(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_importing_every_module_reads_no_setting_and_opens_nothing() -> None:
-    """In a process of its own, where an audit hook refuses sockets and the environment holds no setting."""
+    """Import in a new process. Its audit hook refuses sockets, and its environment has no setting."""
     script = """
 import importlib, pkgutil, sys
 def hook(event, arguments):

@@ -1,4 +1,4 @@
-"""The size of metadata as PostgreSQL stores it."""
+"""stored_size: the size of metadata as PostgreSQL stores it."""
 
 import json
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from robot_brain.bodies.sizes import stored_size
 
 
-# PostgreSQL 15 to 18: octet_length('…'::jsonb::text). test_stored_size.py asks a server about many more.
+# The sizes are octet_length('…'::jsonb::text) in PostgreSQL 15 to 18. test_stored_size.py compares many more values
+# with a real server.
 @pytest.mark.parametrize(
     ("value", "size"),
     [
@@ -28,12 +29,12 @@ from robot_brain.bodies.sizes import stored_size
         ({"a": [1, True], "b": {}}, 25),
     ],
 )
-def test_the_stored_size_by_example(value: object, size: int) -> None:
+def test_the_stored_size_of_each_example_is_that_of_postgresql(value: object, size: int) -> None:
     assert stored_size(value) == size
 
 
 @given(
     st.recursive(st.none() | st.integers(-(10**9), 10**9) | st.text(st.characters(exclude_categories=["Cs"])), st.lists)
 )
-def test_the_stored_size_of_what_json_writes_alike_is_its_length(value: object) -> None:
+def test_the_stored_size_of_values_without_objects_is_the_length_of_their_json(value: object) -> None:
     assert stored_size(value) == len(json.dumps(value, ensure_ascii=False).encode())

@@ -1,4 +1,4 @@
-"""The statements of robot_brain.database.api: each value has the name of the parameter that it is given to."""
+"""The statements of robot_brain.database.api: each value has the name of its SQL parameter."""
 
 import re
 
@@ -9,7 +9,7 @@ from robot_brain.database import api
 STATEMENTS = {name: text for name, text in vars(api).items() if isinstance(text, str) and "robot_brain_api." in text}
 
 
-def test_there_is_a_statement_for_each_sql_function_that_is_called() -> None:
+def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
     called = sorted(re.findall(r"robot_brain_api\.(\w+)\(", "".join(STATEMENTS.values())))
     assert called == [
         "clear_keys",
@@ -24,7 +24,7 @@ def test_there_is_a_statement_for_each_sql_function_that_is_called() -> None:
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-def test_every_parameter_is_named_and_its_value_has_the_same_name(name: str) -> None:
+def test_every_sql_parameter_is_passed_by_name_and_its_value_has_the_same_name(name: str) -> None:
     arguments = STATEMENTS[name].partition("(")[2].strip().removesuffix(")").split(",")
     pairs = [re.fullmatch(r"\s*p_(\w+) => %\((\w+)\)s\s*", argument) for argument in arguments]
     assert all(pair is not None and pair[1] == pair[2] for pair in pairs), arguments

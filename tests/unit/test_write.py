@@ -1,4 +1,4 @@
-"""The body of a write: what is filled in, what is refused, and that nothing is converted."""
+"""The body of a write: which defaults it gets, what is refused, and that no value is converted."""
 
 import json
 import re
@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from robot_brain.bodies.write import Write
 from robot_brain.errors import InvalidRequestError
 from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
-
-Json = dict[str, Any]
+from tests.support.bundle import Json
 
 
 def turn(**fields: Any) -> Json:
-    """Return a valid turn."""
+    """Return a valid turn with empty texts."""
     return {"robot_personality": "barista", "user_message": "", "robot_response": "", **fields}
 
 
@@ -26,13 +25,13 @@ def interaction(**fields: Any) -> Json:
 
 
 def refusals(document: Json) -> list[tuple[list[str | int], str]]:
-    """Return where and which rules `document` breaks."""
+    """Return the place and the kind of each rule that `document` breaks."""
     with pytest.raises(InvalidRequestError) as error:
         Write(document)
     return [(found["loc"], found["type"]) for found in error.value.errors]
 
 
-def test_one_turn_is_a_list_of_one_with_its_defaults() -> None:
+def test_one_turn_becomes_a_list_of_one_turn_with_its_defaults() -> None:
     write = Write(turn(user_metadata={"name": "Ada"}))
     assert write.turns == 1
     assert json.loads(write.messages) == [turn(metadata={})]
@@ -47,12 +46,12 @@ def test_a_batch_keeps_its_order() -> None:
     assert write.user_metadata is None
 
 
-def test_one_turn_and_a_batch_of_it_are_the_same_write() -> None:
+def test_one_turn_and_a_batch_of_that_turn_are_the_same_write() -> None:
     sent = turn(metadata={"b": 1, "a": None}, interaction=interaction())
     assert Write(dict(sent)).messages == Write({"messages": [sent]}).messages
 
 
-def test_the_robot_of_an_interaction_is_the_personality_unless_named() -> None:
+def test_the_robot_id_of_an_interaction_is_the_personality_by_default() -> None:
     (message,) = json.loads(Write(turn(interaction=interaction())).messages)
     assert message["interaction"] == interaction(robot_id="barista")
     (message,) = json.loads(Write(turn(interaction=interaction(robot_id="r2"))).messages)
@@ -65,13 +64,13 @@ def test_null_inside_metadata_is_kept() -> None:
     assert message["metadata"] == metadata
 
 
-def test_default_metadata_is_not_shared() -> None:
+def test_default_metadata_is_not_shared_between_turns() -> None:
     first = json.loads(Write({"messages": [turn(metadata={"a": 1}), turn()]}).messages)
     assert [message["metadata"] for message in first] == [{"a": 1}, {}]
     assert json.loads(Write(turn()).messages)[0]["metadata"] == {}
 
 
-def test_every_broken_rule_is_named() -> None:
+def test_every_broken_rule_of_a_body_is_named() -> None:
     assert refusals({"messages": [turn(robot_personality=""), turn(x=1), {}]}) == [
         (["body", "messages", 0, "robot_personality"], "string_too_short"),
         (["body", "messages", 1, "x"], "extra_forbidden"),
@@ -81,7 +80,7 @@ def test_every_broken_rule_is_named() -> None:
     ]
 
 
-def test_of_many_mistakes_the_first_hundred_are_named_and_of_very_many_none() -> None:
+def test_up_to_1000_broken_rules_the_first_100_are_named_and_beyond_that_only_too_many_errors() -> None:
     hundreds = refusals(turn(**{f"x{number}": 0 for number in range(1000)}))
     assert hundreds == [(["body", f"x{number}"], "extra_forbidden") for number in range(100)]
     assert refusals(turn(**{f"x{number}": 0 for number in range(1001)})) == [(["body"], "too_many_errors")]
@@ -94,7 +93,7 @@ def test_an_optional_object_is_an_object_or_absent(member: str, value: object) -
     assert loc == ["body", member]
 
 
-# What a client reads: JSON's words, and none of Python's or of the validator's.
+# A client reads these texts. They use the terms of JSON, not those of Python or the validator.
 _MISTAKES: list[tuple[Json, str]] = [
     (turn(metadata=None), "must be an object"),
     (turn(metadata=[]), "must be an object"),
@@ -127,11 +126,11 @@ _MISTAKES: list[tuple[Json, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("document", "says"), _MISTAKES)
-def test_a_broken_rule_is_said_in_the_words_of_json(document: Json, says: str) -> None:
+@pytest.mark.parametrize(("document", "message"), _MISTAKES)
+def test_the_message_of_a_broken_rule_uses_the_terms_of_json(document: Json, message: str) -> None:
     with pytest.raises(InvalidRequestError) as error:
         Write(document)
-    assert [found["msg"] for found in error.value.errors] == [says]
+    assert [found["msg"] for found in error.value.errors] == [message]
 
 
 @given(
@@ -149,7 +148,7 @@ def test_a_broken_rule_is_said_in_the_words_of_json(document: Json, says: str) -
         ),
     )
 )
-def test_no_broken_rule_is_said_in_the_words_of_python(document: Json) -> None:
+def test_no_message_of_a_broken_rule_uses_the_terms_of_python(document: Json) -> None:
     try:
         Write(document)
     except InvalidRequestError as error:
@@ -158,18 +157,18 @@ def test_no_broken_rule_is_said_in_the_words_of_python(document: Json) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, 1.0, "1", -1, 2**31, 10**300, []])
-def test_a_duration_is_a_whole_number_to_2_31(value: object) -> None:
+def test_a_duration_other_than_a_whole_number_from_0_to_2_31_minus_1_is_refused(value: object) -> None:
     ((loc, _),) = refusals(turn(interaction=interaction(duration_ms=value)))
     assert loc == ["body", "interaction", "duration_ms"]
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "true", []])
-def test_success_is_true_or_false(value: object) -> None:
+def test_a_success_other_than_true_or_false_is_refused(value: object) -> None:
     assert refusals(turn(interaction=interaction(success=value))) == [(["body", "interaction", "success"], "bool_type")]
 
 
 @pytest.mark.parametrize("length", [1, 50])
-def test_a_name_has_1_to_50_code_points(length: int) -> None:
+def test_a_robot_personality_has_1_to_50_code_points(length: int) -> None:
     for character in ("a", "€", "\U0001f916"):
         assert Write(turn(robot_personality=character * length)).turns == 1
         assert refusals(turn(robot_personality=character * 51)) == [(["body", "robot_personality"], "string_too_long")]
@@ -189,5 +188,5 @@ def test_metadata_has_at_most_16_kib_as_stored(member: str) -> None:
     fitting = {"a": "b" * (MAX_METADATA_BYTES - len('{"a": ""}'))}
     assert Write(turn(**{member: fitting})).turns == 1
     assert refusals(turn(**{member: {"a": fitting["a"] + "b"}})) == [(["body", member], "metadata_too_large")]
-    # 53 numbers of 309 digits each, in 272 bytes of JSON.
+    # 53 numbers take 272 bytes as JSON, but PostgreSQL stores each with 309 digits.
     assert refusals(turn(**{member: {"a": [1e308] * 53}})) == [(["body", member], "metadata_too_large")]

@@ -1,4 +1,4 @@
-"""Asking a server of a test with the function that the services use, and what such a server answers."""
+"""Requests to a test's own server through the function that the services use, and the parts of its answers."""
 
 import socket
 import ssl
@@ -19,14 +19,14 @@ EMPTY = OK + b"content-length: 0\r\n\r\n"
 WHOLE = OK + b"content-length: 2\r\n\r\n{}"
 
 
-def asked(port: int, seconds: float = ENOUGH, scheme: str = "http", body: bytes | None = None) -> tuple[int, bytes]:
-    """Ask the server on `port` of 127.0.0.1."""
+def send(port: int, seconds: float = ENOUGH, scheme: str = "http", body: bytes | None = None) -> tuple[int, bytes]:
+    """Send a request to the server on `port` of 127.0.0.1. Return the status and the body of its answer."""
     method = "GET" if body is None else "POST"
     return request(method, f"{scheme}://127.0.0.1:{port}/a?b=c", body, {"x-key": "hush"}, Deadline(seconds), LARGEST)
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let every name have these addresses."""
+    """Replace the resolver: every name has these addresses."""
 
     def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
@@ -35,7 +35,10 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 
 def server_contexts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ssl.SSLContext]:
-    """Return what servers show, by the kind of certificate. Clients trust the authority that made the valid one."""
+    """Return a TLS context for each kind of server certificate.
+
+    Clients of this test trust the authority that made the valid certificate.
+    """
     authority = make_authority(folder)
     contexts = {}
     for name, files in vars(authority.certificates(folder)).items():

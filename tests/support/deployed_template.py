@@ -1,0 +1,56 @@
+"""template.yaml as tests read it: its functions, and the role and the variables that each of them must have."""
+
+import re
+from typing import Any
+
+from local.cloudformation import read_template
+from local.settings import ROOT
+from local.template import load_template
+
+TEMPLATE = read_template(ROOT / "template.yaml")
+FUNCTIONS = load_template(ROOT / "template.yaml").functions
+SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain/database-AbCdEf"
+
+_LOG = {"POWERTOOLS_LOG_LEVEL"}
+_DATABASE = _LOG | {
+    "DATABASE_URL",
+    "DATABASE_SECRET_ARN",
+    "TENANT_ID",
+    "DB_CONNECTION_TIMEOUT",
+    "DB_IDLE_TIMEOUT",
+    "DB_MAX_RETRIES",
+    "DB_SLOW_QUERY_MS",
+}
+# The names of the variables of each function.
+VARIABLES = {
+    "WriteMessageFunction": _DATABASE,
+    "ReadSessionFunction": _DATABASE,
+    "HealthFunction": _LOG,
+    "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
+}
+
+
+def role_of(function: str) -> str:
+    """Return the logical id of a function's role."""
+    reference = TEMPLATE["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"]
+    name, attribute = reference.split(".") if isinstance(reference, str) else reference
+    assert attribute == "Arn"
+    return str(name)
+
+
+def references(node: Any) -> set[str]:
+    """Return every name that a Ref or Sub in `node` refers to."""
+    if isinstance(node, dict):
+        found = {str(node["Ref"])} if "Ref" in node else set()
+        if isinstance(node.get("Fn::Sub"), str):
+            found |= set(re.findall(r"\$\{([^}]+)\}", node["Fn::Sub"]))
+        return found.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set().union(*(references(value) for value in node))
+    return set()
+
+
+def layer_pins() -> list[str]:
+    """Return the lines of the layer's requirements.txt that pin a package."""
+    lines = (ROOT / "layers" / "robot_brain" / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
