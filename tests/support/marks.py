@@ -1,9 +1,6 @@
-"""What several test files mark their tests with, and a text that no log line and no answer may repeat."""
+"""The kinds of server that a test runs on; without a mark a test with `database` runs on all three."""
 
 import pytest
-
-# A content that must stay out of logs and error answers.
-MARK = "MARKED-4711"
 
 # A pooler would change nothing, so the third kind of `database` would only cost time.
 without_pooler = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
