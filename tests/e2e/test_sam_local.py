@@ -32,7 +32,7 @@ from tests.support.servers.process import free_port
 from tests.support.waiting import PATIENCE_SECONDS
 
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
-PRIVATE_TEXT = "a text that no log may show"
+PRIVATE = "a text that no log may show"
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,8 @@ def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp
         wait_for_port(port, api, log)
         turn = {
             "robot_personality": "barista",
-            "user_message": PRIVATE_TEXT,
-            "robot_response": PRIVATE_TEXT,
+            "user_message": PRIVATE,
+            "robot_response": PRIVATE,
             "metadata": {"n": 1},
         }
         status, written = request("POST", f"{url}/sessions/over%20HTTP/messages", turn)
@@ -203,7 +203,7 @@ def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp
     finally:
         api.send_signal(signal.SIGINT)
         api.wait(60)
-    assert PRIVATE_TEXT not in log.read_text()
+    assert PRIVATE not in log.read_text()
 
 
 def wait_for_port(port: int, api: "subprocess.Popen[bytes]", log: Path) -> None:

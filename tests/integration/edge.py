@@ -11,7 +11,7 @@ import psycopg
 from local.settings import ROOT
 from local.template import load_template
 from tests.support.bundle import Bundle, Json, Reply, event, turn
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 
@@ -22,7 +22,7 @@ Send = Callable[[Bundle], Reply]
 TABLES = ("sessions", "conversations", "idempotency_keys", "robot_interactions")
 
 _NEVER_TOLD = (
-    PRIVATE_TEXT,
+    PRIVATE,
     "Traceback",
     'File "',
     ".py",
@@ -61,7 +61,7 @@ class Good:
 
 def marked(**fields: Any) -> Json:
     """Return a valid turn whose texts are marked."""
-    return turn(user_message=PRIVATE_TEXT, robot_response=PRIVATE_TEXT, **fields)
+    return turn(user_message=PRIVATE, robot_response=PRIVATE, **fields)
 
 
 def raw(members: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from robot_brain import telemetry
 from tests.support.bundle import Bundle, deployed, turn
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 from tests.support.servers.databases import Database
 
 
@@ -14,9 +14,9 @@ def marked(**fields: object) -> dict[str, object]:
     """Return a turn that carries the mark in every place that holds a user's words."""
     return {
         **turn(
-            user_message=f"u {PRIVATE_TEXT}",
-            robot_response=f"r {PRIVATE_TEXT}",
-            metadata={f"k {PRIVATE_TEXT}": f"v {PRIVATE_TEXT}"},
+            user_message=f"u {PRIVATE}",
+            robot_response=f"r {PRIVATE}",
+            metadata={f"k {PRIVATE}": f"v {PRIVATE}"},
         ),
         **fields,
     }
@@ -24,18 +24,18 @@ def marked(**fields: object) -> dict[str, object]:
 
 def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     key = {"idempotency-key": "k"}
-    metadata = {"user_metadata": {"m": PRIVATE_TEXT}}
+    metadata = {"user_metadata": {"m": PRIVATE}}
     statuses = [
         bundle.write("s", {**marked(), **metadata}, key).status,
         bundle.write("s", {**marked(), **metadata}, key).status,
-        bundle.write("s", marked(metadata={"x": PRIVATE_TEXT}), key).status,
+        bundle.write("s", marked(metadata={"x": PRIVATE}), key).status,
         bundle.write("s", {"messages": [marked()] * 3}).status,
         bundle.write("s", marked(), {"if-match": '"77"'}).status,
-        bundle.write("s", marked(unknown=PRIVATE_TEXT)).status,
-        bundle.write("s", marked(user_message=f"{PRIVATE_TEXT}\0")).status,
-        bundle.write("s", marked(metadata={"x": PRIVATE_TEXT * 2000})).status,
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE_TEXT for n in range(400)}}).status,
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE_TEXT for n in range(500, 900)}}).status,
+        bundle.write("s", marked(unknown=PRIVATE)).status,
+        bundle.write("s", marked(user_message=f"{PRIVATE}\0")).status,
+        bundle.write("s", marked(metadata={"x": PRIVATE * 2000})).status,
+        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(400)}}).status,
+        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(500, 900)}}).status,
         bundle.write("s", json.dumps(marked())[:-5]).status,
         bundle.write("s", marked(), {"content-type": "text/plain"}).status,
         bundle.read("s").status,
@@ -48,7 +48,7 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
         statuses.append(bundle.write("s", marked()).status)
     with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}) as away:
         statuses.append(away.write("s", marked()).status)
-    with deployed({"DATABASE_URL": f"{PRIVATE_TEXT} is no URL"}) as wrong:
+    with deployed({"DATABASE_URL": f"{PRIVATE} is no URL"}) as wrong:
         statuses.append(wrong.write("s", marked()).status)
     # fmt: off
     assert statuses == [201, 201, 422, 201, 412, 422, 422, 422, 201, 422, 400, 415, 200, 200, 503, 503, 500]
@@ -56,18 +56,18 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
     out, err = capfd.readouterr()
     lines = (out + err).splitlines()
     assert sum('"message":"answered"' in line for line in lines) == len(statuses)
-    assert [line for line in lines if PRIVATE_TEXT in line or "secret" in line] == []
+    assert [line for line in lines if PRIVATE in line or "secret" in line] == []
 
 
 def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -> None:
     bundle.write("s", marked(), {"idempotency-key": "k"})
-    bundle.write("s", marked(user_message=PRIVATE_TEXT), {"idempotency-key": "k"})
+    bundle.write("s", marked(user_message=PRIVATE), {"idempotency-key": "k"})
     bundle.write("s", marked(), {"if-match": '"77"'})
     for start in (0, 500):
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE_TEXT for n in range(start, start + 400)}})
+        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(start, start + 400)}})
     log = database.postgres.process.log.read_text(errors="replace")
     assert "the session is not in the state that If-Match names" in log
-    assert PRIVATE_TEXT not in log
+    assert PRIVATE not in log
 
 
 def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:

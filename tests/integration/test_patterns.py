@@ -11,7 +11,7 @@ from tests.bench.relay import relay_to
 from tests.integration.held_locks import deadlock, held
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 from tests.support.servers.databases import APP, Database
 from tests.support.servers.pgbouncer import PgBouncer
 
@@ -93,12 +93,12 @@ def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database
             assert bundle.write("demo", turn()).status == 201
         for _ in range(4):
             with held(database, lock, 1.0):
-                assert bundle.write("demo", turn(user_message=PRIVATE_TEXT)).status == 201
+                assert bundle.write("demo", turn(user_message=PRIVATE)).status == 201
         assert reported(lines) == ["slower_than_usual"]
         (line,) = [line for line in lines() if line["message"] == "pattern"]
         assert line["sql_function"] == "write_message"
         assert line["milliseconds"] >= 1000 > line["usual_milliseconds"]
-        assert PRIVATE_TEXT not in str(lines())
+        assert PRIVATE not in str(lines())
 
 
 def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database) -> None:
@@ -107,14 +107,14 @@ def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database) -> Non
         with logged() as lines, held(database, "select from robot_brain.sessions for update", 0.2):
             reply = functions.write(
                 "demo",
-                turn(user_message=PRIVATE_TEXT, metadata={PRIVATE_TEXT: PRIVATE_TEXT}),
-                {"idempotency-key": PRIVATE_TEXT},
+                turn(user_message=PRIVATE, metadata={PRIVATE: PRIVATE}),
+                {"idempotency-key": PRIVATE},
             )
         assert reply.status == 201
         (line,) = lines()
     assert line["slow_query"] == "write_message"
     assert line["slow_query_ms"] >= 200
-    assert PRIVATE_TEXT not in str(line)
+    assert PRIVATE not in str(line)
     assert line["SlowQueries"] == [1]
 
 

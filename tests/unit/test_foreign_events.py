@@ -11,7 +11,7 @@ import stats
 import write_message
 from tests.support.bundle import EVENTS, Context, deployed, event
 from tests.support.log_lines import logged
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 
 HANDLERS: dict[str, Any] = {module.__name__: module.handler for module in (write_message, read_session, stats, health)}
 VALID_EVENTS = {"write_message": "write_message", "read_session": "read_session", "stats": "stats", "health": "health"}
@@ -22,16 +22,16 @@ SHAPES: dict[str, Any] = {
     "zero": 0,
     "a decimal": 1.5,
     "true": True,
-    "a text": PRIVATE_TEXT,
+    "a text": PRIVATE,
     "an empty text": "",
-    "a list": [PRIVATE_TEXT],
+    "a list": [PRIVATE],
     "an empty list": [],
     "a list of events": [{"source": "robot-brain.schedule", "action": "refresh_stats"}],
     "an empty object": {},
     "a source that is a list": {"source": ["robot-brain.schedule"], "action": "refresh_stats"},
-    "a source that is an object": {"source": {PRIVATE_TEXT: PRIVATE_TEXT}},
+    "a source that is an object": {"source": {PRIVATE: PRIVATE}},
     "an action that is a list": {"source": "robot-brain.schedule", "action": ["refresh_stats"]},
-    "a body alone": {"body": PRIVATE_TEXT},
+    "a body alone": {"body": PRIVATE},
     "a context that is null": {"requestContext": None},
     "a context that is a text": {"requestContext": "http"},
     "a context that is a list": {"requestContext": ["http"]},
@@ -50,7 +50,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "rawQueryString": [5, {"limit": "5"}, ["limit=5"], False],
     "headers": [
         5,
-        PRIVATE_TEXT,
+        PRIVATE,
         "",
         [],
         ["content-type"],
@@ -61,9 +61,9 @@ WRONG_VALUES: dict[str, list[Any]] = {
         False,
     ],
     "pathParameters": [5, "demo", ["demo"], [], {"session_id": 5}, {"session_id": None}, False],
-    "body": [5, 0, {}, {PRIVATE_TEXT: PRIVATE_TEXT}, [PRIVATE_TEXT], False, True],
+    "body": [5, 0, {}, {PRIVATE: PRIVATE}, [PRIVATE], False, True],
     "isBase64Encoded": ["false", "true", 1, 0, []],
-    "requestContext": [None, 5, PRIVATE_TEXT, [], {}, {"http": None}, {"http": []}, {"http": PRIVATE_TEXT}],
+    "requestContext": [None, 5, PRIVATE, [], {}, {"http": None}, {"http": []}, {"http": PRIVATE}],
 }
 WRONG_MEMBERS = [(member, value) for member, values in WRONG_VALUES.items() for value in values]
 
@@ -80,7 +80,7 @@ def assert_refused(name: str, event: Any) -> str:
     assert (line["level"], line["status"], line["error"]) == ("ERROR", 500, "UnexpectedEventError")
     assert line["reason"].startswith("the event ")
     assert "frames" not in line
-    assert PRIVATE_TEXT not in json.dumps([answer, line])
+    assert PRIVATE not in json.dumps([answer, line])
     return str(line["reason"])
 
 

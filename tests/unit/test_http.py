@@ -13,7 +13,7 @@ from robot_brain.errors import InvalidRequestError, UnsupportedMediaTypeError
 from robot_brain.http.request import JSON, Request, Response
 from tests.support.bundle import Context, Json, event
 from tests.support.log_lines import logged
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 
 
 def parse(**changes: Any) -> Request:
@@ -139,37 +139,37 @@ def test_a_response_without_a_body_has_no_content_type() -> None:
 
 
 def test_the_log_line_of_a_refused_request_has_the_error_and_no_reason() -> None:
-    answer, (line,) = call(failing(InvalidRequestError.at(["body"], PRIVATE_TEXT, "wrong")))
+    answer, (line,) = call(failing(InvalidRequestError.at(["body"], PRIVATE, "wrong")))
     assert (answer["statusCode"], line["status"], line["level"], line["error"]) == (
         422,
         422,
         "INFO",
         "InvalidRequestError",
     )
-    assert PRIVATE_TEXT in answer["body"]
-    assert PRIVATE_TEXT not in json.dumps(line)
+    assert PRIVATE in answer["body"]
+    assert PRIVATE not in json.dumps(line)
     assert {"frames", "reason"} & set(line) == set()
 
 
 def test_the_reason_why_the_database_refuses_is_in_the_log_and_not_in_the_answer() -> None:
-    answer, (line,) = call(failing(errors.DatabaseRefusedError(PRIVATE_TEXT)))
-    assert (answer["statusCode"], line["level"], line["reason"]) == (503, "ERROR", PRIVATE_TEXT)
-    assert PRIVATE_TEXT not in json.dumps(answer)
+    answer, (line,) = call(failing(errors.DatabaseRefusedError(PRIVATE)))
+    assert (answer["statusCode"], line["level"], line["reason"]) == (503, "ERROR", PRIVATE)
+    assert PRIVATE not in json.dumps(answer)
     assert "frames" not in line
 
 
 def test_the_reason_of_a_settings_error_is_in_the_log_and_not_in_the_answer() -> None:
-    answer, (line,) = call(failing(errors.SettingsError(PRIVATE_TEXT)))
-    assert (answer["statusCode"], line["reason"]) == (500, PRIVATE_TEXT)
-    assert PRIVATE_TEXT not in json.dumps(answer)
+    answer, (line,) = call(failing(errors.SettingsError(PRIVATE)))
+    assert (answer["statusCode"], line["reason"]) == (500, PRIVATE)
+    assert PRIVATE not in json.dumps(answer)
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyError, RuntimeError, RecursionError, MemoryError, AssertionError])
 def test_an_unforeseen_exception_is_a_500_whose_text_is_neither_logged_nor_answered(kind: type[Exception]) -> None:
     try:
-        raise ZeroDivisionError(PRIVATE_TEXT)
+        raise ZeroDivisionError(PRIVATE)
     except ZeroDivisionError as cause:
-        error = kind(PRIVATE_TEXT)
+        error = kind(PRIVATE)
         error.__cause__ = cause
 
     answer, (line,) = call(failing(error))
@@ -179,7 +179,7 @@ def test_an_unforeseen_exception_is_a_500_whose_text_is_neither_logged_nor_answe
     assert json.loads(answer["body"])["request_id"] == "id-1"
     assert (line["level"], line["error"], line["reason"]) == ("ERROR", kind.__name__, kind.__name__)
     assert any("test_http.py" in frame for frame in line["frames"])
-    assert PRIVATE_TEXT not in json.dumps([answer, line])
+    assert PRIVATE not in json.dumps([answer, line])
 
 
 def test_an_event_that_is_no_request_is_a_500() -> None:

@@ -7,11 +7,11 @@ import pytest
 from robot_brain import errors
 from robot_brain.errors import InvalidRequestError, RequestError, RobotBrainError, Violation
 from robot_brain.http.problems import problem
-from tests.support.private_text import PRIVATE_TEXT
+from tests.support.private_text import PRIVATE
 from tests.support.raised_errors import raised_errors
 
 
-def make(kind: type[RobotBrainError], text: str = PRIVATE_TEXT) -> RobotBrainError:
+def make(kind: type[RobotBrainError], text: str = PRIVATE) -> RobotBrainError:
     """Return an error of this kind. Its text is `text`, but the text of an InvalidRequestError is fixed."""
     if issubclass(kind, InvalidRequestError):
         return InvalidRequestError.at(["body"], "is wrong", "wrong")
@@ -43,7 +43,7 @@ KINDS = sorted(raised_errors(), key=lambda kind: kind.__name__)
 
 def test_every_error_that_is_raised_has_its_status() -> None:
     assert {kind.__name__: problem(make(kind), "")[0] for kind in KINDS} == STATUS
-    assert problem(ValueError(PRIVATE_TEXT), "")[0] == 500
+    assert problem(ValueError(PRIVATE), "")[0] == 500
     assert problem(MemoryError(), "")[0] == 500
 
 
@@ -67,7 +67,7 @@ def test_a_problem_document_has_its_members(kind: type[RobotBrainError]) -> None
     assert answer["title"] == ("Internal error" if kind is errors.UnexpectedDatabaseError else kind.title)
 
 
-@pytest.mark.parametrize("error", [*(make(kind) for kind in KINDS), ValueError(PRIVATE_TEXT)])
+@pytest.mark.parametrize("error", [*(make(kind) for kind in KINDS), ValueError(PRIVATE)])
 def test_no_cache_may_store_an_error(error: Exception) -> None:
     assert problem(error, "id-1")[1]["cache-control"] == "no-store"
 
@@ -76,12 +76,12 @@ def test_no_cache_may_store_an_error(error: Exception) -> None:
 def test_an_answer_quotes_only_the_text_of_an_error_of_the_request(kind: type[RobotBrainError]) -> None:
     _, _, body = problem(make(kind), "id-1")
     is_quoted = issubclass(kind, RequestError) and kind is not InvalidRequestError
-    assert (PRIVATE_TEXT in body) == is_quoted
+    assert (PRIVATE in body) == is_quoted
 
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError(PRIVATE_TEXT), KeyError(PRIVATE_TEXT), RuntimeError(PRIVATE_TEXT), RecursionError(PRIVATE_TEXT)],
+    [ValueError(PRIVATE), KeyError(PRIVATE), RuntimeError(PRIVATE), RecursionError(PRIVATE)],
 )
 def test_the_answer_to_an_unforeseen_exception_is_always_the_same(error: Exception) -> None:
     status, headers, body = problem(error, "id-1")
