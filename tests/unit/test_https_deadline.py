@@ -12,8 +12,9 @@ import pytest
 
 from robot_brain.deadline import Deadline
 from robot_brain.services.https import NoAnswerError, request
+from tests.support.neon.relay import FaultRelay
 from tests.support.servers.failing import never_connects
-from tests.support.servers.stubborn import Client, answers, slowed, stubborn
+from tests.support.servers.stubborn import Client, answers, stubborn
 from tests.unit.asking import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, asked, resolve, server_contexts
 
 # Seconds. Shorter than any drip here, longer than its pauses.
@@ -115,19 +116,23 @@ def test_a_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline(tls: 
 
 @pytest.mark.parametrize("part", ["handshake", "record"])
 def test_a_server_that_drips_a_tls_record_is_left_at_the_deadline(part: str, tls: dict[str, ssl.SSLContext]) -> None:
-    slow = threading.Event()
+    shaken = threading.Event()
 
     def script(client: Client) -> None:
+        shaken.set()
         client.read_request()
-        slow.set()
+        relay.drip()
         client.send(OK + b"content-length: 200\r\n\r\n" + b" " * 200)
+        client.hold()
 
-    if part == "handshake":
-        slow.set()
-    with stubborn(script, tls["valid"]) as server, slowed(server.port, slow) as relay:
+    with stubborn(script, tls["valid"]) as server, FaultRelay(("127.0.0.1", server.port)) as relay:
+        if part == "handshake":
+            relay.drip()
         with pytest.raises(NoAnswerError, match="TimeoutError"):
             asked(relay.port, SHORT, "https")
-        relay.assert_left()
+        server.assert_left()
+        assert relay.accepted == 1
+        assert shaken.is_set() == (part == "record")
 
 
 def test_a_look_up_without_an_end_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

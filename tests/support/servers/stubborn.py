@@ -141,26 +141,3 @@ def answers(head: bytes, dripped: bytes = b"", tail: bytes = b"") -> Script:
         client.send(tail)
 
     return script
-
-
-@contextmanager
-def slowed(port: int, slow: threading.Event) -> Iterator[Stubborn]:
-    """Relay one client after the other to `port`; what comes back drips once `slow` is set, in a TLS record too."""
-
-    def script(client: Client) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as target:
-            while True:
-                ready = select.select([client.connection, target], [], [], PATIENCE_SECONDS)[0]
-                if client.connection in ready:
-                    target.sendall(client.receive())
-                if target in ready:
-                    data = target.recv(65_536)
-                    if not data:
-                        return
-                    if slow.is_set():
-                        client.drip(data, 4)
-                    else:
-                        client.send(data)
-
-    with stubborn(script) as server:
-        yield server
