@@ -1,6 +1,6 @@
-"""The relay of the fault laboratory: it passes bytes unchanged until a method makes it fail.
+"""The relay of the fault laboratory. It passes bytes unchanged until a method makes it fail.
 
-Each fault holds from the method's return until `restore`.
+A fault begins before its method returns, and lasts until `restore`.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from local.relay import CHUNK, Connection, Relay, Target, bound
 from tests.support.neon.conversation import Conversation
 from tests.support.neon.proxy import ProxyAnswer, answer
 
-# An answer is complete after the server was silent for this long. The first bytes of a long one may come before COMMIT.
+# An answer is complete once the server was silent for this long. A long one may begin before COMMIT.
 _QUIET_SECONDS = 0.05
-# `drip` passes so many bytes at a time, with so long a pause after each piece.
+# `drip` passes this many bytes at a time, with this pause after each piece.
 _DRIP_BYTES = 4
 _DRIP_SECONDS = 0.2
 
@@ -94,11 +94,11 @@ class FaultRelay(Relay[_Connection]):
         self._silence = Silence.ALL
 
     def reset_answers(self, times: int = 1) -> None:
-        """For the next `times` requests, on any connection: pass half of the answer's first bytes on, then send RST."""
+        """For the next `times` requests, on any connection, pass half of the answer's first bytes, then send RST."""
         self._fates = [Fate.RESET] * times
 
     def lose_answers(self, times: int = 1) -> None:
-        """For the next `times` requests: let the server answer, discard the answer and close the connection."""
+        """For the next `times` requests, let the server answer, discard the answer and close the connection."""
         self._fates = [Fate.LOST] * times
 
     def delay(self, seconds: float) -> None:
@@ -110,11 +110,11 @@ class FaultRelay(Relay[_Connection]):
         self._drips = True
 
     def answer_with(self, proxy: ProxyAnswer) -> None:
-        """Answer new connections with an error, as Neon's proxy does before it authenticates. Open ones go on."""
+        """Answer new connections with an error, as Neon's proxy does before authentication. Open ones go on."""
         self._proxy = proxy
 
     def restore(self) -> None:
-        """End every fault. Reset each connection of which bytes were discarded, because it cannot continue."""
+        """End every fault. Reset each connection whose bytes were discarded, because it cannot continue."""
         self._silence, self._proxy, self._fates, self._one_way = Silence.NONE, None, [], 0.0
         self._drips = False
         self._do(self._restore())
@@ -161,7 +161,7 @@ class FaultRelay(Relay[_Connection]):
                 await asyncio.Event().wait()  # reads nothing at all
 
     async def _read(self, connection: _Connection) -> bytes:
-        """Return what the client sends next. Wait for ever if `silence_open` stops the reading."""
+        """Return what the client sends next. Never return if `silence_open` stops the reading."""
         connection.reading = self._loop.create_task(self._loop.sock_recv(connection.client, CHUNK))
         try:
             if connection.reads:

@@ -1,4 +1,4 @@
-"""Servers that fail: no TCP handshake, no answer, none any more, or a refusal; on any loopback address of Linux."""
+"""Servers that fail: no TCP handshake, no answer, or a refusal. They take any loopback address of Linux."""
 
 import select
 import socket
@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-# More connection attempts than any backlog of this module leaves room for.
+# More connection attempts than a backlog of this module can hold.
 _MOST_CLIENTS = 16
 
 
 @contextmanager
 def never_connects(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Give a port whose TCP handshake never ends: the queue of those who wait to be accepted is full."""
+    """Yield a port whose TCP handshake never ends, because its queue of waiting connections is full."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((host, port), backlog=0))
         port = listener.getsockname()[1]
@@ -29,26 +29,29 @@ def never_connects(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 @contextmanager
 def never_answers(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Give a port that takes connections and acknowledges what is sent, and says nothing."""
+    """Yield a port that accepts connections and acknowledges what clients send, but never answers."""
     with socket.create_server((host, port)) as listener:
         yield listener.getsockname()[1]
 
 
 @contextmanager
 def refuses(text: str, sqlstate: str = "XX000", host: str = "127.0.0.1") -> Iterator[tuple[int, list[None]]]:
-    """Give a port that answers a startup packet without TLS by an error, as Neon's proxy does, and who came so far."""
+    """Yield a port that answers each startup packet with an error, and a list with one entry per connection.
+
+    The port has no TLS. The error is like those of Neon's proxy.
+    """
     fields = b"".join(
         kind + value.encode() + b"\0" for kind, value in ((b"S", "ERROR"), (b"C", sqlstate), (b"M", text))
     )
     packet = b"E" + (4 + len(fields) + 1).to_bytes(4, "big") + fields + b"\0"
-    came: list[None] = []
+    accepted: list[None] = []
     ended = threading.Event()
 
     def serve() -> None:
         while not ended.is_set():
             if select.select([listener], [], [], 0.02)[0]:
                 with listener.accept()[0] as client:
-                    came.append(None)
+                    accepted.append(None)
                     client.settimeout(10)
                     client.recv(4096)
                     client.sendall(packet)
@@ -57,7 +60,7 @@ def refuses(text: str, sqlstate: str = "XX000", host: str = "127.0.0.1") -> Iter
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            yield listener.getsockname()[1], came
+            yield listener.getsockname()[1], accepted
         finally:
             ended.set()
             thread.join(10)
