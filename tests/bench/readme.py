@@ -1,8 +1,8 @@
-"""Write what was measured into README.md, between its two marks, from tests/bench/results/*.json.
+"""Write the results into README.md between its two marks, from tests/bench/results/*.json.
 
 python -m tests.bench.readme
 
-A benchmark without a result is left out. The pictures beside it are made by tests/bench/plot.py.
+A benchmark without a result is left out. tests/bench/plot.py makes the pictures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "bench" / "results"
 BEGIN, END = "<!-- measured: make bench, then python -m tests.bench.readme -->", "<!-- end of measured -->"
 
-# By benchmark: what a ratio compares, its name in the RESULT line, and what it should be.
+# By benchmark: what a ratio compares, its name in the RESULT line, and its target.
 RATIOS: dict[str, list[tuple[str, str, str]]] = {
     "cold": [
         ("write / its floor: psycopg, one connection, the same SQL function, compiled", "write_over_floor", "<= 1.45"),
@@ -31,8 +31,8 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "hot": [
         *(
-            (f"{title} / the bare call{where}", f"{row}_over_floor{suffix}", most)
-            for suffix, where, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
+            (f"{title} / the bare call{distance}", f"{row}_over_floor{suffix}", most)
+            for suffix, distance, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
             for row, title in (
                 ("write", "write a turn"),
                 ("write50", "write 50 turns"),
@@ -79,8 +79,11 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
         rows = [
-            [f"{title}{where}", *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders)]
-            for suffix, where in (("_1ms", ", 1 ms away"), ("", ", same machine"))
+            [
+                f"{title}{distance}",
+                *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders),
+            ]
+            for suffix, distance in (("_1ms", ", 1 ms away"), ("", ", same machine"))
             for row, title in PEER_ROWS.items()
             if row != "import" or not suffix
         ]
@@ -91,8 +94,8 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         parts.append(
             f"**Beside four stores of chats from PyPI** (`make bench WHAT=peers`; {_machine(result)})\n\n{shown}\n\n"
             "Ours is the whole handler, from the event to the answer; theirs are their documented calls. langgraph's\n"
-            "`put` is handed a state that the caller kept in memory, langgraph-get reads it first. Where nothing lies\n"
-            "between client and server, langchain-postgres appends faster: it does less.\n\n"
+            "`put` is handed a state that the caller kept in memory, langgraph-get reads it first. Without a network\n"
+            "between client and server, langchain-postgres appends faster, because it does less.\n\n"
             f"{_picture('peers')}"
         )
     return "\n\n".join(parts)
