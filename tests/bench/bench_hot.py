@@ -1,7 +1,7 @@
-"""A warm request: handler(event, context) against its floor, the bare psycopg call of the same SQL function.
+"""A warm request: handler(event, context) compared with its floor, the bare psycopg call of the same SQL function.
 
 make bench WHAT=hot                  ROUNDS=40 REQUESTS=20000 OUTPUT=file SERVER=tls|embedded
-make bench WHAT=hot PROFILE=1        also where the time goes, sampled from outside by py-spy
+make bench WHAT=hot PROFILE=1        also a profile of the time, sampled by py-spy
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
         migrated_server(kind) as template,
         template.clone(kind) as database,
         relay_before(template) as (relay, there),
-        # What the handlers log, a write each line as in Lambda.
+        # The log of the handlers, with one write per line as in Lambda.
         tempfile.NamedTemporaryFile("w", buffering=1) as log,
     ):
         fill(database.app_url)
@@ -60,7 +60,7 @@ def main() -> None:
                 samples = {}
                 for row in ROWS:
                     if row == "stats":
-                        # The rows before have written thousands of turns; /stats is measured after a refresh.
+                        # The rows before have written thousands of turns, so refresh before /stats is measured.
                         refresh(database.app_url)
                     samples[row] = _compare(row, both, options.rounds, suffix)
             _print_times(samples, suffix, facts["added_milliseconds"])
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _compare(row: str, both: Contenders, rounds: int, suffix: str) -> measure.Samples:
-    """Return milliseconds a request: a sample is the median of a block, and blocks of the two alternate."""
+    """Return milliseconds per request. A sample is the median of a block, and blocks of the two sides alternate."""
     for _ in range(WARM_UP):
         both.ours[row]()
         both.floor[row]()

@@ -23,7 +23,7 @@ DOCUMENT = ROOT / "docs" / "measured.md"
 BEGIN = "<!-- python -m tests.bench.measured writes what follows, from tests/bench/results/ -->"
 END = "<!-- end of what it writes -->"
 
-# By benchmark: what a ratio compares, its name in the RESULT line, and what it should be.
+# By benchmark: what a ratio compares, its name in the RESULT line, and its target.
 RATIOS: dict[str, list[tuple[str, str, str]]] = {
     "cold": [
         ("write / its floor: psycopg, one connection, the same SQL function, compiled", "write_over_floor", "<= 1.45"),
@@ -35,8 +35,8 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "hot": [
         *(
-            (f"{title} / the bare call{where}", f"{row}_over_floor{suffix}", most)
-            for suffix, where, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
+            (f"{title} / the bare call{distance}", f"{row}_over_floor{suffix}", most)
+            for suffix, distance, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
             for row, title in (
                 ("write", "write a turn"),
                 ("write50", "write 50 turns"),
@@ -93,8 +93,11 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
         rows = [
-            [f"{title}{where}", *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders)]
-            for suffix, where in (("_1ms", ", 1 ms away"), ("", ", same machine"))
+            [
+                f"{title}{distance}",
+                *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders),
+            ]
+            for suffix, distance in (("_1ms", ", 1 ms away"), ("", ", same machine"))
             for row, title in PEER_ROWS.items()
             if row != "import" or not suffix
         ]

@@ -1,4 +1,4 @@
-"""The server that a benchmark runs against: started for it, stopped with it."""
+"""The server of a benchmark, which starts and stops with it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ KINDS = ("tls", "embedded")
 
 
 def available_kind() -> str:
-    """Return SERVER of the environment, or tls, as Neon is, where the distribution's PostgreSQL is installed."""
-    asked = os.environ.get("SERVER")
-    if asked:
-        if asked not in KINDS:
+    """Return SERVER of the environment, else tls (as Neon) if the distribution's PostgreSQL is installed."""
+    wanted = os.environ.get("SERVER")
+    if wanted:
+        if wanted not in KINDS:
             raise SystemExit(f"SERVER must be one of {', '.join(KINDS)}")
-        return asked
+        return wanted
     try:
         debian_postgres()
     except MissingBinaryError:
@@ -35,8 +35,8 @@ def available_kind() -> str:
 def migrated_server(kind: str) -> Iterator[Template]:
     """Start a server (tls: the distribution's, over TCP; embedded: PyPI's, on a unix socket) with a migrated template.
 
-    As in the tests it does not survive a crash of the machine: fsync is off, so that the code is measured and not the
-    disk. All contenders have that, and it makes the floor lower.
+    As in the tests fsync is off, so the server does not survive a crash of the machine. So we measure the code and not
+    the disk. This is the same for all contenders, and lowers the floor.
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
@@ -54,7 +54,7 @@ def migrated_server(kind: str) -> Iterator[Template]:
 
 @contextmanager
 def relay_before(template: Template) -> Iterator[tuple[Relay, Address]]:
-    """Start a relay to the server of `template`; return it and the address there."""
+    """Start a relay to the server of `template`. Yield the relay and its address."""
     address = template.postgres.address
     unix = address.host.startswith("/")
     with relay_to(f"{address.host}/.s.PGSQL.{address.port}" if unix else (address.host, address.port)) as relay:

@@ -1,4 +1,4 @@
-"""What is said in the benchmarks: real conversations where they lie beside the project, made ones as long elsewhere."""
+"""The texts of the benchmarks: real conversations if they lie beside the project, else made ones of the same length."""
 
 from __future__ import annotations
 

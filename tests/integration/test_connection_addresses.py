@@ -14,8 +14,9 @@ from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
+from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
-from tests.support.servers.failing import never_answers, never_connects, refuses, relay_to
+from tests.support.servers.failing import never_answers, never_connects, refuses
 
 # Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
 ATTEMPT = 2.0
@@ -151,12 +152,12 @@ def test_the_certificate_is_held_against_the_name_at_every_address(
 @over_tcp
 def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database) -> None:
     port = port_of(database)
-    with relay_to(("127.0.0.1", port)) as second:
+    with FaultRelay(("127.0.0.1", port)) as second:
         url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
         with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             assert functions.write("demo", turn()).status == 503
             assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseRefusedError", 1)
-        assert second.connections == 0
+        assert second.accepted == 0
 
 
 @pytest.mark.parametrize(

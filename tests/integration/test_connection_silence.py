@@ -15,8 +15,8 @@ from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
 from tests.support.marks import without_pooler
+from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
-from tests.support.servers.failing import Relay, relay_to
 
 # Seconds: far more than a request may take that gives up after one, and less than one takes that does not (12).
 AT_MOST = 10.0
@@ -28,15 +28,15 @@ PATIENT_MILLISECONDS = 60_000
 
 
 @contextmanager
-def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, Relay]]:
-    """Give the functions on `database` by way of a relay."""
+def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, FaultRelay]]:
+    """Yield the functions, which reach `database` through a relay, and the relay."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
         target: tuple[str, int] | str = f"{folder}/.s.PGSQL.5432"
     else:
         port = database.app_url.partition("@127.0.0.1:")[2].partition("/")[0]
         target = ("127.0.0.1", int(port))
-    with relay_to(target) as relay:
+    with FaultRelay(target) as relay:
         if isinstance(target, str):
             url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
         else:
@@ -56,7 +56,7 @@ def turns(database: Database) -> int:
 def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
-        relay.swallow()
+        relay.silence_open()
         functions.context.milliseconds = 1500
         started = time.monotonic()
         reply = functions.write("demo", turn(2))
@@ -73,7 +73,7 @@ def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -
     """The send buffer is full, so that even a goodbye would have to wait."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
-        relay.swallow(reads=False)
+        relay.silence_open(reads=False)
         functions.context.milliseconds = 1500
         started = time.monotonic()
         large = {"messages": [turn(number, user_message="x" * 190_000) for number in range(20)]}
@@ -92,7 +92,7 @@ def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         for route in ("write", "read", "stats"):
-            relay.swallow()
+            relay.silence_open()
             if route == "write":
                 assert functions.write("demo", turn(2)).json["message_count"] == 2
             else:
@@ -110,7 +110,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
     with relayed(database, PATIENT) as (functions, relay):
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
-        relay.swallow(answers_only=True)
+        relay.silence_open(answers_only=True)
         reply = functions.write("demo", turn(2))
         assert (reply.status, reply.json["message_count"]) == (201, 2)
         assert "idempotent-replayed" not in reply.headers

@@ -65,7 +65,7 @@ def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(da
         assert functions.read("s").status == 404
         prepare(functions, database)
         before = turns(database)
-        relay.swallow()
+        relay.silence_open()
         reply = functions.write("s", {"messages": [turn(1)], "user_metadata": LARGE}, headers)
         assert_problem(reply, 504, functions.context.aws_request_id)
         line = lines()[-1]
@@ -96,7 +96,7 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
         # The secret is fetched anew after an attempt to connect that failed.
         execute(database, f"alter role {APP} connection limit 0")
         try:
-            relay.swallow()
+            relay.silence_open()
             reply = functions.write("s", turn(2))
         finally:
             execute(database, f"alter role {APP} connection limit -1")
@@ -124,7 +124,7 @@ def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says
     with relayed(database) as (functions, relay):
         assert functions.write("s", turn()).status == 201
         for status, session_id in ((200, "s"), (404, "unknown")):
-            relay.swallow()
+            relay.silence_open()
             assert functions.read(session_id).status == status
-            relay.swallow()
+            relay.silence_open()
             assert functions.stats(session_id=session_id).status == status
