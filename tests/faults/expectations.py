@@ -1,11 +1,11 @@
-"""TABLE.md as data: the table that people read is the one that the tests hold the functions against."""
+"""docs/faults.md as data: the table that people read is the one that the tests hold the functions against."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.bundle import Reply
 
-TABLE = Path(__file__).with_name("TABLE.md")
+TABLE = Path(__file__).resolve().parents[2].joinpath("docs", "faults.md")
 OPERATIONS = ("write", "read", "stats", "health")
 CONNECTIONS = ("fresh", "reused")
 

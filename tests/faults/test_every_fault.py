@@ -1,4 +1,4 @@
-"""Every fault of the stand-in under every kind of request, on a fresh connection and on a used one: see TABLE.md."""
+"""Every fault of the stand-in under every kind of request, on a fresh connection and on a used one: docs/faults.md."""
 
 import threading
 import time

@@ -1,13 +1,15 @@
-"""Write what was measured into README.md, between its two marks, from tests/bench/results/*.json.
+"""Write what was measured into docs/measured.md, between its two marks, from tests/bench/results/*.json.
 
-python -m tests.bench.readme
+python -m tests.bench.measured [--check]
 
-A benchmark without a result is left out. The pictures beside it are made by tests/bench/plot.py.
+With --check it changes nothing, and exits with 1 if the document does not hold the kept results.
+Leaves out a benchmark without a result. tests/bench/plot.py makes the pictures beside it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from tests.bench.measure import table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "bench" / "results"
-BEGIN, END = "<!-- measured: make bench, then python -m tests.bench.readme -->", "<!-- end of measured -->"
+DOCUMENT = ROOT / "docs" / "measured.md"
+BEGIN = "<!-- python -m tests.bench.measured writes what follows, from tests/bench/results/ -->"
+END = "<!-- end of what it writes -->"
 
 # By benchmark: what a ratio compares, its name in the RESULT line, and what it should be.
 RATIOS: dict[str, list[tuple[str, str, str]]] = {
@@ -54,7 +58,12 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
         ("32 environments at a time / pgbench calling the same function", "throughput_over_pgbench", ""),
     ],
 }
-TITLES = {"cold": "A cold start", "hot": "A warm request", "scale": "Years of talk"}
+TITLES = {
+    "cold": "A cold start",
+    "hot": "A warm request",
+    "scale": "Years of talk",
+    "peers": "Beside four stores of chats from PyPI",
+}
 PEER_ROWS = {
     "append20": "append a turn to 20",
     "append1000": "append a turn to 1,000",
@@ -63,8 +72,15 @@ PEER_ROWS = {
 }
 
 
+_PEERS_NOTE = """\
+Our figure is that of the whole handler, from the event to the answer.
+The others' figures are those of their documented calls.
+The `put` of langgraph gets a state that the caller kept in memory; langgraph-get reads that state first.
+On the same machine langchain-postgres appends faster than Robot Brain: it does less."""
+
+
 def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the README's part between the marks."""
+    """Return the part between the marks."""
     parts = []
     for name, ratios in RATIOS.items():
         if name not in results:
@@ -72,9 +88,7 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results[name]
         rows = [[what, f"{result[key]:.2f}", goal] for what, key, goal in ratios]
         shown = table(["what is compared, medians", "ratio", "goal"], rows)
-        parts.append(
-            f"**{TITLES[name]}** (`make bench WHAT={name}`; {_machine(result)})\n\n{shown}\n\n{_picture(name)}"
-        )
+        parts.append(f"{_heading(name, result)}\n\n{shown}\n\n{_picture(name)}")
     if "peers" in results:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
@@ -88,38 +102,41 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         headings = ["", "idempotency", "tenants", "validation", "reads the last n alone", "an append is", "round trips"]
         trips = result["round_trips"]["append1000"]
         shown += "\n\n" + table(headings, [[*row, f"{trips[row[0]]:g}"] for row in DOES_NOT])
-        parts.append(
-            f"**Beside four stores of chats from PyPI** (`make bench WHAT=peers`; {_machine(result)})\n\n{shown}\n\n"
-            "Ours is the whole handler, from the event to the answer; theirs are their documented calls. langgraph's\n"
-            "`put` is handed a state that the caller kept in memory, langgraph-get reads it first. Where nothing lies\n"
-            "between client and server, langchain-postgres appends faster: it does less.\n\n"
-            f"{_picture('peers')}"
-        )
+        parts.append(f"{_heading('peers', result)}\n\n{_PEERS_NOTE}\n\n{shown}\n\n{_picture('peers')}")
     return "\n\n".join(parts)
 
 
-def _machine(result: Mapping[str, Any]) -> str:
+def _heading(name: str, result: Mapping[str, Any]) -> str:
     machine = result["machine"]
     return (
+        f"## {TITLES[name]}\n\n`make bench WHAT={name}`: "
         f"{machine['cores']} cores of {machine['cpu']}, PostgreSQL {str(machine['postgresql']).split()[0]}, "
-        f"Python {machine['python']}, {machine['date']}"
+        f"Python {machine['python']}, {machine['date']}."
     )
 
 
 def _picture(name: str) -> str:
-    return f"![{TITLES.get(name, 'Beside others')}](tests/bench/plots/{name}.svg)"
+    return f"![{TITLES[name]}](../tests/bench/plots/{name}.svg)"
 
 
-def main() -> None:
-    """Rewrite the README."""
-    results = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
+def results() -> dict[str, Any]:
+    """Return the results that are kept, by the name of their benchmark."""
+    return {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite docs/measured.md, or check it. Return the exit code."""
+    old = DOCUMENT.read_text()
+    before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
-    if not rest or not after:
-        raise SystemExit(f"README.md must hold the marks {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n\n{measured(results)}\n\n{END}{after}")
+    if not after:
+        raise SystemExit(f"docs/measured.md must hold the marks {BEGIN} and {END}")
+    new = f"{before}{BEGIN}\n\n{measured(results())}\n\n{END}{after}"
+    if "--check" in arguments:
+        return int(new != old)
+    DOCUMENT.write_text(new)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""Every command in README.md and docs/ is run as it stands there, and prints what the document shows.
+
+All run on one local stack. `DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.documented_commands import KINDS, MARKS, ROOT, Block, blocks, commands, difference, make_calls
+from tests.e2e.local_stack import Stack, environment, running
+from tests.support.servers.databases import create_database, drop_database
+from tests.support.servers.postgres import Postgres
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]
+ADDRESS = "http://127.0.0.1:3000"
+# The packages are there, or no test would run: make, and a make that it calls, does not look how new they are.
+MAKE = "make -o .venv/run -o .venv/test"
+SHELL = f"set -euo pipefail; make() {{ command {MAKE} MAKE='{MAKE}' \"$@\"; }}\n"
+# What a reader exported before. The local front does not check a signature.
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "example",
+    "AWS_SESSION_TOKEN": "example",
+    "AWS_REGION": "eu-central-1",
+}
+# An operator's commands take the database from it. `make invoke` refuses it without DATABASE_URL.
+OPERATORS = re.compile(r"make (migrate|app-password|ops)\b")
+RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run((?: [A-Z_]+=\S+)*)(?: +#.*)?")
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The stack that the commands of all documents talk to; its folder is as conftest's `folder`, for the module."""
+    with tempfile.TemporaryDirectory(prefix="rb-") as name, running(Path(name) / "state") as shared:
+        yield shared
+
+
+@pytest.fixture
+def direct_url(embedded_server: Postgres) -> Iterator[str]:
+    """An empty database, as the role that owns it."""
+    database = f"documents_{secrets.token_hex(6)}"
+    with embedded_server.admin() as admin:
+        create_database(admin, database)
+    yield embedded_server.direct_url(database)
+    with embedded_server.admin() as admin:
+        drop_database(admin, database)
+
+
+def started(stack: Stack) -> str:
+    """Return what a stack prints until it is ready, as if its state folder were the usual one."""
+    wait_until(lambda: "curl" in stack.output.read_text(), stack.output.read_text)
+    return stack.output.read_text().replace(str(stack.state), ".local")
+
+
+def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[str, str]:
+    """Run a block and return what it prints. Fails if it fails."""
+    if found := RUN.fullmatch(block.text.strip()):
+        variables = dict(each.split("=", 1) for each in (found[1] + found[2]).split())
+        if not variables:
+            return started(stack), ""
+        with running(folder / f"state-{block.line}", **{**variables, "PORT": "0"}) as other:
+            return started(other), ""
+    operators = {"DIRECT_DATABASE_URL": direct_url} if OPERATORS.search(block.text) else {}
+    done = subprocess.run(
+        ["bash", "-c", SHELL + block.text.replace(ADDRESS, stack.url)],
+        cwd=ROOT,
+        env=environment(stack.state, API=stack.url, **CREDENTIALS, **operators),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block} fails:\n{done.stdout}\n{done.stderr}"
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("document", COMMANDS, ids=name)
+def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
+    document: Path, stack: Stack, direct_url: str, folder: Path
+) -> None:
+    if shutil.which("curl") is None and os.environ.get("CI") != "true":
+        pytest.skip("the documents' commands need curl")
+    for command in commands(document):
+        if command.block.marked:
+            continue
+        output = printed(command.block, stack, direct_url, folder)
+        if command.output is not None:
+            found = difference(command.output, *output)
+            assert found is None, f"{command.output} is not what {command.block} prints: {found}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_block_of_a_document_says_what_it_is(document: Path) -> None:
+    """A command of another kind than `sh` would never be run."""
+    unknown = [f"{block}: {block.kind!r}" for block in blocks(document) if block.kind not in KINDS]
+    assert unknown == [], f"name one of {', '.join(KINDS)} after the fence"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_a_command_that_is_not_run_says_what_it_needs(document: Path) -> None:
+    bare = [str(each.block) for each in commands(document) if each.block.above in MARKS]
+    assert bare == [], "write what it needs after the mark"
+    assert [str(each.output) for each in commands(document) if each.block.marked and each.output] == [], (
+        "the output of a command that is not run is not compared: show it without `Output:`"
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_each_make_target_of_a_document_exists(document: Path) -> None:
+    for arguments in sorted(make_calls(document)):
+        done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"make {' '.join(arguments)}: {done.stderr}"
