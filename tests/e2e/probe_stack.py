@@ -170,6 +170,7 @@ async def probe_stack(
     *,
     runtime: RuntimeName = "awslambdaric",
     settings: dict[str, str] | None = None,
+    wrapper: tuple[str, ...] = (),
     freeze: bool = False,
     concurrency: int = 50,
     idle_seconds: float = 300,
@@ -188,7 +189,9 @@ async def probe_stack(
         emulator = await stack.enter_async_context(
             Emulator(
                 template.functions,
-                launch=Launch(runtime=runtime, settings=settings or {}, freeze=freeze, init_seconds=300),
+                launch=Launch(
+                    runtime=runtime, settings=settings or {}, wrapper=wrapper, freeze=freeze, init_seconds=300
+                ),
                 open_log=open_log,
                 concurrency=concurrency,
                 idle_seconds=idle_seconds,

@@ -14,6 +14,7 @@ import pytest
 
 from local.runtime import RuntimeName
 from tests.e2e.probe_stack import ProbeStack, probe_stack
+from tests.support.neon.names import wrapper
 from tests.support.waiting import until, wait_until
 
 INTERNAL = {"message": "Internal Server Error"}
@@ -271,6 +272,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from tests.e2e.probe_stack import probe_stack
+from tests.support.neon.names import wrapper
 from tests.support.waiting import until
 
 async def main():
@@ -317,4 +319,4 @@ def test_a_process_resolves_names_by_the_stand_ins_file(tmp_path: Path, runtime:
         assert (await stack.get("/resolve?host=ep-stand-in.local.test")).status == 500
         assert "gaierror: [Errno -3]" in stack.log("Resolve") or "name service is away" in stack.log("Resolve")
 
-    run(tmp_path, test, runtime=runtime, settings={"ROBOT_BRAIN_NAMES": str(names)})
+    run(tmp_path, test, runtime=runtime, wrapper=wrapper(names))

@@ -66,7 +66,7 @@ def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
 @pytest.fixture
 def sql(tmp_path: Path) -> Path:
     """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
-    shutil.copytree(ROOT / "local", tmp_path / "local")
+    shutil.copytree(ROOT / "ops", tmp_path / "ops")
     return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
