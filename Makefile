@@ -66,7 +66,7 @@ bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, ke
 soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file
 	@$(RUN) -m tests.soak
 
-# One stamp for each set of packages; a changed requirements file installs anew.
+# One stamp for each set of packages; a changed requirements file installs again.
 .venv/run: layers/robot_brain/requirements.txt local/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \

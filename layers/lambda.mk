@@ -2,8 +2,8 @@
 # SAM copies only the sources to a scratch folder, but names this folder's Makefile, so that the project is found from it.
 project := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 
-# Lambda's own minor version, as bytecode belongs to one. PYTHON313 names it; else it is looked for where pyenv and uv put
-# it. The program itself is taken and not pyenv's python3.13, which runs only in folders whose .python-version asks for it.
+# Lambda's own minor version, because bytecode belongs to one. PYTHON313 names it. Otherwise the folders of pyenv and uv
+# are searched. The program itself is used: pyenv's python3.13 runs only in folders with a fitting .python-version.
 ifndef PYTHON313
   python313_candidates := python3.13 $(wildcard \
     $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13 \
@@ -19,9 +19,9 @@ python313:
 	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || { \
 	  echo 'PYTHON313=$(PYTHON313) is not Python 3.13' >&2; exit 1; }
 
-# $(call compile,/where/lambda/unpacks/it): bytecode that is never checked against the source, as Lambda's folders are
-# read-only and could not keep a better one. Fixed hash seed, times and modes, so that equal sources give equal bytes
-# and a umask of 077 does not lock Lambda out.
+# $(call compile,/path/in/lambda): bytecode that is never checked against the source, because Lambda's folders are
+# read-only and could not store new bytecode. The hash seed, times and modes are fixed, so equal sources give equal
+# bytes, and a umask of 077 does not lock Lambda out.
 define compile
 	@find "$(ARTIFACTS_DIR)" -type d -name __pycache__ -prune -exec rm -rf {} +
 	@PYTHONHASHSEED=0 $(PYTHON313) -m compileall -q --invalidation-mode unchecked-hash \
