@@ -33,8 +33,8 @@ app-password:  ## Give robot_brain_app a fresh password and print the functions'
 
 # Develop
 
-test: .venv/test .venv-sam/done  ## Run every test that this machine can run, two at a time; PYTEST= chooses some, in turn
-	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
+test: .venv/test .venv-sam/done  ## Run every test that this machine can run, three at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 3 --dist loadfile --no-loadscope-reorder)
 
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .

@@ -26,6 +26,32 @@ def pytest_configure() -> None:
         del os.environ[name]
 
 
+# The files that take longest, longest first: if one began last, all other workers would wait for it.
+LONGEST = (
+    "test_every_fault.py",
+    "test_soak.py",
+    "test_takeover.py",
+    "test_real_conversations.py",
+    "test_migrations.py",
+    "test_statistics_exact.py",
+    "test_sam_build.py",
+    "test_sam_package.py",
+    "test_ambiguous_commit.py",
+    "test_neon_stand_in.py",
+    "test_local_commands.py",
+    "test_connection_silence.py",
+    "test_connection_addresses.py",
+    "test_log_level.py",
+    "test_unknown_outcomes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files. The others keep their order."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
     """A CA of this run's own; its certificate is readable by every user of the machine."""
