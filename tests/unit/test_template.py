@@ -274,7 +274,7 @@ def test_a_published_version_is_described_by_every_parameter_its_functions_see()
 
 @pytest.mark.parametrize(("architecture", "snapstart"), [("mips", "off"), ("x86_64", "maybe"), ("", "off")])
 def test_an_unknown_choice_is_refused(architecture: str, snapstart: str) -> None:
-    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART)=\w* is none of"):
+    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART)=\w* is unknown: use one of"):
         template_for(SOURCE, architecture, snapstart)
 
 
