@@ -239,7 +239,7 @@ def test_your_own_database_is_used_and_nothing_started(folder: Path) -> None:
             invoke = command("local.invoke", state, "read_session", "events/read_session.json")
             _, errors = invoke.communicate(timeout=PATIENCE_SECONDS)
             assert invoke.returncode == 2
-            assert "set the same" in errors
+            assert "set the same value" in errors
     assert not (state / "postgres").exists()
 
 
@@ -254,7 +254,7 @@ def test_invoke_alone_starts_the_database_and_tells_failures_by_its_exit_code(fo
     assert failing.returncode == 1
     assert json.loads(output)["errorType"]
     for arguments, message in [
-        (["nothing", "-"], "there is no function nothing"),
+        (["nothing", "-"], "unknown function nothing"),
         (["stats", "none.json"], "none.json"),
         ([], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
         (["stats"], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
