@@ -67,7 +67,7 @@ class Compute:
         """Take the servers.
 
         After `suspend_after` seconds of `clock` without traffic the compute calls `on_suspend` and stops both servers.
-        It does not if `busy` returns that a transaction is open, or if `suspend_after` is None. A wake takes at least
+        It does not if `busy` returns that a transaction is open, or if `suspend_after` is `None`. A wake takes at least
         `wake_seconds` of real time. With `revive`, the next `tick` restarts a server that died.
         """
         self._servers = [server for server in (postgres, pgbouncer) if server is not None]

@@ -22,7 +22,7 @@ _DIAL_SECONDS = 10.0
 
 
 class Connection:
-    """A client's connection, and its connection to the server, which is None until the relay has opened it."""
+    """A client's connection, and its connection to the server, which is missing until the relay has opened it."""
 
     def __init__(self, client: socket.socket) -> None:
         """Take the client's socket, which must be non-blocking."""

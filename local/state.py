@@ -23,7 +23,7 @@ class StateInUseError(Exception):
 class Running:
     """The facts about a running stack: its process id and the embedded database's URL.
 
-    The URL is None if the stack uses another database.
+    The URL is missing if the stack uses another database.
     """
 
     pid: int
