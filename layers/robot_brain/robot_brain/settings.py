@@ -87,7 +87,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def parse(cls, variables: Mapping[str, str]) -> Settings:
-        """Return the settings in `variables`. Raises SettingsError, which names a wrong variable, but never its value."""
+        """Return the settings in `variables`. Raises SettingsError, which names the variable but not its value."""
         url = _pasted(variables, "DATABASE_URL")
         arn = _pasted(variables, "DATABASE_SECRET_ARN")
         if bool(url) == bool(arn):
@@ -132,7 +132,7 @@ def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     needed = [name for name in found if name != "NEON_API_KEY" or not has_secret]
     missing = [name for name in needed if not found[name]]
     if any(found.values()) and missing:
-        raise SettingsError(f"{' and '.join(missing)} must be set as well: to ask Neon's API takes all three")
+        raise SettingsError(f"{' and '.join(missing)} must be set as well: Neon's API needs all three")
     if not re.fullmatch(r"[\x21-\x7e]{0,512}", found["NEON_API_KEY"]):
         raise SettingsError("NEON_API_KEY is not a key of Neon's API")
     for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):
@@ -141,7 +141,7 @@ def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     url = variables.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
     if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
         raise SettingsError(
-            "NEON_API_URL must be https://host/path; plain http would show the key and is for this machine only"
+            "NEON_API_URL must be https://host/path; plain http exposes the key and is allowed on this machine only"
         )
     return {**{name.lower(): value for name, value in found.items()}, "neon_api_url": url}
 
