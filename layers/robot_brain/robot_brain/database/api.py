@@ -150,8 +150,8 @@ def read_session(
 def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
     """Return the tenant's figures, or one session's. Raises SessionNotFoundError or a DatabaseError.
 
-    They are stale if a refresh is due: the last one is older than `max_age` seconds and turns were written since, or
-    too many rows are uncounted. If `max_age` is 0 they are never stale.
+    They are stale if the last refresh is older than `max_age` seconds and turns were written since, or if too many rows
+    are uncounted. If `max_age` is 0 they are never stale.
     """
     arguments = {
         "tenant_id": settings().tenant_id,

@@ -3,8 +3,8 @@
 When a pattern begins, one metric and one warning with advice report it. There is no second report until it is over:
 
 - connection_failures  three attempts to connect in a row failed; over when a connection opens
-- slower_than_usual    three calls in a row of an SQL function took far longer than its mean here; over after three
-                       calls in a row at the usual speed
+- slower_than_usual    three calls in a row of an SQL function took far longer than its mean; over after three usual
+                       calls in a row
 - pool_exhaustion      PostgreSQL or the pooler had no free connection; over after LATELY seconds without it
 - deadlock             PostgreSQL ended a deadlock, and the call was retried; over after LATELY seconds without it
 
