@@ -142,7 +142,7 @@ def test_a_ca_bundle_that_cannot_be_read_is_named_by_its_setting(path: str) -> N
         ("postgresql://u@h/d?port=-1", "port"),
         ("postgresql://u@h/d?port=%C2%B2", "port"),
         ("postgresql://u@h/d?port=" + "9" * 5000, "port"),
-        ("host=a,b port=1,2,3", "as many as hosts"),
+        ("host=a,b port=1,2,3", "as many ports as hosts"),
         ("host=a,b hostaddr=127.0.0.1", "hostaddr"),
         ("service=hush4711", "service"),
     ],
