@@ -1,5 +1,4 @@
--- Step of write_message. Locks the session's row, creates it for a new session, and adds this write's turns to its
--- counts.
+-- Step of write_message. Locks the session's row, or creates it for a new session, and adds this write to its counts.
 --   last_seq          the session's last seq before this write
 --   version           the version in the entity tag, with this write
 --   written_at        the time of the turns, never before the session's latest turn

@@ -1,5 +1,4 @@
--- Return the facts about the server that an operator needs, as JSON text. The caller adds those that only a client
--- sees.
+-- Return the facts about the server that an operator needs, as JSON text. The caller adds those that only clients see.
 --   p_max_age   the allowed age of the statistics in seconds. stats_due is true if they are older and a refresh would
 --               change them. It is also true if the view was never filled. 0 means that the schedule alone refreshes
 --               them. Then stats_due is true only after two days without a refresh.

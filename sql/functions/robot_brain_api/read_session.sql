@@ -4,8 +4,8 @@
 --   p_after           return the oldest turns above this seq; if both cursors are null, return the newest turns
 --   p_max_chars       for the newest turns only: return as many whole turns as fit, at least one
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
--- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at most 6
--- MB. The cursors of the page continue at its end.
+-- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
+-- most 6 MB. The cursors of the page continue at its end.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.read_session(

@@ -10,11 +10,11 @@
 -- We look for a client's key at each write, because a client may send a request again a day later. Without a key we
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
--- matches a turn. Raises RB409, RB412, RB422, RB423 and RB503 (sql/README.md). Raises 22001, or 23514 with the
--- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
--- without a meaning. Locks: the key or first id, then the session's row. No function takes these locks in another
--- order. The steps run with this function's search_path. They set none themselves, because each setting costs every
--- write.
+-- matches a turn.
+-- Raises RB409, RB412, RB422, RB423 and RB503 (sql/README.md). Raises 22001, or 23514 with the constraint's name, if
+-- something is larger than allowed. Raises 22023 for a wrong number of turns and for values without a meaning.
+-- Locks: the key or first id, then the session's row. No function takes these locks in another order.
+-- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.write_message(
