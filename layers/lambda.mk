@@ -4,8 +4,8 @@
 project := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
 
 # Lambda's own minor version of Python, because bytecode works with one version only. PYTHON313 names the program.
-# Otherwise search PATH and the folders of pyenv and uv. Use the program itself and not pyenv's python3.13, which runs only in
-# folders whose .python-version names that version.
+# Otherwise search PATH and the folders of pyenv and uv. Use the program itself and not pyenv's python3.13, which runs
+# only in folders whose .python-version names that version.
 ifndef PYTHON313
   python313_candidates := python3.13 $(wildcard \
     $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/3.13.*/bin/python3.13 \

@@ -137,7 +137,7 @@ def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
         raise SettingsError("NEON_API_KEY is not a key of Neon's API")
     for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):
         if not re.fullmatch(r"[a-z0-9-]{0,60}", found[name]):
-            raise SettingsError(f"{name} must be small letters, digits and hyphens, as Neon's console shows it")
+            raise SettingsError(f"{name} must be lower-case letters, digits and hyphens, as Neon's console shows it")
     url = variables.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
     if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
         raise SettingsError(

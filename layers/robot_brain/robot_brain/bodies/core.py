@@ -26,7 +26,7 @@ def _extension() -> ModuleType:
         package = find_spec("pydantic_core")
         spec = package and PathFinder.find_spec(name, package.submodule_search_locations)
         if not spec or not spec.loader:
-            raise ImportError(f"{name} is not there for this Python", name=name)
+            raise ImportError(f"{name} is missing, or not built for this Python", name=name)
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
         sys.modules[name] = module

@@ -101,7 +101,7 @@ def _attempts(parameters: Mapping[str, Any], deadline: Deadline) -> list[dict[st
     if not failed:
         raise psycopg.OperationalError("the look-up of the host's name did not end in time")
     if isinstance(failed[0], UnicodeError):
-        raise SettingsError("the host in DATABASE_URL cannot be a host's name") from None
+        raise SettingsError("the host in DATABASE_URL is not a valid host name") from None
     raise failed[0]
 
 
@@ -124,7 +124,7 @@ def _open(conninfo: str, tcp_seconds: float, deadline: Deadline) -> PGconn:
             was_up = is_up
             if not _ready(pgconn.socket, polled, deadline.left() if is_up else min(tcp.left(), deadline.left())):
                 if is_up:
-                    raise psycopg.errors.ConnectionTimeout(f"connected to {_address(pgconn)}, which then said nothing")
+                    raise psycopg.errors.ConnectionTimeout(f"connected to {_address(pgconn)}, which then stayed silent")
                 raise psycopg.OperationalError(f"no connection to {_address(pgconn)} in time")
             polled = PollingStatus(pgconn.connect_poll())
             if polled == PollingStatus.FAILED:

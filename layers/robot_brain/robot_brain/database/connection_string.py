@@ -38,9 +38,7 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
         # The error's text quotes the URL with its password.
         raise SettingsError("DATABASE_URL is not a PostgreSQL connection string") from None
     if _is_split(url):
-        raise SettingsError(
-            "DATABASE_URL has an @ or a / in its password that is not escaped: write % as %25, @ as %40, / as %2F"
-        )
+        raise SettingsError("the password in DATABASE_URL has an unescaped @ or /: write % as %25, @ as %40, / as %2F")
     if "service" in parameters:
         # Only libpq reads the file of services, so this code cannot check which host it names.
         raise SettingsError("DATABASE_URL names a service; write the host into it")
@@ -51,7 +49,9 @@ def connection_parameters(url: str, settings: Settings) -> dict[str, Any]:
     # If there is a hostaddr, libpq connects to it, and uses host only to check the certificate's name.
     if not all(_is_this_machine(host) for host in _hosts(parameters, "host") + _hosts(parameters, "hostaddr")):
         if parameters.get("sslmode") == "disable":
-            raise SettingsError("DATABASE_URL says sslmode=disable, which is for a database on this machine only")
+            raise SettingsError(
+                "DATABASE_URL has sslmode=disable, which is allowed only for a database on this machine"
+            )
         if parameters.get("sslmode", "") in _SSL_MODES:
             parameters["sslmode"] = "verify-full"
     if str(parameters.get("sslmode", "")).startswith("verify"):
@@ -95,11 +95,11 @@ def _refuse_wrong_ports(parameters: Mapping[str, Any]) -> None:
     """Raise SettingsError if a port is invalid, or if the numbers of hosts, addresses and ports do not match."""
     names, addresses, ports = (_hosts(parameters, name) for name in ("host", "hostaddr", "port"))
     if not all(port == "" or (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536) for port in ports):
-        raise SettingsError("DATABASE_URL: a port is a whole number from 1 to 65535")
+        raise SettingsError("DATABASE_URL: a port must be a whole number from 1 to 65535")
     if names and addresses and len(names) != len(addresses):
-        raise SettingsError("DATABASE_URL: there must be as many hostaddr as host")
+        raise SettingsError("DATABASE_URL must have as many values of hostaddr as of host")
     if len(ports) > 1 and len(ports) != max(len(names), len(addresses)):
-        raise SettingsError("DATABASE_URL: there must be one port, or as many as hosts")
+        raise SettingsError("DATABASE_URL must have one port, or as many ports as hosts")
 
 
 def _root_certificates(named: str, settings: Settings) -> str:

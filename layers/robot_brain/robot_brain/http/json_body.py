@@ -73,7 +73,7 @@ def _constant(name: str) -> float:
 def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError("a number is beyond a double")
+        raise ValueError("a number is too large for a double")
     # The double is zero, but the text has another digit than 0 before its exponent: the number would be lost.
     if not value and _NOT_ZERO.match(text):
         raise ValueError("a number is too near to zero for a double")
@@ -83,7 +83,7 @@ def _number(text: str) -> float:
 def _integer(text: str) -> int:
     # A double has at most 309 digits before its point.
     if len(text) > 300 and (len(text) > 310 or math.isinf(float(text))):
-        raise ValueError("a number is beyond a double")
+        raise ValueError("a number is too large for a double")
     return int(text)
 
 
@@ -100,7 +100,7 @@ def _walk(document: dict[str, Any]) -> None:
         value, loc = pending.pop()
         if isinstance(value, str):
             if _FORBIDDEN.search(value):
-                raise InvalidRequestError.at(["body", *loc], "holds NUL or a lone surrogate", "forbidden_character")
+                raise InvalidRequestError.at(["body", *loc], "contains NUL or a lone surrogate", "forbidden_character")
         elif isinstance(value, dict):
             if len(loc) >= MAX_NESTING:
                 raise _too_deep(loc)

@@ -85,7 +85,7 @@ def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> 
 def exclude(found: Mapping[str, str], one: str, other: str) -> None:
     """Raise InvalidRequestError if the request has both parameters, which exclude each other."""
     if one in found and other in found:
-        raise InvalidRequestError.at(["query", one], f"does not go with {other}", "exclusive_parameters")
+        raise InvalidRequestError.at(["query", one], f"cannot be combined with {other}", "exclusive_parameters")
 
 
 def if_match(header: str | None) -> str | None:
@@ -142,5 +142,5 @@ def content_encoding(header: str) -> None:
     """Raise UnsupportedMediaTypeError if a Content-Encoding header names an encoding."""
     if header and header.strip().lower() not in ("", "identity"):
         raise UnsupportedMediaTypeError(
-            "Send the body as plain JSON, without Content-Encoding: it is not unpacked here."
+            "Send the body as plain JSON, without Content-Encoding: encoded bodies are not supported."
         )

@@ -95,7 +95,7 @@ def _check(event: object) -> None:
         if not _ONLY_TEXTS.issuperset(map(type, (event.get(name) or {}).values())):
             raise _unexpected(f"has the member {name}, whose values must be texts")
     if _unnamed(event) and not (type(http.get("method")) is type(event.get("rawPath")) is str):
-        raise _unexpected("has no routeKey, and no method and rawPath either")
+        raise _unexpected("has neither a routeKey nor a method with a rawPath")
 
 
 def _unnamed(event: Event) -> bool:
