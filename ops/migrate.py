@@ -207,7 +207,10 @@ def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
 def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
     logger.info("applying %s, outside a transaction", file.name)
     try:
-        for statement in file.statements():
+        statements = list(file.statements())
+        for number, statement in enumerate(statements, 1):
+            # An index of a large table takes minutes: show which statement runs.
+            logger.info("  statement %d of %d", number, len(statements))
             connection.execute(statement.encode())
         connection.execute("reset role")
         connection.execute("reset all")

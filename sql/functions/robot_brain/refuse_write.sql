@@ -28,7 +28,7 @@ begin
       errcode = 'RB412',
       message = 'the session is not in the state that If-Match names',
       detail = json_build_object('last_seq', p_last_seq, 'etag', robot_brain.etag(p_last_seq, p_version)),
-      hint = 'Read the session again and decide again.';
+      hint = 'Read the session before you try again.';
   end if;
 
   -- This is no check constraint, because that would cost every later update, and its error writes the row into the
