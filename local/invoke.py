@@ -21,7 +21,7 @@ from local.settings import Settings, SettingsError, parser, read_settings
 from local.state import State
 from local.template import Function, load_template
 
-WHICH = (
+USAGE = (
     "Name a function and a file with an event, as in: "
     "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"
 )
@@ -34,7 +34,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     options.add_argument("event", nargs="?", metavar="EVENT", help="a file with the event as JSON, - is standard input")
     parsed = options.parse_args(arguments)
     if parsed.event is None:
-        print(WHICH, file=sys.stderr)
+        print(USAGE, file=sys.stderr)
         return 2
     try:
         settings = read_settings(parsed, environ)

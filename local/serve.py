@@ -39,7 +39,11 @@ class PortError(OSError):
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP and return exit status 0. Return 1, with a message, if it cannot run."""
     options = parser("python -m local.serve", "Run Robot Brain on this machine, without AWS and Docker.", environ)
-    options.add_argument("--port", default=environ.get("PORT", "3000"), help="of the API on 127.0.0.1; 0 is any (3000)")
+    options.add_argument(
+        "--port",
+        default=environ.get("PORT", "3000"),
+        help="port of the API on 127.0.0.1; 0 takes any free port (3000)",
+    )
     options.add_argument(
         "--freeze",
         action="store_true",

@@ -1,6 +1,6 @@
--- Make the first missing month. Needed are this month, the next p_ahead months, and each month whose turns lie in
--- DEFAULT. Returns {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats the call, each time in a
--- new transaction, until no month is made. So each lock is short.
+-- Make the first missing month. The needed months are this month, the next p_ahead months, and each month whose turns
+-- lie in DEFAULT. Returns {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats the call, each
+-- time in a new transaction, until no month is made. So each lock is short.
 -- If a month cannot be made, PostgreSQL's log says why, and the next month is tried. If a month is busy, no other month
 -- is tried, because all need the same locks. That is no failure, because DEFAULT takes the month's turns.
 -- If another call runs, this one returns at once and makes no month. Otherwise both would read DEFAULT and then wait

@@ -1,4 +1,4 @@
--- Return the number of uncounted rows above which a reader refreshes first. To read so many takes a few milliseconds.
+-- Return the number of uncounted rows above which a reader refreshes first. Reading that many takes a few milliseconds.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.most_uncounted()

@@ -1,4 +1,4 @@
--- Add the differences to the sums, and delete the rows that are zero afterwards.
+-- Add the differences to the sums. Then delete the tenant's rows in tenant_stats and personality_stats that are zero.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_mend(p_tenant_id text)

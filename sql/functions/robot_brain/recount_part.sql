@@ -1,5 +1,5 @@
--- Count the turns of one partition. A day is counted only if daily_stats has no row for it. An existing row is history
--- and never changes.
+-- Count the turns of one partition. A day is counted only if daily_stats has no row for it. A recount does not correct
+-- an existing row, because the row is history: a removed turn stays counted on its day.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_part(p_tenant_id text, p_part text)

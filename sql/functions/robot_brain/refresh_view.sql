@@ -1,6 +1,7 @@
 -- Rebuild session_stats if anything was counted since its last refresh. Returns {"as_of"}, or null if p_wait is false
--- and another refresh runs. The schedule sets p_wait. Then the view is also rebuilt for sessions that were never
--- counted, such as replicated ones. If the rebuild fails, view_due stays true, and the next refresh tries again.
+-- and another refresh runs. The schedule sets p_wait. Then the view is also rebuilt if it differs from the
+-- sessions, for example from replicated ones that were never counted. If the rebuild fails, view_due stays true, and
+-- the next refresh tries again.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.refresh_view(p_wait boolean)

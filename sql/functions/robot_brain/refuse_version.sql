@@ -1,4 +1,4 @@
--- Raise RB503. A function calls this function if its caller needs a newer schema.
+-- Raise RB503, because the caller of a function needs a newer schema than this one.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.refuse_version(p_schema_version integer)

@@ -1,5 +1,5 @@
--- Return whether session_stats was never filled, for example after a restore that failed to fill it. To read the view
--- then fails.
+-- Return whether session_stats was never filled, for example after a restore that failed to fill it. A query of the
+-- view then fails.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.view_is_empty()

@@ -1,7 +1,7 @@
 -- Return the facts about the server that an operator needs, as JSON text. The caller adds those that only clients see.
---   p_max_age   the allowed age of the statistics in seconds. stats_due is true if they are older and a refresh would
---               change them. It is also true if the view was never filled. 0 means that the schedule alone refreshes
---               them. Then stats_due is true only after two days without a refresh.
+--   p_max_age   the allowed age of the statistics in seconds. 0 means that only the schedule refreshes them. The
+--               allowed age is then two days.
+-- stats_due is true if a refresh is due by this age (refresh_due), or if the view was never filled.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.health(

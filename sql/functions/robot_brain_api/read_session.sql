@@ -26,7 +26,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
-  -- Lambda's limit of 6,291,556 bytes, less enough room for the session's own metadata and the envelope.
+  -- Lambda's limit is 6,291,556 bytes. The rest is more than the session's own metadata and the envelope need.
   c_answer_bytes constant integer := 5500000;
   v_limit constant integer := least(greatest(p_limit, 1), 200);
   v_session robot_brain.sessions;
@@ -57,8 +57,8 @@ begin
   -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
   v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
 
-  -- seq has no gaps, so a page is a range of seqs. Turns written after the session's row was read wait for the next
-  -- request.
+  -- seq has no gaps, so a page is a range of seqs. The next request returns turns that were written after the
+  -- session's row was read.
   if p_after is null then
     v_last := least(p_before - 1, v_session.message_count);
     v_first := greatest(v_last - v_limit + 1, 1);
@@ -67,7 +67,7 @@ begin
     v_last := least(p_after + v_limit, v_session.message_count);
   end if;
 
-  -- The answer is measured first only for the few sessions that may be too long.
+  -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
   if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
     v_fitting := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
     if p_after is null then

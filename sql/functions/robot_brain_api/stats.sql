@@ -45,8 +45,8 @@ begin
   from pg_class v
   left join robot_brain.refresh_state r on r.tenant_id = '*'
   where v.oid = 'robot_brain.session_stats'::regclass;
-  -- A restore may leave the view without data, and to read it then fails. The first reader fills it, because the
-  -- schedule may skip a database that is asleep.
+  -- A restore may leave the view without data, and a query of the view then fails. The first reader fills the view,
+  -- because the schedule may skip a database that is asleep.
   if not v_is_filled then
     perform robot_brain.refresh_view(true);
   end if;

@@ -91,7 +91,8 @@ begin
   end if;
   replayed := false;
 
-  -- Lock and count the session's turns. Then refuse the write if it does not fit the session's state.
+  -- Lock the session's row and add the new turns to its counts. Then refuse the write if it does not fit the session's
+  -- state.
   v_session := robot_brain.lock_session(
     p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated
   );
@@ -114,7 +115,7 @@ begin
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
     values (p_tenant_id, v_key_hash, v_fingerprint, body, v_session.written_at + interval '24 hours');
-    -- By chance one write with a key in 128 clears expired keys, so that the other writes need not.
+    -- On average one in 128 writes with a key, chosen by the hash, clears expired keys. So the other writes need not.
     if get_byte(v_key_hash, 0) < 2 then
       perform robot_brain.clear_keys(500, false);
     end if;
