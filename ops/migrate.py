@@ -207,7 +207,7 @@ def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
 def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
     logger.info("applying %s, outside a transaction", file.name)
     try:
-        statements = list(file.statements())
+        statements = file.statements()
         for number, statement in enumerate(statements, 1):
             # An index of a large table takes minutes: show which statement runs.
             logger.info("  statement %d of %d", number, len(statements))
