@@ -1,7 +1,8 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test asks for it and stops with the run. `database` gives a migrated, empty database
-on each of three servers in turn; `embedded_database` on the embedded one only. `-k embedded` (or tls, pooled) picks.
+A server starts when the first test needs it and stops when the test run ends. `database` runs a test three times, each
+time with a migrated, empty database on another kind of server. `embedded_database` uses the embedded server only.
+`-k embedded` (or tls, pooled) picks one kind.
 """
 
 import os
@@ -21,14 +22,14 @@ KINDS = ("embedded", "tls", "pooled")
 
 
 def pytest_configure() -> None:
-    """Forget libpq's own variables: a developer's PGHOST or PGOPTIONS must not reach a test's connections."""
+    """Remove libpq's variables, so that a developer's PGHOST or PGOPTIONS does not change a test's connections."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
-    """A CA of this run's own; its certificate is readable by every user of the machine."""
+    """Return a CA for this test run. Every user of the machine can read its certificate."""
     folder = server_folder()
     folder.chmod(0o755)
     yield make_authority(folder)
@@ -37,7 +38,7 @@ def authority() -> Iterator[Authority]:
 
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[Postgres]:
-    """PostgreSQL 18 from PyPI, on a unix socket."""
+    """Start PostgreSQL 18 from PyPI on a unix socket."""
     server = start_embedded()
     yield server
     server.stop()
@@ -45,7 +46,7 @@ def embedded_server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def tls_server(authority: Authority) -> Iterator[Postgres]:
-    """The distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
+    """Start the distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
     skip_without(debian_postgres)
     server = start_tls(authority)
     yield server
@@ -54,7 +55,7 @@ def tls_server(authority: Authority) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
-    """PgBouncer in transaction mode before `tls_server`."""
+    """Start PgBouncer in transaction mode in front of `tls_server`."""
     skip_without(debian_pgbouncer)
     server = start_pgbouncer(tls_server, authority)
     yield server
@@ -63,19 +64,22 @@ def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
 
 @pytest.fixture(scope="session")
 def embedded_template(embedded_server: Postgres) -> Template:
-    """The migrated template database of `embedded_server`."""
+    """Return the migrated template database of `embedded_server`."""
     return make_template(embedded_server)
 
 
 @pytest.fixture(scope="session")
 def tls_template(tls_server: Postgres) -> Template:
-    """The migrated template database of `tls_server`."""
+    """Return the migrated template database of `tls_server`."""
     return make_template(tls_server)
 
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A migrated, empty database on each kind of server; `parametrize("database", [...], indirect=True)` picks."""
+    """Return a migrated, empty database on each kind of server.
+
+    `parametrize("database", [...], indirect=True)` picks kinds.
+    """
     kind: str = request.param
     if kind == "embedded":
         template, through = request.getfixturevalue("embedded_template"), None
@@ -90,13 +94,13 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def embedded_database(embedded_template: Template) -> Iterator[Database]:
-    """A migrated, empty database on the embedded server, for tests where the server does not matter."""
+    """Return a migrated, empty database on the embedded server, for tests that depend on no kind of server."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
 
 
 @pytest.fixture
 def bundle(database: Database) -> Iterator[Bundle]:
-    """The four functions on `database`, as tenant `local`, in an execution environment of their own."""
+    """Return the four functions on `database`, as tenant `local`, in an execution environment of their own."""
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         yield functions

@@ -1,4 +1,4 @@
-"""Clusters for the migration tests, where nothing is migrated yet, and a database for the tests of a recount."""
+"""Clusters without migrations for the migration tests, and a database for the tests of a recount."""
 
 import secrets
 import shutil
@@ -19,7 +19,7 @@ from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 
 @pytest.fixture(scope="session", params=["distribution", "embedded16", "embedded18"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """The PostgreSQL versions that are migrated: the distribution's (15 on Debian 12), 16 and 18."""
+    """Start each PostgreSQL version that the migrations support: the distribution's (15 on Debian 12), 16 and 18."""
     if request.param == "distribution":
         skip_without(debian_postgres)
         server = start_tls(request.getfixturevalue("authority"))
@@ -31,7 +31,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 
 @pytest.fixture
 def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
-    """A cluster without our databases and, as roles are shared by all databases of a cluster, without our roles."""
+    """Return a cluster without our databases and roles. All databases of a cluster share its roles."""
     empty(cluster)
     yield cluster
     empty(cluster)
@@ -39,7 +39,7 @@ def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def make_database(empty_cluster: Postgres) -> Callable[[], str]:
-    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
+    """Return a function that creates an empty database, owned by the migrating role, and returns its name."""
 
     def make() -> str:
         name = f"test_{secrets.token_hex(6)}"
@@ -52,27 +52,27 @@ def make_database(empty_cluster: Postgres) -> Callable[[], str]:
 
 @pytest.fixture
 def admin(empty_cluster: Postgres, make_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to an empty database that waits for its first migration."""
+    """Return a superuser's connection to an empty database before its first migration."""
     with empty_cluster.admin(make_database()) as connection:
         yield connection
 
 
 @pytest.fixture
 def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
-    """The migrating role's URL of the database `admin` is connected to."""
+    """Return the migrating role's URL of the database that `admin` is connected to."""
     return empty_cluster.direct_url(admin.info.dbname)
 
 
 @pytest.fixture
 def sql(tmp_path: Path) -> Path:
-    """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
+    """Return a copy of sql/ that a test may change. A copy of ops/, which applies sql/, is in the same folder."""
     shutil.copytree(ROOT / "ops", tmp_path / "ops")
     return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
 @pytest.fixture
 def talked(bundle: Bundle, database: Database) -> Database:
-    """Two sessions with five turns and an interaction, all counted."""
+    """Return a database with two sessions, five turns and an interaction, all counted."""
     bundle.write("long", {"messages": [turn(n) for n in range(3)]})
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))

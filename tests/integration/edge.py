@@ -1,4 +1,4 @@
-"""Requests at the edge as data: what is sent, and what a refusal must look like."""
+"""HTTP requests as data, and the checks of a refusal."""
 
 import base64
 import json
@@ -15,13 +15,11 @@ from tests.support.private_text import PRIVATE
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 
-# Stands in texts and values of bad requests; no answer may repeat it.
-
 Send = Callable[[Bundle], Reply]
 
 TABLES = ("sessions", "conversations", "idempotency_keys", "robot_interactions")
 
-_NEVER_TOLD = (
+_NEVER_IN_ANSWERS = (
     PRIVATE,
     "Traceback",
     'File "',
@@ -41,7 +39,7 @@ _NEVER_TOLD = (
 
 @dataclass(frozen=True)
 class Bad:
-    """A request that is refused: `points` is the `loc` of an error, or words of `detail`."""
+    """A request that is refused. `points` is the `loc` of one of its errors, or words of `detail`."""
 
     says: str
     status: int
@@ -51,7 +49,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Good:
-    """A write that is taken, and the turns (as sent) that reading the session gives back."""
+    """A write that succeeds, and the turns (as sent) that a read of the session returns."""
 
     says: str
     session: str
@@ -60,17 +58,17 @@ class Good:
 
 
 def marked(**fields: Any) -> Json:
-    """Return a valid turn whose texts are marked."""
+    """Return a valid turn with the private text as both of its texts."""
     return turn(user_message=PRIVATE, robot_response=PRIVATE, **fields)
 
 
 def raw(members: str) -> str:
-    """Return the JSON text of a marked turn with more `members`, such as '"metadata": {}', written as they are."""
+    """Return a marked turn as JSON text, followed by `members` unchanged, such as '"metadata": {}'."""
     return json.dumps(marked())[:-1] + f", {members}}}"
 
 
 def nested(depth: int) -> Json:
-    """Return an object of `depth` objects and lists inside one another."""
+    """Return an object of `depth` objects and lists, each inside the one before it."""
     value: Any = {} if depth % 2 else []
     for level in range(depth - 1, 0, -1):
         value = {"a": value} if level % 2 else [value]
@@ -86,9 +84,10 @@ def post(
     is_base64: bool = False,
     **headers: str | None,
 ) -> Send:
-    """Return a write of `body` (text as it is, None for no body, else as JSON), or of base64 of `base64_of`.
+    """Return a write of `body`, or of `base64_of` in base64.
 
-    Underscores in header names become hyphens; None leaves the header out.
+    A `str` is sent unchanged, None sends no body, any other value is sent as JSON.
+    Underscores in header names become hyphens. None leaves the header out.
     """
 
     def send(bundle: Bundle) -> Reply:
@@ -130,7 +129,7 @@ def other(name: str, query: str) -> Send:
 
 
 def function_of(request: Json) -> str:
-    """Return the name of the function that serves an event's route, as template.yaml says."""
+    """Return the name of the function that serves an event's route in template.yaml."""
     (found,) = (route for route in TEMPLATE.routes if f"{route.method} {route.path}" == request["routeKey"])
     return TEMPLATE.functions[found.function].handler.removesuffix(".handler")
 
@@ -142,7 +141,7 @@ def row_counts(admin: psycopg.Connection) -> dict[str, int]:
 
 
 def assert_problem(reply: Reply, status: int, request_id: str) -> None:
-    """Assert that the answer is problem+json with its members and tells nothing that an outsider must not read."""
+    """Assert that the answer is problem+json with its members and reveals neither code, SQL nor the request's texts."""
     assert reply.status == status, reply.body
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.headers["cache-control"] == "no-store"
@@ -161,21 +160,21 @@ def assert_problem(reply: Reply, status: int, request_id: str) -> None:
         assert error["loc"][0] in ("body", "query", "path")
         assert error["msg"]
         assert error["type"]
-    assert_tells_nothing(reply)
+    assert_reveals_nothing(reply)
 
 
-def assert_tells_nothing(reply: Reply) -> None:
-    """Assert that neither code, SQL nor what was sent is in an answer."""
+def assert_reveals_nothing(reply: Reply) -> None:
+    """Assert that an answer holds neither code, SQL nor the request's texts."""
     text = json.dumps([dict(reply.headers), reply.body])
-    told = [words for words in _NEVER_TOLD if words in text or words in (reply.body or "")]
-    assert told == []
+    revealed = [words for words in _NEVER_IN_ANSWERS if words in text or words in (reply.body or "")]
+    assert revealed == []
 
 
-def points(reply: Reply, where: list[str | int] | str) -> bool:
-    """Return whether a problem points where it should: an error's `loc`, or words in `detail`."""
-    if isinstance(where, str):
-        return where in reply.json["detail"]
-    return where in [error["loc"] for error in reply.json.get("errors", [])]
+def points(reply: Reply, to: list[str | int] | str) -> bool:
+    """Return whether a problem has the `loc` of an error, or these words in `detail`."""
+    if isinstance(to, str):
+        return to in reply.json["detail"]
+    return to in [error["loc"] for error in reply.json.get("errors", [])]
 
 
 def _set(headers: dict[str, str], changes: Mapping[str, str | None]) -> None:

@@ -1,4 +1,4 @@
-"""Running migrations as an operator does, and looking at what they left."""
+"""Run migrations as an operator does, and read their results."""
 
 import os
 import re
@@ -22,20 +22,20 @@ _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
 FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
 
-# A migration that found the lock taken, and asks for it again soon.
+# A migration that found the lock taken and sleeps before it tries again.
 WAITS_FOR_MIGRATION = """
 select pid from pg_stat_activity
 where datname = current_database() and application_name = 'robot-brain-migrate'
   and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
 
-# A migration that makes a table.
+# A migration that creates a table.
 TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"
 
 
 @contextmanager
 def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m ops migrate` of `root` beside the test; kill it if the test leaves before it ends."""
+    """Start `python -m ops migrate` in `root`. Kill the process if it still runs at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ops", "migrate"],
         cwd=root,
@@ -54,7 +54,7 @@ def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[
 
 @contextmanager
 def killed_at(gate: Gate, direct_url: str, statement: int, root: Path = ROOT) -> Iterator[int]:
-    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
+    """Kill a migration (SIGKILL) that waits before its `statement`. Yield the pid of its server process."""
     gate.close(statement)
     with migrating(direct_url, root) as process:
         backend = gate.wait_for_arrival(process)
@@ -70,19 +70,19 @@ def add(sql: Path, name: str, text: str) -> str:
 
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:
-    """Wait for a migration that must succeed, and return what it says it applied."""
+    """Wait for a migration that must succeed, and return the files that it reports as applied."""
     out, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, log
     if out.strip().startswith("Nothing to do"):
         return []
-    # A transaction that met another database's is applied again, and says so again.
+    # If a transaction collides with one of another database's migration, it is applied and reported again.
     applied = list(dict.fromkeys(re.findall(r"^applying (\S+)$", log, re.MULTILINE)))
     assert out.strip().splitlines()[-1] == f"Applied {len(applied)} files."
     return applied
 
 
 def recorded(admin: psycopg.Connection) -> list[str]:
-    """Return the names of the files that the database says it has, in the order in which they are applied."""
+    """Return the names of the files that the database records as applied, in the order of their application."""
     if admin.execute("select to_regclass('robot_brain_migrations.files')").fetchone() == (None,):
         return []
     names = {name for (name,) in admin.execute("select name from robot_brain_migrations.files").fetchall()}
@@ -90,7 +90,7 @@ def recorded(admin: psycopg.Connection) -> list[str]:
 
 
 def empty(cluster: Postgres) -> None:
-    """Drop all databases and roles of `cluster` but the server's own and the migrating role."""
+    """Drop all databases and roles of `cluster` except the server's own and the migrating role."""
     with cluster.admin() as admin:
         for (name,) in admin.execute(
             "select datname from pg_database where not datistemplate and datname <> 'postgres'"

@@ -1,13 +1,13 @@
-"""The state of a database's refresh, for tests that look whether one was made."""
+"""Read and change the state of a database's refresh, for tests that check whether a refresh happened."""
 
 from tests.support.servers.databases import Database
 
-# Older than an hour, and something counted that the view lacks, or nothing.
+# Age the last refresh. At more than an hour it is due if rows were counted after it.
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"
 
 
 def refreshed_at(database: Database) -> str:
-    """Return the moment that top_sessions shows, as the server writes it: to be compared, not to be read."""
+    """Return the time of the last refresh as the server's text, only for comparisons."""
     with database.admin() as admin:
         row = admin.execute("select refreshed_at::text from robot_brain.refresh_state").fetchone()
     assert row is not None
@@ -15,7 +15,7 @@ def refreshed_at(database: Database) -> str:
 
 
 def uncounted(database: Database) -> int:
-    """Return how many rows are not counted yet."""
+    """Return the number of uncounted rows."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.uncounted").fetchone()
     assert row is not None
