@@ -1,4 +1,4 @@
-"""GET /health/database: healthy, degraded, waking or unhealthy, each with its reason, in the time a probe has."""
+"""GET /health/database reports healthy, degraded, waking or unhealthy, with reasons, within the time of a probe."""
 
 import socket
 import time
@@ -22,7 +22,7 @@ from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import APP, Database
 from tests.support.servers.pgbouncer import PgBouncer
 
-# Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
+# Seconds that a busy machine may take beyond the service's own limit. Without that limit a probe would take ten.
 MARGIN = 5.0
 MEMBERS = {
     "status",
@@ -40,20 +40,20 @@ MEMBERS = {
 
 @contextmanager
 def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start the functions where no busy machine's answer is `slow`; the test of that has a limit of its own."""
+    """Start the functions with a limit that no busy machine's answer exceeds. The test of `slow` sets its own."""
     with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
         yield functions
 
 
 @pytest.fixture
 def bundle(database: Database) -> Iterator[Bundle]:
-    """The functions on `database`."""
+    """Start the functions on `database`."""
     with unhurried({"DATABASE_URL": database.app_url}) as functions:
         yield functions
 
 
 def probe(functions: Bundle) -> Reply:
-    """Ask for the report, and see that it came in time and has its shape."""
+    """Request the report. Assert that it comes in time and has all members."""
     started = time.monotonic()
     reply = functions.database_health()
     assert time.monotonic() - started < LONGEST + MARGIN
@@ -68,12 +68,12 @@ def probe(functions: Bundle) -> Reply:
 
 
 def condition_in(reply: Reply) -> tuple[int, str, list[str]]:
-    """Return status, condition and reasons, which a monitor looks at."""
+    """Return the parts that a monitor reads: HTTP status, condition and reasons."""
     return reply.status, reply.json["status"], reply.json["reasons"]
 
 
 def assert_nothing_known(report: dict[str, Any]) -> None:
-    """Assert that what only the database can tell is null."""
+    """Assert that each member that needs an answer of the database is null."""
     unknown = ("latency_ms", "tls", "pooled", "server_version", "schema_version")
     assert [report[name] for name in unknown] == [None] * 5
     assert report["statistics"] == {"as_of": None, "age_seconds": None}
@@ -99,7 +99,7 @@ def test_a_slow_answer_is_degraded(database: Database) -> None:
         assert reply.json["latency_ms"] >= 100
 
 
-def test_old_statistics_are_degraded_where_something_was_written_since(database: Database) -> None:
+def test_old_statistics_are_degraded_if_turns_were_written_since_the_refresh(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
     with unhurried(environment) as functions:
         with database.admin() as admin:
@@ -116,7 +116,7 @@ def test_old_statistics_are_degraded_where_something_was_written_since(database:
         assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
+def test_a_probe_does_not_wake_a_suspended_compute(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -132,7 +132,7 @@ def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
         assert users.fetchone() == (0,)
 
 
-def test_a_compute_that_runs_is_asked(database: Database) -> None:
+def test_a_probe_calls_the_database_if_its_compute_runs(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -141,7 +141,7 @@ def test_a_compute_that_runs_is_asked(database: Database) -> None:
             assert reply.json["compute"] == "active"
 
 
-def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: Database) -> None:
+def test_a_probe_calls_the_database_if_neons_api_fails(embedded_database: Database) -> None:
     with NeonApi(lambda: "idle") as api, silent() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
@@ -155,7 +155,7 @@ def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: D
             assert condition_in(probe(functions)) == (503, "waking", ["waking"])
 
 
-def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_another_schema_version_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
@@ -166,15 +166,13 @@ def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
     assert reply.json["schema_version"] == 1000
 
 
-def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_read_only_database_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
     assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
 
 
-def test_what_was_repeated_lately_is_degraded(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     thread = deadlock(database)
     order = {"interaction_type": "order", "duration_ms": 1, "success": True}
     assert bundle.write("demo", turn(interaction=order)).status == 201
@@ -182,7 +180,7 @@ def test_what_was_repeated_lately_is_degraded(
     reply = probe(bundle)
     assert condition_in(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
-    # As after a freeze of so long: Lambda's clock goes on, and with it the connection is renewed.
+    # As after a freeze: the clock has moved on, so the layer also opens a new connection.
     later = time.time() + LATELY + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert condition_in(probe(bundle)) == (200, "healthy", [])
@@ -190,12 +188,12 @@ def test_what_was_repeated_lately_is_degraded(
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that accepts connections and never says a word, as Neon's proxy does in a wake."""
+    """Yield a port of 127.0.0.1 that accepts connections and stays silent, as Neon's proxy does during a wake."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def test_a_connection_that_is_held_is_waking() -> None:
+def test_a_database_that_accepts_a_connection_and_stays_silent_is_waking() -> None:
     with silent() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
@@ -219,7 +217,7 @@ def test_a_refused_port_is_unhealthy() -> None:
 
 
 @over_tcp
-def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
+def test_a_wrong_password_is_unhealthy_and_only_the_log_holds_the_reason(database: Database) -> None:
     password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
     url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
     with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
@@ -242,7 +240,7 @@ def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Da
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database: Database) -> None:
+def test_a_role_without_free_connections_is_overloaded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter role {APP} connection limit 0".encode())
         try:
@@ -253,27 +251,25 @@ def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_a_connection_left_is_overloaded(
-    bundle: Bundle, database: Database, pooler: PgBouncer
-) -> None:
+def test_a_pooler_without_free_connections_is_overloaded(bundle: Bundle, database: Database, pooler: PgBouncer) -> None:
     with pooler.only_connection_taken(database.app_url):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
+def test_a_probe_without_time_left_is_unhealthy(bundle: Bundle) -> None:
     bundle.context.milliseconds = 400
     assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
 
 
-def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
+def test_a_database_that_does_not_answer_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: Bundle, database: Database) -> None:
+def test_a_stale_connection_does_not_make_the_database_unhealthy(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with database.admin() as admin:
         admin.execute(

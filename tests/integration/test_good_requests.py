@@ -1,4 +1,4 @@
-"""Requests at the very edge of what is allowed: taken, and read back exactly as they were sent."""
+"""Requests at the limits of the contract succeed, and a read returns exactly the turns that were sent."""
 
 import json
 from typing import Any
@@ -39,9 +39,12 @@ TABLE = [
     _one("metadata with null in it", "null", turn(metadata={"a": None, "b": [None, {"c": None}], "": False})),
     _one("numbers of every kind", "numbers", turn(metadata={"a": [0, -1, 2**53 + 1, 10**308, 0.1, 5e-324, 1.5e300]})),
     _one("a personality of 50 characters", "personality", turn(robot_personality="\U0001f916" * 50)),
-    _one("nesting of 64", "deep", _DEEP),
+    _one("nesting of 64 levels", "deep", _DEEP),
     Good(
-        "nesting of 64 in a batch", "deep batch", post({"messages": [_DEEP_IN_BATCH]}, "deep batch"), [_DEEP_IN_BATCH]
+        "nesting of 64 levels in a batch",
+        "deep batch",
+        post({"messages": [_DEEP_IN_BATCH]}, "deep batch"),
+        [_DEEP_IN_BATCH],
     ),
     Good(
         "100 turns",
@@ -71,7 +74,7 @@ TABLE = [
     ),
     Good("a byte order mark", "mark", post("\ufeff" + json.dumps(turn(3)), "mark"), [turn(3)]),
     Good("a byte order mark in base64", "mark 64", post("", "mark 64", base64_of=b"\xef\xbb\xbf" + _JSON), [turn(3)]),
-    _one("the encoding that is none", "identity", turn(), content_encoding="identity"),
+    _one("the content encoding identity", "identity", turn(), content_encoding="identity"),
     _one("a charset", "charset", turn(), content_type="application/json; charset=utf-8"),
     _one("a content type in capitals", "capitals", turn(), content_type="Application/JSON"),
     _one("a key of 255 characters", "key", turn(), idempotency_key="~" * 255),
@@ -80,13 +83,13 @@ TABLE = [
     _session("of one character", "a"),
     _session("of 100 characters of four bytes", "\U0001f916" * 100),
     _session("of three dots", "..."),
-    _session("with what URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
+    _session("with characters that URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
     _session("that looks like SQL", "'; drop table robot_brain.sessions; --"),
 ]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
+def test_a_request_at_a_limit_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         written = row.send(functions)
 
@@ -101,7 +104,7 @@ def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, r
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: str) -> None:
+def test_an_event_file_of_a_write_is_written(embedded_database: Database, name: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
 
@@ -124,13 +127,13 @@ def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: st
         "limit=5&before=2&max_chars=9",
     ],
 )
-def test_a_query_at_the_edge_is_answered(embedded_database: Database, query: str) -> None:
+def test_a_query_at_a_limit_is_answered(embedded_database: Database, query: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.write("kept", turn()).status == 201
         assert get(query)(functions).status == 200
 
 
-def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Database) -> None:
+def test_an_interaction_is_stored_with_its_robot(bundle: Bundle, database: Database) -> None:
     shortest = {"interaction_type": "a", "duration_ms": 0, "success": False}
     longest = {"interaction_type": "ü" * 50, "duration_ms": 2**31 - 1, "success": True, "robot_id": "€" * 50}
     turns = [turn(interaction=shortest), turn(), turn(interaction=longest)]
@@ -138,14 +141,14 @@ def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Databas
     assert bundle.write("s", {"messages": turns}).status == 201
 
     with database.admin() as admin:
-        kept = admin.execute(
+        stored = admin.execute(
             "select seq, robot_id, interaction_type, duration_ms, success"
             " from robot_brain.robot_interactions order by seq"
         ).fetchall()
-    assert kept == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
+    assert stored == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
 
 
-def test_user_metadata_of_16_kib_in_two_parts_is_kept(bundle: Bundle) -> None:
+def test_user_metadata_of_16_kib_in_two_writes_is_stored(bundle: Bundle) -> None:
     first, second = {"a": "x" * 8000}, {"b": "y" * (16 * KIB - 8000 - 18)}
     assert bundle.write("s", turn(user_metadata=first)).status == 201
     assert bundle.write("s", turn(user_metadata=second)).status == 201
@@ -168,13 +171,13 @@ def test_an_unreadable_if_none_match_gives_the_full_answer(bundle: Bundle) -> No
 
 
 def _sent(message: Json) -> Json:
-    """Return what of a message the client had sent; jsonb writes a double in digits, so numbers compare as doubles."""
+    """Return the members that the client sent, with numbers in a form that can be compared."""
     sent = {name: value for name, value in message.items() if name not in ("id", "seq", "created_at")}
     return _numbers_as_read(sent)
 
 
 def _numbers_as_read(sent: Json) -> Json:
     text = json.dumps(sent)
-    # 1.5e300 comes back as 301 digits: an integer for Python, the same number for JSON.
+    # jsonb writes 1.5e300 as 301 digits: the same number in JSON, but an integer in Python.
     found: Json = json.loads(text, parse_int=lambda digits: float(digits) if len(digits) == 301 else int(digits))
     return found

@@ -1,6 +1,7 @@
-"""The limits of the contract hold in SQL too: a call with the runtime password harms no other tenant.
+"""SQL enforces the limits of the contract too, so a call with the runtime password harms no other tenant.
 
-Each call is made as robot_brain_app, past the layer. It is refused and leaves nothing, or it is taken and harms nobody.
+The tests call the SQL functions as robot_brain_app, without the layer. A call is refused and stores nothing,
+or it succeeds and changes nothing for other tenants.
 """
 
 import json
@@ -30,7 +31,7 @@ TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "
 INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
 WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
 
-# What {"a": ""} leaves of the largest metadata.
+# The length of a text that makes {"a": "..."} exactly as large as metadata may be.
 FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 
 NOT_NULL = "23502"
@@ -40,17 +41,17 @@ INVALID = "22023"
 
 
 def messages(*changes: Json, **first: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose first turn has other members, followed by turns with `changes`."""
+    """Return the arguments of a write: a turn with the members `first`, then a turn for each of `changes`."""
     return {"p_messages": Jsonb([TURN | first, *(TURN | change for change in changes)])}
 
 
 def interaction(**changes: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose second turn has an interaction with other members."""
+    """Return the arguments of a write whose second turn has an interaction with `changes`."""
     return messages({"interaction": INTERACTION | changes})
 
 
 def deep(depth: int) -> Json:
-    """Return an object of `depth` objects, one inside the other."""
+    """Return an object of `depth` objects, each inside the one before it."""
     value: Json = {}
     for _ in range(depth - 1):
         value = {"a": value}
@@ -96,9 +97,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "interaction type of 51 characters": (interaction(interaction_type="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
     "no interaction type": (interaction(interaction_type=None), NOT_NULL),
     "duration over 2^31 - 1": (interaction(duration_ms=MAX_INTEGER + 1), "22003"),
-    "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
+    "duration that is not a whole number": (interaction(duration_ms=1.5), "22P02"),
     "no duration": (interaction(duration_ms=None), NOT_NULL),
-    "success that is no truth value": (interaction(success="perhaps"), "22P02"),
+    "success that is not a boolean": (interaction(success="perhaps"), "22P02"),
     "no success": (interaction(success=None), NOT_NULL),
     "interaction that is null": (messages({"interaction": None}), NOT_NULL),
     "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
@@ -114,8 +115,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "JSON too deep to read": ({"p_messages": "[" * 100_000 + "]" * 100_000}, "54001"),
 }
 
-TAKEN: dict[str, dict[str, Any]] = {
-    # The layer refuses these. They are of no use and harm nobody.
+ALLOWED: dict[str, dict[str, Any]] = {
+    # The layer refuses these calls. SQL allows them, because they harm no other tenant.
     "personality with a million spaces": messages(robot_personality="x" + " " * 10**6),
     "one of many personalities with a million spaces": messages(TURN, robot_personality="x" + " " * 10**6),
     "robot id with a million spaces": interaction(robot_id="x" + " " * 10**6),
@@ -147,7 +148,7 @@ TAKEN: dict[str, dict[str, Any]] = {
 
 
 def call(connection: psycopg.Connection, function: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
-    """Call a function of robot_brain_api by the names of its parameters."""
+    """Call a function of robot_brain_api with named parameters."""
     names = ", ".join(f"{name} => %({name})s" for name in arguments)
     row = connection.execute(f"select * from robot_brain_api.{function}({names})".encode(), arguments).fetchone()
     assert row is not None
@@ -166,8 +167,8 @@ from (select count(*) as turns from robot_brain.conversations) c
 """
 
 
-def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
-    """Assert that another tenant writes, reads, is counted, and that a refresh does all of its steps."""
+def assert_other_tenant_is_unharmed(bundle: Bundle, database: Database) -> None:
+    """Assert that another tenant can write and read, that its figures are right, and that a refresh succeeds."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
     assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared"}
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
@@ -179,7 +180,7 @@ def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, name: str) -> None:
+def test_a_call_over_a_limit_is_refused_and_stores_nothing(database: Database, name: str) -> None:
     arguments, sqlstate = REFUSED[name]
     with database.app() as connection, database.admin() as admin:
         for key in (None, "key"):
@@ -194,18 +195,18 @@ def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, 
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-@pytest.mark.parametrize("name", TAKEN)
-def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, name: str) -> None:
-    arguments = WRITE | TAKEN[name]
+@pytest.mark.parametrize("name", ALLOWED)
+def test_an_odd_write_that_sql_allows_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
+    arguments = WRITE | ALLOWED[name]
     with database.app() as connection:
         for _ in range(2):
             call(connection, "write_message", arguments)
-        place = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
-        assert call(connection, "read_session", place)[1] is not None
+        session = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
+        assert call(connection, "read_session", session)[1] is not None
         assert (
-            json.loads(call(connection, "stats", {"p_tenant_id": place["p_tenant_id"]})[0])["totals"]["sessions"] == 1
+            json.loads(call(connection, "stats", {"p_tenant_id": session["p_tenant_id"]})[0])["totals"]["sessions"] == 1
         )
-    assert_nobody_is_harmed(bundle, database)
+    assert_other_tenant_is_unharmed(bundle, database)
 
 
 LARGEST = 2**63 - 1
@@ -226,14 +227,14 @@ READS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
+def test_a_read_beyond_a_limit_gives_an_error_or_a_page_within_the_limit(bundle: Bundle, database: Database) -> None:
     with database.app() as connection:
         for _ in range(3):
             call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
-        place = {"p_tenant_id": "other", "p_session_id": "s"}
+        session = {"p_tenant_id": "other", "p_session_id": "s"}
         for arguments in READS:
             try:
-                body, etag = call(connection, "read_session", place | arguments)
+                body, etag = call(connection, "read_session", session | arguments)
             except psycopg.errors.NumericValueOutOfRange:
                 assert {SMALLEST, LARGEST} & set(arguments.values())
                 continue
@@ -243,13 +244,13 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
             assert etag.startswith('"300.')
         for missing in (None, "", "x" * 10**6, "*"):
-            assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
-            assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
-    assert_nobody_is_harmed(bundle, database)
+            assert call(connection, "read_session", session | {"p_tenant_id": missing}) == (None, None)
+            assert call(connection, "read_session", session | {"p_session_id": missing}) == (None, None)
+    assert_other_tenant_is_unharmed(bundle, database)
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contract_says(bundle: Bundle) -> None:
+def test_statistics_list_at_most_as_many_sessions_and_personalities_as_the_contract(bundle: Bundle) -> None:
     for number in range(TOP_SESSIONS + 1):
         bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
     bundle.refresh()
@@ -260,7 +261,7 @@ def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contr
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, database: Database) -> None:
+def test_a_step_of_a_refresh_with_odd_arguments_harms_no_other_tenant(bundle: Bundle, database: Database) -> None:
     ends = (None, 0, -1, 2**31 - 1, -(2**31))
     with database.app() as connection:
         call(connection, "write_message", WRITE)
@@ -275,4 +276,4 @@ def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, dat
             call(connection, "refresh_stats", {"p_if_older": seconds})
         for wait in (None, False, True):
             call(connection, "refresh_view", {"p_wait": wait})
-    assert_nobody_is_harmed(bundle, database)
+    assert_other_tenant_is_unharmed(bundle, database)

@@ -1,4 +1,4 @@
-"""No line of any log holds a message's text, whatever happens to the request."""
+"""No log line holds a user's text, also if the request fails."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.support.servers.databases import Database
 
 
 def marked(**fields: object) -> dict[str, object]:
-    """Return a turn that carries the mark in every place that holds a user's words."""
+    """Return a turn with the private text in every member that holds a user's words."""
     return {
         **turn(
             user_message=f"u {PRIVATE}",
@@ -22,7 +22,7 @@ def marked(**fields: object) -> dict[str, object]:
     }
 
 
-def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_log_line_holds_a_users_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     key = {"idempotency-key": "k"}
     metadata = {"user_metadata": {"m": PRIVATE}}
     statuses = [
@@ -41,11 +41,10 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
         bundle.read("s").status,
         bundle.stats().status,
     ]
-    # A server that is gone, one that refuses, one without the schema, and one whose functions fail on the row.
-    for change in ("drop schema robot_brain_api cascade",):
-        with database.admin() as admin:
-            admin.execute(change.encode())
-        statuses.append(bundle.write("s", marked()).status)
+    # A database without the schema, a server that is away, and a URL that cannot be read.
+    with database.admin() as admin:
+        admin.execute("drop schema robot_brain_api cascade")
+    statuses.append(bundle.write("s", marked()).status)
     with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}) as away:
         statuses.append(away.write("s", marked()).status)
     with deployed({"DATABASE_URL": f"{PRIVATE} is no URL"}) as wrong:
@@ -59,7 +58,7 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
     assert [line for line in lines if PRIVATE in line or "secret" in line] == []
 
 
-def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -> None:
+def test_the_log_of_postgresql_holds_no_users_text(bundle: Bundle, database: Database) -> None:
     bundle.write("s", marked(), {"idempotency-key": "k"})
     bundle.write("s", marked(user_message=PRIVATE), {"idempotency-key": "k"})
     bundle.write("s", marked(), {"if-match": '"77"'})
@@ -70,7 +69,7 @@ def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -
     assert PRIVATE not in log
 
 
-def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_request_writes_one_line_for_log_and_metrics(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
     bundle.write("s", turn())
     bundle.read("s")
     wrote, read = (json.loads(line) for line in capfd.readouterr().out.splitlines())
@@ -78,16 +77,16 @@ def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pyt
     assert wrote["session_id"] == read["session_id"] == "s"
     assert (wrote["turns"], wrote["status"], wrote["level"]) == (1, 201, "INFO")
     assert "turns" not in read
-    told = {metric["Name"] for metric in wrote["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert told >= {"Milliseconds", "QueryMilliseconds", "ConnectionsOpened"}
+    metrics = {metric["Name"] for metric in wrote["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert metrics >= {"Milliseconds", "QueryMilliseconds", "ConnectionsOpened"}
     assert wrote["ConnectionsOpened"] == [1.0]
     assert read["ConnectionsReused"] == [1.0]
 
 
-def test_a_higher_log_level_leaves_the_metrics_and_what_failed(
+def test_a_higher_log_level_keeps_the_metrics_and_the_failed_requests(
     bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # What POWERTOOLS_LOG_LEVEL does when the logger is made; here it lives as long as the process.
+    # POWERTOOLS_LOG_LEVEL sets the level when the logger is created. This process already has its logger.
     telemetry.logger().setLevel("WARNING")
     try:
         bundle.write("s", turn())

@@ -1,4 +1,4 @@
-"""Migrations: as the role that Neon gives, on every version, all files or none, whatever happens in between."""
+"""Migrations run as the role that Neon gives, on every PostgreSQL version, and apply all files or no file."""
 
 import re
 import secrets
@@ -26,7 +26,10 @@ GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 @pytest.fixture(scope="session")
 def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
-    """One undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
+    """Run one migration to its end. Return its statements and the catalogue that it creates.
+
+    Each statement is (its number, the number of files applied before it).
+    """
     name = f"whole_{secrets.token_hex(6)}"
     with cluster.admin() as main:
         create_database(main, name)
@@ -40,7 +43,7 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
             drop_database(main, name)
 
 
-def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
+def test_an_empty_database_gets_every_file_and_a_second_migration_applies_no_file(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     assert migrate(direct_url) == FILES
@@ -52,7 +55,7 @@ def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
     assert catalogue(admin) == before
 
 
-def test_the_command_says_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_the_applied_files_and_then_that_it_has_nothing_to_do(direct_url: str) -> None:
     with migrating(direct_url) as process:
         assert finish(process) == FILES
     with migrating(direct_url) as process:
@@ -74,10 +77,10 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
     assert recorded(admin) == FILES
 
 
-def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
+def test_two_databases_of_one_cluster_can_be_migrated_at_the_same_time(
     empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
-    # Which one is first at each shared row is chance, so it is tried some times.
+    # Chance decides which migration reaches each shared row first, so the test repeats it.
     for attempt in range(3):
         names = [make_database(), make_database()]
         urls = [empty_cluster.direct_url(name) for name in names]
@@ -90,7 +93,7 @@ def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
 
 
 @pytest.mark.parametrize("end_of_the_first", ["succeeds", "is killed"])
-def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_the_shared_roles(
+def test_a_database_migrates_while_another_of_its_cluster_still_creates_the_shared_roles(
     empty_cluster: Postgres,
     admin: psycopg.Connection,
     direct_url: str,
@@ -106,7 +109,7 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
         with migrating(direct_url) as one:
             gate.wait_for_arrival(one)
             with migrating(empty_cluster.direct_url(second)) as other:
-                # It meets the first one's roles, which are there and not committed.
+                # The second migration waits for the roles of the first, which are not committed yet.
                 wait_for_pid(admin, WAITS_FOR_TRANSACTION, [second], other)
                 if end_of_the_first == "is killed":
                     one.kill()
@@ -115,14 +118,14 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
             if end_of_the_first == "succeeds":
                 assert finish(one) == FILES
 
-    with empty_cluster.admin(second) as looking:
-        assert recorded(looking) == FILES
+    with empty_cluster.admin(second) as observer:
+        assert recorded(observer) == FILES
     assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
 
 
-# A fraction of the statements that come before the kill.
+# The fraction of the statements that run before the kill.
 @pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
-def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
+def test_a_killed_migration_leaves_nothing_to_clean_up_by_hand(
     admin: psycopg.Connection,
     direct_url: str,
     whole: tuple[list[tuple[int, int]], list[str]],
@@ -148,7 +151,7 @@ def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     assert catalogue(admin) == undisturbed
 
 
-def test_the_next_migration_waits_for_what_a_killed_one_still_does(
+def test_the_next_migration_waits_until_the_server_ends_a_killed_one(
     admin: psycopg.Connection, direct_url: str, whole: tuple[list[tuple[int, int]], list[str]]
 ) -> None:
     statements, undisturbed = whole
@@ -158,7 +161,7 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
         killed_at(gate, direct_url, midway),
         migrating(direct_url) as second,
     ):
-        # The server has not noticed the kill: its process still holds its locks and its transaction.
+        # The server has not noticed the kill, so its process still holds its locks and its transaction.
         wait_for_pid(admin, WAITS_FOR_MIGRATION, [], second)
         gate.open()
         finish(second)
@@ -167,7 +170,7 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
     assert catalogue(admin) == undisturbed
 
 
-def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_the_error_for_a_role_without_createrole_says_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
     admin.execute("create role poor login nosuperuser nocreaterole password 'poor'")
     admin.execute(f"alter database {admin.info.dbname} owner to poor")
     url = empty_cluster.address.url("poor", "poor", admin.info.dbname)
@@ -183,14 +186,16 @@ def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: ps
     assert "Traceback" not in log
 
 
-def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_the_error_for_a_role_that_does_not_own_the_database_says_so(
+    empty_cluster: Postgres, admin: psycopg.Connection
+) -> None:
     admin.execute("create role stranger login createrole password 'stranger'")
 
     with pytest.raises(MigrationError, match="owns the database"):
         migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
+def test_a_role_that_may_not_read_the_records_gets_an_error_for_a_plan(
     empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
 ) -> None:
     migrate(direct_url)
@@ -200,14 +205,14 @@ def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
         plan(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
+def test_the_error_about_a_server_that_is_away_does_not_quote_the_password(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match=r"cannot connect to 127\.0\.0\.1 port 1: .*refused") as caught:
         migrate("postgresql://someone:s3cr3t@127.0.0.1:1/nothing?connect_timeout=2")
     assert "server is running" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
+def test_the_error_about_a_silent_server_does_not_quote_the_password() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process:
@@ -222,7 +227,7 @@ def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
 @pytest.mark.parametrize(
     "password", ["s3cr/3t", "12/s3cr3t", "12@s3cr3t", "s3cr@3t", "s3?cr/3t", "s3#cr/3t", "%s3cr3t"]
 )
-def test_a_password_that_a_url_cannot_hold_is_told_and_not_quoted(password: str) -> None:
+def test_the_error_about_a_password_that_needs_escaping_does_not_quote_the_password(password: str) -> None:
     with pytest.raises(MigrationError, match="%25") as caught:
         migrate(f"postgresql://someone:{password}@127.0.0.1:1/nothing?connect_timeout=2")
     assert not [part for part in re.findall("[a-z0-9]+", password) if part in str(caught.value)]

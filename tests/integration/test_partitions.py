@@ -1,4 +1,4 @@
-"""A missing month never loses a turn, and making it moves what DEFAULT holds."""
+"""A missing month loses no turn, and its creation moves its turns out of the default partition."""
 
 import psycopg
 import pytest
@@ -17,13 +17,13 @@ def this_month(admin: psycopg.Connection) -> str:
 
 
 def drop_this_month(database: Database) -> None:
-    """Leave the current month without a partition, as if nobody had made one."""
+    """Drop the current month's partition, as if no refresh had created it."""
     with database.admin() as admin:
         admin.execute(f"drop table robot_brain.{this_month(admin)}".encode())
 
 
 def places(database: Database) -> dict[str, int]:
-    """Return the number of turns in each partition that has any."""
+    """Return the number of turns in each partition that holds turns."""
     with database.admin() as admin:
         return dict(
             admin.execute(
@@ -32,14 +32,16 @@ def places(database: Database) -> dict[str, int]:
         )
 
 
-def test_a_turn_without_a_month_lands_in_default_and_is_read(bundle: Bundle, database: Database) -> None:
+def test_a_turn_without_a_month_lands_in_the_default_partition_and_is_read(bundle: Bundle, database: Database) -> None:
     drop_this_month(database)
     assert bundle.write("s", turn(1)).status == 201
     assert places(database) == {"robot_brain.conversations_default": 1}
     assert [message["user_message"] for message in bundle.read("s").json["messages"]] == ["question 1"]
 
 
-def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_creates_a_missing_month_and_moves_the_turns_of_every_tenant(
+    bundle: Bundle, database: Database
+) -> None:
     drop_this_month(database)
     bundle.write("s", {"messages": [turn(number) for number in range(1, 4)]})
     with psycopg.connect(database.app_url, autocommit=True) as other:
@@ -61,7 +63,7 @@ def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle:
     assert bundle.stats().json["totals"]["messages"] == 4
 
 
-def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         for ahead in (2, 3, 4):
             row = admin.execute(
@@ -73,7 +75,9 @@ def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database
     assert bundle.refresh()["months_made"] == 0
 
 
-def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
+def test_a_busy_table_delays_the_creation_of_a_month_and_the_refresh_succeeds(
+    bundle: Bundle, database: Database
+) -> None:
     drop_this_month(database)
     bundle.write("s", turn())
     with database.admin() as admin, admin.transaction():
@@ -91,10 +95,10 @@ alter table robot_brain.conversations attach partition robot_brain.conversations
 """
 
 
-def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month(
+def test_a_turn_whose_month_is_attached_during_its_write_lands_in_that_month(
     bundle: Bundle, database: Database
 ) -> None:
-    """PostgreSQL chose DEFAULT before the month was there, and raises 23514 without the name of a constraint."""
+    """PostgreSQL chose the default partition before the month existed, so it raises 23514 without a constraint name."""
     drop_this_month(database)
     assert bundle.read("s").status == 404
     with logged() as lines:
@@ -106,7 +110,7 @@ def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
-def test_months_and_times_are_utc_whatever_the_servers_time_zone(bundle: Bundle, database: Database, zone: str) -> None:
+def test_months_and_times_are_utc_in_any_time_zone_of_the_server(bundle: Bundle, database: Database, zone: str) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set timezone = '{zone}'".encode())
         bounds = admin.execute(
