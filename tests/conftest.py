@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.bundle import Bundle, deployed
+from tests.support.neon.api import NeonApi
 from tests.support.servers.authority import Authority, make_authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.databases import Database, Template, make_template
@@ -119,6 +120,13 @@ def embedded_database(embedded_template: Template) -> Iterator[Database]:
     """A migrated, empty database on the embedded server, for tests where the server does not matter."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
+
+
+@pytest.fixture
+def api() -> Iterator[NeonApi]:
+    """Neon's API. It reports the endpoint as idle."""
+    with NeonApi(lambda: "idle") as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ handler's own time is the same on both, and would only hide the growth.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import psycopg
 
 from tests.bench.measure import Progress, Samples, Spread, arguments, machine, report, table, target
 from tests.bench.scale_data import MONTHS, PROBES, Size, ensure
-from tests.bench.scale_load import Load, environments, pgbench
+from tests.bench.scale_load import TURN, Load, environments, pgbench
 from tests.bench.scale_server import kept_postgres, pgbouncer_before
 from tests.support.plans import explain_page
 from tests.support.servers.databases import APP
@@ -27,7 +26,7 @@ from tests.support.servers.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".local" / "bench-scale" / "data"
-SMALL_TURNS = 50_000
+SMALLTURNS = 50_000
 ENVIRONMENTS = 32
 SERVER_CONNECTIONS = 20
 _READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, null, '{}')"
@@ -43,9 +42,6 @@ where s.created_at > date_trunc('month', now() - make_interval(months => %s, day
 order by random()
 """
 ONCE = 5  # first reads of each kind in one round
-_TURN = json.dumps(
-    [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
-)
 CALLS = 20  # of each kind in one round; the round's sample is their median
 # The ratios with a target: numerator and denominator, and the maximum.
 RATIOS = {
@@ -74,7 +70,7 @@ class Client:
 
     def write(self, kind: str = "write") -> float:
         """Return the milliseconds of a write of one turn to the next session of a kind."""
-        return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", _TURN, os.urandom(16).hex()))
+        return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", TURN, os.urandom(16).hex()))
 
     def stats(self) -> float:
         """Return the milliseconds of the tenant's figures."""
@@ -187,7 +183,7 @@ def main() -> None:
     sessions = given.turns * 400_000 // 5_000_000
     active = max(sessions // MONTHS, 100)
     sizes = {
-        "small": Size(SMALL_TURNS, min(active + 4_000, 16_000), active),
+        "small": Size(SMALLTURNS, min(active + 4_000, 16_000), active),
         "large": Size(given.turns, sessions, active),
     }
     with kept_postgres(given.kept) as (postgres, programs), ExitStack() as stack:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bench_peers import DOES_NOT
+from tests.bench.bench_peers import TITLES as PEER_ROWS
 from tests.bench.measure import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,12 +64,6 @@ TITLES = {
     "hot": "A warm request",
     "scale": "Years of talk",
     "peers": "Beside four stores of chats from PyPI",
-}
-PEER_ROWS = {
-    "append20": "append a turn to 20",
-    "append1000": "append a turn to 1,000",
-    "read20": "read the last 20 turns of 1,000",
-    "import": "cold import",
 }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_TURN = json.dumps(
+TURN = json.dumps(
     [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
 )
 # The calls of the handlers, with a new id for each write.
@@ -22,7 +22,7 @@ SCRIPTS = {
     "write_message": f"""
 \\set session random(1, 500)
 select body, replayed from robot_brain_api.write_message(
-  'local', 'write-' || :session, '{_TURN}', null, null, null, gen_random_uuid(), false);
+  'local', 'write-' || :session, '{TURN}', null, null, null, gen_random_uuid(), false);
 """,
     "read_session": """
 \\set session random(1, 200)

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
 # Recovery from the last fault, the end of open requests, and the start and stop of servers.
 AT_MOST_SECONDS = SECONDS + 600

@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.sql_files import SQL
-from tests.integration.migrations import ROOT, empty
+from tests.integration.migrations import empty
 from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.binaries import debian_postgres, skip_without

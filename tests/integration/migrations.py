@@ -11,13 +11,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.settings import ROOT
 from ops.sql_files import read_sql
 from tests.support.servers.databases import drop_database
 from tests.support.servers.gate import Gate
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
 from tests.support.waiting import PATIENCE_SECONDS
 
-ROOT = Path(__file__).resolve().parents[2]
 _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
 FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
@@ -28,6 +28,9 @@ select pid from pg_stat_activity
 where datname = current_database() and application_name = 'robot-brain-migrate'
   and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
+
+# One row once the server process with this pid has ended.
+PROCESS_ENDED = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 # A migration that makes a table.
 TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from local.settings import ROOT
 from ops.recount import Difference, recount
-from tests.integration.migrations import ROOT
 from tests.support.servers.databases import Database
 
 Rows = list[tuple[object, ...]]

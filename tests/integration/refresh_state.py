@@ -5,6 +5,9 @@ from tests.support.servers.databases import Database
 # Older than an hour, and something counted that the view lacks, or nothing.
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"
 
+# Taken until the end of a transaction, as a refresh and a recount take it.
+REFRESH_LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
+
 
 def refreshed_at(database: Database) -> str:
     """Return the moment that top_sessions shows, as the server writes it: to be compared, not to be read."""

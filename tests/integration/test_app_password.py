@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.app_password import app_url, set_app_password
 from ops.errors import MigrationError
 from ops.migrate import migrate
-from tests.integration.migrations import ROOT
 from tests.support.marks import over_tls
 from tests.support.servers.databases import APP, Database, Template, set_app_login
 from tests.support.servers.pgbouncer import PgBouncer

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from local.settings import ROOT
 from robot_brain.database.api import SCHEMA_VERSION
-from tests.integration.migrations import ROOT
 from tests.support.servers.databases import Database
 
 DATABASE = "health of the database"

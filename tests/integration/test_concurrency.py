@@ -27,7 +27,7 @@ def in_parallel(database: Database, work: list[object], run: object) -> None:
 
     def one(item: object) -> None:
         try:
-            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with database.app() as connection:
                 barrier.wait(60)
                 run(connection, item)  # type: ignore[operator]  # a callable of two
         except BaseException as error:
@@ -50,7 +50,7 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
 
     def walk() -> None:
         # A reader that follows `before` while everybody writes sees each turn once, down to the first.
-        with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+        with database.app() as connection:
             while not done.is_set() or not walks:
                 seen: list[int] = []
                 before: int | None = None

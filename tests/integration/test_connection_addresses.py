@@ -16,12 +16,11 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
-from tests.support.servers.failing import never_answers, never_connects, refuses
+from tests.support.servers.failing import HOSTS, never_answers, never_connects, refuses, refuses_connections
 
 # Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
 ATTEMPT = 2.0
 AT_MOST = 9.0
-HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
 
 
@@ -122,16 +121,13 @@ def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
 @over_tcp
 def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
     port = port_of(database)
-    with socket.socket() as refusing:
-        refusing.bind((HOSTS[1], 0))
-        with never_connects(HOSTS[0]) as silent:
-            dead = f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refusing.getsockname()[1]}"
-            url = with_hosts(database, f"{dead},127.0.0.1:{port}")
-            with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
-                assert functions.write("demo", turn()).status == 201
-                assert functions.read("demo").status == 200
-                assert "database_error" not in lines()[-1]
-                assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
+    with refuses_connections(HOSTS[1]) as refused, never_connects(HOSTS[0]) as silent:
+        url = with_hosts(database, f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refused},127.0.0.1:{port}")
+        with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
+            assert functions.write("demo", turn()).status == 201
+            assert functions.read("demo").status == 200
+            assert "database_error" not in lines()[-1]
+            assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
 
 
 @over_tcp
@@ -238,9 +234,8 @@ def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest
     ],
 )
 def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(query: str, names: str) -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d?{query}"
+    with refuses_connections() as port:
+        url = f"postgresql://u:p@127.0.0.1:{port}/d?{query}"
         with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             reply = functions.write("demo", turn())
             assert_problem(reply, 500, functions.context.aws_request_id)

@@ -1,6 +1,5 @@
 """What keeps the connection from opening: told apart by what helps, and the reason stands in the log alone."""
 
-import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.servers.authority import make_authority
 from tests.support.servers.databases import APP, Database, create_database, drop_database
+from tests.support.servers.failing import refuses_connections
 from tests.support.waiting import wait_until
 
 
@@ -38,14 +38,6 @@ def refused(bundle: Bundle, reply: Reply, lines: list[dict[str, Any]], error: st
     assert_problem(reply, 503, bundle.context.aws_request_id)
     assert "retry-after" not in reply.headers
     assert (lines[-1]["error"], lines[-1]["attempts"]) == (error, 1)
-
-
-@contextmanager
-def nobody_listening() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that refuses, and that nobody else gets meanwhile."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
 
 
 def wait_until_it_answers(functions: Bundle) -> None:
@@ -109,7 +101,7 @@ def test_channel_binding_can_be_required(database: Database) -> None:
 
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int) -> None:
-    with nobody_listening() as port:
+    with refuses_connections() as port:
         for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
             environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
             with deployed(environment) as functions, logged() as lines:

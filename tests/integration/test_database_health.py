@@ -1,6 +1,5 @@
 """GET /health/database: healthy, degraded, waking or unhealthy, each with its reason, in the time a probe has."""
 
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import APP, Database
+from tests.support.servers.failing import never_answers, refuses_connections
 from tests.support.servers.pgbouncer import PgBouncer
 
 # Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
@@ -142,7 +142,7 @@ def test_a_compute_that_runs_is_asked(database: Database) -> None:
 
 
 def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: Database) -> None:
-    with NeonApi(lambda: "idle") as api, silent() as port:
+    with NeonApi(lambda: "idle") as api, never_answers() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
             misbehave()
@@ -188,15 +188,8 @@ def test_what_was_repeated_lately_is_degraded(
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-@contextmanager
-def silent() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that accepts connections and never says a word, as Neon's proxy does in a wake."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
 def test_a_connection_that_is_held_is_waking() -> None:
-    with silent() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
+    with never_answers() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
             (line,) = [line for line in lines() if line["message"] == "answered"]
@@ -208,14 +201,14 @@ def test_a_connection_that_is_held_is_waking() -> None:
 
 
 def test_a_refused_port_is_unhealthy() -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
-        with unhurried({"DATABASE_URL": url}) as functions:
-            reply = probe(functions)
-            assert condition_in(reply) == (503, "unhealthy", ["away"])
-            assert_nothing_known(reply.json)
-            assert reply.json["environment"]["retries"] == 0
+    with (
+        refuses_connections() as port,
+        unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions,
+    ):
+        reply = probe(functions)
+        assert condition_in(reply) == (503, "unhealthy", ["away"])
+        assert_nothing_known(reply.json)
+        assert reply.json["environment"]["retries"] == 0
 
 
 @over_tcp

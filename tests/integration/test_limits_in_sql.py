@@ -12,7 +12,6 @@ from psycopg.types.json import Jsonb
 
 from robot_brain.limits import (
     MAX_INTEGER,
-    MAX_METADATA_BYTES,
     MAX_NAME_LENGTH,
     MAX_PAGE_TURNS,
     MAX_PERSONALITIES,
@@ -24,6 +23,7 @@ from robot_brain.limits import (
 )
 from tests.integration.edge import row_counts
 from tests.support.bundle import Bundle, Json, turn
+from tests.support.random_bodies import FILLING
 from tests.support.servers.databases import Database
 
 TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
@@ -31,7 +31,6 @@ INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1,
 WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
 
 # What {"a": ""} leaves of the largest metadata.
-FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 
 NOT_NULL = "23502"
 CHECK = "23514"

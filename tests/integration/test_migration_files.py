@@ -8,11 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from robot_brain.database.api import SCHEMA_VERSION
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, ROOT, TABLE, add, recorded
+from tests.integration.migrations import FILES, TABLE, add, recorded
 
 NOW, NEXT = (f"return {version};" for version in (SCHEMA_VERSION, SCHEMA_VERSION + 1))
 

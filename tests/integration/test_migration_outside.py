@@ -7,10 +7,18 @@ import pytest
 
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
-from tests.integration.migrations import FILES, TABLE, WAITS_FOR_MIGRATION, add, killed_at, migrating, recorded
+from tests.integration.migrations import (
+    FILES,
+    PROCESS_ENDED,
+    TABLE,
+    WAITS_FOR_MIGRATION,
+    add,
+    killed_at,
+    migrating,
+    recorded,
+)
 from tests.support.servers.gate import gate_in, wait_for_pid
 
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 # An index that a kill leaves behind is not valid: the step begins by dropping it.
 INDEX = """-- An index for nobody.
 -- outside a transaction
@@ -79,7 +87,7 @@ def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its
             (query,) = admin.execute(QUERY, [backend]).fetchall()[0]
             assert query.startswith("create index concurrently")
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert recorded(admin) == FILES
     assert migrate(direct_url, sql) == [index]
     assert admin.execute(VALID).fetchone() == (True,)

@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import socket
 from collections.abc import Callable
 
 import psycopg
@@ -11,8 +10,18 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
+from tests.integration.migrations import (
+    FILES,
+    PROCESS_ENDED,
+    WAITS_FOR_MIGRATION,
+    empty,
+    finish,
+    killed_at,
+    migrating,
+    recorded,
+)
 from tests.support.servers.databases import create_database, drop_database
+from tests.support.servers.failing import never_answers
 from tests.support.servers.gate import gate_in, wait_for_pid
 from tests.support.servers.postgres import Postgres
 from tests.support.waiting import PATIENCE_SECONDS
@@ -21,7 +30,6 @@ WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 """
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +141,7 @@ def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     with gate_in(admin) as gate:
         with killed_at(gate, direct_url, chosen) as backend:
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert recorded(admin) == []
         assert admin.execute(
             "select to_regnamespace('robot_brain'), to_regnamespace('robot_brain_migrations')"
@@ -208,10 +216,11 @@ def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: 
 
 
 def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        with migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process:
-            _, log = process.communicate(timeout=PATIENCE_SECONDS)
+    with (
+        never_answers() as port,
+        migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process,
+    ):
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert f"cannot connect to 127.0.0.1 port {port}: " in log
     assert "direct host" in log

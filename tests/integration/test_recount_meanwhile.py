@@ -5,7 +5,6 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 import pytest
 
 from ops.recount import recount
@@ -68,7 +67,7 @@ def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Databa
 
     def go_on(statement: str, most: int) -> None:
         try:
-            with psycopg.connect(talked.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with talked.app() as connection:
                 for number in range(most):
                     connection.execute(statement.encode(), {"session": f"s{number % 7}"})
                     if done.is_set():

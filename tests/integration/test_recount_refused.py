@@ -7,14 +7,13 @@ from ops.errors import MigrationError
 from ops.recount import recount
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.recounting import command, finished, recounted, stored, sums
+from tests.integration.refresh_state import REFRESH_LOCK
 from tests.support.bundle import Bundle, turn
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database, create_database, drop_database
 from tests.support.servers.gate import wait_for_pid
 
 pytestmark = without_pooler
-
-LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def wrong(bundle: Bundle, database: Database) -> Database:
 
 
 @pytest.mark.parametrize(
-    "lock", [LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
+    "lock", [REFRESH_LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
 )
 def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: Database, lock: str) -> None:
     before = sums(wrong)
@@ -50,7 +49,7 @@ def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: D
 def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Database) -> None:
     before = sums(wrong)
     with wrong.admin() as admin, admin.transaction():
-        admin.execute(LOCK)
+        admin.execute(REFRESH_LOCK)
         with pytest.raises(
             MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make ops DO=recount`"
         ):

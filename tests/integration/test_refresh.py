@@ -2,25 +2,14 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.integration.refresh_state import make_old, refreshed_at, uncounted
+from tests.integration.refresh_state import REFRESH_LOCK, make_old, refreshed_at, uncounted
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import Database
-
-LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
-
-
-@pytest.fixture
-def api() -> Iterator[NeonApi]:
-    """An endpoint that sleeps."""
-    with NeonApi(lambda: "idle") as server:
-        yield server
 
 
 def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -206,7 +195,7 @@ def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, da
     bundle.write("s", turn())
     with database.admin() as admin:
         with admin.transaction():
-            admin.execute(LOCK)
+            admin.execute(REFRESH_LOCK)
             old = bundle.stats()
             assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
         assert len(bundle.stats().json["top_sessions"]) == 1
@@ -222,7 +211,7 @@ def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
 
     def read() -> None:
         try:
-            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with database.app() as connection:
                 stats = "select stale from robot_brain_api.stats('local', null, 3600)"
                 assert connection.execute(stats).fetchone() == (True,)
                 together.wait(60)

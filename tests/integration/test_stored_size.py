@@ -12,15 +12,9 @@ from robot_brain.bodies.sizes import stored_size
 from robot_brain.bodies.write import as_json
 from robot_brain.errors import MalformedRequestError
 from robot_brain.http import json_body
+from tests.support.json_values import values
 from tests.support.servers.postgres import Postgres
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-numbers = st.integers() | st.integers(-(10**308), 10**308) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5),
-    max_leaves=30,
-)
 # As a client may write a number: with or without a point and an exponent, with zeros that mean nothing.
 written = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 

@@ -9,7 +9,7 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, killed_at, recorded
+from tests.integration.migrations import FILES, PROCESS_ENDED, killed_at, recorded
 from tests.integration.yoyo import migrate_with_yoyo
 from tests.support.servers.databases import APP, create_database, drop_database
 from tests.support.servers.gate import gate_in, wait_for_pid
@@ -17,7 +17,6 @@ from tests.support.servers.postgres import Postgres
 
 BASE = FILES[0]
 AFTER_BASE = FILES[1:]
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 YOYO = "select to_regclass('robot_brain_migrations._yoyo_migration') is not null"
 LEFT = """
 select relname from pg_class
@@ -142,7 +141,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
     for statement in chosen:
         with gate_in(admin) as gate, killed_at(gate, direct_url, statement) as backend:
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert catalogue(admin) == before, statement
         assert admin.execute(YOYO).fetchone() == (True,)
 

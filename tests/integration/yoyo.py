@@ -4,7 +4,7 @@ import hashlib
 
 import psycopg
 
-from tests.integration.migrations import ROOT
+from local.settings import ROOT
 
 # Schema 2, in the files as they were then.
 FILES = sorted((ROOT / "tests/integration/schemas/2").glob("*.sql"))

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.figures import prove_figures
 from tests.soak.journal import Journal, Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
-from tests.soak.stack import ROOT, Harder, neon, serving
+from tests.soak.stack import Harder, neon, serving
 from tests.soak.watch import Progress, Watch
 from tests.support.neon.faults import FAULTS, possible
 from tests.support.neon.stand_in import StandIn

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from local.front import Front
 from local.runtime import Launch
+from local.settings import ROOT
 from local.template import load_template
 from tests.soak.environments import Environments
 from tests.support.neon import faults, names
@@ -18,7 +19,6 @@ from tests.support.servers.authority import make_authority
 from tests.support.servers.process import remove_folder, server_folder
 from tests.support.servers.stand_in import neon_stand_in
 
-ROOT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
 # The layer discards a connection that was idle for longer. With the default of 30 s this would hardly happen in a run.
 IDLE_MILLISECONDS = 5000
