@@ -31,7 +31,7 @@ def shortest_turn() -> dict[str, Any]:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("turn", [longest_turn(), shortest_turn()], ids=["longest", "shortest"])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_an_answer_is_no_longer_than_its_sessions_bound(
+def test_an_answer_is_no_longer_than_answer_bytes_of_its_session(
     turn: dict[str, Any], at_once: bool, database: Database
 ) -> None:
     with deployed({"DATABASE_URL": database.app_url}) as bundle:

@@ -108,7 +108,7 @@ def fits(form: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_every_answer_is_one_of_the_document(bundle: Bundle) -> None:
+def test_every_answer_is_described_in_the_document(bundle: Bundle) -> None:
     for route, status, send in REQUESTS:
         reply = send(bundle)
         assert reply.status == status, (route, reply.body)
@@ -131,7 +131,9 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, database: Database) -> None:
+def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
+    bundle: Bundle, database: Database
+) -> None:
     for function, name, route, example in (
         ("write_message", "write_message", WRITE, "write_message"),
         ("read_session", "read_session", READ, "read_session"),
@@ -151,7 +153,9 @@ def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, d
             assert {**reply.json, "messages": None} == {**documented, "messages": None}
 
 
-def test_the_examples_of_problems_are_those_that_the_bad_events_get(embedded_database: Database) -> None:
+def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_events(
+    embedded_database: Database,
+) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
     for route in (WRITE, READ, STATS):
@@ -171,7 +175,7 @@ def bad_events() -> list[Any]:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_the_parameters_that_a_function_knows_are_those_of_the_document(bundle: Bundle, route: Route) -> None:
+def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
     sent = event(route.name if route.name != "database_health" else "stats_database_health")
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [

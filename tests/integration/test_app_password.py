@@ -92,7 +92,7 @@ def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
     assert password not in done.stderr
 
 
-def test_the_url_for_neon_leads_to_the_pooler() -> None:
+def test_the_url_for_neon_names_the_pooler() -> None:
     direct = "postgresql://owner:o@ep-quiet-sun-a1b2c3d4.eu-central-1.aws.neon.tech/brain?sslmode=require"
 
     assert urlsplit(app_url(direct, "p/w")).hostname == "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
@@ -102,12 +102,12 @@ def test_the_url_for_neon_leads_to_the_pooler() -> None:
     assert "owner" not in app_url(direct, "p/w")
 
 
-def test_a_url_that_is_pooled_already_and_a_host_that_is_not_neon_stay_as_they_are() -> None:
+def test_a_pooled_host_and_a_host_outside_neon_stay_unchanged() -> None:
     for host in ("ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech", "db.example.org", "127.0.0.1"):
         assert urlsplit(app_url(f"postgresql://owner:o@{host}:5433/brain", "p")).netloc == f"{APP}:p@{host}:5433"
 
 
-def test_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
+def test_the_error_about_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match="make migrate"):
         set_app_password(empty_cluster.direct_url("postgres"))
 

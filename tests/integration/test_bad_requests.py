@@ -42,7 +42,7 @@ def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connect
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_bad_request_is_refused_and_leaves_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
+def test_a_bad_request_is_refused_and_writes_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
     functions, admin = quiet
     before = row_counts(admin)
 
@@ -56,13 +56,13 @@ def test_a_bad_request_is_refused_and_leaves_nothing(quiet: tuple[Bundle, psycop
     assert row_counts(admin) == before
 
 
-def test_the_table_has_each_row_once() -> None:
+def test_no_two_bad_requests_have_the_same_name() -> None:
     sentences = [row.says for row in TABLE]
     assert len(set(sentences)) == len(sentences)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_bad_event_file_is_refused_and_leaves_nothing(database: Database, bundle: Bundle, name: str) -> None:
+def test_a_bad_event_file_is_refused_and_writes_nothing(database: Database, bundle: Bundle, name: str) -> None:
     request = event(f"bad/{name}")
 
     reply = bundle.call(function_of(request), request)

@@ -30,7 +30,7 @@ def clearing_key(name: str = "key") -> str:
     return next(keys(True, name))
 
 
-def test_a_write_clears_the_oldest_of_many_and_remembers_where_it_ended(database: Database) -> None:
+def test_a_write_clears_the_oldest_of_many_keys_and_stores_the_bound_it_reached(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 2 * STEP + 100, "-2 hours")
         fill(admin, 10, "1 hour", "live ")
@@ -54,7 +54,7 @@ def test_keys_behind_the_bound_are_cleared_by_the_refresh(bundle: Bundle, databa
         assert expired(admin) == 0
 
 
-def test_a_bound_that_lies_in_the_future_holds_no_write_back(database: Database) -> None:
+def test_a_bound_in_the_future_keeps_no_write_from_clearing(database: Database) -> None:
     with database.admin() as admin:
         admin.execute("update robot_brain.key_clearing set cleared_until = now() + interval '1 day'")
         fill(admin, 50, "-1 hour")
@@ -64,7 +64,7 @@ def test_a_bound_that_lies_in_the_future_holds_no_write_back(database: Database)
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_key_that_another_transaction_holds_is_cleared_once_that_has_ended(database: Database, whole: bool) -> None:
+def test_a_key_locked_by_another_transaction_is_cleared_after_its_end(database: Database, whole: bool) -> None:
     with database.admin() as admin, database.admin() as holder:
         fill(admin, 100, "-1 hour")
         with holder.transaction():
@@ -77,7 +77,7 @@ def test_a_key_that_another_transaction_holds_is_cleared_once_that_has_ended(dat
         assert expired(admin) == 0
 
 
-def test_a_key_that_is_held_beyond_a_full_step_is_not_forgotten(database: Database) -> None:
+def test_a_locked_key_is_cleared_later_also_after_a_full_step(database: Database) -> None:
     with database.admin() as admin, database.admin() as holder:
         fill(admin, 100, "-1 hour")
         with holder.transaction():
@@ -86,7 +86,7 @@ def test_a_key_that_is_held_beyond_a_full_step_is_not_forgotten(database: Databa
         assert clear(admin, 30, whole=False) == 1
 
 
-def test_of_two_that_clear_at_once_the_second_waits_for_nobody_and_clears_nothing(database: Database) -> None:
+def test_the_second_of_two_connections_that_clear_at_once_neither_waits_nor_clears(database: Database) -> None:
     with database.admin() as one, database.admin() as other:
         fill(one, 300, "-1 hour")
         other.execute("set lock_timeout = '1ms'")
@@ -151,7 +151,7 @@ def test_a_write_that_is_rolled_back_clears_nothing_and_moves_no_bound(database:
 
 
 @pytest.mark.parametrize("clearing", [False, True])
-def test_an_expired_key_that_nobody_has_cleared_is_a_new_key(
+def test_an_expired_key_that_is_not_cleared_yet_is_a_new_key(
     bundle: Bundle, database: Database, clearing: bool
 ) -> None:
     key = {"idempotency-key": next(keys(clearing))}
@@ -167,7 +167,7 @@ def test_an_expired_key_that_nobody_has_cleared_is_a_new_key(
         assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (1,)
 
 
-def test_keys_of_every_tenant_are_cleared_and_none_that_lives(database: Database) -> None:
+def test_expired_keys_of_every_tenant_are_cleared_and_live_ones_stay(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 20, "-1 hour")
         fill(admin, 20, "1 hour", "live ")

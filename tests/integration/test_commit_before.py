@@ -68,7 +68,7 @@ def commit_before(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
-def test_the_functions_of_the_commit_before_go_on_against_the_present_schema(
+def test_the_functions_of_the_commit_before_work_with_the_present_schema(
     database: Database, commit_before: Path
 ) -> None:
     calls = dict(CALLS)

@@ -43,7 +43,7 @@ def in_parallel(database: Database, work: list[object], run: object) -> None:
         raise failures[0]
 
 
-def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(database: Database) -> None:
+def test_32_writers_on_one_session_leave_no_gap_and_no_duplicate_and_times_in_order(database: Database) -> None:
     answers: list[dict[str, object]] = []
     done = threading.Event()
     walks: list[list[int]] = []
@@ -108,7 +108,7 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
         assert seen == list(range(1, len(seen) + 1))
 
 
-def test_the_same_request_sent_32_times_at_once_is_written_once(database: Database) -> None:
+def test_a_request_sent_32_times_at_once_is_written_once(database: Database) -> None:
     bodies: list[str] = []
 
     def write(connection: psycopg.Connection, _: object) -> None:
@@ -140,7 +140,7 @@ def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Da
     assert row == (1, 1)
 
 
-def test_of_16_writers_that_expect_the_same_seq_one_wins(database: Database) -> None:
+def test_only_one_of_16_writers_that_expect_the_same_seq_succeeds(database: Database) -> None:
     outcomes: list[str | None] = []
 
     def write(connection: psycopg.Connection, writer: object) -> None:

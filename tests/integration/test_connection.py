@@ -47,7 +47,7 @@ def test_health_needs_no_database_and_no_settings(variables: dict[str, str]) -> 
         assert LazyConnection not in environment.current.objects
 
 
-def test_bad_requests_and_health_open_nothing(bundle: Bundle, database: Database) -> None:
+def test_bad_requests_and_health_open_no_connection(bundle: Bundle, database: Database) -> None:
     assert bundle.health().status == 200
     assert bundle.write("demo", "{").status == 400
     assert bundle.write("demo", {}).status == 422
@@ -72,13 +72,13 @@ def test_one_connection_serves_every_request(bundle: Bundle, database: Database)
         assert len(server_processes(admin)) == 1
 
 
-def test_the_report_knows_tls_and_the_pooler(bundle: Bundle, database: Database) -> None:
+def test_the_report_says_whether_the_connection_has_tls_and_a_pooler(bundle: Bundle, database: Database) -> None:
     report = bundle.database_health().json
     assert (report["tls"], report["pooled"]) == (database.kind != "embedded", database.kind == "pooled")
     assert report["environment"]["connections"] == {"opened": 1, "reused": 0, "retired": 0}
 
 
-def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(bundle: Bundle, database: Database) -> None:
+def test_a_connection_that_the_server_closed_is_replaced_without_an_error(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn(1)).status == 201
     terminate(database)
     assert bundle.write("demo", turn(2)).json["message_count"] == 2
@@ -89,7 +89,7 @@ def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(bund
 
 
 @without_pooler
-def test_a_closed_connection_is_seen_before_it_is_used(bundle: Bundle, database: Database) -> None:
+def test_a_closed_connection_is_noticed_before_use(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn()).status == 201
     terminate(database)
     with logged() as lines:
@@ -107,7 +107,7 @@ def test_a_connection_closed_on_our_side_is_replaced(bundle: Bundle) -> None:
     assert counters() == (2, 0, 1)
 
 
-def test_an_idle_connection_is_replaced_after_its_time(database: Database) -> None:
+def test_an_idle_connection_is_replaced_after_db_idle_timeout(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url, "DB_IDLE_TIMEOUT": "1"}) as functions:
         for _ in range(3):
             assert functions.write("demo", turn()).status == 201

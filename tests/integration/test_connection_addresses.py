@@ -70,7 +70,7 @@ def with_hosts(database: Database, hosts: str) -> str:
 @pytest.mark.parametrize(
     ("silent", "error"), [(never_connects, "DatabaseAwayError"), (never_answers, "DatabaseWakingError")]
 )
-def test_silent_hosts_together_take_the_time_of_one(silent: Any, error: str) -> None:
+def test_silent_hosts_together_take_the_time_of_one_attempt(silent: Any, error: str) -> None:
     with ExitStack() as stack:
         hosts = ",".join(f"{host}:{stack.enter_context(silent(host))}" for host in HOSTS)
         environment = {"DATABASE_URL": f"postgresql://u:p@{hosts}/d", **ONE_ATTEMPT}
@@ -84,7 +84,7 @@ def test_silent_hosts_together_take_the_time_of_one(silent: Any, error: str) -> 
         assert_tried(lines()[-1]["database_error"], several=silent is never_connects)
 
 
-def test_silent_addresses_of_a_name_together_take_the_time_of_one(
+def test_silent_addresses_of_one_name_together_take_the_time_of_one_attempt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     bundle_file = tmp_path / "ca.pem"
@@ -103,7 +103,7 @@ def test_silent_addresses_of_a_name_together_take_the_time_of_one(
         assert_tried(lines()[-1]["database_error"], several=True)
 
 
-def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
+def test_the_deadline_ends_an_attempt_that_could_take_longer() -> None:
     """Waiting for a database that wakes is no call: the client is told to come back, not that it is too late."""
     with (
         never_answers() as port,
@@ -119,7 +119,7 @@ def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
 
 
 @over_tcp
-def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
+def test_a_live_address_behind_dead_ones_is_found(database: Database) -> None:
     port = port_of(database)
     with refuses_connections(HOSTS[1]) as refused, never_connects(HOSTS[0]) as silent:
         url = with_hosts(database, f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refused},127.0.0.1:{port}")
@@ -131,7 +131,7 @@ def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
 
 
 @over_tcp
-def test_the_certificate_is_held_against_the_name_at_every_address(
+def test_the_certificate_is_verified_against_the_host_name_at_every_address(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = port_of(database)
@@ -146,7 +146,7 @@ def test_the_certificate_is_held_against_the_name_at_every_address(
 
 
 @over_tcp
-def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database) -> None:
+def test_after_a_refusal_the_next_address_is_not_tried(database: Database) -> None:
     port = port_of(database)
     with FaultRelay(("127.0.0.1", port)) as second:
         url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
@@ -165,7 +165,7 @@ def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database
         ("nobody has read this before", "DatabaseAwayError", 2, (2, 2)),
     ],
 )
-def test_what_the_proxy_says_decides_who_is_asked_again(
+def test_the_error_of_the_proxy_decides_whether_addresses_are_tried_again(
     text: str, error: str, attempts: int, asked: tuple[int, int]
 ) -> None:
     with refuses(text) as (first, came_first), refuses(text, host=HOSTS[0]) as (second, came_second):
@@ -182,7 +182,7 @@ def test_what_the_proxy_says_decides_who_is_asked_again(
 
 
 @over_tcp
-def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_recovers_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     again = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     url = with_hosts(database, f"localhost:{port_of(database)}")
@@ -193,7 +193,7 @@ def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypat
         assert functions.write("demo", turn()).status == 201
 
 
-def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_an_unknown_host_name_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}"}
@@ -205,7 +205,7 @@ def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest
         assert lines()[-1]["attempts"] == 3
 
 
-def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_resolver_that_hangs_takes_no_longer_than_an_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}", **ONE_ATTEMPT}
@@ -233,7 +233,7 @@ def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest
         ("sslmode=verify-full&sslrootcert=/hush4711", "sslrootcert"),
     ],
 )
-def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(query: str, names: str) -> None:
+def test_a_url_parameter_that_libpq_refuses_is_a_settings_error(query: str, names: str) -> None:
     with refuses_connections() as port:
         url = f"postgresql://u:p@127.0.0.1:{port}/d?{query}"
         with deployed({"DATABASE_URL": url}) as functions, logged() as lines:

@@ -58,7 +58,7 @@ def test_a_wrong_password_is_refused(database: Database) -> None:
 
 
 @over_tcp
-def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_server_whose_certificate_has_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
     other = make_authority(tmp_path).root_cert
     with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}) as functions, logged() as lines:
@@ -67,7 +67,7 @@ def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: 
 
 
 @over_tcp
-def test_a_server_of_the_right_authority_under_another_name_is_refused(database: Database) -> None:
+def test_a_server_whose_certificate_has_another_name_is_refused(database: Database) -> None:
     """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
     with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}) as functions, logged() as lines:
@@ -85,7 +85,7 @@ def test_plain_text_is_refused_by_the_server(database: Database) -> None:
 
 
 @over_tcp
-def test_the_ca_bundle_of_the_settings_serves(database: Database) -> None:
+def test_the_ca_bundle_of_the_settings_is_used(database: Database) -> None:
     url, _, query = database.app_url.partition("?")
     root = query.partition("sslrootcert=")[2]
     environment = {"DATABASE_URL": f"{url}?sslmode=verify-full&sslrootcert=system", "DB_SSL_ROOT_CERT": root}
@@ -100,7 +100,7 @@ def test_channel_binding_can_be_required(database: Database) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int) -> None:
+def test_a_request_to_a_server_that_is_away_may_be_retried(tmp_path: Path, attempts: int) -> None:
     with refuses_connections() as port:
         for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
             environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
@@ -112,7 +112,7 @@ def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int)
                 assert str(port) not in (reply.body or "")
 
 
-def test_a_server_that_came_back_is_used_at_once(database: Database) -> None:
+def test_a_server_that_is_back_is_used_at_once(database: Database) -> None:
     with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions:
         admin.execute(f"alter role {APP} nologin".encode())
         try:
@@ -139,7 +139,7 @@ def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: D
             drop_database(admin, name)
 
 
-def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, database: Database) -> None:
+def test_an_unforeseen_error_of_the_database_is_a_500(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute("drop table robot_brain.uncounted cascade")
     with logged() as lines:
@@ -152,7 +152,7 @@ def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, databas
     assert "MARKED-4711" not in str(line)
 
 
-def test_without_time_left_nothing_is_opened(database: Database) -> None:
+def test_without_time_left_no_connection_is_opened(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         functions.context.milliseconds = 400
         reply = functions.write("demo", turn())
@@ -162,7 +162,7 @@ def test_without_time_left_nothing_is_opened(database: Database) -> None:
         assert functions.write("demo", turn()).json["message_count"] == 1
 
 
-def test_wrong_settings_are_a_500_until_they_are_right(database: Database) -> None:
+def test_wrong_settings_are_a_500_until_they_are_corrected(database: Database) -> None:
     with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}) as functions, logged() as lines:
         reply = functions.read("demo")
         assert_problem(reply, 500, functions.context.aws_request_id)
@@ -191,7 +191,7 @@ def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.Monkey
         assert opened() == 2
 
 
-def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_is_a_refusal(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (
         secret(database.app_url) as (environment, client, arn),

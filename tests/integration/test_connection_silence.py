@@ -53,7 +53,7 @@ def turns(database: Database) -> int:
         return int(row[0])
 
 
-def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
+def test_a_silent_server_is_given_up_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
         relay.silence_open()
@@ -69,7 +69,7 @@ def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -> None:
+def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Database) -> None:
     """The send buffer is full, so that even a goodbye would have to wait."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
@@ -83,7 +83,7 @@ def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -
         assert functions.read("demo").json["session"]["message_count"] == 1
 
 
-def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
+def test_a_connection_that_died_during_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
@@ -134,7 +134,7 @@ def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, mo
 
 
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
+def test_tcp_gives_up_a_server_that_does_not_acknowledge(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
     held = lazy_connection()._connection
     assert held is not None
@@ -151,7 +151,7 @@ def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
     ],
 )
 @without_pooler
-def test_what_postgresql_says_to_a_newcomer_decides(
+def test_the_error_of_a_new_connection_decides_whether_it_is_retried(
     database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
     names = {"role": APP, "name": database.name}
@@ -177,7 +177,7 @@ def read_only(admin: psycopg.Connection, database: Database, value: str) -> None
 
 
 @without_pooler
-def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database: Database) -> None:
+def test_a_failover_to_a_writable_server_costs_no_error(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         read_only(admin, database, "on")
         assert bundle.stats().status == 200
@@ -202,7 +202,7 @@ def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Databas
 
 @pytest.mark.parametrize(("sqlstate", "in_the_end"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_call_that_others_got_in_the_way_of_is_repeated_whole(
+def test_a_call_interrupted_by_other_transactions_is_retried_whole(
     bundle: Bundle, database: Database, sqlstate: str, in_the_end: int, times: int
 ) -> None:
     with database.admin() as admin:

@@ -99,7 +99,7 @@ def test_a_slow_answer_is_degraded(database: Database) -> None:
         assert reply.json["latency_ms"] >= 100
 
 
-def test_old_statistics_are_degraded_where_something_was_written_since(database: Database) -> None:
+def test_old_statistics_are_degraded_if_a_turn_was_written_since(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
     with unhurried(environment) as functions:
         with database.admin() as admin:
@@ -116,7 +116,7 @@ def test_old_statistics_are_degraded_where_something_was_written_since(database:
         assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
+def test_a_suspended_compute_is_not_woken(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -132,7 +132,7 @@ def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
         assert users.fetchone() == (0,)
 
 
-def test_a_compute_that_runs_is_asked(database: Database) -> None:
+def test_the_database_is_probed_if_the_compute_runs(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -141,7 +141,7 @@ def test_a_compute_that_runs_is_asked(database: Database) -> None:
             assert reply.json["compute"] == "active"
 
 
-def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: Database) -> None:
+def test_if_neons_api_fails_the_database_is_probed(embedded_database: Database) -> None:
     with NeonApi(lambda: "idle") as api, never_answers() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
@@ -155,7 +155,7 @@ def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: D
             assert condition_in(probe(functions)) == (503, "waking", ["waking"])
 
 
-def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_database_of_another_schema_version_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
@@ -172,9 +172,7 @@ def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: D
     assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
 
 
-def test_what_was_repeated_lately_is_degraded(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     thread = deadlock(database)
     order = {"interaction_type": "order", "duration_ms": 1, "success": True}
     assert bundle.write("demo", turn(interaction=order)).status == 201
@@ -188,7 +186,7 @@ def test_what_was_repeated_lately_is_degraded(
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_connection_that_is_held_is_waking() -> None:
+def test_a_connection_without_an_answer_is_waking() -> None:
     with never_answers() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
@@ -235,7 +233,7 @@ def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Da
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database: Database) -> None:
+def test_a_role_at_its_connection_limit_is_overloaded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter role {APP} connection limit 0".encode())
         try:
@@ -246,7 +244,7 @@ def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_a_connection_left_is_overloaded(
+def test_a_pooler_without_a_free_connection_is_overloaded(
     bundle: Bundle, database: Database, pooler: PgBouncer
 ) -> None:
     with pooler.only_connection_taken(database.app_url):
@@ -254,19 +252,19 @@ def test_a_pooler_without_a_connection_left_is_overloaded(
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
+def test_without_time_left_the_report_is_unhealthy(bundle: Bundle) -> None:
     bundle.context.milliseconds = 400
     assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
 
 
-def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
+def test_a_missing_answer_is_unhealthy_within_the_time_of_a_probe(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: Bundle, database: Database) -> None:
+def test_a_stale_connection_does_not_make_the_report_unhealthy(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with database.admin() as admin:
         admin.execute(

@@ -26,7 +26,7 @@ where p.pronamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regname
 pytestmark = without_pooler
 
 
-def test_each_function_has_one_form_and_the_owner_and_grants_of_its_file(database: Database) -> None:
+def test_each_sql_function_has_one_form_and_the_owner_and_grants_of_its_file(database: Database) -> None:
     declared = []
     for file in FILES:
         (owner,) = re.findall(r"^set local role (\w+);$", file.text, re.MULTILINE)
@@ -36,7 +36,7 @@ def test_each_function_has_one_form_and_the_owner_and_grants_of_its_file(databas
         assert admin.execute(_FUNCTIONS).fetchall() == sorted(declared)
 
 
-def test_the_order_of_the_files_holds_what_postgresql_looks_up_when_it_creates_a_function(database: Database) -> None:
+def test_each_sql_function_is_applied_after_those_that_postgresql_looks_up_at_its_creation(database: Database) -> None:
     place = {file.function: number for number, file in enumerate(FILES)}
     with database.admin() as admin:
         for function, called in admin.execute(_CALLS).fetchall():

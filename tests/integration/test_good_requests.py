@@ -86,7 +86,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
+def test_a_request_at_a_limit_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         written = row.send(functions)
 
@@ -101,7 +101,7 @@ def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, r
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: str) -> None:
+def test_an_event_file_of_a_write_is_accepted(embedded_database: Database, name: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
 
@@ -124,13 +124,13 @@ def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: st
         "limit=5&before=2&max_chars=9",
     ],
 )
-def test_a_query_at_the_edge_is_answered(embedded_database: Database, query: str) -> None:
+def test_a_query_at_a_limit_is_answered(embedded_database: Database, query: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.write("kept", turn()).status == 201
         assert get(query)(functions).status == 200
 
 
-def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Database) -> None:
+def test_an_interaction_is_stored_with_its_robot(bundle: Bundle, database: Database) -> None:
     shortest = {"interaction_type": "a", "duration_ms": 0, "success": False}
     longest = {"interaction_type": "ü" * 50, "duration_ms": 2**31 - 1, "success": True, "robot_id": "€" * 50}
     turns = [turn(interaction=shortest), turn(), turn(interaction=longest)]
@@ -145,7 +145,7 @@ def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Databas
     assert kept == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
 
 
-def test_user_metadata_of_16_kib_in_two_parts_is_kept(bundle: Bundle) -> None:
+def test_user_metadata_of_16_kib_in_two_writes_is_stored(bundle: Bundle) -> None:
     first, second = {"a": "x" * 8000}, {"b": "y" * (16 * KIB - 8000 - 18)}
     assert bundle.write("s", turn(user_metadata=first)).status == 201
     assert bundle.write("s", turn(user_metadata=second)).status == 201

@@ -58,7 +58,7 @@ def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_r
 
 @pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "plans of a small table"])
 @pytest.mark.parametrize("known", ["nothing", "an empty table", "a few keys"])
-def test_the_index_finds_a_key_whatever_the_planner_knows(database: Database, known: str, kept: bool) -> None:
+def test_a_key_is_found_by_its_index_whatever_the_planner_knows(database: Database, known: str, kept: bool) -> None:
     """After each restart of the server nobody knows that the table has grown, and autovacuum has not run."""
     table = "robot_brain.idempotency_keys"
     with database.admin() as admin, database.admin() as connection:

@@ -178,7 +178,7 @@ def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, name: str) -> None:
+def test_a_write_over_a_limit_is_refused_and_writes_nothing(database: Database, name: str) -> None:
     arguments, sqlstate = REFUSED[name]
     with database.app() as connection, database.admin() as admin:
         for key in (None, "key"):
@@ -194,7 +194,7 @@ def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, name: str) -> None:
+def test_an_accepted_write_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
     arguments = WRITE | TAKEN[name]
     with database.app() as connection:
         for _ in range(2):
@@ -248,7 +248,7 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contract_says(bundle: Bundle) -> None:
+def test_the_figures_of_many_sessions_and_personalities_stay_within_the_limits_of_the_contract(bundle: Bundle) -> None:
     for number in range(TOP_SESSIONS + 1):
         bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
     bundle.refresh()
@@ -259,7 +259,7 @@ def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contr
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, database: Database) -> None:
+def test_a_step_of_a_refresh_with_odd_arguments_harms_no_tenant(bundle: Bundle, database: Database) -> None:
     ends = (None, 0, -1, 2**31 - 1, -(2**31))
     with database.app() as connection:
         call(connection, "write_message", WRITE)

@@ -22,7 +22,7 @@ def marked(**fields: object) -> dict[str, object]:
     }
 
 
-def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_log_line_holds_a_users_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     key = {"idempotency-key": "k"}
     metadata = {"user_metadata": {"m": PRIVATE}}
     statuses = [
@@ -59,7 +59,7 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
     assert [line for line in lines if PRIVATE in line or "secret" in line] == []
 
 
-def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -> None:
+def test_the_log_of_postgresql_holds_no_users_text(bundle: Bundle, database: Database) -> None:
     bundle.write("s", marked(), {"idempotency-key": "k"})
     bundle.write("s", marked(user_message=PRIVATE), {"idempotency-key": "k"})
     bundle.write("s", marked(), {"if-match": '"77"'})
@@ -84,7 +84,7 @@ def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pyt
     assert read["ConnectionsReused"] == [1.0]
 
 
-def test_a_higher_log_level_leaves_the_metrics_and_what_failed(
+def test_a_higher_log_level_still_logs_metrics_and_failures(
     bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # What POWERTOOLS_LOG_LEVEL does when the logger is made; here it lives as long as the process.

@@ -66,7 +66,9 @@ def test_a_month_is_made_with_the_turns_of_every_tenant_and_no_other_month(datab
     assert places(database) == {"conversations_2001_02": 4, "conversations_default": 5}
 
 
-def test_a_table_that_is_no_month_holds_back_no_other_month_and_no_counting(bundle: Bundle, database: Database) -> None:
+def test_a_table_with_the_name_of_a_month_stops_no_other_month_and_no_counting(
+    bundle: Bundle, database: Database
+) -> None:
     name, later = drop_month(database, 0), drop_month(database, 2)
     with database.admin() as admin:
         admin.execute(f"create table robot_brain.{name} (something text)".encode())
@@ -117,7 +119,7 @@ def test_a_turn_at_infinity_stays_in_default_and_fails_no_refresh(bundle: Bundle
     assert bundle.stats().json["totals"]["messages"] == 2
 
 
-def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_holds_each_in_its_own(
+def test_turns_at_the_last_microsecond_of_a_month_and_the_first_of_the_next_get_their_own_months(
     database: Database,
 ) -> None:
     with database.app() as connection:
@@ -132,7 +134,7 @@ def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_hol
     assert rows == [("first", "robot_brain.conversations_2001_03"), ("last", "robot_brain.conversations_2001_02")]
 
 
-def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(database: Database) -> None:
+def test_two_connections_at_once_make_each_month_once_and_do_not_wait_for_each_other(database: Database) -> None:
     names = [drop_month(database, 0), drop_month(database, 1)]
     with database.app() as connection:
         write(connection, "a", 10)
@@ -165,7 +167,7 @@ def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(databas
         assert check_page(one, "a") == 10
 
 
-def test_months_ahead_are_three_whatever_the_months_length(database: Database) -> None:
+def test_three_months_ahead_are_made_whatever_their_length(database: Database) -> None:
     with database.admin() as admin:
         names = [month_name(admin, ahead) for ahead in range(1, 6)]
         for name in names:

@@ -61,7 +61,7 @@ def test_the_plan_for_an_empty_database_names_every_file_and_changes_nothing(
     assert admin.execute("select to_regnamespace('robot_brain_migrations')").fetchone() == (None,)
 
 
-def test_the_command_says_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
     def said() -> list[str]:
         return subprocess.run(
             [sys.executable, "-m", "ops", "migrate", "--plan"],
@@ -219,7 +219,7 @@ def test_functions_that_call_each_other_in_a_circle_are_refused(direct_url: str,
         migrate(direct_url, sql)
 
 
-def test_a_second_form_of_a_function_is_refused_and_one_that_drops_the_older_is_not(
+def test_a_second_form_of_a_function_is_refused_unless_its_file_drops_the_older_form(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     name = add(sql, "functions/robot_brain/one", ONE.format("one", "p_number"))

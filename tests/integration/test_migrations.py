@@ -60,7 +60,7 @@ def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
     assert catalogue(admin) == before
 
 
-def test_the_command_says_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
     with migrating(direct_url) as process:
         assert finish(process) == FILES
     with migrating(direct_url) as process:
@@ -82,7 +82,7 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
     assert recorded(admin) == FILES
 
 
-def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
+def test_two_databases_of_one_cluster_can_be_migrated_at_the_same_moment(
     empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
     # Which one is first at each shared row is chance, so it is tried some times.
@@ -98,7 +98,7 @@ def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
 
 
 @pytest.mark.parametrize("end_of_the_first", ["succeeds", "is killed"])
-def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_the_shared_roles(
+def test_a_database_can_migrate_while_another_one_makes_the_shared_roles(
     empty_cluster: Postgres,
     admin: psycopg.Connection,
     direct_url: str,
@@ -130,7 +130,7 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
 
 # A fraction of the statements that come before the kill.
 @pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
-def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
+def test_a_killed_migration_leaves_no_change_and_no_work_for_an_operator(
     admin: psycopg.Connection,
     direct_url: str,
     whole: tuple[list[tuple[int, int]], list[str]],
@@ -156,7 +156,7 @@ def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     assert catalogue(admin) == undisturbed
 
 
-def test_the_next_migration_waits_for_what_a_killed_one_still_does(
+def test_the_next_migration_waits_for_the_server_process_of_a_killed_one(
     admin: psycopg.Connection, direct_url: str, whole: tuple[list[tuple[int, int]], list[str]]
 ) -> None:
     statements, undisturbed = whole
@@ -175,7 +175,7 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
     assert catalogue(admin) == undisturbed
 
 
-def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_without_createrole_the_error_names_this_right(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
     admin.execute("create role poor login nosuperuser nocreaterole password 'poor'")
     admin.execute(f"alter database {admin.info.dbname} owner to poor")
     url = empty_cluster.address.url("poor", "poor", admin.info.dbname)
@@ -191,14 +191,16 @@ def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: ps
     assert "Traceback" not in log
 
 
-def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_a_role_that_does_not_own_the_database_gets_an_error_that_says_so(
+    empty_cluster: Postgres, admin: psycopg.Connection
+) -> None:
     admin.execute("create role stranger login createrole password 'stranger'")
 
     with pytest.raises(MigrationError, match="owns the database"):
         migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
+def test_the_plan_for_a_role_without_rights_on_the_records_is_an_error_without_a_traceback(
     empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
 ) -> None:
     migrate(direct_url)
@@ -208,14 +210,14 @@ def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
         plan(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
+def test_the_error_about_a_server_that_is_away_has_no_password(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match=r"cannot connect to 127\.0\.0\.1 port 1: .*refused") as caught:
         migrate("postgresql://someone:s3cr3t@127.0.0.1:1/nothing?connect_timeout=2")
     assert "server is running" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
+def test_the_error_about_a_silent_server_has_no_password() -> None:
     with (
         never_answers() as port,
         migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process,
@@ -231,7 +233,7 @@ def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
 @pytest.mark.parametrize(
     "password", ["s3cr/3t", "12/s3cr3t", "12@s3cr3t", "s3cr@3t", "s3?cr/3t", "s3#cr/3t", "%s3cr3t"]
 )
-def test_a_password_that_a_url_cannot_hold_is_told_and_not_quoted(password: str) -> None:
+def test_a_password_that_a_url_cannot_hold_is_an_error_that_does_not_quote_it(password: str) -> None:
     with pytest.raises(MigrationError, match="%25") as caught:
         migrate(f"postgresql://someone:{password}@127.0.0.1:1/nothing?connect_timeout=2")
     assert not [part for part in re.findall("[a-z0-9]+", password) if part in str(caught.value)]

@@ -38,7 +38,7 @@ def lose_this_month(database: Database, number: int) -> str:
     return name
 
 
-def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
+def test_a_read_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
     name = lose_this_month(database, 100)
     with database.app() as reader, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
@@ -49,7 +49,7 @@ def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Datab
     assert places(database) == {name: 400}
 
 
-def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Database) -> None:
+def test_a_write_while_the_month_is_made_is_written_once(database: Database) -> None:
     name = lose_this_month(database, 10)
     with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
@@ -63,7 +63,7 @@ def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Da
     assert places(database) == {name: 41}
 
 
-def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Database) -> None:
+def test_making_a_month_waits_until_running_requests_have_ended(database: Database) -> None:
     name = lose_this_month(database, 10)
     with database.app() as one, database.app() as other, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
@@ -164,7 +164,7 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
     assert "conversations_default" not in places(database)
 
 
-def test_a_first_turn_that_comes_while_its_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
+def test_a_turn_written_while_make_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
     name = drop_month(database)
     with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
@@ -203,7 +203,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
     assert bundle.stats().json["totals"]["messages"] == 13
 
 
-def test_a_write_waits_for_no_month_that_holds_no_turn_of_default(database: Database) -> None:
+def test_a_write_does_not_wait_for_a_month_without_turns_in_default(database: Database) -> None:
     drop_month(database, 2)
     with database.app() as connection, database.admin() as maker, maker.transaction():
         write(connection, "a")

@@ -158,7 +158,7 @@ def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
+def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
     if name == "clock_step":
         skip_without(debian_libfaketime)
     fresh, reused = SEEN[name]
@@ -185,7 +185,7 @@ def test_a_client_sees_the_end_of_its_connection_as_soon_as_the_fault_has_begun(
         assert ended
 
 
-def test_an_answer_is_lost_after_commit_and_again_for_each_that_is_asked_for(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_after_commit_as_often_as_requested(stand_in: StandIn) -> None:
     session = "lost"
     stand_in.relay.lose_answers(3)
     for attempt in range(4):
@@ -211,7 +211,7 @@ def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn)
         assert _turns(observer, "warm") == 4
 
 
-def test_a_goodbye_is_no_request_whose_answer_is_lost(stand_in: StandIn) -> None:
+def test_a_goodbye_does_not_count_as_a_request_whose_answer_is_lost(stand_in: StandIn) -> None:
     connection = connect(stand_in)
     stand_in.relay.lose_answers()
     connection.close()
@@ -220,7 +220,7 @@ def test_a_goodbye_is_no_request_whose_answer_is_lost(stand_in: StandIn) -> None
     stand_in.relay.restore()
 
 
-def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
+def test_each_round_trip_takes_the_delay(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         stand_in.relay.delay(0.2)
         began = time.monotonic()
@@ -230,14 +230,14 @@ def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
     assert took >= 0.2
 
 
-def test_after_silence_a_used_connection_is_reset_and_an_idle_one_goes_on(stand_in: StandIn) -> None:
+def test_after_silence_a_used_connection_is_reset_and_an_idle_one_still_works(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with fault(stand_in, "acknowledge_silence"):
             assert seen(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 
 
-def test_a_connection_waits_for_the_compute_and_ten_wake_it_once(authority: Authority) -> None:
+def test_ten_connections_wake_the_compute_once_and_wait_for_it(authority: Authority) -> None:
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
@@ -248,7 +248,7 @@ def test_a_connection_waits_for_the_compute_and_ten_wake_it_once(authority: Auth
         assert (made.compute.state, made.compute.wakes) == ("active", 1)
 
 
-def test_it_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
+def test_the_compute_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
     made, clock = sleeper
     with connect(made) as connection:
         clock.advance(299)
@@ -269,7 +269,7 @@ def test_it_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, Manual
     assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
 
 
-def test_an_open_transaction_keeps_it_awake(sleeper: tuple[StandIn, ManualClock]) -> None:
+def test_an_open_transaction_keeps_the_compute_awake(sleeper: tuple[StandIn, ManualClock]) -> None:
     made, clock = sleeper
     with connect(made) as connection:
         with connection.transaction():
@@ -281,7 +281,7 @@ def test_an_open_transaction_keeps_it_awake(sleeper: tuple[StandIn, ManualClock]
     assert (made.compute.state, made.compute.awake_seconds) == ("idle", 3900)
 
 
-def test_who_comes_while_nothing_can_start_is_told_what_neon_says(sleeper: tuple[StandIn, ManualClock]) -> None:
+def test_a_client_gets_neons_error_while_the_compute_cannot_start(sleeper: tuple[StandIn, ManualClock]) -> None:
     made, _ = sleeper
 
     class NeverStartsError(Exception):
@@ -299,7 +299,7 @@ def test_who_comes_while_nothing_can_start_is_told_what_neon_says(sleeper: tuple
     assert seen(None, made) is None
 
 
-def test_a_name_that_is_in_no_file_is_asked_of_the_machine(stand_in: StandIn) -> None:
+def test_a_name_outside_the_file_of_names_is_resolved_by_the_machine(stand_in: StandIn) -> None:
     assert socket.getaddrinfo("127.0.0.1", 1)[0][4][0] == "127.0.0.1"
     stand_in.resolve("127.0.0.2", "127.0.0.3")
     addresses = [entry[4][0] for entry in socket.getaddrinfo(HOST, 5432, type=socket.SOCK_STREAM)]

@@ -45,13 +45,13 @@ def asked(stand_in: StandIn) -> str | None:
     return None
 
 
-def test_it_has_no_fault_that_needs_what_is_not_there(stand_in: StandIn) -> None:
+def test_the_embedded_stand_in_has_only_faults_that_need_neither_tls_nor_pgbouncer(stand_in: StandIn) -> None:
     assert set(SEEN) < set(possible(stand_in))
     assert not {"kill_pgbouncer", "client_limit", "name_lookup", "certificate_expired"} & set(possible(stand_in))
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
+def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
     assert asked(stand_in) is None
     with fault(stand_in, name):
         found = asked(stand_in)
@@ -62,7 +62,7 @@ def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name:
     assert asked(stand_in) is None
 
 
-def test_a_revived_database_is_not_put_to_sleep_for_the_time_it_was_dead() -> None:
+def test_the_time_that_a_database_was_dead_does_not_count_as_idle_time() -> None:
     server = start_embedded()
     clock, said = ManualClock(), list[str]()
     with contextlib.closing(

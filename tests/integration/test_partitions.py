@@ -51,7 +51,7 @@ def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database
     assert bundle.refresh()["months_made"] == 0
 
 
-def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
+def test_a_busy_table_delays_the_month_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
     drop_month(database)
     bundle.write("s", turn())
     with database.admin() as admin, admin.transaction():

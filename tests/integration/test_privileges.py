@@ -86,7 +86,7 @@ def relations(database: Database) -> Sequence[tuple[int, str, str, str]]:
     return found
 
 
-def test_it_is_the_app_that_is_tested_here(app: psycopg.Connection) -> None:
+def test_the_connection_of_these_tests_is_that_of_the_app_without_superuser_rights(app: psycopg.Connection) -> None:
     row = app.execute("select session_user, current_user, current_setting('is_superuser')").fetchone()
     assert row == (APP, APP, "off")
 
@@ -123,7 +123,7 @@ def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database
             assert answer == (False, False), f"{schema}.{name}"
 
 
-def test_the_app_may_use_the_doors_schema_only(database: Database) -> None:
+def test_the_app_may_use_the_schema_of_the_api_only(database: Database) -> None:
     with database.admin() as admin:
         for schema in [*SCHEMAS, "public"]:
             answer = admin.execute(
@@ -161,7 +161,7 @@ def test_the_app_cannot_become_any_other_role(database: Database, app: psycopg.C
         refused(app, sql.SQL("set session authorization {}").format(sql.Identifier(name)))
 
 
-def test_the_app_is_a_member_of_nothing_and_nobody_special(database: Database) -> None:
+def test_the_app_is_member_of_no_role_and_has_no_attribute_but_login(database: Database) -> None:
     with database.admin() as admin:
         member_of = admin.execute(
             "select roleid::regrole::text from pg_auth_members where member = %s::regrole", [APP]
@@ -220,7 +220,9 @@ def test_the_app_cannot_call_an_internal_function(database: Database, app: psyco
         refused(app, sql.SQL("select {}({})").format(sql.Identifier("robot_brain", name), nulls))
 
 
-def test_every_door_runs_as_a_role_that_cannot_log_in_and_names_its_search_path(database: Database) -> None:
+def test_every_sql_function_of_the_api_runs_as_a_role_without_login_and_sets_its_search_path(
+    database: Database,
+) -> None:
     with database.admin() as admin:
         doors = admin.execute(
             """
@@ -244,15 +246,13 @@ def test_the_timeouts_of_the_app_are_in_force(database: Database, app: psycopg.C
         assert source == "user", name
 
 
-def test_the_statistics_of_the_planner_show_the_app_no_word_of_a_user(
-    database: Database, app: psycopg.Connection
-) -> None:
+def test_the_app_sees_no_planner_statistics_of_users_texts(database: Database, app: psycopg.Connection) -> None:
     with database.admin() as admin:
         admin.execute("analyze")
     assert app.execute("select count(*) from pg_stats where schemaname like 'robot_brain%'").fetchone() == (0,)
 
 
-def test_nobody_but_the_app_may_open_a_door(database: Database) -> None:
+def test_public_may_execute_no_sql_function_of_robot_brain(database: Database) -> None:
     with database.admin() as admin:
         public = admin.execute(
             """

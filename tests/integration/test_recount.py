@@ -59,7 +59,7 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-def test_a_figure_that_differs_is_found_and_mended_to_the_row(talked: Database, planted: str) -> None:
+def test_a_figure_that_differs_is_found_and_corrected(talked: Database, planted: str) -> None:
     before = sums(talked)
     statement, expected = PLANTED[planted]
     change(talked, statement)
@@ -69,7 +69,7 @@ def test_a_figure_that_differs_is_found_and_mended_to_the_row(talked: Database, 
     assert recounted(talked) == []
 
 
-def test_the_command_prints_what_differed_and_mends_it(talked: Database) -> None:
+def test_the_command_prints_and_corrects_what_differed(talked: Database) -> None:
     before = sums(talked)
     change(talked, "update robot_brain.tenant_stats set messages = 4")
     change(talked, "update robot_brain.personality_stats set messages = 4 where robot_personality = 'barista'")
@@ -90,7 +90,7 @@ def test_the_command_prints_what_differed_and_mends_it(talked: Database) -> None
     )
 
 
-def test_on_a_terminal_each_step_is_a_line(talked: Database) -> None:
+def test_on_a_terminal_the_recount_prints_a_line_for_each_step(talked: Database) -> None:
     ours, terminal = os.openpty()
     try:
         process = command(talked.direct_url, stderr=terminal)
@@ -103,7 +103,7 @@ def test_on_a_terminal_each_step_is_a_line(talked: Database) -> None:
     assert len(lines) == 27  # this month and 24 ahead
 
 
-def test_a_dry_run_prints_what_differs_changes_nothing_and_exits_with_1(talked: Database) -> None:
+def test_a_dry_run_of_a_recount_prints_what_differs_changes_nothing_and_exits_with_1(talked: Database) -> None:
     change(talked, "update robot_brain.tenant_stats set messages = 4")
     before = sums(talked)
     lines = ["'local': messages was 4, counted 5", "Figures that differ: 1 (tenants: 1). Nothing was changed."]
@@ -114,7 +114,7 @@ def test_a_dry_run_prints_what_differs_changes_nothing_and_exits_with_1(talked: 
     assert finished(command(talked.direct_url, ["--dry-run"]))[0] == 0
 
 
-def test_a_day_without_its_row_gets_one_and_the_others_stay(talked: Database) -> None:
+def test_a_day_without_its_row_gets_one_and_other_days_stay(talked: Database) -> None:
     change(talked, OLD_TURNS)
     with talked.admin() as admin:
         admin.execute("delete from robot_brain.daily_stats where messages = 5")
@@ -128,7 +128,7 @@ def test_a_day_without_its_row_gets_one_and_the_others_stay(talked: Database) ->
     assert found == sorted(row for row in wanted if row[0] == "day")
 
 
-def test_what_is_not_counted_yet_is_no_difference_and_stays(talked: Database, bundle: Bundle) -> None:
+def test_uncounted_rows_are_no_difference_and_stay(talked: Database, bundle: Bundle) -> None:
     bundle.write("new", turn(robot_personality="cook", interaction=INTERACTION))
     before = sums(talked), uncounted(talked)
     assert recounted(talked) == []
@@ -141,7 +141,7 @@ def test_what_is_not_counted_yet_is_no_difference_and_stays(talked: Database, bu
     assert sums(talked) == stored(talked)
 
 
-def test_turns_removed_from_a_day_that_is_not_counted_yet_make_no_day(talked: Database, bundle: Bundle) -> None:
+def test_turns_removed_from_an_uncounted_day_make_no_row_for_it(talked: Database, bundle: Bundle) -> None:
     change(talked, "delete from robot_brain.daily_stats")
     with talked.admin() as admin:
         # As a removal leaves it: of seven turns of today two are gone, and all are still to be counted.
@@ -154,7 +154,7 @@ def test_turns_removed_from_a_day_that_is_not_counted_yet_make_no_day(talked: Da
     assert [row[3:] for row in sums(talked) if row[0] == "day"] == [(2, 7, 0)]
 
 
-def test_each_tenant_gets_its_own_figures(database: Database) -> None:
+def test_a_recount_gives_each_tenant_its_own_figures(database: Database) -> None:
     for tenant, turns in (("blue", 2), ("red", 3)):
         with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write("s", {"messages": [turn()] * turns})
@@ -167,13 +167,13 @@ def test_each_tenant_gets_its_own_figures(database: Database) -> None:
     assert sums(database) == stored(database)
 
 
-def test_turns_in_default_count(talked: Database) -> None:
+def test_a_recount_counts_the_turns_in_default(talked: Database) -> None:
     change(talked, OLD_TURNS)
     assert recounted(talked) == OLD_FOUND
     assert sums(talked) == stored(talked)
 
 
-def test_the_next_refresh_makes_the_view_anew(talked: Database, bundle: Bundle) -> None:
+def test_the_refresh_after_a_recount_makes_the_view_again(talked: Database, bundle: Bundle) -> None:
     bundle.refresh()
     # Neither how many sessions nor how many turns there are differs, so no refresh has a reason to look.
     change(

@@ -18,7 +18,7 @@ INTERACTING: dict[str, Any] = {"interaction": INTERACTION}
 
 
 @pytest.mark.parametrize("moment", ["sessions and interactions", "conversations_default", "a month"])
-def test_turns_count_once_if_their_month_is_made_meanwhile(talked: Database, moment: str) -> None:
+def test_a_recount_counts_turns_once_if_their_month_is_made_meanwhile(talked: Database, moment: str) -> None:
     if moment == "a month":
         moment = f"conversations_{datetime.now(UTC):%Y_%m}"
     change(talked, OLD_TURNS)
@@ -37,7 +37,7 @@ def test_turns_count_once_if_their_month_is_made_meanwhile(talked: Database, mom
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
-def test_writes_and_refreshes_between_the_steps_are_not_counted_twice(
+def test_writes_and_refreshes_between_the_steps_of_a_recount_are_not_counted_twice(
     talked: Database, bundle: Bundle, refreshed: bool
 ) -> None:
     change(talked, "delete from robot_brain.tenant_stats")
@@ -99,7 +99,7 @@ def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Databa
     assert sums(talked) == stored(talked)
 
 
-def test_after_random_writes_and_refreshes_nothing_differs(database: Database) -> None:
+def test_after_random_writes_and_refreshes_a_recount_finds_no_difference(database: Database) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)

@@ -46,7 +46,7 @@ def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: D
     assert sums(wrong) == stored(wrong)
 
 
-def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Database) -> None:
+def test_a_recount_that_waits_too_long_for_a_refresh_names_it_and_changes_nothing(wrong: Database) -> None:
     before = sums(wrong)
     with wrong.admin() as admin, admin.transaction():
         admin.execute(REFRESH_LOCK)
@@ -59,7 +59,7 @@ def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Databas
     assert sums(wrong) == before
 
 
-def test_mending_waits_for_a_refresh_and_adds_to_what_it_left(wrong: Database, bundle: Bundle) -> None:
+def test_a_correction_waits_for_a_refresh_and_adds_to_its_figures(wrong: Database, bundle: Bundle) -> None:
     with wrong.admin() as admin:
         admin.execute(f"alter database {wrong.name} set default_transaction_isolation = 'serializable'".encode())
         bundle.write("s", turn())
@@ -114,7 +114,7 @@ def test_neither_the_app_nor_public_may_execute_a_step_of_a_recount(database: Da
     assert {row[1:] for row in rows} == {(False, False, False, False, "robot_brain_stats")}
 
 
-def test_a_database_that_was_not_migrated_says_so(database: Database) -> None:
+def test_the_error_about_a_database_that_was_not_migrated_says_so(database: Database) -> None:
     name = f"{database.name}_bare"
     with database.admin() as admin:
         create_database(admin, name)
@@ -125,7 +125,7 @@ def test_a_database_that_was_not_migrated_says_so(database: Database) -> None:
             drop_database(admin, name)
 
 
-def test_a_schema_without_the_steps_says_to_migrate(database: Database) -> None:
+def test_the_error_about_a_schema_without_the_steps_says_to_migrate(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(sql.SQL("drop function robot_brain.recount_alone()"))
     with pytest.raises(MigrationError, match=r"recount_alone\(\) does not exist: run `make migrate` first"):
@@ -148,7 +148,7 @@ def test_a_connection_that_is_lost_is_reported_and_changes_nothing(wrong: Databa
     assert sums(wrong) == before
 
 
-def test_neons_pooler_and_a_missing_url_are_refused_in_words(database: Database) -> None:
+def test_neons_pooler_and_a_missing_url_are_refused_with_a_reason(database: Database) -> None:
     with pytest.raises(MigrationError, match="leads to Neon's pooler"):
         list(recount("postgresql://owner:o@ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech/brain"))
     status, lines, errors = finished(command(""))

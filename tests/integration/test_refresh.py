@@ -36,9 +36,7 @@ def connections(database: Database) -> int:
     return int(row[0])
 
 
-def test_a_suspended_compute_is_left_asleep(
-    database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_suspended_compute_is_not_woken(database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]) -> None:
     before = refreshed_at(database)
     with deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle:
         assert bundle.refresh() == {"skipped": "suspended"}
@@ -50,7 +48,7 @@ def test_a_suspended_compute_is_left_asleep(
     assert metrics["RefreshesSkipped"] == [1.0]
 
 
-def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
+def test_the_schedule_refreshes_if_the_compute_is_awake(database: Database) -> None:
     with (
         NeonApi(lambda: "active") as api,
         deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle,
@@ -63,7 +61,7 @@ def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("fault", ["401", "503", "init", "garbage", "hang"])
-def test_where_neon_cannot_tell_the_compute_is_not_woken(
+def test_if_neon_does_not_say_whether_the_compute_is_awake_the_schedule_does_not_wake_it(
     database: Database,
     api: NeonApi,
     capfd: pytest.CaptureFixture[str],
@@ -91,7 +89,7 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tell(
+def test_if_only_the_schedule_refreshes_it_does_so_also_without_an_answer_of_neon(
     database: Database, api: NeonApi
 ) -> None:
     api.fail(503)
@@ -102,7 +100,7 @@ def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tel
         assert bundle.refresh() == {"skipped": "suspended"}
 
 
-def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
+def test_a_reader_of_old_figures_refreshes_those_of_every_tenant(
     database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_old(database)
@@ -123,7 +121,7 @@ def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
 
 
 @pytest.mark.parametrize("max_age", ["0", "10000"])
-def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max_age: str) -> None:
+def test_a_reader_does_not_refresh_figures_that_are_young_enough(database: Database, max_age: str) -> None:
     make_old(database)
     with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}) as bundle:
         bundle.write("s", turn())
@@ -134,7 +132,7 @@ def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max
 
 
 @pytest.mark.parametrize("max_age", ["0", "3600"])
-def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Database, max_age: str) -> None:
+def test_a_reader_refreshes_if_too_many_rows_are_uncounted(embedded_database: Database, max_age: str) -> None:
     with embedded_database.admin() as admin:
         admin.execute(
             "insert into robot_brain.uncounted select 'local', current_date, 'p', 1, 1, 0, 0, 0"
@@ -149,7 +147,7 @@ def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Da
     assert uncounted(embedded_database) == 0
 
 
-def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Database) -> None:
+def test_a_view_made_in_the_future_of_the_clock_counts_as_old(embedded_database: Database) -> None:
     with embedded_database.admin() as admin:
         admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
     with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
@@ -161,7 +159,7 @@ def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Databas
         assert bundle.database_health().json["reasons"] == []
 
 
-def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+def test_the_figures_of_one_session_are_live_and_cause_no_refresh(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
     before = refreshed_at(database)
@@ -171,7 +169,7 @@ def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Dat
 
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_old_figures_are_one_statement_where_nothing_was_written(
+def test_old_figures_take_one_statement_if_no_turn_was_written_since(
     bundle: Bundle, database: Database, written: bool
 ) -> None:
     make_old(database)
@@ -190,7 +188,7 @@ def test_old_figures_are_one_statement_where_nothing_was_written(
     assert calls == (18 if written else 1,)
 
 
-def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, database: Database) -> None:
+def test_a_reader_does_not_wait_for_a_refresh_that_runs(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
     with database.admin() as admin:
@@ -201,7 +199,7 @@ def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, da
         assert len(bundle.stats().json["top_sessions"]) == 1
 
 
-def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
+def test_only_one_of_many_readers_counts(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", {"messages": [turn()] * 50})
     readers = 12

@@ -42,7 +42,7 @@ def exclusive_locks_on_the_view(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def test_a_refresh_does_nothing_if_nothing_was_written(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_without_new_turns_counts_nothing(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True}))
     # Another connection for each: a server process adds up what its last transactions scanned.
     with database.admin() as admin, admin.transaction():

@@ -31,7 +31,7 @@ def top(bundle: Bundle) -> list[tuple[str, int]]:
     return [(one["session_id"], one["message_count"]) for one in bundle.stats().json["top_sessions"]]
 
 
-def test_a_view_without_its_unique_index_undoes_no_counting_and_is_mended_by_a_good_refresh(
+def test_a_view_without_its_unique_index_undoes_no_counting_and_the_next_good_refresh_makes_it(
     bundle: Bundle, database: Database
 ) -> None:
     bundle.write("a", {"messages": [turn(interaction=INTERACTION)] * 2})

@@ -71,7 +71,7 @@ def stored(database: Database) -> tuple[int, int, int | None]:
 
 
 @sessions
-def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
+def test_a_retry_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
     with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         with one.transaction():
@@ -83,7 +83,7 @@ def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(dat
 
 
 @sessions
-def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool) -> None:
+def test_a_retry_of_a_rolled_back_attempt_writes(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
     with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         one.execute("begin")
@@ -99,7 +99,7 @@ def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool
 
 @sessions
 @pytest.mark.parametrize("running", [False, True], ids=["written", "still running"])
-def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
+def test_a_first_attempt_that_arrives_after_its_retry_writes_nothing(
     database: Database, known: bool, running: bool
 ) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
@@ -122,7 +122,7 @@ def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
+def test_a_retry_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
     turns = [{**one, "interaction": INTERACTION} for one in BATCH[:size]]
     first_id = uuid.uuid4()
     with database.app() as connection:
@@ -140,7 +140,7 @@ def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, si
     assert stored(database) == (size + 4, size, size + 4)
 
 
-def test_a_repeat_finds_what_was_written_ahead_of_the_clock(database: Database) -> None:
+def test_a_retry_finds_a_turn_whose_time_is_ahead_of_the_clock(database: Database) -> None:
     prepare(database, known=True)
     with database.admin() as admin:
         admin.execute("update robot_brain.sessions set last_active = now() + interval '40 days'")
@@ -161,7 +161,7 @@ update robot_brain.sessions set created_at = created_at - interval '2 hours',
 """
 
 
-def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database: Database) -> None:
+def test_a_retry_finds_its_turn_after_the_clock_jumped_ahead_by_hours(database: Database) -> None:
     first_id = uuid.uuid4()
     with database.app() as connection, database.admin() as admin:
         body, _ = write(connection, first_id, repeated=False)
@@ -172,7 +172,7 @@ def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database
     assert stored(database) == (1, 0, 1)
 
 
-def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(database: Database) -> None:
+def test_a_first_attempt_that_arrives_hours_after_its_retry_writes_nothing(database: Database) -> None:
     first_id = uuid.uuid4()
     with database.app() as connection, database.admin() as admin:
         write(connection, first_id, repeated=True)
@@ -185,7 +185,7 @@ def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(databa
     assert stored(database) == (4, 0, 4)
 
 
-def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -> None:
+def test_a_retry_that_finds_no_turn_scans_only_the_month(database: Database) -> None:
     prepare(database, known=True)
     with database.admin() as admin:
         months = admin.execute(
@@ -198,7 +198,7 @@ def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -
             assert scanned.keys() <= {name for (name,) in months}
 
 
-def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> None:
+def test_a_retry_finds_its_turn_among_many_by_the_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at,"
@@ -221,7 +221,7 @@ def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> 
             assert all(sequential == 0 for _, sequential in scanned.values()), scanned
 
 
-def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
+def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_retry(
     patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller gave it up, the server did not."""
@@ -236,7 +236,7 @@ def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
 
 
 @sessions
-def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing(
+def test_an_attempt_that_a_stopped_server_process_reads_after_its_retry_writes_nothing(
     patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     before = prepare(database, known)

@@ -44,7 +44,7 @@ def test_an_older_schema_refuses_a_call_and_the_log_says_what_to_do(
             assert admin.execute(f"select count(*) from robot_brain.{table}".encode()).fetchone() == (0,)
 
 
-def test_an_older_schema_is_no_healthy_one_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+def test_an_older_schema_is_unhealthy_and_refuses_a_refresh(bundle: Bundle, database: Database) -> None:
     set_version(database, calls.SCHEMA_VERSION - 1)
     reply = bundle.database_health()
     assert (reply.status, reply.json["reasons"]) == (503, ["schema"])

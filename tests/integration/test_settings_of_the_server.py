@@ -122,7 +122,7 @@ def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("of", ["database {}", "role robot_brain_app in database {}"], ids=["database", "role"])
-def test_every_answer_is_the_same_whatever_is_set_for(
+def test_every_answer_is_the_same_whatever_settings_the_database_or_the_role_has(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
@@ -137,7 +137,7 @@ def test_every_answer_is_the_same_whatever_is_set_for(
         assert bounds(admin) == expected_bounds(MONTHS)
 
 
-def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
+def test_every_answer_is_the_same_whatever_variables_of_libpq_are_set(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],

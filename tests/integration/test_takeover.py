@@ -65,7 +65,7 @@ def test_a_database_upgraded_from_schema_2_equals_one_made_from_zero(
     assert migrate(direct_url) == []
 
 
-def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after_it(
+def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
     empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str, name: str
 ) -> None:
     migrate_with_yoyo(direct_url)
@@ -150,7 +150,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
 
 
 @pytest.mark.parametrize("files", [1, 3, 5])
-def test_a_database_with_a_part_of_schema_2_is_refused_with_what_to_do_and_left_alone(
+def test_a_takeover_of_a_part_of_schema_2_is_refused_with_advice_and_changes_nothing(
     admin: psycopg.Connection, direct_url: str, files: int
 ) -> None:
     migrate_with_yoyo(direct_url, files)
@@ -163,7 +163,9 @@ def test_a_database_with_a_part_of_schema_2_is_refused_with_what_to_do_and_left_
     assert catalogue(admin) == before
 
 
-def test_a_schema_of_another_version_is_refused_and_left_alone(admin: psycopg.Connection, direct_url: str) -> None:
+def test_a_takeover_of_another_schema_version_is_refused_and_changes_nothing(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
     migrate_with_yoyo(direct_url)
     admin.execute(
         "create or replace function robot_brain.schema_version() returns integer"

@@ -59,7 +59,7 @@ REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(database: Database, refusal: str) -> None:
+def test_an_unanswered_write_is_504_whatever_refusal_its_retry_gets(database: Database, refusal: str) -> None:
     prepare, headers, sqlstate = REFUSALS[refusal]
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.read("s").status == 404
@@ -79,7 +79,7 @@ def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(da
 @pytest.mark.parametrize(
     ("text", "error"), [("nonsense", "SettingsError"), (None, "DatabaseRefusedError")], ids=["wrong", "deleted"]
 )
-def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwards(
+def test_an_unanswered_write_is_504_if_the_secret_is_useless_afterwards(
     database: Database, text: str | None, error: str
 ) -> None:
     with (
@@ -108,7 +108,7 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
 
 
 @over_tls
-def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(database: Database) -> None:
+def test_a_wrong_secret_counts_as_a_failure_and_the_log_line_has_the_cause(database: Database) -> None:
     with secret("nonsense") as (environment, _, _), deployed(environment) as functions:
         with logged() as lines:
             for _ in range(3):
@@ -120,7 +120,7 @@ def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(database:
     assert line["database_error"] == line["reason"]
 
 
-def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says(database: Database) -> None:
+def test_an_unanswered_read_gets_the_answer_of_its_retry_whatever_it_is(database: Database) -> None:
     with relayed(database) as (functions, relay):
         assert functions.write("s", turn()).status == 201
         for status, session_id in ((200, "s"), (404, "unknown")):

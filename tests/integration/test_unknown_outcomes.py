@@ -134,7 +134,7 @@ def assert_unknown(functions: Bundle, reply: Reply, line: Mapping[str, Any], las
 
 
 @pytest.mark.parametrize("headers", HEADERS)
-def test_a_write_whose_commit_hangs_is_504_and_is_there_once_when_the_commit_ends(
+def test_a_write_whose_commit_hangs_is_504_and_stored_once_after_the_commit(
     bundle: Bundle, database: Database, headers: str
 ) -> None:
     with logged() as lines:
@@ -162,7 +162,7 @@ def test_a_write_whose_commit_hangs_is_504_if_the_server_is_full_afterwards(bund
     assert turns(database) == 1
 
 
-def test_a_write_whose_commit_hangs_is_504_if_the_password_is_another_afterwards(
+def test_a_write_whose_commit_hangs_is_504_if_the_password_changes_afterwards(
     bundle: Bundle, database: Database, template: Template
 ) -> None:
     def rotate(admin: psycopg.Connection, _: int) -> None:
@@ -205,7 +205,7 @@ def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
     assert turns(database) == 1
 
 
-def test_a_write_whose_hanging_commit_is_let_go_by_its_servers_end_is_found_by_the_next_attempt(
+def test_a_write_whose_hanging_commit_ends_with_its_server_is_found_by_the_next_attempt(
     bundle: Bundle, database: Database
 ) -> None:
     with stalled_until(database.postgres, lambda _, pid: os.kill(pid, signal.SIGTERM)):
