@@ -1,7 +1,8 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test asks for it and stops with the run. `database` gives a migrated, empty database
-on each of three servers in turn; `embedded_database` on the embedded one only. `-k embedded` (or tls, pooled) picks.
+A server starts when the first test needs it, and stops at the end of the run. `database` is a migrated, empty database
+on each of three servers in turn. `embedded_database` is one on the embedded server. `-k embedded` (or tls, pooled)
+selects a kind of server.
 """
 
 import os
@@ -22,12 +23,12 @@ KINDS = ("embedded", "tls", "pooled")
 
 
 def pytest_configure() -> None:
-    """Forget libpq's own variables: a developer's PGHOST or PGOPTIONS must not reach a test's connections."""
+    """Remove the variables of libpq, so that a developer's PGHOST or PGOPTIONS cannot change a connection."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
-# The files that take longest, longest first: if one began last, all other workers would wait for it.
+# The files that take longest, longest first. If one of them began last, all other workers would wait for it.
 LONGEST = (
     "test_every_fault.py",
     "test_soak.py",
@@ -55,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
-    """A CA of this run's own; its certificate is readable by every user of the machine."""
+    """A certificate authority for this run. Every user of the machine can read its certificate."""
     folder = server_folder()
     folder.chmod(0o755)
     yield make_authority(folder)
@@ -102,7 +103,7 @@ def tls_template(tls_server: Postgres) -> Template:
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A migrated, empty database on each kind of server; `parametrize("database", [...], indirect=True)` picks."""
+    """A migrated, empty database on each kind of server. `parametrize("database", …, indirect=True)` selects kinds."""
     kind: str = request.param
     if kind == "embedded":
         template, through = request.getfixturevalue("embedded_template"), None
@@ -117,7 +118,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def embedded_database(embedded_template: Template) -> Iterator[Database]:
-    """A migrated, empty database on the embedded server, for tests where the server does not matter."""
+    """A migrated, empty database on the embedded server, for tests in which the kind of server does not matter."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
 

@@ -1,8 +1,8 @@
-"""What the catalogue of a database says of our schemas and roles: a line for each thing, to compare two databases."""
+"""The catalogue of a database as lines, one for each object of our schemas and roles, to compare two databases."""
 
 import psycopg
 
-# Constraints of type n are the not null ones, which PostgreSQL 18 names; the columns say the same.
+# Constraints of type n are NOT NULL. Only PostgreSQL 18 names them, and the columns hold the same fact.
 _CATALOGUE = """
 with ours as (select oid, nspname from pg_namespace where nspname in ('robot_brain', 'robot_brain_api')),
 relations as (select c.*, nspname from pg_class c join ours on ours.oid = c.relnamespace)

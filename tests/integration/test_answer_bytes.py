@@ -1,4 +1,4 @@
-"""A session's answer_bytes: no answer that holds all of its turns is longer, whatever the turns hold."""
+"""answer_bytes of a session is an upper bound for an answer with all its turns, whatever they hold."""
 
 import json
 from typing import Any
@@ -10,13 +10,13 @@ from contract.write_message import Turn
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
-# The character that takes most after PostgreSQL and Lambda have escaped it: seven bytes.
+# PostgreSQL and Lambda escape this character to seven bytes, the most of all characters.
 LONGEST = "\x01"
 TURNS = 5
 
 
 def longest_turn() -> dict[str, Any]:
-    """Return a turn with every text of the contract, each as long as it may be, or 2,000 characters."""
+    """Return a turn with every text of the contract. Each has its greatest length, but at most 2,000 characters."""
     members = TypeAdapter(Turn).json_schema()["properties"]
     texts = {name: schema["maxLength"] for name, schema in members.items() if schema.get("type") == "string"}
     assert {"robot_personality", "user_message", "robot_response"} <= texts.keys()
@@ -24,7 +24,7 @@ def longest_turn() -> dict[str, Any]:
 
 
 def shortest_turn() -> dict[str, Any]:
-    """Return a turn with nothing in it that can be absent or empty."""
+    """Return a turn without everything that may be absent or empty."""
     return {"robot_personality": "a", "user_message": "", "robot_response": ""}
 
 

@@ -1,4 +1,4 @@
-"""`make app-password`: how the runtime role gets, and changes, its password."""
+"""`make app-password` sets or changes the password of the runtime role."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ from tests.support.servers.postgres import Postgres
 
 @pytest.fixture(autouse=True)
 def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The role belongs to the whole server: other tests log in with the password it had before."""
+    """Restore the role's first password. All databases of the server share the role, so other tests need it."""
     yield
     if "database" in request.fixturenames:
         template: Template = request.getfixturevalue("tls_template")
@@ -29,7 +29,7 @@ def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
             set_app_login(admin, template.app_password)
 
 
-def who(url: str) -> tuple[object, ...] | None:
+def user_and_tls(url: str) -> tuple[object, ...] | None:
     with psycopg.connect(url, connect_timeout=10) as connection:
         return connection.execute("select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
 
@@ -40,10 +40,10 @@ def test_the_password_has_128_bits_and_logs_in_over_verified_tls(database: Datab
 
     password = urlsplit(url).password
     assert password is not None
-    # Of the URL-safe base64 alphabet each character carries six bits.
+    # In the URL-safe base64 alphabet each character holds six bits.
     assert len(password) * 6 >= 128
     assert parse_qs(urlsplit(url).query)["sslmode"] == ["verify-full"]
-    assert who(url) == (APP, True)
+    assert user_and_tls(url) == (APP, True)
 
 
 @over_tls
@@ -51,9 +51,9 @@ def test_a_new_password_replaces_the_one_before(database: Database) -> None:
     first, second = set_app_password(database.direct_url), set_app_password(database.direct_url)
 
     assert first != second
-    assert who(second) == (APP, True)
+    assert user_and_tls(second) == (APP, True)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        who(first)
+        user_and_tls(first)
 
 
 @over_tls
@@ -61,7 +61,7 @@ def test_the_pooler_takes_a_new_password_at_once(database: Database, pooler: PgB
     for _ in range(2):
         password = urlsplit(set_app_password(database.direct_url)).password
         assert password is not None
-        assert who(pooler.address.url(APP, password, database.name)) == (APP, True)
+        assert user_and_tls(pooler.address.url(APP, password, database.name)) == (APP, True)
 
 
 @over_tls
@@ -86,7 +86,7 @@ def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
         check=True,
     )
     (url,) = done.stdout.splitlines()
-    assert who(url) == (APP, True)
+    assert user_and_tls(url) == (APP, True)
     password = urlsplit(url).password
     assert password is not None
     assert password not in done.stderr

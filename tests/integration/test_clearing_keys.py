@@ -1,4 +1,4 @@
-"""Expired keys are cleared by writes with a key and by the refresh, in bounded steps, and none is forgotten."""
+"""Writes with a key and the refresh clear expired keys in bounded steps, and miss no key."""
 
 import itertools
 import threading
@@ -20,7 +20,7 @@ HOLD = "select from robot_brain.idempotency_keys where key_hash = sha256(convert
 
 
 def bound_is(admin: psycopg.Connection, condition: str) -> bool:
-    """Return whether the moment up to which keys are cleared meets a condition of SQL."""
+    """Return whether the time up to which keys are cleared meets a condition of SQL."""
     row = admin.execute(f"select cleared_until {condition} from robot_brain.key_clearing".encode()).fetchone()
     assert row is not None
     return bool(row[0])
@@ -44,12 +44,12 @@ def test_a_write_clears_the_oldest_of_many_keys_and_stores_the_bound_it_reached(
 
 
 def test_keys_behind_the_bound_are_cleared_by_the_refresh(bundle: Bundle, database: Database) -> None:
-    """A clock that stepped back gives a key an earlier end than keys that are cleared already."""
+    """If the clock steps back, a new key can expire before keys that are cleared already."""
     with database.admin() as admin:
         clear(admin, whole=False)
         fill(admin, 50, "-1 hour")
         write(admin, clearing_key())
-        assert expired(admin) == 50, "a write looks from the bound on"
+        assert expired(admin) == 50, "a write clears from the bound on"
         assert bundle.refresh()["keys_cleared"] == 50
         assert expired(admin) == 0
 
@@ -68,8 +68,8 @@ def test_a_key_locked_by_another_transaction_is_cleared_after_its_end(database: 
     with database.admin() as admin, database.admin() as holder:
         fill(admin, 100, "-1 hour")
         with holder.transaction():
-            for held in ("old 7", "old 60"):
-                holder.execute(HOLD, [held])
+            for name in ("old 7", "old 60"):
+                holder.execute(HOLD, [name])
             assert clear(admin, whole=whole) == 98
             assert clear(admin, whole=False) == 0
             assert bound_is(admin, "<= (select min(expires_at) from robot_brain.idempotency_keys)")

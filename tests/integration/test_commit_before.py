@@ -1,4 +1,4 @@
-"""The functions of the commit before go on against the present schema: an upgrade migrates first and deploys later."""
+"""The functions of the commit before work with the present schema, because an upgrade migrates before it deploys."""
 
 import json
 import os
@@ -28,7 +28,7 @@ CALLS = {
     "health": ("health", "health"),
     DATABASE: ("stats", "stats_database_health"),
 }
-# Commits before this route was moved serve it here.
+# In commits from before the route moved to StatsFunction, HealthFunction serves it.
 BEFORE_THE_MOVE = ("health", "health_database")
 _RUN = """
 import importlib, json, pathlib, sys
@@ -62,7 +62,7 @@ def commit_before(tmp_path: Path) -> Path:
         except FileNotFoundError:
             pytest.skip("git is not installed")
     if made.returncode:
-        pytest.skip(f"the commit before is not here: {made.stderr.strip()}")
+        pytest.skip(f"the commit before is missing: {made.stderr.strip()}")
     subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
     return tmp_path
 
@@ -101,7 +101,7 @@ def test_the_functions_of_the_commit_before_work_with_the_present_schema(
     }, done.stdout
     assert answers["its replay"]["body"] == answers["a write with a key"]["body"]
     assert answers["its replay"]["headers"]["idempotent-replayed"] == "true"
-    # A schema that is newer than the functions is named, and serves them all the same.
+    # A schema that is newer than the functions serves them, and the report names it.
     assert json.loads(answers[DATABASE]["body"])["reasons"] == (
         [] if version_of(commit_before) == SCHEMA_VERSION else ["schema"]
     )

@@ -1,4 +1,4 @@
-"""Many writers, one session: the database alone keeps the order."""
+"""Many writers of one session: the database keeps their order."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ def turns(text: str, number: int = 1) -> str:
 
 
 def in_parallel(database: Database, work: list[object], run: object) -> None:
-    """Call run(connection, item) for every item at once, each on its own connection; raise the first failure."""
+    """Call run(connection, item) for all items at once, each with its own connection. Raises the first failure."""
     failures: list[BaseException] = []
     barrier = threading.Barrier(len(work))
 
@@ -49,7 +49,7 @@ def test_32_writers_on_one_session_leave_no_gap_and_no_duplicate_and_times_in_or
     walks: list[list[int]] = []
 
     def walk() -> None:
-        # A reader that follows `before` while everybody writes sees each turn once, down to the first.
+        # A reader that follows `before` during the writes gets each turn once, down to the first one.
         with database.app() as connection:
             while not done.is_set() or not walks:
                 seen: list[int] = []
@@ -95,10 +95,10 @@ def test_32_writers_on_one_session_leave_no_gap_and_no_duplicate_and_times_in_or
     assert counter == (total, stored[-1][1])
     times = [created_at for _, created_at, _ in stored]
     assert times == sorted(times)
-    # What each writer was told is what is stored, and a batch lies together.
+    # Each writer got the seqs of its own turns, and the turns of a batch have consecutive seqs.
     text_of = {seq: text for seq, _, text in stored}
-    told = [message["seq"] for answer in answers for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
-    assert sorted(told) == list(range(1, total + 1))
+    answered = [message["seq"] for answer in answers for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
+    assert sorted(answered) == list(range(1, total + 1))
     for answer in answers:
         seqs = [message["seq"] for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))

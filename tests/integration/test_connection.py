@@ -1,4 +1,4 @@
-"""The environment's one connection on each kind of server: opened lazily, kept, and replaced."""
+"""The environment's one connection, on each kind of server: opened at first use, reused and replaced."""
 
 import time
 
@@ -14,13 +14,13 @@ from tests.support.servers.databases import APP, Database
 
 
 def counters() -> tuple[int, int, int]:
-    """Return how many connections this environment opened, reused and retired."""
+    """Return how often this environment opened, reused and retired a connection."""
     lazy: LazyConnection = lazy_connection()
     return lazy.opened, lazy.reused, lazy.retired
 
 
 def server_processes(admin: psycopg.Connection) -> list[int]:
-    """Return the server processes that serve the functions' role in this database."""
+    """Return the pids of the server processes of the functions' role in this database."""
     found = admin.execute(
         "select pid from pg_stat_activity where usename = %s and datname = current_database()", [APP]
     ).fetchall()
@@ -28,7 +28,7 @@ def server_processes(admin: psycopg.Connection) -> list[int]:
 
 
 def terminate(database: Database) -> None:
-    """End every server process of the functions, and return when they are gone."""
+    """End the server processes of the functions, and wait until they are gone."""
     with database.admin() as admin:
         ended = server_processes(admin)
         assert ended
@@ -100,9 +100,9 @@ def test_a_closed_connection_is_noticed_before_use(bundle: Bundle, database: Dat
 
 def test_a_connection_closed_on_our_side_is_replaced(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
-    held = lazy_connection()._connection
-    assert held is not None
-    held.close()
+    connection = lazy_connection()._connection
+    assert connection is not None
+    connection.close()
     assert bundle.read("demo").status == 200
     assert counters() == (2, 0, 1)
 

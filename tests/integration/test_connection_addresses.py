@@ -1,4 +1,4 @@
-"""Several addresses, a resolver that fails, parameters that cannot be read: connecting has one deadline."""
+"""Connecting with several addresses, with a resolver that fails, or with unreadable parameters, under one deadline."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
 from tests.support.servers.failing import HOSTS, never_answers, never_connects, refuses, refuses_connections
 
-# Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
+# Seconds: an attempt, and its limit on a busy machine. To try one address after the other would take 12 seconds.
 ATTEMPT = 2.0
 AT_MOST = 9.0
 ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
@@ -26,7 +26,7 @@ ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIE
 
 @contextmanager
 def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | threading.Event) -> Iterator[None]:
-    """Answer look-ups in turn, the last answer for ever: by addresses, an error, or not before an event."""
+    """Answer look-ups in turn, and repeat the last answer. An event delays an answer until it is set."""
     left = list(answers)
 
     def getaddrinfo(host: str, port: str, *_: object, **__: object) -> list[Any]:
@@ -44,14 +44,14 @@ def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | th
 
 
 def timed(bundle: Bundle) -> tuple[Reply, float]:
-    """Write a turn; return the answer and how long it took."""
+    """Write a turn. Return the answer and its seconds."""
     started = time.monotonic()
     reply = bundle.write("demo", turn())
     return reply, time.monotonic() - started
 
 
 def assert_tried(reasons: str, *, several: bool) -> None:
-    """Assert that the hosts were tried in their order: the first alone, or as many as there was time for."""
+    """Assert that hosts were tried in their order: only the first one, or several if there was time."""
     tried = tuple(host for host in HOSTS if host in reasons)
     assert tried == HOSTS[: len(tried)]
     assert len(tried) > 1 if several else len(tried) == 1
@@ -104,7 +104,7 @@ def test_silent_addresses_of_one_name_together_take_the_time_of_one_attempt(
 
 
 def test_the_deadline_ends_an_attempt_that_could_take_longer() -> None:
-    """Waiting for a database that wakes is no call: the client is told to come back, not that it is too late."""
+    """No call was sent while the database woke up. So the client gets 503 with Retry-After, and not 504."""
     with (
         never_answers() as port,
         deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions,
@@ -157,18 +157,18 @@ def test_after_a_refusal_the_next_address_is_not_tried(database: Database) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "attempts", "asked"),
+    ("text", "error", "attempts", "connections"),
     [
         ("Couldn't connect to compute node", "DatabaseWakingError", 2, (2, 2)),
         ("Too many connections to this endpoint", "DatabaseOverloadedError", 2, (2, 0)),
         ("Control plane request failed: endpoint is disabled", "DatabaseRefusedError", 1, (1, 0)),
-        ("nobody has read this before", "DatabaseAwayError", 2, (2, 2)),
+        ("an error that no version of the proxy sends", "DatabaseAwayError", 2, (2, 2)),
     ],
 )
 def test_the_error_of_the_proxy_decides_whether_addresses_are_tried_again(
-    text: str, error: str, attempts: int, asked: tuple[int, int]
+    text: str, error: str, attempts: int, connections: tuple[int, int]
 ) -> None:
-    with refuses(text) as (first, came_first), refuses(text, host=HOSTS[0]) as (second, came_second):
+    with refuses(text) as (first, at_first), refuses(text, host=HOSTS[0]) as (second, at_second):
         url = f"postgresql://u:p@127.0.0.1:{first},{HOSTS[0]}:{second}/d?sslmode=disable"
         environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": "2"}
         with deployed(environment) as functions, logged() as lines:
@@ -178,7 +178,7 @@ def test_the_error_of_the_proxy_decides_whether_addresses_are_tried_again(
             assert (lines()[-1]["error"], lines()[-1]["attempts"]) == (error, attempts)
             assert text in lines()[-1]["database_error"]
             assert text not in (reply.body or "")
-        assert (len(came_first), len(came_second)) == asked
+        assert (len(at_first), len(at_second)) == connections
 
 
 @over_tcp

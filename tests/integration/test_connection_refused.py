@@ -1,4 +1,4 @@
-"""What keeps the connection from opening: told apart by what helps, and the reason stands in the log alone."""
+"""A connection that cannot open: the answer depends on what would help, and only the log has the reason."""
 
 import time
 import uuid
@@ -28,20 +28,20 @@ def opened() -> int:
 
 
 def with_other_password(url: str) -> str:
-    """Return the URL with a password that is none."""
+    """Return the URL with a wrong password."""
     parameters = psycopg.conninfo.conninfo_to_dict(url)
     return url.replace(f":{parameters['password']}@", ":MARKED-4711@")
 
 
 def refused(bundle: Bundle, reply: Reply, lines: list[dict[str, Any]], error: str) -> None:
-    """Assert a 503 that no waiting mends: no Retry-After, one attempt, and the reason in the log alone."""
+    """Assert a 503 for which a retry is useless: one attempt, no Retry-After, and the reason only in the log."""
     assert_problem(reply, 503, bundle.context.aws_request_id)
     assert "retry-after" not in reply.headers
     assert (lines[-1]["error"], lines[-1]["attempts"]) == (error, 1)
 
 
 def wait_until_it_answers(functions: Bundle) -> None:
-    """Repeat a read until it is answered: PgBouncer refuses for a while after a login that failed."""
+    """Repeat a read until it is answered. PgBouncer refuses logins for a while after one that failed."""
     wait_until(lambda: functions.read("demo").status == 404)
 
 
@@ -68,7 +68,7 @@ def test_a_server_whose_certificate_has_another_authority_is_refused(database: D
 
 @over_tcp
 def test_a_server_whose_certificate_has_another_name_is_refused(database: Database) -> None:
-    """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
+    """hostaddr names this machine, but the host name is another. The layer forces verify-full, which notices that."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
     with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}) as functions, logged() as lines:
         refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
@@ -172,10 +172,10 @@ def test_wrong_settings_are_a_500_until_they_are_corrected(database: Database) -
 
 @contextmanager
 def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
-    """Keep `text` as a secret; give the functions' environment for it, a client that can change it, and its ARN."""
+    """Store `text` as a secret. Yield the functions' environment for it, a client that can change it, and its ARN."""
     with moto_server() as url:
         client = secrets_manager(url)
-        # moto keeps what it was told for the life of the process, not of the server.
+        # moto keeps its secrets for the life of the process, not of its server.
         arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=text)["ARN"]
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_SECRETS_MANAGER": url}
         yield {"DATABASE_SECRET_ARN": arn, "DB_IDLE_TIMEOUT": "1", **keys}, client, arn
@@ -203,8 +203,8 @@ def test_a_missing_secret_is_a_refusal(database: Database, monkeypatch: pytest.M
         assert_problem(reply, 503, functions.context.aws_request_id)
         assert "retry-after" not in reply.headers
         assert "ResourceNotFoundException" in lines()[-1]["reason"]
-        for told in ("Secret", "AWS", arn):
-            assert told not in (reply.body or "")
+        for private in ("Secret", "AWS", arn):
+            assert private not in (reply.body or "")
 
 
 @over_tcp

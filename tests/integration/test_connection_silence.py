@@ -1,4 +1,4 @@
-"""A server that goes silent, fails over, is full or interrupts: the call ends in time, and nothing is doubled."""
+"""A server that is silent, fails over, is full or interrupts: each call ends in time, and writes at most once."""
 
 import socket
 import threading
@@ -18,10 +18,10 @@ from tests.support.marks import without_pooler
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
 
-# Seconds: far more than a request may take that gives up after one, and less than one takes that does not (12).
+# Seconds: much more than a request that gives up after 1 second, and less than one that does not give up (12).
 AT_MOST = 10.0
-# A silence is noticed after half a second, which on a busy machine may be too short for an answer that comes. So there
-# are attempts and time enough for the one that is answered.
+# The layer gives up an answer after half a second. On a busy machine that may be too short for a good answer, so such
+# tests allow many attempts and much time.
 SOON = 0.5
 PATIENT = {"DB_MAX_RETRIES": "10"}
 PATIENT_MILLISECONDS = 60_000
@@ -29,7 +29,7 @@ PATIENT_MILLISECONDS = 60_000
 
 @contextmanager
 def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, FaultRelay]]:
-    """Yield the functions, which reach `database` through a relay, and the relay."""
+    """Yield the functions and the relay through which they reach `database`."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
         target: tuple[str, int] | str = f"{folder}/.s.PGSQL.5432"
@@ -46,7 +46,7 @@ def relayed(database: Database, environment: Mapping[str, str] | None = None) ->
 
 
 def turns(database: Database) -> int:
-    """Return how many turns there are."""
+    """Return how many turns are stored."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.conversations").fetchone()
         assert row is not None
@@ -70,7 +70,7 @@ def test_a_silent_server_is_given_up_at_the_deadline(database: Database) -> None
 
 
 def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Database) -> None:
-    """The send buffer is full, so that even a goodbye would have to wait."""
+    """The send buffer is full, so even a goodbye would block."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
         relay.silence_open(reads=False)
@@ -86,7 +86,7 @@ def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Datab
 def test_a_connection_that_died_during_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
+    """No FIN arrived, so the connection looks fresh. Its first call gets no answer, and the retry opens a new one."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
@@ -120,7 +120,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 
 @without_pooler
 def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives itself a longer statement_timeout, so a longer silence is none."""
+    """A refresh sets a longer statement_timeout, so the layer also waits longer for its answer."""
     assert bundle.write("demo", turn()).status == 201
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
     with database.admin() as admin:
@@ -136,11 +136,11 @@ def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, mo
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
 def test_tcp_gives_up_a_server_that_does_not_acknowledge(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
-    held = lazy_connection()._connection
-    assert held is not None
-    with socket.socket(fileno=held.fileno()) as seen:
-        assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
-        seen.detach()
+    connection = lazy_connection()._connection
+    assert connection is not None
+    with socket.socket(fileno=connection.fileno()) as own:
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        own.detach()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_error_of_a_new_connection_decides_whether_it_is_retried(
 
 
 def read_only(admin: psycopg.Connection, database: Database, value: str) -> None:
-    """Make new sessions of the functions read-only, as on a standby, or not."""
+    """Set whether new connections of the functions are read-only, as on a standby."""
     admin.execute(f"alter role {APP} in database {database.name} set default_transaction_read_only = {value}".encode())
 
 
@@ -208,7 +208,7 @@ def test_a_call_interrupted_by_other_transactions_is_retried_whole(
     with database.admin() as admin:
         admin.execute("create sequence public.calls")
         admin.execute("grant usage on sequence public.calls to public")
-        # A sequence counts also what is rolled back.
+        # A sequence also counts what is rolled back.
         admin.execute(
             f"""
             create function public.interrupt() returns trigger language plpgsql as $$

@@ -1,4 +1,4 @@
-"""GET /health/database: healthy, degraded, waking or unhealthy, each with its reason, in the time a probe has."""
+"""GET /health/database: healthy, degraded, waking or unhealthy, with reasons, within the time of a probe."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from tests.support.servers.databases import APP, Database
 from tests.support.servers.failing import never_answers, refuses_connections
 from tests.support.servers.pgbouncer import PgBouncer
 
-# Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
+# Seconds that a busy machine may add. Without the limit of the service itself the report would take ten seconds.
 MARGIN = 5.0
 MEMBERS = {
     "status",
@@ -40,7 +40,7 @@ MEMBERS = {
 
 @contextmanager
 def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start the functions where no busy machine's answer is `slow`; the test of that has a limit of its own."""
+    """Start the functions with so high a limit that a busy machine does not make an answer `slow`."""
     with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
         yield functions
 
@@ -53,7 +53,7 @@ def bundle(database: Database) -> Iterator[Bundle]:
 
 
 def probe(functions: Bundle) -> Reply:
-    """Ask for the report, and see that it came in time and has its shape."""
+    """Return the report, and assert that it came in time and has its members."""
     started = time.monotonic()
     reply = functions.database_health()
     assert time.monotonic() - started < LONGEST + MARGIN
@@ -68,12 +68,12 @@ def probe(functions: Bundle) -> Reply:
 
 
 def condition_in(reply: Reply) -> tuple[int, str, list[str]]:
-    """Return status, condition and reasons, which a monitor looks at."""
+    """Return the status, the condition and the reasons, which a monitor reads."""
     return reply.status, reply.json["status"], reply.json["reasons"]
 
 
-def assert_nothing_known(report: dict[str, Any]) -> None:
-    """Assert that what only the database can tell is null."""
+def assert_no_figures(report: dict[str, Any]) -> None:
+    """Assert that every member whose value comes from the database is null."""
     unknown = ("latency_ms", "tls", "pooled", "server_version", "schema_version")
     assert [report[name] for name in unknown] == [None] * 5
     assert report["statistics"] == {"as_of": None, "age_seconds": None}
@@ -123,7 +123,7 @@ def test_a_suspended_compute_is_not_woken(database: Database) -> None:
             reply = probe(functions)
             assert condition_in(reply) == (200, "healthy", ["suspended"])
             assert reply.json["compute"] == "idle"
-            assert_nothing_known(reply.json)
+            assert_no_figures(reply.json)
             assert (api.calls, lazy_connection().opened) == (1, 0)
     with database.admin() as admin:
         users = admin.execute(
@@ -180,7 +180,7 @@ def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypa
     reply = probe(bundle)
     assert condition_in(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
-    # As after a freeze of so long: Lambda's clock goes on, and with it the connection is renewed.
+    # As after a freeze of this length: the clock of Lambda continues, so the idle connection is replaced.
     later = time.time() + LATELY + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert condition_in(probe(bundle)) == (200, "healthy", [])
@@ -193,7 +193,7 @@ def test_a_connection_without_an_answer_is_waking() -> None:
             (line,) = [line for line in lines() if line["message"] == "answered"]
         assert condition_in(reply) == (503, "waking", ["waking"])
         assert int(reply.headers["retry-after"]) > 0
-        assert_nothing_known(reply.json)
+        assert_no_figures(reply.json)
         assert reply.json["environment"]["failures"] == 1
         assert (line["status"], line["error"], line["attempts"]) == (503, "DatabaseWakingError", 1)
 
@@ -205,7 +205,7 @@ def test_a_refused_port_is_unhealthy() -> None:
     ):
         reply = probe(functions)
         assert condition_in(reply) == (503, "unhealthy", ["away"])
-        assert_nothing_known(reply.json)
+        assert_no_figures(reply.json)
         assert reply.json["environment"]["retries"] == 0
 
 

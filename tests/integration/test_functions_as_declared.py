@@ -1,4 +1,4 @@
-"""The functions in the catalogue are those of sql/functions: one form each, its owner and grants those of the file."""
+"""A database has the SQL functions of sql/functions, each with one form and the owner and grants of its file."""
 
 import re
 
@@ -14,7 +14,7 @@ from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname in ('robot_brain', 'robot_brain_api')
 order by 1
 """
-# What a function in SQL calls when it is created; of others PostgreSQL keeps no note.
+# The functions that a function in SQL calls. For functions in PL/pgSQL PostgreSQL records no calls.
 _CALLS = """
 select distinct p.oid::regproc::text, d.refobjid::regproc::text
 from pg_depend d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass

@@ -1,4 +1,4 @@
-"""Requests at the very edge of what is allowed: taken, and read back exactly as they were sent."""
+"""Requests exactly at the limits of the contract are accepted, and read back as they were sent."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ TABLE = [
     _one("texts of spaces and line breaks", "spaces", turn(user_message=" \n\t\r ", robot_response="\n")),
     _one("every odd character", "odd", turn(user_message=_ODD, robot_response=_ODD[::-1], metadata={_ODD: _ODD})),
     _one("texts of 256 KiB", "large", turn(user_message="a" * 256 * KIB, robot_response="\U0001f916" * 64 * KIB)),
-    _one("a text of 256 KiB that is all escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
+    _one("a text of 256 KiB that JSON escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
     _one("metadata of 16 KiB", "metadata", turn(metadata={"a": "b" * (16 * KIB - 9)})),
     _one("metadata of 16 KiB in bytes", "bytes", turn(metadata={"ü": "€" * 5458})),
     _one("metadata with null in it", "null", turn(metadata={"a": None, "b": [None, {"c": None}], "": False})),
@@ -64,14 +64,14 @@ TABLE = [
     ),
     Good("4 MiB", "whole", post(json.dumps(turn(8)).ljust(4 * KIB * KIB), "whole"), [turn(8)]),
     Good(
-        "the last of a repeated key",
+        "a repeated key, of which the last value counts",
         "repeated",
         post(json.dumps(_PLAIN)[:-1] + ', "user_message": "b"}', "repeated"),
         [{**_PLAIN, "user_message": "b"}],
     ),
     Good("a byte order mark", "mark", post("\ufeff" + json.dumps(turn(3)), "mark"), [turn(3)]),
     Good("a byte order mark in base64", "mark 64", post("", "mark 64", base64_of=b"\xef\xbb\xbf" + _JSON), [turn(3)]),
-    _one("the encoding that is none", "identity", turn(), content_encoding="identity"),
+    _one("the content encoding identity", "identity", turn(), content_encoding="identity"),
     _one("a charset", "charset", turn(), content_type="application/json; charset=utf-8"),
     _one("a content type in capitals", "capitals", turn(), content_type="Application/JSON"),
     _one("a key of 255 characters", "key", turn(), idempotency_key="~" * 255),
@@ -80,7 +80,7 @@ TABLE = [
     _session("of one character", "a"),
     _session("of 100 characters of four bytes", "\U0001f916" * 100),
     _session("of three dots", "..."),
-    _session("with what URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
+    _session("with characters that URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
     _session("that looks like SQL", "'; drop table robot_brain.sessions; --"),
 ]
 
@@ -168,13 +168,13 @@ def test_an_unreadable_if_none_match_gives_the_full_answer(bundle: Bundle) -> No
 
 
 def _sent(message: Json) -> Json:
-    """Return what of a message the client had sent; jsonb writes a double in digits, so numbers compare as doubles."""
+    """Return the fields of a message that the client sent. Numbers compare as doubles, because jsonb writes digits."""
     sent = {name: value for name, value in message.items() if name not in ("id", "seq", "created_at")}
     return _numbers_as_read(sent)
 
 
 def _numbers_as_read(sent: Json) -> Json:
     text = json.dumps(sent)
-    # 1.5e300 comes back as 301 digits: an integer for Python, the same number for JSON.
+    # 1.5e300 is read back as 301 digits. That is an integer in Python, but the same number in JSON.
     found: Json = json.loads(text, parse_int=lambda digits: float(digits) if len(digits) == 301 else int(digits))
     return found

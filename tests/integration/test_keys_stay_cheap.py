@@ -1,4 +1,4 @@
-"""A write with a key costs its own key, whatever was cleared, is open, or is not known to the planner."""
+"""A write with a key reads only its own key, whatever was cleared and whatever the planner knows."""
 
 import itertools
 import statistics
@@ -15,7 +15,7 @@ pytestmark = without_pooler
 
 
 def measure(connection: psycopg.Connection, clearing: bool, name: str) -> tuple[float, float, int]:
-    """Return the medians of pages and entries of 30 writes, and the most pages of one."""
+    """Return the medians of pages and entries of 30 writes, and the most pages of one write."""
     taken = [touched(connection, key) for key in itertools.islice(keys(clearing, name), 30)]
     pages, entries = zip(*taken, strict=True)
     return statistics.median(pages), statistics.median(entries), max(pages)
@@ -38,7 +38,7 @@ def test_thousands_of_cleared_keys_cost_a_write_nothing_while_a_dump_runs(databa
     print(f"pages, entries, most pages: without {without}, with {measured}")
     assert measured[0] <= without[0] + 2
     assert measured[1] <= without[1] + 2
-    # A write may split a page of an index, or be the first to read where a clearing ended.
+    # A write may split a page of an index, or be the first one to read the entries that a clearing left.
     assert measured[2] <= without[2] + 10
 
 
@@ -59,7 +59,7 @@ def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_r
 @pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "plans of a small table"])
 @pytest.mark.parametrize("known", ["nothing", "an empty table", "a few keys"])
 def test_a_key_is_found_by_its_index_whatever_the_planner_knows(database: Database, known: str, kept: bool) -> None:
-    """After each restart of the server nobody knows that the table has grown, and autovacuum has not run."""
+    """A restart of the server loses its counters of changed rows, so autovacuum does not notice that the table grew."""
     table = "robot_brain.idempotency_keys"
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)

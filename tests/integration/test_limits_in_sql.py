@@ -1,6 +1,6 @@
-"""The limits of the contract hold in SQL too: a call with the runtime password harms no other tenant.
+"""The limits of the contract hold in SQL too, so a call with the runtime password harms no other tenant.
 
-Each call is made as robot_brain_app, past the layer. It is refused and leaves nothing, or it is taken and harms nobody.
+Each call is made as robot_brain_app, past the layer. SQL refuses it and writes nothing, or accepts it without harm.
 """
 
 import json
@@ -30,8 +30,6 @@ TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "
 INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
 WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
 
-# What {"a": ""} leaves of the largest metadata.
-
 NOT_NULL = "23502"
 CHECK = "23514"
 TOO_LONG = "22001"
@@ -39,12 +37,12 @@ INVALID = "22023"
 
 
 def messages(*changes: Json, **first: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose first turn has other members, followed by turns with `changes`."""
+    """Return the arguments of a write: one turn changed by `first`, and one more for each of `changes`."""
     return {"p_messages": Jsonb([TURN | first, *(TURN | change for change in changes)])}
 
 
 def interaction(**changes: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose second turn has an interaction with other members."""
+    """Return the arguments of a write whose second turn has an interaction with `changes`."""
     return messages({"interaction": INTERACTION | changes})
 
 
@@ -114,7 +112,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 TAKEN: dict[str, dict[str, Any]] = {
-    # The layer refuses these. They are of no use and harm nobody.
+    # The layer refuses these. SQL accepts them, because they harm no other tenant.
     "personality with a million spaces": messages(robot_personality="x" + " " * 10**6),
     "one of many personalities with a million spaces": messages(TURN, robot_personality="x" + " " * 10**6),
     "robot id with a million spaces": interaction(robot_id="x" + " " * 10**6),
@@ -146,7 +144,7 @@ TAKEN: dict[str, dict[str, Any]] = {
 
 
 def call(connection: psycopg.Connection, function: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
-    """Call a function of robot_brain_api by the names of its parameters."""
+    """Call a function of robot_brain_api with named parameters."""
     names = ", ".join(f"{name} => %({name})s" for name in arguments)
     row = connection.execute(f"select * from robot_brain_api.{function}({names})".encode(), arguments).fetchone()
     assert row is not None
@@ -165,8 +163,8 @@ from (select count(*) as turns from robot_brain.conversations) c
 """
 
 
-def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
-    """Assert that another tenant writes, reads, is counted, and that a refresh does all of its steps."""
+def assert_no_tenant_is_harmed(bundle: Bundle, database: Database) -> None:
+    """Assert that another tenant can write and read and is counted, and that a refresh does all its steps."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
     assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared"}
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
@@ -204,7 +202,7 @@ def test_an_accepted_write_harms_no_other_tenant(bundle: Bundle, database: Datab
         assert (
             json.loads(call(connection, "stats", {"p_tenant_id": place["p_tenant_id"]})[0])["totals"]["sessions"] == 1
         )
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 LARGEST = 2**63 - 1
@@ -244,7 +242,7 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
         for missing in (None, "", "x" * 10**6, "*"):
             assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
             assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
@@ -274,4 +272,4 @@ def test_a_step_of_a_refresh_with_odd_arguments_harms_no_tenant(bundle: Bundle, 
             call(connection, "refresh_stats", {"p_if_older": seconds})
         for wait in (None, False, True):
             call(connection, "refresh_view", {"p_wait": wait})
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)

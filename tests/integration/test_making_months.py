@@ -1,4 +1,4 @@
-"""The step of a refresh that makes months: every month that has turns in DEFAULT, and one that fails stops no other."""
+"""The step of a refresh that makes each month with turns in DEFAULT. A month that fails stops no other."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,7 +25,7 @@ NEVER = "alter function robot_brain.make_month(date) set lock_timeout = 0"
 
 
 def dashed(name: str) -> str:
-    """Return a partition's month as an answer writes it."""
+    """Return the month of a partition as an answer writes it."""
     return name.removeprefix("conversations_").replace("_", "-")
 
 
@@ -82,7 +82,7 @@ def test_a_table_with_the_name_of_a_month_stops_no_other_month_and_no_counting(
         assert uncounted(database) == 0
         assert admin.execute("select count(*) from robot_brain.session_stats").fetchone() == (1,)
         assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (0,)
-    # Requests go on, and so does what the next refresh counts.
+    # Requests still work, and so does the counting of the next refresh.
     assert bundle.write("a", turn()).status == 201
     assert len(bundle.read("a").json["messages"]) == 2
     assert bundle.stats().json["totals"]["messages"] == 2
@@ -108,7 +108,7 @@ def test_a_month_that_was_detached_is_reported_until_it_is_attached_again(bundle
 
 
 def test_a_turn_at_infinity_stays_in_default_and_fails_no_refresh(bundle: Bundle, database: Database) -> None:
-    """No write of ours leaves one; a restore of somebody else's rows may."""
+    """Our writes never store such a turn, but a restore of other rows may."""
     bundle.write("lost", turn())
     move_to(database, "lost", "timestamptz '-infinity'")
     bundle.write("past", turn())
@@ -146,12 +146,12 @@ def test_two_connections_at_once_make_each_month_once_and_do_not_wait_for_each_o
         database.app() as other,
         ThreadPoolExecutor(2) as threads,
     ):
-        # A deadlock is found then, and not ended by the timer.
+        # So that a deadlock would be detected, and not ended by a timeout.
         admin.execute(NEVER)
         holder.execute("begin")
         holder.execute("lock table only robot_brain.conversations in share update exclusive mode")
         both = [threads.submit(make_months, connection) for connection in (one, other)]
-        # Each has looked into DEFAULT by now, or has nothing to do.
+        # By now both have read DEFAULT, or have nothing to do.
         wait_for_waiter(holder)
         wait_for_pid(
             admin,

@@ -1,4 +1,4 @@
-"""What `make migrate` does with files that are new, changed, gone or wrong."""
+"""`make migrate` with files that are new, changed, missing or wrong."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def test_the_plan_for_an_empty_database_names_every_file_and_changes_nothing(
 
 
 def test_the_command_prints_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
-    def said() -> list[str]:
+    def printed() -> list[str]:
         return subprocess.run(
             [sys.executable, "-m", "ops", "migrate", "--plan"],
             cwd=ROOT,
@@ -72,9 +72,9 @@ def test_the_command_prints_its_plan_and_afterwards_that_there_is_nothing_to_do(
             text=True,
         ).stdout.splitlines()
 
-    assert said() == [f"would apply {name}" for name in FILES]
+    assert printed() == [f"would apply {name}" for name in FILES]
     migrate(direct_url)
-    assert said() == ["Nothing to do: the database is up to date."]
+    assert printed() == ["Nothing to do: the database is up to date."]
 
 
 def test_the_failure_of_one_file_leaves_none_of_them(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
             command(direct_url, sql)
     assert admin.execute("select to_regclass('robot_brain.other')").fetchone() == (None,)
 
-    # The ends of lines are the checkout's business.
+    # A checkout may change the ends of lines.
     (sql / f"{name}.sql").write_bytes(TABLE.format("more").replace("\n", "\r\n").encode())
     assert migrate(direct_url, sql) == []
 

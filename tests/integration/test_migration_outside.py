@@ -1,4 +1,4 @@
-"""Migrations that run outside a transaction: what comes before is committed, and they are repeated until they end."""
+"""Migrations outside a transaction: earlier files are committed first, and a run that failed is repeated."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from tests.integration.migrations import (
 )
 from tests.support.servers.gate import gate_in, wait_for_pid
 
-# An index that a kill leaves behind is not valid: the step begins by dropping it.
-INDEX = """-- An index for nobody.
+# A killed migration leaves an index that is not valid, so the migration drops it first.
+INDEX = """-- An index that no query needs.
 -- outside a transaction
 
 set lock_timeout = '5s';
@@ -35,7 +35,7 @@ begin
 end
 $$;
 """
-# Three statements make the records and drop what yoyo left; the step's first one drops the index.
+# Three statements make the records and drop the tables of yoyo, and the fourth drops the index.
 CREATES_INDEX = 5
 QUERY = "select query from pg_stat_activity where pid = %s"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('robot_brain.sessions_version_idx')"

@@ -1,4 +1,4 @@
-"""Migrations: as the role that Neon gives, on every version, all files or none, whatever happens in between."""
+"""Migrations with the role that Neon gives, on every version: all files or none, whatever interrupts them."""
 
 import re
 import secrets
@@ -34,7 +34,7 @@ where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 
 @pytest.fixture(scope="session")
 def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
-    """One undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
+    """An undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
     name = f"whole_{secrets.token_hex(6)}"
     with cluster.admin() as main:
         create_database(main, name)
@@ -85,7 +85,7 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
 def test_two_databases_of_one_cluster_can_be_migrated_at_the_same_moment(
     empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
-    # Which one is first at each shared row is chance, so it is tried some times.
+    # Chance decides which one is first at each shared row, so the test repeats this.
     for attempt in range(3):
         names = [make_database(), make_database()]
         urls = [empty_cluster.direct_url(name) for name in names]
@@ -114,7 +114,7 @@ def test_a_database_can_migrate_while_another_one_makes_the_shared_roles(
         with migrating(direct_url) as one:
             gate.wait_for_arrival(one)
             with migrating(empty_cluster.direct_url(second)) as other:
-                # It meets the first one's roles, which are there and not committed.
+                # It finds the roles of the first one, which are not committed yet.
                 wait_for_pid(admin, WAITS_FOR_TRANSACTION, [second], other)
                 if end_of_the_first == "is killed":
                     one.kill()
@@ -128,7 +128,7 @@ def test_a_database_can_migrate_while_another_one_makes_the_shared_roles(
     assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
 
 
-# A fraction of the statements that come before the kill.
+# The fraction of the statements after which the kill comes.
 @pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
 def test_a_killed_migration_leaves_no_change_and_no_work_for_an_operator(
     admin: psycopg.Connection,
@@ -166,7 +166,7 @@ def test_the_next_migration_waits_for_the_server_process_of_a_killed_one(
         killed_at(gate, direct_url, midway),
         migrating(direct_url) as second,
     ):
-        # The server has not noticed the kill: its process still holds its locks and its transaction.
+        # The server has not noticed the kill. Its process still holds the locks and the transaction.
         wait_for_pid(admin, WAITS_FOR_MIGRATION, [], second)
         gate.open()
         finish(second)

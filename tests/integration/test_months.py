@@ -1,4 +1,4 @@
-"""A missing month never harms a request: not while its turns lie in DEFAULT, and not while it is made."""
+"""A missing month harms no request, neither while its turns are in DEFAULT nor while it is made."""
 
 import random
 import threading
@@ -24,12 +24,12 @@ from tests.support.servers.databases import Database
 
 MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
 SESSIONS = ("a", "b", "c", "d")
-# Longer than any test runs: what waits must wait for a state, and not for a timer.
+# Longer than any test runs, so that a wait ends by a state and not by a timeout.
 PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
 
 
 def lose_this_month(database: Database, number: int) -> str:
-    """Drop this month and write `number` turns to each session, which land in DEFAULT; return the month's name."""
+    """Drop this month and write `number` turns to each session, into DEFAULT. Return the month's name."""
     name = drop_month(database)
     with database.app() as connection:
         for session in SESSIONS:
@@ -72,7 +72,7 @@ def test_making_a_month_waits_until_running_requests_have_ended(database: Databa
             write(other, "b")
             making = threads.submit(maker.execute, MAKE)
             wait_for_waiter(one)
-            # The same requests again find what they have locked already, although somebody waits to lock it whole.
+            # Repeated requests succeed, although another transaction waits to lock the whole table.
             assert check_page(one, "a") == 10
             write(other, "b")
         assert making.result(30).fetchone() == (True,)
@@ -129,7 +129,7 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, seed: int) -> None:
-    """Writers and readers of several months, and two that make months, in rounds."""
+    """Write and read several months in rounds, while two connections make months."""
     print(f"seed {seed}")
     chance = random.Random(seed)
     with database.admin() as admin:
@@ -171,7 +171,7 @@ def test_a_turn_written_while_make_month_waits_for_default_is_moved_by_the_next_
         with writer.transaction():
             write(writer, "a")
             making = threads.submit(make_months, maker)
-            # DEFAULT shows no turn of this month yet, so the parent is free and DEFAULT is waited for.
+            # DEFAULT shows no turn of this month yet. So make_month does not lock the parent, and waits for DEFAULT.
             wait_for_waiter(writer)
         assert making.result(30) == ([], [])
         assert not is_month(maker, name)
@@ -189,7 +189,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
     with database.admin() as dump, database.admin() as admin:
         with dump.transaction():
             dump.execute(f"lock table only robot_brain.{table} in access share mode".encode())
-            # make_month stands before the dump now, and requests behind make_month, until its lock_timeout.
+            # make_month now waits for the dump, and requests wait for make_month, until its lock_timeout ends.
             with database.app() as maker, ThreadPoolExecutor(1) as threads:
                 making = threads.submit(make_months, maker)
                 wait_for_waiter(dump)

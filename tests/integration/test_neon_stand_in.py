@@ -1,4 +1,4 @@
-"""The stand-in for Neon, seen by a bare client: each fault does what it says, and its end mends it."""
+"""The stand-in for Neon as a bare client sees it: each fault has its effect, and none after its end."""
 
 import contextlib
 import re
@@ -29,15 +29,15 @@ select body from robot_brain_api.write_message(
   'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
   null, null, %s, null, false)
 """
-# How long a client waits if the answer is expected not to come; psycopg connects for two seconds at the least.
+# How long a client waits if no answer is expected. psycopg waits at least two seconds for a connection.
 SILENCE_SECONDS = 2
 
-# What a client sees with a new connection, and with one that was made before: None is success, SILENCE no answer at
-# all, else the words of the error.
+# What a client sees on a new connection, and on one that was opened before the fault. None is success, SILENCE is no
+# answer, and any other text is in the error.
 SILENCE = "silence"
 GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
 VERIFY = "certificate verify failed"
-SEEN: dict[str, tuple[str | None, str | None]] = {
+EXPECTED: dict[str, tuple[str | None, str | None]] = {
     "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits for a server
     "kill_pgbouncer": ("Couldn't connect to compute node", GONE),
     "fast_restart": (None, None),
@@ -68,7 +68,7 @@ SEEN: dict[str, tuple[str | None, str | None]] = {
 
 @pytest.fixture(scope="module")
 def stand_in(authority: Authority) -> Iterator[StandIn]:
-    """One stand-in for this file, with a name of its own."""
+    """One stand-in for this file. It has a host name."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, names=True) as made:
@@ -79,7 +79,7 @@ def stand_in(authority: Authority) -> Iterator[StandIn]:
 
 @pytest.fixture
 def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
-    """A stand-in that sleeps after five minutes, and the clock that says when they are over."""
+    """A stand-in that sleeps after five minutes of a simulated clock, and the clock."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     clock = ManualClock()
@@ -89,7 +89,7 @@ def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
 
 
 def connect(stand_in: StandIn, patience: float = PATIENCE_SECONDS) -> "psycopg.Connection[Any]":
-    """Connect as a function does: resolve the name here, then go to the address and verify the name."""
+    """Connect as a function does: resolve the name, connect to the address and verify the name."""
     parts = urlsplit(stand_in.url)
     assert parts.hostname is not None
     found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
@@ -110,7 +110,7 @@ def write(
     def give_up() -> None:
         if not done.wait(patience):
             given_up.set()
-            # As a peer that is gone: the client reads an end that nobody sent.
+            # To the client this looks as if the server had closed the connection.
             with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
                 own.shutdown(socket.SHUT_RDWR)
 
@@ -131,10 +131,10 @@ def _duplicate(connection: "psycopg.Connection[Any]") -> int:
     return socket.dup(connection.fileno())
 
 
-def seen(
+def error_of_a_write(
     connection: "psycopg.Connection[Any] | None", stand_in: StandIn, patience: float = PATIENCE_SECONDS
 ) -> str | None:
-    """Write over `connection`, or over a new one, and return what went wrong."""
+    """Write over `connection`, or over a new one, and return the error or None."""
     try:
         if connection is not None:
             write(connection, patience=patience)
@@ -153,28 +153,30 @@ def seen(
 
 
 def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
-    assert list(SEEN) == list(FAULTS)
-    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # which needs libfaketime
+    assert list(EXPECTED) == list(FAULTS)
+    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # needs libfaketime
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
     if name == "clock_step":
         skip_without(debian_libfaketime)
-    fresh, reused = SEEN[name]
+    fresh, reused = EXPECTED[name]
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
         with fault(stand_in, name):
-            found = seen(connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS)
+            found = error_of_a_write(
+                connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
+            )
             if expected is None:
                 assert found is None
             else:
                 assert re.search(expected, found or "nothing"), found
         if connection is not None:
             if found is None:
-                write(connection)  # it goes on
+                write(connection)  # still works
             connection.close()
-        assert seen(None, stand_in) is None
+        assert error_of_a_write(None, stand_in) is None
 
 
 @pytest.mark.parametrize("name", ["kill_pgbouncer", "suspend", "refused", "proxy_connect"])
@@ -196,7 +198,7 @@ def test_an_answer_is_lost_after_commit_as_often_as_requested(stand_in: StandIn)
             with pytest.raises(psycopg.OperationalError, match=GONE):
                 write(connection, session, "one key")
         with stand_in.observer() as observer:
-            assert _turns(observer, session) == 1  # committed at the first, repeated under its key by the others
+            assert _turns(observer, session) == 1  # the first attempt committed, the others are replays
     assert stand_in.relay.to_come == 0
 
 
@@ -233,7 +235,7 @@ def test_each_round_trip_takes_the_delay(stand_in: StandIn) -> None:
 def test_after_silence_a_used_connection_is_reset_and_an_idle_one_still_works(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with fault(stand_in, "acknowledge_silence"):
-            assert seen(used, stand_in, SILENCE_SECONDS) == SILENCE
+            assert error_of_a_write(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 
 
@@ -243,7 +245,7 @@ def test_ten_connections_wake_the_compute_once_and_wait_for_it(authority: Author
     with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
         made.compute.suspend()
         began = time.monotonic()
-        assert list(pool.map(lambda _: seen(None, made), range(10))) == [None] * 10
+        assert list(pool.map(lambda _: error_of_a_write(None, made), range(10))) == [None] * 10
         assert time.monotonic() - began >= 0.3
         assert (made.compute.state, made.compute.wakes) == ("active", 1)
 
@@ -256,7 +258,7 @@ def test_the_compute_sleeps_after_the_time_without_traffic(sleeper: tuple[StandI
         clock.advance(299)
         assert made.compute.awake_seconds == 598
         clock.advance(10)
-        # An idle pooled client has kept it awake no longer, and sees the end of its stream, without a word.
+        # An idle client of the pooler does not keep the compute awake. Its connection ends without a message.
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         assert poll.poll(PATIENCE_SECONDS * 1000)
@@ -264,7 +266,7 @@ def test_the_compute_sleeps_after_the_time_without_traffic(sleeper: tuple[StandI
             write(connection)
     clock.advance(24 * 3600)
     assert (made.compute.wakes, made.compute.awake_seconds) == (0, 599)
-    assert seen(None, made) is None
+    assert error_of_a_write(None, made) is None
     clock.advance(60)
     assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
 
@@ -294,9 +296,9 @@ def test_a_client_gets_neons_error_while_the_compute_cannot_start(sleeper: tuple
     started = made.postgres.start
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made.postgres, "start", fail)
-        assert "Couldn't connect to compute node" in str(seen(None, made))
+        assert "Couldn't connect to compute node" in str(error_of_a_write(None, made))
     assert made.postgres.start == started
-    assert seen(None, made) is None
+    assert error_of_a_write(None, made) is None
 
 
 def test_a_name_outside_the_file_of_names_is_resolved_by_the_machine(stand_in: StandIn) -> None:

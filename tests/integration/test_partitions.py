@@ -1,4 +1,4 @@
-"""A missing month never loses a turn, and making it moves what DEFAULT holds."""
+"""A missing month loses no turn, and making it moves its turns out of DEFAULT."""
 
 import psycopg
 import pytest
@@ -72,7 +72,7 @@ alter table robot_brain.conversations attach partition robot_brain.conversations
 def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month(
     bundle: Bundle, database: Database
 ) -> None:
-    """PostgreSQL chose DEFAULT before the month was there, and raises 23514 without the name of a constraint."""
+    """PostgreSQL chose DEFAULT before the month existed, and raises 23514 without the name of a constraint."""
     drop_month(database)
     assert bundle.read("s").status == 404
     with logged() as lines:

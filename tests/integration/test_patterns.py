@@ -1,4 +1,4 @@
-"""Failures that make a pattern are told once, with advice; slow calls by name and time, never by arguments."""
+"""A pattern of failures is reported once, with advice. A slow call is logged with its name and time only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,14 +22,14 @@ embedded = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 
 
 def reported(lines: Lines) -> list[str]:
-    """Return the patterns that the log reports so far; each is a warning with advice."""
+    """Return the patterns in the log so far, and assert that each is a warning with advice."""
     found = [line for line in lines() if line["message"] == "pattern"]
     assert all(line["level"] == "WARNING" and len(line["advice"]) > 40 for line in found)
     return [line["pattern"] for line in found]
 
 
 def set_login(database: Database, allowed: str) -> None:
-    """Let the functions' role log in, or not."""
+    """Set whether the functions' role may log in: `login` or `nologin`."""
     with database.admin() as admin:
         admin.execute(f"alter role {APP} {allowed}".encode())
 
@@ -88,7 +88,7 @@ def test_a_deadlock_is_reported_once_and_the_write_succeeds(bundle: Bundle, data
 def test_calls_slower_than_usual_are_reported_once(bundle: Bundle, database: Database) -> None:
     lock = "lock table robot_brain.sessions in access exclusive mode"
     with logged() as lines:
-        # As few as make a past, so that no three calls of a busy machine are slow before those that are held.
+        # The fewest calls after which calls can be slow, so that a busy machine is unlikely to cause a pattern itself.
         for _ in range(21):
             assert bundle.write("demo", turn()).status == 201
         for _ in range(4):

@@ -12,7 +12,7 @@ from tests.support.bundle import Bundle, event, turn
 
 @pytest.fixture
 def seven(bundle: Bundle) -> Bundle:
-    """A session `s` of seven turns."""
+    """The functions on a database with a session `s` of seven turns."""
     for number in range(1, 8):
         assert bundle.write("s", turn(number)).status == 201
     return bundle
@@ -127,20 +127,20 @@ def test_two_sessions_have_versions_of_their_own(bundle: Bundle) -> None:
     assert len(tags) == 3
 
 
-@pytest.mark.parametrize("held", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
-def test_a_copy_with_the_present_tag_is_not_sent_again(seven: Bundle, held: str) -> None:
+@pytest.mark.parametrize("copy", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
+def test_a_copy_with_the_present_tag_is_not_sent_again(seven: Bundle, copy: str) -> None:
     tag = seven.read("s").headers["etag"]
-    reply = seven.read("s", {"if-none-match": held.format(tag=tag)})
+    reply = seven.read("s", {"if-none-match": copy.format(tag=tag)})
     assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, tag)
 
 
-@pytest.mark.parametrize("held", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
-def test_a_copy_with_another_tag_is_replaced(seven: Bundle, held: str) -> None:
-    assert seven.read("s", {"if-none-match": held}).status == 200
+@pytest.mark.parametrize("copy", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
+def test_a_copy_with_another_tag_is_replaced(seven: Bundle, copy: str) -> None:
+    assert seven.read("s", {"if-none-match": copy}).status == 200
 
 
 def test_an_unknown_session_is_not_found_whatever_copy_the_client_has(bundle: Bundle) -> None:
-    assert bundle.read("nobody", {"if-none-match": "*"}).status == 404
+    assert bundle.read("unknown", {"if-none-match": "*"}).status == 404
 
 
 # Size
@@ -165,7 +165,7 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_lead_to_the_rest(
         while True:
             page = bundle.read("s", limit=200, **query)
             assert page.status == 200
-            # What Lambda measures: the whole answer as JSON, in which the body is a string of JSON.
+            # Lambda measures the whole answer as JSON, in which the body is a string of JSON.
             answer = {"statusCode": 200, "headers": dict(page.headers), "body": page.body}
             assert len(json.dumps(answer, ensure_ascii=False).encode()) < MAX_ANSWER_BYTES
             if not seqs(page.json):

@@ -1,4 +1,4 @@
-"""`make ops DO=recount`: figures that differ from what is stored are found, printed and mended to the row."""
+"""`make ops DO=recount` finds, prints and corrects each figure that differs from the stored rows."""
 
 import os
 
@@ -44,16 +44,16 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
         [("personality messages", "waiter", 0, 2), ("personality response_length", "waiter", 0, 10)],
     ),
     "a personality without turns": (
-        "insert into robot_brain.personality_stats values ('local', 'nobody', 3, 4)",
-        [("personality messages", "nobody", 3, 0), ("personality response_length", "nobody", 4, 0)],
+        "insert into robot_brain.personality_stats values ('local', 'unknown', 3, 4)",
+        [("personality messages", "unknown", 3, 0), ("personality response_length", "unknown", 4, 0)],
     ),
     "a tenant without turns": (
         "insert into robot_brain.tenant_stats values ('ghost', 1, 2, 3)",
         [("interactions", "", 3, 0), ("messages", "", 2, 0), ("sessions", "", 1, 0)],
     ),
     "a tenant with a personality alone": (
-        "insert into robot_brain.personality_stats values ('ghost', 'nobody', 2, 0)",
-        [("personality messages", "nobody", 2, 0)],
+        "insert into robot_brain.personality_stats values ('ghost', 'unknown', 2, 0)",
+        [("personality messages", "unknown", 2, 0)],
     ),
 }
 
@@ -121,7 +121,7 @@ def test_a_day_without_its_row_gets_one_and_other_days_stay(talked: Database) ->
         admin.execute("insert into robot_brain.daily_stats values ('local', '2001-02-01', 70, 80)")
         admin.execute("insert into robot_brain.daily_stats values ('local', '1999-01-01', 7, 8)")
     recounted(talked)
-    # Days are history: more was said on them than is stored.
+    # Days are history: they count more turns than are still stored.
     wanted = [row for row in stored(talked) if row[2] != "2001-02-01"]
     wanted += [("day", "local", "2001-02-01", 70, 80, 0), ("day", "local", "1999-01-01", 7, 8, 0)]
     found = [row for row in sums(talked) if row[0] == "day"]
@@ -133,7 +133,7 @@ def test_uncounted_rows_are_no_difference_and_stay(talked: Database, bundle: Bun
     before = sums(talked), uncounted(talked)
     assert recounted(talked) == []
     assert (sums(talked), uncounted(talked)) == before
-    # Of the same day: three of its four writes are counted.
+    # All writes are of one day, and three of the four are counted.
     change(talked, "delete from robot_brain.daily_stats")
     assert [(found.was, found.counted) for found in recounted(talked)] == [(1, 6), (1, 3)]
     assert (sums(talked), uncounted(talked)) == before
@@ -144,7 +144,7 @@ def test_uncounted_rows_are_no_difference_and_stay(talked: Database, bundle: Bun
 def test_turns_removed_from_an_uncounted_day_make_no_row_for_it(talked: Database, bundle: Bundle) -> None:
     change(talked, "delete from robot_brain.daily_stats")
     with talked.admin() as admin:
-        # As a removal leaves it: of seven turns of today two are gone, and all are still to be counted.
+        # As a removal of two of today's seven turns leaves it. All of them are uncounted.
         admin.execute(
             "insert into robot_brain.uncounted values ('local', (now() at time zone 'UTC')::date, 'barista',"
             " 7, 0, 0, 2, 0), ('local', null, 'barista', -7, 0, 0, 0, 0)"
@@ -175,7 +175,7 @@ def test_a_recount_counts_the_turns_in_default(talked: Database) -> None:
 
 def test_the_refresh_after_a_recount_makes_the_view_again(talked: Database, bundle: Bundle) -> None:
     bundle.refresh()
-    # Neither how many sessions nor how many turns there are differs, so no refresh has a reason to look.
+    # The numbers of sessions and turns stay the same, so a refresh alone would not make the view again.
     change(
         talked,
         "update robot_brain.sessions s set message_count = o.message_count from robot_brain.sessions o"
@@ -192,8 +192,8 @@ def test_the_refresh_after_a_recount_makes_the_view_again(talked: Database, bund
 
 
 @pytest.fixture
-def settings_of_another_taste(talked: Database) -> Database:
-    """Values that change how moments and numbers become text, and that hide the rows of other tenants."""
+def with_unusual_settings(talked: Database) -> Database:
+    """A database whose settings change the text of times and numbers, and hide the rows of other tenants."""
     with talked.admin() as admin:
         for setting in (
             "timezone = 'Pacific/Kiritimati'",
@@ -207,7 +207,7 @@ def settings_of_another_taste(talked: Database) -> Database:
     return talked
 
 
-def test_no_setting_of_the_database_changes_what_is_found(settings_of_another_taste: Database) -> None:
-    change(settings_of_another_taste, OLD_TURNS)
-    assert recounted(settings_of_another_taste) == OLD_FOUND
-    assert recounted(settings_of_another_taste) == []
+def test_no_setting_of_the_database_changes_what_is_found(with_unusual_settings: Database) -> None:
+    change(with_unusual_settings, OLD_TURNS)
+    assert recounted(with_unusual_settings) == OLD_FOUND
+    assert recounted(with_unusual_settings) == []

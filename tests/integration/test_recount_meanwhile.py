@@ -1,4 +1,4 @@
-"""`make ops DO=recount` beside writes, refreshes and new months: it misses nothing and counts nothing twice."""
+"""`make ops DO=recount` during writes, refreshes and new months misses no turn and counts none twice."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ def test_a_recount_counts_turns_once_if_their_month_is_made_meanwhile(talked: Da
     made: list[object] = []
 
     def make_months(line: str) -> None:
-        # What the recount has read of a table, it holds: then the month is left to a later refresh.
+        # The recount keeps locks on the tables that it has read, so a later refresh makes the month.
         if line.endswith(moment):
             with talked.admin() as admin:
                 while (row := admin.execute("select robot_brain.make_next_month(3)").fetchone()) and row[0]["made"]:

@@ -1,4 +1,4 @@
-"""`make ops DO=recount` that is killed, kept waiting, or run by the wrong role: the figures stay as they were."""
+"""If `make ops DO=recount` is killed, waits too long or has the wrong role, the figures stay unchanged."""
 
 import pytest
 from psycopg import sql
@@ -6,6 +6,7 @@ from psycopg import sql
 from ops.errors import MigrationError
 from ops.recount import recount
 from tests.integration.held_locks import wait_for_waiter
+from tests.integration.migrations import PROCESS_ENDED
 from tests.integration.recounting import command, finished, recounted, stored, sums
 from tests.integration.refresh_state import REFRESH_LOCK
 from tests.support.bundle import Bundle, turn
@@ -18,7 +19,7 @@ pytestmark = without_pooler
 
 @pytest.fixture
 def wrong(bundle: Bundle, database: Database) -> Database:
-    """A database whose figures differ from what is stored."""
+    """A database whose figures differ from the stored rows."""
     bundle.write("s", {"messages": [turn(n) for n in range(3)]})
     bundle.refresh()
     with database.admin() as admin:
@@ -39,8 +40,8 @@ def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: D
             pid = wait_for_waiter(admin)
             process.kill()
             process.communicate()
-        # Its server process still goes on until it wants to answer.
-        wait_for_pid(admin, "select 1 where not exists (select from pg_stat_activity where pid = %s)", [pid])
+        # Its server process works until it sends its answer.
+        wait_for_pid(admin, PROCESS_ENDED, [pid])
     assert sums(wrong) == before
     assert len(recounted(wrong)) == 3
     assert sums(wrong) == stored(wrong)
@@ -54,7 +55,7 @@ def test_a_recount_that_waits_too_long_for_a_refresh_names_it_and_changes_nothin
             MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make ops DO=recount`"
         ):
             list(recount(wrong.direct_url, lock_seconds=0.2))
-        # Counting needs no lock.
+        # Only the correction needs the lock.
         assert len(recounted(wrong, dry_run=True)) == 3
     assert sums(wrong) == before
 
@@ -69,7 +70,7 @@ def test_a_correction_waits_for_a_refresh_and_adds_to_its_figures(wrong: Databas
             wait_for_waiter(admin)
     status, lines, errors = finished(process)
     assert (status, errors) == (0, "")
-    # It read before the refresh was committed: the turn was not counted yet, and the day had no row.
+    # The recount read before the refresh committed. So the turn was uncounted, and the day had no row.
     assert lines[0] == "'local': messages was 8, counted 4"
     assert sums(wrong) == stored(wrong)
 

@@ -1,4 +1,4 @@
-"""When the statistics are refreshed: not where that wakes the database, not for nothing, and for their reader."""
+"""When the statistics are refreshed: for a reader, if turns were written, and if that does not wake the database."""
 
 import json
 import threading
@@ -13,13 +13,13 @@ from tests.support.servers.databases import Database
 
 
 def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the lines since the last call, and the last of them that has metrics."""
+    """Return the log lines since the last call, and the last one that has metrics."""
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     return lines, [line for line in lines if "_aws" in line][-1]
 
 
 def refreshed_now(database: Database) -> str:
-    """Return the server's time as the API writes it."""
+    """Return the server's time in the form of the API."""
     with database.admin() as admin:
         row = admin.execute("select robot_brain.iso_time(clock_timestamp())").fetchone()
     assert row is not None
@@ -27,7 +27,7 @@ def refreshed_now(database: Database) -> str:
 
 
 def connections(database: Database) -> int:
-    """Return how many connections of the functions' role this database has; a function keeps the one it opened."""
+    """Return the number of connections of the functions' role. A function keeps the one that it opened."""
     with database.admin() as admin:
         row = admin.execute(
             "select count(*) from pg_stat_activity where usename = 'robot_brain_app' and datname = current_database()"
@@ -56,7 +56,7 @@ def test_the_schedule_refreshes_if_the_compute_is_awake(database: Database) -> N
         bundle.write("s", turn())
         assert "as_of" in bundle.refresh()
         assert bundle.stats().json["totals"]["messages"] == 1
-        assert api.calls == 1, "a request of a client asks nobody"
+        assert api.calls == 1, "a request of a client does not call Neon's API"
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
@@ -173,7 +173,7 @@ def test_old_figures_take_one_statement_if_no_turn_was_written_since(
     bundle: Bundle, database: Database, written: bool
 ) -> None:
     make_old(database)
-    assert bundle.database_health().status == 200  # what comes with a connection is not counted
+    assert bundle.database_health().status == 200  # opens the connection, which is not to be counted
     if written:
         bundle.write("s", turn())
     with database.admin() as admin:
@@ -184,7 +184,7 @@ def test_old_figures_take_one_statement_if_no_turn_was_written_since(
             "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
             " and s.dbid = (select oid from pg_database where datname = current_database())"
         ).fetchone()
-    # Otherwise the look, then four steps of begin, the time-out, the step and commit, then the answer.
+    # 18: a first look, four steps of begin, timeout, step and commit, and the answer.
     assert calls == (18 if written else 1,)
 
 
@@ -227,7 +227,7 @@ def test_only_one_of_many_readers_counts(bundle: Bundle, database: Database) -> 
         thread.join()
     assert failures == []
     assert len(done) == readers
-    # The others were too late, or found nothing left to count.
+    # The other readers came too late, or found no uncounted row.
     assert set(done) <= {None, '{"counted": 1}', '{"counted": 0}'}
     assert done.count('{"counted": 1}') == 1
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 50, "interactions": 0}

@@ -1,4 +1,4 @@
-"""What the migrations leave: owners, row-level security, tenants, months."""
+"""The schema that the migrations make: owners, row-level security, tenants and months."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ ORIGIN = {
 MONTHS_AHEAD = 24
 TURN = '[{"robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {}}]'
 
-# The newest PostgreSQL and the distribution's; the pooler changes nothing about a catalog.
+# The newest PostgreSQL and that of the distribution. A pooler does not change the catalog.
 pytestmark = without_pooler
 
 

@@ -82,7 +82,7 @@ def test_the_figures_of_one_session_are_live(bundle: Bundle) -> None:
 
 
 def test_an_unknown_session_has_no_figures(bundle: Bundle) -> None:
-    assert bundle.stats(session_id="nobody").status == 404
+    assert bundle.stats(session_id="unknown").status == 404
 
 
 def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database) -> None:
@@ -105,7 +105,7 @@ def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database)
 def test_a_write_that_commits_during_a_refresh_is_counted_once(bundle: Bundle, database: Database) -> None:
     bundle.write("before", turn())
     with psycopg.connect(database.direct_url) as slow:
-        # A write that has not committed: a refresh cannot see it, and the next one must.
+        # A refresh cannot see a write that has not committed. The next refresh must.
         slow.execute("set local role robot_brain_owner")
         slow.execute(
             "select robot_brain_api.write_message('local', 'slow', %s, null, null, null, null, false)",

@@ -1,4 +1,4 @@
-"""The size that the layer works out for metadata is the size PostgreSQL stores it with."""
+"""The layer computes the same size of metadata as PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from robot_brain.http import json_body
 from tests.support.json_values import values
 from tests.support.servers.postgres import Postgres
 
-# As a client may write a number: with or without a point and an exponent, with zeros that mean nothing.
+# Numbers as clients may write them: with or without a point or an exponent, and with superfluous zeros.
 written = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 
 thorough = settings(max_examples=500, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -25,13 +25,13 @@ _SIZE = "select octet_length((%s::jsonb)::text)"
 
 @pytest.fixture(scope="module")
 def server(embedded_server: Postgres) -> Iterator[psycopg.Connection]:
-    """One connection for all examples; nothing is stored."""
+    """One connection for all examples, which store nothing."""
     with embedded_server.admin() as admin:
         yield admin
 
 
 def size_in(server: psycopg.Connection, value: Any) -> int:
-    """Return the bytes of `value` as the server's jsonb, sent as the layer sends it."""
+    """Return the bytes of `value` as text of jsonb, sent as the layer sends it."""
     row = server.execute(_SIZE, (as_json(value),)).fetchone()
     assert row is not None
     return int(row[0])
@@ -56,7 +56,7 @@ def test_the_stored_size_of_a_number_is_that_of_postgresql_however_it_is_written
     try:
         parsed = json_body.parse(f'{{"x": {text}}}', False)
     except MalformedRequestError:
-        # Beyond a double, or so small that a double would be zero.
+        # Beyond the range of a double, or so small that the double is zero.
         assert abs(float(text)) in (0.0, float("inf"))
         return
     assert stored_size(parsed) == size_in(server, parsed)

@@ -1,4 +1,4 @@
-"""A database that yoyo-migrations recorded is taken over by `make migrate`: whole or not at all, with what it holds."""
+"""`make migrate` takes over a database of yoyo-migrations whole or not at all, and keeps its rows."""
 
 import difflib
 import json
@@ -28,19 +28,19 @@ select body, replayed, etag from robot_brain_api.write_message(
   p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_key => %s, p_first_id => %s, p_repeated => %s,
   p_schema_version => 2)
 """
-# A turn of an answer, in schema 2.
+# The members of a turn in an answer of schema 2.
 MEMBERS = ["id", "seq", "robot_personality", "user_message", "robot_response", "metadata", "created_at"]
 
 
 @pytest.fixture
 def name(admin: psycopg.Connection) -> str:
-    """The name of an empty database."""
+    """The name of a new, empty database."""
     return admin.info.dbname
 
 
 @pytest.fixture
 def from_zero(empty_cluster: Postgres, name: str) -> list[str]:
-    """The catalogue of a database that never saw yoyo."""
+    """The catalogue of a database that yoyo never migrated."""
     other = f"zero_{name}"
     with empty_cluster.admin() as main:
         create_database(main, other)
@@ -82,7 +82,7 @@ def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
 
         migrate(direct_url)
 
-        # The connection keeps the plans that it made before.
+        # The connection still has the plans from before the takeover.
         assert answers(app) == before
         assert app.execute(WRITE, ["one", TURN, "key", None, False]).fetchone() == (by_key[0], True, None)
         assert app.execute(WRITE, ["one", TURN, None, first_id, True]).fetchone() == (by_id[0], True, by_id[2])
@@ -95,7 +95,7 @@ def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
 
 
 def answers(app: psycopg.Connection) -> list[object]:
-    """Return what a read and the statistics answer, as far as schema 2 had it, without how old the statistics are."""
+    """Return the answers of a read and of the statistics, reduced to the members of schema 2 and without ages."""
     read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
     stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
     assert read is not None
@@ -132,7 +132,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
         with empty_cluster.admin(other) as looking:
             whole = catalogue(looking)
         drop_database(main, other)
-    # Every statement on one server, some on the others.
+    # Every statement on one server, and some statements on the others.
     chosen = statements if cluster.kind == "embedded" and cluster.version == 18 else statements[::8]
     assert len(statements) > 50
 
@@ -182,7 +182,7 @@ def test_a_takeover_of_another_schema_version_is_refused_and_changes_nothing(
 def test_tables_of_yoyo_without_a_row_are_dropped_and_the_schema_is_made_from_zero(
     admin: psycopg.Connection, direct_url: str, from_zero: list[str]
 ) -> None:
-    # As a first `make migrate` leaves them if it is killed before its first file.
+    # A first `make migrate` leaves such tables if it is killed before its first file.
     migrate_with_yoyo(direct_url, files=0)
 
     assert migrate(direct_url) == FILES
@@ -206,7 +206,7 @@ def test_tables_that_an_older_checkout_leaves_after_a_takeover_are_dropped_by_th
 ) -> None:
     migrate_with_yoyo(direct_url)
     migrate(direct_url)
-    # yoyo makes its tables, then its first file fails: its schema exists.
+    # yoyo makes its tables, and then its first file fails because the schema exists.
     admin.execute("set role robot_brain_migrator")
     admin.execute("create table robot_brain_migrations._yoyo_migration (migration_id varchar(255))")
     admin.execute("reset role")

@@ -14,7 +14,7 @@ TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][
 
 
 def rows(database: Database, query: str) -> list[tuple[object, ...]]:
-    """Run a query as superuser, who sees every tenant."""
+    """Run a query as the superuser, which sees every tenant."""
     with database.admin() as admin:
         return admin.execute(query.encode()).fetchall()
 
@@ -180,7 +180,7 @@ def test_a_write_without_a_key_stores_no_key(bundle: Bundle, database: Database)
 def test_a_client_may_use_the_id_of_a_turn_as_its_key(
     bundle: Bundle, database: Database, digits: Callable[[str], str]
 ) -> None:
-    """The layer's own repeats are known by it, and no key of a client's is taken for one."""
+    """The layer detects its own retries by this id, but never mistakes a client's key for a retry."""
     first = bundle.write("s", turn()).json["messages"][0]["id"]
     assert uuid.UUID(first).version == 4
     reply = bundle.write("s", turn(), {"idempotency-key": digits(first)})
