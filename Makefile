@@ -42,6 +42,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@$(RUN) -m mypy
 	@PYTHONPATH=.:layers/robot_brain .venv/bin/lint-imports
 	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
+	@$(RUN) -m tests.words
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
 	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint

@@ -118,7 +118,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def embedded_database(embedded_template: Template) -> Iterator[Database]:
-    """A migrated, empty database on the embedded server, for tests in which the kind of server does not matter."""
+    """A migrated, empty database on the embedded server, for tests that need no other kind of server."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
 

@@ -25,6 +25,7 @@ from typing import Any
 import boto3
 import psycopg
 
+from local.settings import ROOT
 from local.template import Function
 from tests.bench.cold_artifacts import LIKE_LAMBDA, Artifacts, prepare
 from tests.bench.lambda_process import cold_start
@@ -37,7 +38,6 @@ from tests.support.servers.pgbouncer import start_pgbouncer
 from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import free_port, remove_folder, server_folder
 
-PROJECT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
 TENANT = "local"
 # Name in the RESULT line: numerator, denominator, and the target, which is a maximum.
@@ -93,7 +93,7 @@ class Bench:
 
 def event_of(name: str, session_id: str) -> bytes:
     """Return events/<name>.json for a session."""
-    event: dict[str, Any] = json.loads((PROJECT / "events" / f"{name}.json").read_text())
+    event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     if "pathParameters" in event:
         event["rawPath"] = event["rawPath"].replace("demo", session_id)
         event["pathParameters"]["session_id"] = session_id
@@ -159,7 +159,7 @@ def secrets_manager(url: str) -> Iterator[dict[str, str]]:
 
 def fill(database: Database) -> None:
     """Write the session that the contenders read, and refresh the statistics."""
-    turn = json.loads(json.loads((PROJECT / "events" / "write_message.json").read_text())["body"])
+    turn = json.loads(json.loads((ROOT / "events" / "write_message.json").read_text())["body"])
     with psycopg.connect(database.app_url, autocommit=True) as connection:
         connection.execute(
             "select robot_brain_api.write_message(%s, 'read', %s, null, null, null, null, false)",
@@ -196,13 +196,13 @@ def show(samples: Samples, inits: Samples, rounds: int) -> None:
 def main() -> None:
     """Start the servers, run the contenders, print the tables and the RESULT line."""
     parser = arguments("From the start of a function's process to its first answer", 15)
-    parser.add_argument("--build", type=Path, default=PROJECT / ".aws-sam" / "build", help="what make build made")
+    parser.add_argument("--build", type=Path, default=ROOT / ".aws-sam" / "build", help="what make build made")
     parser.add_argument("--before", type=Path, help="the folder of another build, to compare with")
     parser.add_argument("--only", help="names of contenders, separated by commas; then there is no RESULT line")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("PG", "AWS_", "DATABASE_", "DB_"))]:
         del os.environ[name]
-    folder = PROJECT / ".local" / "bench-cold"
+    folder = ROOT / ".local" / "bench-cold"
     artifacts = prepare(folder, options.build, options.before)
     with ExitStack() as stack:
         scratch = server_folder()

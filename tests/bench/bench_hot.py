@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 
 from tests.bench import measure, texts
-from tests.bench.relay import Relay, calibrate
+from tests.bench.relay import Relay
 from tests.bench.resident import resident
-from tests.bench.servers import available_kind, migrated_server, relay_before
+from tests.bench.servers import available_kind, calibrate_servers, migrated_server, relay_before
 from tests.bench.warm_requests import ROWS, TITLES, Contenders, Request, contenders, fill, refresh
 from tests.bench.where_time_goes import print_table
 from tests.support.servers.databases import Database
@@ -52,7 +52,7 @@ def main() -> None:
         facts["server"] = f"{kind}, fsync off"
         facts["texts"] = "real" if texts.are_real() else "made"
         far = template.app_url(database.name, there)
-        facts["added_milliseconds"] = round(_calibrate(relay, database.app_url, far) * 1000, 3)
+        facts["added_milliseconds"] = round(calibrate_servers(relay, DELAY, database.app_url, far) * 1000, 3)
         for suffix, url in (("_1ms", far), ("", database.app_url)):
             with contenders(url) as both, redirect_stdout(log):
                 if suffix:
@@ -108,11 +108,6 @@ def _round_trips(both: Contenders, relay: Relay) -> dict[str, float]:
             both.ours[row]()
         counted[f"{row}_round_trips"] = (relay.counted().round_trips - before) / BLOCK
     return counted
-
-
-def _calibrate(relay: Relay, near_url: str, far_url: str) -> float:
-    with psycopg.connect(near_url, autocommit=True) as near, psycopg.connect(far_url, autocommit=True) as far:
-        return calibrate(relay, DELAY, lambda: near.execute("select 1"), lambda: far.execute("select 1"))
 
 
 def _version(database: Database) -> str:

@@ -18,11 +18,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import psycopg
-
+from local.settings import ROOT
 from tests.bench import measure, texts
-from tests.bench.relay import ROOT, Relay, calibrate
-from tests.bench.servers import migrated_server, relay_before
+from tests.bench.relay import Relay
+from tests.bench.servers import calibrate_servers, migrated_server, relay_before
 from tests.support.servers.databases import create_database
 
 OURS = "robot-brain"
@@ -144,7 +143,7 @@ def main() -> None:
         workers = stack.enter_context(_workers())
         for name in _filling(workers):
             workers[name].connect(near[name])
-        facts["added_milliseconds"] = round(_calibrate(relay, database.app_url, far[OURS]) * 1000, 3)
+        facts["added_milliseconds"] = round(calibrate_servers(relay, DELAY, database.app_url, far[OURS]) * 1000, 3)
         for suffix, urls in (("_1ms", far), ("", near)):
             for name, worker in workers.items():
                 worker.connect(urls[name])
@@ -214,11 +213,6 @@ def _best(taken: measure.Samples) -> tuple[str, measure.Spread]:
     """Return the peer with the least median, and its time over ours."""
     name = min(PEERS, key=lambda peer: taken.spread(peer).median)
     return name, taken.ratio(name, OURS)
-
-
-def _calibrate(relay: Relay, near_url: str, far_url: str) -> float:
-    with psycopg.connect(near_url, autocommit=True) as near, psycopg.connect(far_url, autocommit=True) as far:
-        return calibrate(relay, DELAY, lambda: near.execute("select 1"), lambda: far.execute("select 1"))
 
 
 def _print_times(

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 
+from local.settings import ROOT
 from tests.bench.measure import Progress, Samples, Spread, arguments, machine, report, table, target
 from tests.bench.scale_data import MONTHS, PROBES, Size, ensure
 from tests.bench.scale_load import TURN, Load, environments, pgbench
@@ -24,9 +25,8 @@ from tests.support.plans import explain_page
 from tests.support.servers.databases import APP
 from tests.support.servers.postgres import Postgres
 
-ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".local" / "bench-scale" / "data"
-SMALLTURNS = 50_000
+SMALL_TURNS = 50_000
 ENVIRONMENTS = 32
 SERVER_CONNECTIONS = 20
 _READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, null, '{}')"
@@ -183,7 +183,7 @@ def main() -> None:
     sessions = given.turns * 400_000 // 5_000_000
     active = max(sessions // MONTHS, 100)
     sizes = {
-        "small": Size(SMALLTURNS, min(active + 4_000, 16_000), active),
+        "small": Size(SMALL_TURNS, min(active + 4_000, 16_000), active),
         "large": Size(given.turns, sessions, active),
     }
     with kept_postgres(given.kept) as (postgres, programs), ExitStack() as stack:

@@ -11,11 +11,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from local.settings import ROOT
 from local.template import Function, load_template
 from tests.e2e.sam_bundle import python313
 
-PROJECT = Path(__file__).resolve().parents[2]
-LAYER_REQUIREMENTS = PROJECT / "layers" / "robot_brain" / "requirements.txt"
+LAYER_REQUIREMENTS = ROOT / "layers" / "robot_brain" / "requirements.txt"
 USUAL_REQUIREMENTS = Path(__file__).with_name("requirements-usual.txt")
 CONTENDERS = Path(__file__).with_name("contenders")
 OURS = {
@@ -114,7 +114,7 @@ def _write_versions(folder: Path, requirements: str) -> None:
 
 def _runtime(folder: Path) -> Path:
     """Return a Python 3.13 that has only awslambdaric, as Lambda's has."""
-    lines = (PROJECT / "local" / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "local" / "requirements.txt").read_text().splitlines()
     wanted = [line.partition(";")[0] for line in lines if line.startswith(("awslambdaric", "snapshot", "simplejson"))]
     stamp = folder / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != "\n".join(wanted):

@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from local.settings import ROOT
 from tests.bench.bench_peers import DOES_NOT
-from tests.bench.bench_peers import TITLES as PEER_ROWS
+from tests.bench.bench_peers import TITLES as PEER_TITLES
 from tests.bench.measure import table
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "measured.md"
 BEGIN = "<!-- python -m tests.bench.measured writes what follows, from tests/bench/results/ -->"
@@ -65,8 +64,6 @@ TITLES = {
     "scale": "Years of talk",
     "peers": "Beside four stores of chats from PyPI",
 }
-
-
 _PEERS_NOTE = """\
 Our figure is that of the whole handler, from the event to the answer.
 The others' figures are those of their documented calls.
@@ -93,7 +90,7 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
                 *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders),
             ]
             for suffix, distance in (("_1ms", ", 1 ms away"), ("", ", same machine"))
-            for row, title in PEER_ROWS.items()
+            for row, title in PEER_TITLES.items()
             if row != "import" or not suffix
         ]
         shown = table(["milliseconds, medians", *contenders], rows)

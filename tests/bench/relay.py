@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.settings import ROOT
+
 _CHUNK = 256 * 1024
 _PR_SET_TIMERSLACK = 29
 

@@ -9,9 +9,9 @@ import sys
 
 import psutil
 
+from local.settings import ROOT
 from tests.bench import warm_requests
 from tests.bench.measure import Progress
-from tests.bench.relay import ROOT
 from tests.bench.warm_process import EVERY
 
 

@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.settings import ROOT
+
 TURN = json.dumps(
     [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
 )

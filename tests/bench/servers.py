@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench.relay import Relay, relay_to
+import psycopg
+
+from tests.bench.relay import Relay, calibrate, relay_to
 from tests.support.servers.address import Address
 from tests.support.servers.authority import make_authority
 from tests.support.servers.binaries import MissingBinaryError, debian_postgres
@@ -59,3 +61,9 @@ def relay_before(template: Template) -> Iterator[tuple[Relay, Address]]:
     unix = address.host.startswith("/")
     with relay_to(f"{address.host}/.s.PGSQL.{address.port}" if unix else (address.host, address.port)) as relay:
         yield relay, Address("127.0.0.1", relay.port, address.query)
+
+
+def calibrate_servers(relay: Relay, seconds: float, near_url: str, far_url: str) -> float:
+    """Make a round trip to `far_url`, through the relay, `seconds` longer than to `near_url`; return the real value."""
+    with psycopg.connect(near_url, autocommit=True) as near, psycopg.connect(far_url, autocommit=True) as far:
+        return calibrate(relay, seconds, lambda: near.execute("select 1"), lambda: far.execute("select 1"))

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.bench.relay import ROOT
+from local.settings import ROOT
 
 REAL = ROOT.parent / "shared" / "data" / "conversations.jsonl.gz"
 _TURNS = 2000

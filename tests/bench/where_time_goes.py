@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.bench import measure, warm_requests
-from tests.bench.relay import ROOT
 
 REQUESTS = 3000
 _PY_SPY = ["record", "--rate", "1000", "--nonblocking", "--idle", "--format", "raw"]

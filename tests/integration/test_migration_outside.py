@@ -60,6 +60,18 @@ def test_a_migration_outside_a_transaction_comes_between_two_transactions(
     assert migrate(direct_url, sql) == []
 
 
+def test_a_migration_outside_a_transaction_shows_which_statement_runs(
+    direct_url: str, sql: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrate(direct_url, sql)
+    add(sql, "migrations/9003_index", INDEX)
+    caplog.set_level("INFO", "robot_brain.migrate")
+    caplog.clear()
+    migrate(direct_url, sql)
+    shown = [line.strip() for line in caplog.messages if "statement" in line]
+    assert shown == [f"statement {number} of 6" for number in range(1, 7)]
+
+
 def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before_and_it_is_run_again(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:

@@ -165,9 +165,8 @@ def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, 
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
         with fault(stand_in, name):
-            found = error_of_a_write(
-                connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
-            )
+            patience = SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
+            found = error_of_a_write(connection, stand_in, patience)
             if expected is None:
                 assert found is None
             else:

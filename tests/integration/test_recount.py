@@ -78,14 +78,14 @@ def test_the_command_prints_and_corrects_what_differed(talked: Database) -> None
         [
             "'local': messages was 4, counted 5",
             "'local': personality messages 'barista' was 4, counted 3",
-            "Figures that differed and are mended: 2 (tenants: 1).",
+            "Figures that differed and were corrected: 2 (tenants: 1).",
         ],
         "",
     )
     assert sums(talked) == before
     assert finished(command(talked.direct_url)) == (
         0,
-        ["Totals and personalities are right, and no day is missing (tenants: 1)."],
+        ["Totals and personalities are correct, and no day is missing (tenants: 1)."],
         "",
     )
 
@@ -94,7 +94,10 @@ def test_on_a_terminal_the_recount_prints_a_line_for_each_step(talked: Database)
     ours, terminal = os.openpty()
     try:
         process = command(talked.direct_url, stderr=terminal)
-        assert finished(process)[:2] == (0, ["Totals and personalities are right, and no day is missing (tenants: 1)."])
+        assert finished(process)[:2] == (
+            0,
+            ["Totals and personalities are correct, and no day is missing (tenants: 1)."],
+        )
         lines = os.read(ours, 65536).decode().splitlines()
     finally:
         os.close(terminal)

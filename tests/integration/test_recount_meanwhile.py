@@ -56,7 +56,7 @@ def test_writes_and_refreshes_between_the_steps_of_a_recount_are_not_counted_twi
     found = [str(one) for tenant in recount(talked.direct_url, progress=go_on) for one in tenant]
     assert any("'barista' was 1000, counted 3" in line for line in found)
     assert any("'waiter' was 1000, counted 2" in line for line in found)
-    assert steps[-1] == "'local': mending"
+    assert steps[-1] == "'local': correcting"
     bundle.refresh()
     assert sums(talked) == stored(talked)
 

@@ -137,7 +137,7 @@ def test_a_connection_that_is_lost_is_reported_and_changes_nothing(wrong: Databa
     before = sums(wrong)
 
     def cut(line: str) -> None:
-        if line.endswith("mending"):
+        if line.endswith("correcting"):
             with wrong.admin() as admin:
                 admin.execute(
                     "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
