@@ -33,8 +33,8 @@ app-password:  ## Give robot_brain_app a fresh password and print the functions'
 
 # Develop
 
-test: .venv/test .venv-sam/done  ## Run every test that this machine can run, two at a time; PYTEST= chooses some, in turn
-	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile)
+test: .venv/test .venv-sam/done  ## Run every test that this machine can run, three at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 3 --dist loadfile --no-loadscope-reorder)
 
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
@@ -42,6 +42,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@$(RUN) -m mypy
 	@PYTHONPATH=.:layers/robot_brain .venv/bin/lint-imports
 	@PYTHONPATH=layers/robot_brain $(RUN) -m contract --check
+	@$(RUN) -m tests.words
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
 	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint
@@ -66,7 +67,7 @@ bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, ke
 soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file
 	@$(RUN) -m tests.soak
 
-# One stamp for each set of packages; a changed requirements file installs anew.
+# One stamp for each set of packages; a changed requirements file installs again.
 .venv/run: layers/robot_brain/requirements.txt local/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \

@@ -1,4 +1,4 @@
-"""GET, HEAD /health: the service is up. Open to anyone, so it knows nothing of the database."""
+"""GET, HEAD /health: the service is up. Open to anyone, so it has no access to the database."""
 
 from robot_brain import __version__
 from robot_brain.entry import routes
@@ -6,9 +6,9 @@ from robot_brain.http.request import Request, Response
 
 
 def up(request: Request) -> Response:
-    """200 at once, so that a probe never wakes the database."""
+    """Return 200 at once, without a call of the database, so that a probe never wakes it."""
     request.query()
-    # For HEAD as well: the gateway leaves the body out, and has its length from here.
+    # HEAD gets the body too. The gateway removes it and needs its length.
     return Response(200, f'{{"status": "ok", "version": "{__version__}"}}', {"cache-control": "no-store"})
 
 

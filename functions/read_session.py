@@ -8,7 +8,7 @@ from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, 
 
 
 def read(request: Request, session_id: str) -> Response:
-    """200 with the session, its turns and the cursors of the pages beside; 304 if If-None-Match holds its ETag."""
+    """Return 200 with the session, its turns and the cursors of other pages, or 304 if If-None-Match has its ETag."""
     query = request.query("limit", "before", "after", "max_chars")
     exclude(query, "before", "after")
     exclude(query, "max_chars", "after")

@@ -1,6 +1,6 @@
-"""GET /stats?session_id: what is talked about, exact at every moment. The schedule's event refreshes.
+"""GET /stats?session_id: figures of the tenant or of one session. The schedule's event refreshes the statistics.
 
-GET /health/database: the database answers. It is served here because the function health has no right to the secret.
+GET /health/database: the condition of the database. Served here, because the function health may not read the secret.
 """
 
 from robot_brain.database import statistics
@@ -11,14 +11,14 @@ from robot_brain.http.request import Request, Response
 
 
 def figures(request: Request) -> Response:
-    """200 with the tenant's figures, refreshed if they are too old, or one session's, live."""
+    """Return 200 with the tenant's figures, refreshed if they are too old, or with the current figures of a session."""
     query = request.query("session_id")
     one = session_id(query["session_id"], ["query", "session_id"]) if "session_id" in query else None
     return Response(200, statistics.figures(one, request.deadline), {"cache-control": "private, no-cache"})
 
 
 def database(request: Request) -> Response:
-    """200 with the condition of the database, 503 if it does not serve."""
+    """Return the condition of the database, with 200 if it serves and 503 if not."""
     request.query()
     found = condition(request.deadline)
     wait = {} if found.retry_after is None else {"retry-after": str(found.retry_after)}

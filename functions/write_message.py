@@ -1,4 +1,4 @@
-"""POST /sessions/{session_id}/messages: append one turn, or up to 100 at once, to a session."""
+"""POST /sessions/{session_id}/messages: append one turn, or up to 100 turns, to a session."""
 
 from robot_brain import telemetry
 from robot_brain.bodies.write import Write
@@ -9,7 +9,7 @@ from robot_brain.http.request import Request, Response
 
 
 def write(request: Request, session_id: str) -> Response:
-    """201 with the ids and seqs of the new turns; the first answer again if the Idempotency-Key was used before."""
+    """Return 201 with the ids and seqs of the new turns, or the first answer again if the Idempotency-Key was used."""
     request.query()
     expected = if_match(request.headers.get("if-match"))
     key = idempotency_key(request.headers.get("idempotency-key"))

@@ -1,1 +1,1 @@
-"""Robot Brain on one machine without Docker: embedded PostgreSQL, a Lambda emulator, the HTTP API's front."""
+"""Robot Brain on one machine without Docker: embedded PostgreSQL, a Lambda emulator and a gateway for HTTP."""

@@ -1,8 +1,8 @@
 """Read a CloudFormation template and resolve its intrinsic functions as far as one machine can.
 
-Parameters take their defaults (or what the caller overrides), conditions are evaluated, references to resources
-become readable placeholders: `!Ref X` is `X`, `!GetAtt X.Arn` is `arn:aws:lambda:us-east-1:…:function:X`.
-Only what template.yaml needs is understood. Anything else raises TemplateError, which names the place.
+Parameters take their defaults, or the values that the caller sets. Conditions are evaluated. References to resources
+become readable placeholders: `!Ref X` is `X`, and `!GetAtt X.Arn` is `arn:aws:lambda:us-east-1:…:function:X`.
+This module supports only what template.yaml needs. Anything else raises TemplateError, which names the place.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ REGION = "us-east-1"
 
 
 class TemplateError(Exception):
-    """The template has something the local stack does not understand; the message says where and what."""
+    """The local stack does not support a part of the template. The message names the part and its place."""
 
 
 class _Absent:
-    """The value of `AWS::NoValue`: the key that holds it does not exist."""
+    """The value of `AWS::NoValue`: a key with this value is left out."""
 
 
 ABSENT = _Absent()
@@ -37,7 +37,7 @@ def _construct_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, A
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        raise TemplateError(f"!{suffix}: a mapping as its value is not understood by the local stack")
+        raise TemplateError(f"!{suffix}: the local stack does not support a mapping as its value")
     return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
 
 
@@ -45,9 +45,9 @@ _Loader.add_multi_constructor("!", _construct_tag)
 
 
 def read_template(path: Path) -> dict[str, Any]:
-    """Return the parsed template at `path`, its intrinsic functions still in their long form.
+    """Return the parsed template at `path`, with its intrinsic functions in their long form and not resolved.
 
-    Raises TemplateError where the file is missing, not YAML or not a template.
+    Raises TemplateError if the file is missing, not YAML or not a template.
     """
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -61,12 +61,12 @@ def read_template(path: Path) -> dict[str, Any]:
 
 
 class Resolver:
-    """The intrinsic functions of one template under one choice of parameters."""
+    """Resolves the intrinsic functions of a template for one choice of parameters."""
 
     def __init__(self, document: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
         """Take the parsed template and the parameters to set.
 
-        Raises TemplateError for a parameter that the template does not have.
+        Raises TemplateError if the template does not have such a parameter.
         """
         declared: Mapping[str, Any] = document.get("Parameters") or {}
         if unknown := sorted(set(overrides) - set(declared)):
@@ -81,63 +81,63 @@ class Resolver:
             "Ref": self._ref,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
-            "Fn::Equals": lambda value, where: self._pair(value, where)[0] == self._pair(value, where)[1],
-            "Fn::Not": lambda value, where: not self.resolve(value, where)[0],
-            "Fn::And": lambda value, where: all(self.resolve(value, where)),
-            "Fn::Or": lambda value, where: any(self.resolve(value, where)),
+            "Fn::Equals": lambda value, place: self._pair(value, place)[0] == self._pair(value, place)[1],
+            "Fn::Not": lambda value, place: not self.resolve(value, place)[0],
+            "Fn::And": lambda value, place: all(self.resolve(value, place)),
+            "Fn::Or": lambda value, place: any(self.resolve(value, place)),
         }
 
-    def resolve(self, node: Any, where: str) -> Any:
+    def resolve(self, node: Any, place: str) -> Any:
         """Return `node` with every intrinsic function replaced by its value.
 
-        `where` names the place for messages. Raises TemplateError for an intrinsic function that is not
-        understood and for a reference to nothing.
+        `place` is the path of `node`, for error messages. Raises TemplateError if an intrinsic function is not
+        supported, or if a reference leads to no resource or parameter.
         """
         if isinstance(node, dict):
             if len(node) == 1:
                 name = next(iter(node))
                 if function := self._functions.get(name):
-                    return function(node[name], where)
+                    return function(node[name], place)
                 if name.startswith("Fn::"):
-                    raise TemplateError(f"{where}: {name} is not understood by the local stack")
-            resolved = {key: self.resolve(value, f"{where}.{key}") for key, value in node.items()}
+                    raise TemplateError(f"{place}: the local stack does not support {name}")
+            resolved = {key: self.resolve(value, f"{place}.{key}") for key, value in node.items()}
             return {key: value for key, value in resolved.items() if value is not ABSENT}
         if isinstance(node, list):
-            items = [self.resolve(value, f"{where}[{index}]") for index, value in enumerate(node)]
+            items = [self.resolve(value, f"{place}[{index}]") for index, value in enumerate(node)]
             return [value for value in items if value is not ABSENT]
         return node
 
-    def condition(self, name: str, where: str) -> bool:
-        """Return whether the condition `name` holds. Raises TemplateError if there is none of that name."""
+    def condition(self, name: str, place: str) -> bool:
+        """Return whether the condition `name` is true. Raises TemplateError if the template does not have it."""
         if name not in self._conditions:
-            raise TemplateError(f"{where}: there is no condition {name}")
+            raise TemplateError(f"{place}: the template has no condition {name}")
         return bool(self.resolve(self._conditions[name], f"Conditions.{name}"))
 
-    def _ref(self, name: Any, where: str) -> Any:
+    def _ref(self, name: Any, place: str) -> Any:
         if name == "AWS::NoValue":
             return ABSENT
         if name in self._parameters:
             return self._parameters[name]
         if name in self._resources:
             return name
-        raise TemplateError(f"{where}: !Ref {name} is no resource, and no parameter with a default")
+        raise TemplateError(f"{place}: !Ref {name} must name a resource, or a parameter with a default")
 
-    def _get_att(self, value: Any, where: str) -> str:
-        # A list in what `sam build` writes.
+    def _get_att(self, value: Any, place: str) -> str:
+        # `sam build` writes the value as a list.
         resource, _, attribute = (value if isinstance(value, str) else ".".join(value)).partition(".")
         if resource not in self._resources or attribute != "Arn":
-            raise TemplateError(f"{where}: !GetAtt {value} is not the Arn of a resource in the template")
+            raise TemplateError(f"{place}: !GetAtt {value} is not the Arn of a resource in the template")
         return function_arn(resource)
 
-    def _if(self, value: Any, where: str) -> Any:
+    def _if(self, value: Any, place: str) -> Any:
         name, then, otherwise = value
-        return self.resolve(then if self.condition(name, where) else otherwise, where)
+        return self.resolve(then if self.condition(name, place) else otherwise, place)
 
-    def _pair(self, value: Any, where: str) -> tuple[Any, Any]:
-        left, right = self.resolve(value, where)
+    def _pair(self, value: Any, place: str) -> tuple[Any, Any]:
+        left, right = self.resolve(value, place)
         return left, right
 
 
 def function_arn(name: str) -> str:
-    """Return the ARN that the function `name` has on this machine."""
+    """Return the ARN of the function `name` on this machine."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

@@ -1,4 +1,4 @@
-"""The compute: PostgreSQL and PgBouncer together, which sleep when nobody talks and wake for a connection."""
+"""The compute: PostgreSQL and PgBouncer, which stop after a time without traffic and start for a new connection."""
 
 import contextlib
 import threading
@@ -13,42 +13,42 @@ State = Literal["active", "idle"]
 
 
 class Clock(Protocol):
-    """Seconds that only grow."""
+    """A monotonic clock."""
 
     def now(self) -> float:
-        """Return the seconds since some moment."""
+        """Return the seconds since a fixed moment."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's monotonic clock."""
 
     def now(self) -> float:
-        """Return the machine's monotonic seconds."""
+        """Return the seconds since a fixed moment."""
         return time.monotonic()
 
 
 class Server(Protocol):
-    """A server that can be ended and started again, with the same data at the same address."""
+    """A server that can be stopped and started again, with the same data at the same address."""
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the server's process runs."""
 
     def start(self) -> None:
-        """Start it and return when it answers."""
+        """Start the server and return when it answers."""
 
     def stop(self) -> None:
-        """End it orderly, whoever is connected; nothing happens where it does not run."""
+        """Shut the server down in order, even if clients are connected. Do nothing if it does not run."""
 
     def kill(self) -> None:
-        """End it with SIGKILL and return when its process is gone."""
+        """Kill the server with SIGKILL and return when its process is gone."""
 
 
 class Compute:
-    """Both servers, started already, as Neon runs them.
+    """Both servers as Neon runs them. The caller has started them already.
 
-    All that starts or ends a server is done by one thread, one after the other; so ten connections that come while it
-    sleeps wake it once.
+    One thread starts and stops the servers, one step after the other. So ten connections to a compute that is asleep
+    wake it once.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Compute:
         say: Callable[[str], None] = lambda line: None,
         revive: bool = False,
     ) -> None:
-        """Take the servers, PostgreSQL first.
+        """Take the servers.
 
-        `suspend_after` seconds of `clock` without traffic end them (None: never), unless `busy` says that a
-        transaction is open; `on_suspend` is called just before. `wake_seconds` (of the wall) is the least a wake takes.
-        With `revive` a server that died is started again at the next `tick`.
+        After `suspend_after` seconds of `clock` without traffic the compute calls `on_suspend` and stops both servers.
+        It does not if `busy` returns that a transaction is open, or if `suspend_after` is `None`. A wake takes at least
+        `wake_seconds` of real time. With `revive`, the next `tick` restarts a server that died.
         """
         self._servers = [server for server in (postgres, pgbouncer) if server is not None]
         self._clock = clock or SystemClock()
@@ -78,7 +78,7 @@ class Compute:
         self._on_suspend = on_suspend
         self._say = say
         self._revive = revive
-        # One that lives as long as the compute: the kernel ends a server whose starter's thread has ended.
+        # The thread lives as long as the compute, because the kernel kills a server when its starting thread ends.
         self._worker = ThreadPoolExecutor(1, "compute")
         self._used_at = self._awake_since = self._clock.now()
         self._awake_before = 0.0
@@ -87,32 +87,35 @@ class Compute:
 
     @property
     def awake_seconds(self) -> float:
-        """How long it was awake so far, by its clock."""
+        """The total seconds awake, by the compute's clock."""
         return self._awake_before + (self._clock.now() - self._awake_since if self.state == "active" else 0.0)
 
     def touch(self) -> None:
-        """Note that there was traffic."""
+        """Record that there was traffic now."""
         self._used_at = self._clock.now()
 
     def waking(self) -> "Future[None]":
-        """Wake it if it sleeps; the future is done when it is awake, and raises what kept it from starting."""
+        """Wake the compute if it is asleep, and return a future that is done when the compute is awake.
+
+        The future raises the error if a server cannot start.
+        """
         self.touch()
         return self._worker.submit(self._wake)
 
     def wake(self) -> None:
-        """Wake it if it sleeps, and return when it is awake."""
+        """Wake the compute if it is asleep, and return when it is awake."""
         self.waking().result()
 
     def suspend(self) -> None:
-        """Put it to sleep now."""
+        """Put the compute to sleep now."""
         self._worker.submit(self._suspend, self._clock.now()).result()
 
     def repair(self) -> None:
-        """Start what does not run, if it is awake."""
+        """Start every server that does not run, if the compute is awake."""
         self._worker.submit(self._repair).result()
 
     def restart(self, server: Server) -> None:
-        """End `server` orderly and start it again at once, if the compute is awake."""
+        """Shut `server` down in order and start it again at once, if the compute is awake."""
 
         def work() -> None:
             if self.state == "active":
@@ -122,7 +125,7 @@ class Compute:
         self._worker.submit(work).result()
 
     def tick(self) -> None:
-        """Look if it is time to sleep, or if something died; returns when what follows from it is done."""
+        """Suspend the compute if it is due, or restart a server that died. Returns when that is done."""
         self._worker.submit(self._tick).result()
 
     @contextlib.contextmanager
@@ -132,7 +135,7 @@ class Compute:
 
         def watch() -> None:
             while not stop.wait(_TICK_SECONDS):
-                with contextlib.suppress(Exception):  # a server that does not start: told, and tried again
+                with contextlib.suppress(Exception):  # a server that does not start was reported, and is tried again
                     self.tick()
 
         watcher = threading.Thread(target=watch, name="compute-watch", daemon=True)
@@ -144,7 +147,7 @@ class Compute:
             watcher.join()
 
     def close(self) -> None:
-        """End both servers; it cannot be woken any more."""
+        """Stop both servers. Afterwards the compute cannot be woken again."""
 
         def work() -> None:
             for server in reversed(self._servers):
@@ -183,14 +186,14 @@ class Compute:
             self._say("The database has died and is started again …")
             began = time.monotonic()
             self._repair()
-            self.touch()  # who waits for it now has had no traffic yet
+            self.touch()  # clients that waited for the restart have sent no traffic yet
             self._say(f"The database is back after {time.monotonic() - began:.1f} s.")
         if self._suspend_after is None:
             return
         due = self._used_at + self._suspend_after
         if self._clock.now() >= due:
             busy = True
-            with contextlib.suppress(Exception):  # it cannot be asked: nobody knows, so it stays awake
+            with contextlib.suppress(Exception):  # if the server cannot be asked, stay awake
                 busy = self._busy()
             if busy:
                 self.touch()

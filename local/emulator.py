@@ -1,4 +1,4 @@
-"""Lambda for one machine: starts execution environments when all are busy, stops idle ones, bounds them."""
+"""Lambda on one machine: start execution environments if all are busy, stop idle ones and limit their number."""
 
 import asyncio
 import secrets
@@ -16,12 +16,12 @@ from local.template import Function
 
 
 class ThrottledError(Exception):
-    """As many requests as the concurrency limit allows are running already."""
+    """The concurrency limit is reached."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Execution environments: `started` and `stopped` since the beginning, `busy` and `idle` now."""
+    """Numbers of execution environments: `started` and `stopped` so far, `busy` and `idle` now."""
 
     started: int
     stopped: int
@@ -30,10 +30,10 @@ class Counters:
 
 
 class Emulator:
-    """Runs events through the functions of a template, each in a real process, one event at a time in each.
+    """Runs events through the functions of a template, in real processes with one event at a time in each.
 
-    Use it as an async context manager: leaving it kills every process. It belongs to the event loop it was
-    entered in.
+    Use the emulator as an async context manager: its exit kills every process. Use it only in the event loop in which
+    it was entered.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Emulator:
     ) -> None:
         """Take the functions by name and how to run them.
 
-        `open_log(function name)` gives an unbuffered file that the emulator closes. `concurrency` bounds the
-        requests that run at the same time, and the processes, over all functions together, as an account's
-        limit does. An environment that was idle for `idle_seconds` is stopped.
+        `open_log(function name)` returns an unbuffered file, which the emulator closes. `concurrency` limits the
+        concurrent requests and the processes of all functions together, as an account's limit does. An environment
+        that was idle for `idle_seconds` is stopped.
         """
         self._functions = functions
         self._launch = launch
@@ -58,7 +58,7 @@ class Emulator:
         self._idle_seconds = idle_seconds
         self._logs: dict[str, BinaryIO] = {}
         self._busy: set[ExecutionEnvironment] = set()
-        # Oldest first; a request takes the newest, so that the others get old enough to be stopped.
+        # Oldest first. A request takes the newest, so that the others stay idle long enough to be stopped.
         self._idle: dict[ExecutionEnvironment, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Outcome] | asyncio.Task[None]] = set()
         self._closed = False
@@ -66,7 +66,7 @@ class Emulator:
         self._stopped = 0
 
     async def __aenter__(self) -> Self:
-        """Nothing is started before the first event."""
+        """Return the emulator. It starts no process before the first event."""
         return self
 
     async def __aexit__(
@@ -79,29 +79,28 @@ class Emulator:
         while self._tasks:
             for environment in self._busy:
                 environment.kill()
-            # Again and again: one that was just being started has no process to kill yet.
+            # Repeat the kill, because an environment that is just starting has no process yet.
             await asyncio.wait(self._tasks, timeout=0.05)
         for log in self._logs.values():
             log.close()
 
     @property
     def counters(self) -> Counters:
-        """How many execution environments there are and were."""
+        """The numbers of execution environments."""
         return Counters(self._started, self._stopped, len(self._busy), len(self._idle))
 
     def environments(self, function: str) -> list[ExecutionEnvironment]:
-        """Return the function's environments, busy ones first: to kill, freeze or thaw one."""
+        """Return the function's environments, busy ones first. Tests kill, freeze or thaw them."""
         return [each for each in (*self._busy, *self._idle) if each.function.name == function]
 
     async def invoke(self, function: str, event: bytes) -> Outcome:
-        """Run `event` (JSON) through the function of that name and return what it came to.
+        """Run `event` (JSON) through the function of that name and return the outcome.
 
-        It never raises for what the function does. Raises ThrottledError past the concurrency limit and
-        KeyError for a function that the template does not have.
+        An error of the function is an outcome too. Raises ThrottledError if the concurrency limit is reached, and
+        KeyError if the template does not have the function.
         """
         environment = self._take(self._functions[function])
-        # Whatever becomes of our caller (a client that went away), the environment finishes what it has
-        # begun.
+        # The environment finishes the event even if the caller is cancelled, for example after a client disconnected.
         task = asyncio.get_running_loop().create_task(self._run(environment, event))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -121,13 +120,15 @@ class Emulator:
             if environment.function is function:
                 self._idle.pop(environment).cancel()
                 if not environment.alive:
-                    # Somebody killed it while it was idle: the next request gets another, as in Lambda.
+                    # The process was killed while it was idle. As in Lambda, the request gets another environment.
                     self._end(environment)
                     return self._take(function)
                 self._busy.add(environment)
                 return environment
         if self._closed or len(self._busy) >= self._concurrency:
-            raise ThrottledError(f"{self._concurrency} requests are running, which is the limit, or the emulator stops")
+            raise ThrottledError(
+                f"the limit of {self._concurrency} concurrent requests is reached, or the emulator stops"
+            )
         if len(self._busy) + len(self._idle) >= self._concurrency:
             self._retire(next(iter(self._idle)))
         if function.name not in self._logs:

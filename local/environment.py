@@ -4,9 +4,8 @@
                  │ (first `next`)  (event handed out)  (`response` or `error`, then the following `next`)
                  └> failed (init error, exit, too slow)
 
-An answer is handed to the caller only once the process has asked for its next event: only then is it idle for
-certain, so that requests sent one after the other never need a second environment, and only then may it be
-frozen.
+The caller gets the answer only after the process has asked for its next event. Only then is the process certainly idle
+and may be frozen. So requests that are sent one after the other never need a second environment.
 """
 
 import asyncio
@@ -38,13 +37,13 @@ class _Invocation:
 
 
 class ExecutionEnvironment:
-    """A process of `function` behind a Runtime API of its own, from its start to its end.
+    """A process of `function` with its own Runtime API, from its start to its end.
 
-    It has no timer of its own but the function's timeout; who owns it decides how long it stays idle.
+    Its only timer is the function's timeout. The owner decides how long the environment stays idle.
     """
 
     def __init__(self, function: Function, launch: Launch, log: BinaryIO) -> None:
-        """Take what to run and an unbuffered file for all that it prints; nothing is started yet."""
+        """Take the function and an unbuffered file for all that it prints. Nothing is started yet."""
         self.function = function
         self.frozen = False
         self.requests = 0
@@ -74,7 +73,7 @@ class ExecutionEnvironment:
 
     @property
     def busy(self) -> bool:
-        """Whether a request is in it."""
+        """Whether it handles a request now."""
         return self._current is not None
 
     @property
@@ -82,7 +81,7 @@ class ExecutionEnvironment:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Listen, start the process, and return as soon as it asks for an event or has failed to."""
+        """Start the Runtime API and the process. Return when the process asks for an event, or has failed to start."""
         loop = asyncio.get_running_loop()
         self._initialised = loop.create_future()
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0)
@@ -97,11 +96,11 @@ class ExecutionEnvironment:
             env=variables(self.function, self._launch, f"{host}:{port}", stream),
             cwd=self.function.code,
             stdin=asyncio.subprocess.DEVNULL,
-            # Straight into a file: a pipe would need a reader, and would block a process that prints much.
+            # Write directly to a file: a pipe needs a reader, and blocks a process that prints much.
             stdout=self._log,
             stderr=self._log,
-            # A group of its own: Ctrl-C in the terminal is ours to handle, and a signal reaches what a
-            # handler starts.
+            # In its own group the process does not receive Ctrl-C from the terminal. A signal to the group also
+            # reaches the processes that a handler starts.
             process_group=0,
             preexec_fn=die_with_parent(),
         )
@@ -115,10 +114,10 @@ class ExecutionEnvironment:
         self._init_milliseconds = (time.monotonic() - began) * 1000
 
     async def invoke(self, event: bytes, request_id: str, trace_id: str) -> Outcome:
-        """Run one event and return what it came to; it never raises for what the function does.
+        """Run one event and return its outcome, also if the function fails.
 
-        The function's timeout counts from here. Past it the process is killed. Afterwards `alive` says if
-        this environment can take another event. Raises RuntimeError if it is busy.
+        The function's timeout starts now, and at its end the process is killed. Afterwards `alive` says whether this
+        environment can take another event. Raises RuntimeError if it is busy.
         """
         if self._current is not None:
             raise RuntimeError("an execution environment takes one request at a time")
@@ -153,17 +152,17 @@ class ExecutionEnvironment:
         return invocation.outcome
 
     def freeze(self) -> None:
-        """Stop the process and what it started (SIGSTOP), as Lambda freezes one between requests."""
+        """Stop the process and its children (SIGSTOP), as Lambda freezes an environment between requests."""
         self.frozen = self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the process go on (SIGCONT); an invocation does that by itself."""
+        """Let the process and its children continue (SIGCONT). `invoke` does that by itself."""
         if self.frozen:
             self._signal(signal.SIGCONT)
             self.frozen = False
 
     def kill(self) -> None:
-        """Kill the process and what it started (SIGKILL); a request in flight comes to an error."""
+        """Kill the process and its children (SIGKILL). A request that runs gets an error as its outcome."""
         self._killed = True
         self._signal(signal.SIGKILL)
 
@@ -181,7 +180,7 @@ class ExecutionEnvironment:
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
-            # It has ended and the event loop has not heard of it yet.
+            # The process has ended, and the event loop has not noticed it yet.
             return False
         return True
 
@@ -221,7 +220,7 @@ class ExecutionEnvironment:
                     return _refusal(413, "RequestEntityTooLarge", text)
                 current.outcome = Outcome(payload)
                 return web.json_response({"status": "OK"}, status=202)
-        return _refusal(403, "InvalidStateTransition", "The runtime has asked out of turn.")
+        return _refusal(403, "InvalidStateTransition", "The Runtime API does not expect this request now.")
 
     async def _next(self) -> web.StreamResponse:
         if self._work is not None and not self._work.done():
@@ -264,7 +263,7 @@ class ExecutionEnvironment:
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
-    """Return the request's whole body, or None if it is too long for a payload (it is read to its end)."""
+    """Read the whole body and return it, or None if it is too long for a payload."""
     body = bytearray()
     length = 0
     async for chunk in request.content.iter_any():

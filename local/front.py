@@ -1,6 +1,6 @@
-"""The HTTP API on this machine: routes a request to its function and answers as API Gateway would.
+"""The HTTP API on this machine: routes a request to its function and answers as API Gateway does.
 
-Not emulated: authorization (IAM), throttling by rate, CORS. The gateway's own errors are `{"message": …}`.
+Authorization (IAM), rate limits and CORS are not emulated. The gateway's own errors are `{"message": …}`.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from local.payload import (
 from local.template import Template
 
 BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
-BODY_SECONDS = 30.0  # what a request's body may take to arrive
-INTEGRATION_SECONDS = 30.0  # what an HTTP API waits for a function, at the most
+BODY_SECONDS = 30.0  # the longest time in which a request's body must arrive
+INTEGRATION_SECONDS = 30.0  # the longest time that an HTTP API waits for a function
 
 
 class _Protocol(RequestHandler):
-    """HTTP as aiohttp speaks it, with the gateway's errors in place of its own."""
+    """aiohttp's HTTP protocol, with the gateway's error answers in place of aiohttp's."""
 
     def handle_error(
         self,
@@ -42,7 +42,7 @@ class _Protocol(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is not HTTP, or an error of ours, without a word of why; ours is logged."""
+        """Answer a request that is not HTTP, or that our own code failed on, without a reason. Log our failure."""
         if status >= 500:
             self.log_exception("the front failed on a request", exc_info=exc)
         answer = HttpResponse.of_gateway(status)
@@ -58,7 +58,7 @@ class _Server(web.Server):
 
 
 class Front:
-    """Serves a template's routes through an emulator on a bound socket; an async context manager."""
+    """Serves a template's routes through an emulator on a bound socket. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Front:
         access: Callable[[str], None],
         integration_seconds: float = INTEGRATION_SECONDS,
     ) -> None:
-        """Take the routes, what runs them, and a bound socket; `access` receives one line a request."""
+        """Take the routes, the emulator that runs them, and a bound socket. `access` receives a line per request."""
         self._router = Router(template.routes)
         self._emulator = emulator
         self._socket = bound
@@ -79,7 +79,7 @@ class Front:
         self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
-        """Listen from now on."""
+        """Start to listen."""
         # A compressed body reaches the function as it was sent.
         server = _Server(self._handle, access_log=None, auto_decompress=False)
         self._runner = web.ServerRunner(server, shutdown_timeout=2)
@@ -90,21 +90,21 @@ class Front:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Accept nothing more, give running requests two seconds, close."""
+        """Stop accepting connections, give running requests two seconds, and close."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
         answer, function = await self._answer(request)
-        # The path as it was sent: ASCII without control characters, or it has been refused.
+        # The path as it was sent. If it is not ASCII, the request was refused, and the log gets the path escaped.
         target = request.raw_path.partition("?")[0].encode("ascii", "backslashreplace").decode()
         milliseconds = (time.monotonic() - began) * 1000
         self._access(f"{request.method} {target} {answer.status} {milliseconds:.0f} ms {function}".rstrip())
         return _to_aiohttp(answer)
 
     async def _answer(self, request: web.BaseRequest) -> tuple[HttpResponse, str]:
-        """Return the response and the name of the function that made it, empty if the gateway did."""
+        """Return the response and the function that made it. The name is empty if the gateway answered itself."""
         try:
             path, query = split_target(request.raw_path)
         except BadTargetError:
@@ -118,7 +118,7 @@ class Front:
         except TimeoutError:
             return HttpResponse.of_gateway(408), ""
         except (ConnectionError, ClientPayloadError):
-            # The client has gone, or what it sends is not HTTP; where it still listens it is told so.
+            # The client has disconnected, or its body is not HTTP. A client that is still connected gets the 400.
             return HttpResponse.of_gateway(400), ""
         if body is None:
             return HttpResponse.of_gateway(413), ""
@@ -155,7 +155,7 @@ class Front:
 
 
 async def _read_body(request: web.BaseRequest) -> bytes | None:
-    """Return the whole body, or None if it is over the limit; what is over is left unread."""
+    """Return the whole body, or None if it is over the limit. Bytes over the limit stay unread."""
     if (request.content_length or 0) > BODY_LIMIT:
         return None
     if request.version == HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":

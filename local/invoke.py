@@ -1,7 +1,7 @@
 """Run one event through one function, as `sam local invoke` does: `python -m local.invoke FUNCTION EVENT`.
 
-FUNCTION is the logical id or the file's name, EVENT a file with JSON (`-` is standard input). The response
-goes to standard output, the function's log to standard error; the exit code is 1 if the function failed.
+FUNCTION is the logical id or the name of the function's file. EVENT is a file with JSON, or `-` for standard input.
+The response goes to standard output, the function's log to standard error. The exit status is 1 if the function failed.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ WHICH = (
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Run the event and return the exit code: 0, 1 if the function failed, 2 if it could not be run."""
+    """Run the event and return the exit status: 0, 1 if the function failed, 2 if it could not be run."""
     options = parser("python -m local.invoke", "Run one event through one function and print its response.", environ)
     options.add_argument("function", nargs="?", metavar="FUNCTION", help="WriteMessageFunction or write_message")
     options.add_argument("event", nargs="?", metavar="EVENT", help="a file with the event as JSON, - is standard input")
@@ -62,14 +62,17 @@ async def _invoke(function: Function, event: bytes, launch: Launch) -> Outcome:
 
 @contextlib.contextmanager
 def _database(settings: Settings) -> Iterator[str | None]:
-    """Yield the URL of the running stack's database, or of one started for this event; None if it is set."""
+    """Yield the URL of the running stack's database, or of one started for this event.
+
+    Yields None if the settings name a database already.
+    """
     if settings.own_database:
         yield None
         return
     state = State(settings.state)
     if running := state.running():
         if running.app_url is None:
-            raise SettingsError("the local stack runs on a DATABASE_URL of its own: set the same for this command")
+            raise SettingsError("the local stack runs with DATABASE_URL set: set the same value for this command")
         yield running.app_url
         return
     with state.lock(), ready_database(settings, state, lambda line: print(line, file=sys.stderr)) as app_url:

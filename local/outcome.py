@@ -1,4 +1,4 @@
-"""What a function's invocation comes to, for who asked for it."""
+"""The outcome of a function's invocation."""
 
 import json
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ PAYLOAD_LIMIT = 6_291_556  # bytes of an event and of a response: Lambda's 6 MB 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The response's bytes, or the JSON of an error and its type in `error`."""
+    """The response's bytes, or the JSON of an error with the error's type in `error`."""
 
     payload: bytes
     error: str | None = None
 
 
 def failure(kind: str, message: str) -> Outcome:
-    """Return the outcome of an error that the emulator itself found, in Lambda's words."""
+    """Return the outcome of an error that the emulator itself found, in the form that Lambda gives it."""
     return Outcome(json.dumps({"errorType": kind, "errorMessage": message}).encode(), kind)
 
 
 def reported_error(body: bytes | None, default: str) -> Outcome:
-    """Return the outcome of an error that a runtime reported; `default` is its type if it names none."""
+    """Return the outcome of an error that a runtime reported. `default` is its type if the report names no type."""
     try:
         described = json.loads(body or b"")
     except ValueError:

@@ -1,4 +1,4 @@
-"""HTTP to Lambda's payload format 2.0 and back, as an HTTP API does it. Nothing here talks to a network."""
+"""Convert HTTP to Lambda's payload format 2.0 and back, as an HTTP API does. This module uses no network."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from local.cloudformation import ACCOUNT
 from local.template import Route
 
-# Between two hops only, or answered by the gateway itself.
+# These headers concern only one connection, or the gateway handles them itself.
 NOT_PASSED_ON = {
     "connection",
     "expect",
@@ -38,12 +38,12 @@ class BadTargetError(ValueError):
 
 
 class MalformedResponseError(ValueError):
-    """The function's response is not one that payload format 2.0 knows."""
+    """The function's response does not follow payload format 2.0."""
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came: `target` undecoded, `body` as sent, `received` in seconds since 1970."""
+    """A request as it was received: `target` is not decoded, `body` is as sent, `received` is seconds since 1970."""
 
     method: str
     target: str
@@ -57,7 +57,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What goes back: header names in lower case, the body decoded."""
+    """The response to send, with header names in lower case and the decoded body."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -74,12 +74,12 @@ class HttpResponse:
 def split_target(target: str) -> tuple[str, str]:
     """Return the decoded path and the undecoded query of a request line's target.
 
-    Raises BadTargetError for anything but printable ASCII, a broken percent-escape, or octets that are not
-    UTF-8.
+    Raises BadTargetError if the target is not printable ASCII, has a broken percent-escape, or decodes to octets that
+    are not UTF-8.
     """
     if not TARGET.fullmatch(target) or "#" in target:
         raise BadTargetError("the request target is not printable ASCII")
-    # The absolute form, `GET http://host/path`, means the same.
+    # The absolute form, `GET http://host/path`, has the same meaning.
     target = re.sub(r"^https?://[^/?]*", "", target, flags=re.IGNORECASE)
     path, _, query = target.partition("?")
     if BROKEN_ESCAPE.search(path):
@@ -91,19 +91,22 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 class Router:
-    """The routes of an HTTP API: the most specific one that matches the decoded path takes the request."""
+    """The routes of an HTTP API. The most specific route that matches the decoded path takes the request."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         """Take the routes in any order."""
 
         def rank(route: Route) -> tuple[int, bool]:
-            # API Gateway: fewer parameters and a named method first.
+            # API Gateway prefers routes with fewer parameters, then those with a named method.
             return route.path.count("{"), route.method == "ANY"
 
         self._routes = [(route, self._pattern(route.path)) for route in sorted(routes, key=rank)]
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route and its path parameters, or None. `%2F`, decoded before, separates as `/` does."""
+        """Return the route and its path parameters, or None if no route matches.
+
+        The path is already decoded, so `%2F` separates segments as `/` does.
+        """
         for route, pattern in self._routes:
             if route.method in (method, "ANY") and (found := pattern.fullmatch(path)):
                 names = re.findall(r"\{(\w+)\}", route.path)
@@ -121,8 +124,7 @@ class Router:
 def build_event(request: HttpRequest, route: Route, path: str, query: str, parameters: Mapping[str, str]) -> bytes:
     """Return the event of payload format 2.0 as JSON, for a matched request.
 
-    A body that is UTF-8 is given as text, any other as base64. Fields without content are absent, as in
-    Lambda.
+    A body in UTF-8 becomes text, and any other body becomes base64. Fields without content are absent, as in Lambda.
     """
     key = f"{route.method} {route.path}"
     headers = _joined_headers(request)
@@ -172,7 +174,7 @@ def _joined_headers(request: HttpRequest) -> dict[str, str]:
     for name, value in (*request.headers, *forwarded, ("x-forwarded-proto", "http")):
         name = name.lower()
         if name not in NOT_PASSED_ON and name not in ("cookie", "content-length"):
-            # aiohttp keeps octets that are not UTF-8 as lone surrogates, which no JSON text may hold: read as
+            # aiohttp keeps octets that are not UTF-8 as lone surrogates, which JSON must not hold. So read them as
             # Latin-1.
             octets = value.encode("utf-8", "surrogateescape")
             try:
@@ -195,9 +197,8 @@ def _joined_query(query: str) -> dict[str, str]:
 def read_response(payload: bytes) -> HttpResponse:
     """Return the HTTP response that payload format 2.0 makes of a function's response.
 
-    Without a `statusCode` the whole JSON is the body of a 200. Raises MalformedResponseError for what the
-    gateway answers with 500: no JSON, a status that is none, a body that is not text or not base64, a header
-    that is none.
+    Without a `statusCode` the whole JSON is the body of a 200. Raises MalformedResponseError if the payload is not JSON
+    or its status, a header or the body is not valid. The gateway answers these with 500.
     """
     try:
         response = json.loads(payload, parse_constant=_refuse_constant)
@@ -225,7 +226,7 @@ def _response_headers(response: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in (*given.items(), *(("set-cookie", cookie) for cookie in cookies)):
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if isinstance(value, dict | list) or not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(text):
-            raise MalformedResponseError(f"the header {name!r} is not one of HTTP")
+            raise MalformedResponseError(f"the header {name!r} is not a valid HTTP header")
         if value is not None and name.lower() not in NOT_TAKEN_OVER:
             headers.append((name.lower(), text))
     return headers

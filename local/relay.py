@@ -22,10 +22,10 @@ _DIAL_SECONDS = 10.0
 
 
 class Connection:
-    """A client's connection, and the one to the server that belongs to it once the relay has opened it."""
+    """A client's connection, and its connection to the server, which is missing until the relay has opened it."""
 
     def __init__(self, client: socket.socket) -> None:
-        """Take the client's socket, which does not block."""
+        """Take the client's socket, which must be non-blocking."""
         self.client = client
         self.server: socket.socket | None = None
         self.reset = False  # ends with RST instead of FIN
@@ -83,7 +83,10 @@ class Relay(Generic[AnyConnection]):
         return len(self._open)
 
     def drop(self, *, reset: bool = False) -> None:
-        """Close the connections that reached the server, without a TLS goodbye, or with RST. Others go on waiting."""
+        """Close the connections that reached the server, without a TLS close message; with `reset` send RST.
+
+        Connections that still wait for the server stay open.
+        """
         self._do(self._drop(lambda connection: connection.server is not None, reset))
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
@@ -143,7 +146,7 @@ class Relay(Generic[AnyConnection]):
         """Serve one client until its connection ends."""
         try:
             await self._dial(connection)
-        except Exception:  # whatever keeps the server from starting: `admit` reports it
+        except Exception:  # the server did not start; `admit` has reported why
             return await self._unreachable(connection)
         return await self._relay(connection)
 
@@ -173,13 +176,13 @@ class Relay(Generic[AnyConnection]):
                 await _cancelled(task)
 
     async def _pass_up(self, connection: AnyConnection, server: socket.socket) -> None:
-        """Pass what the client sends, until it closes its side."""
+        """Send the client's data to the server until the client closes its side."""
         while data := await self._loop.sock_recv(connection.client, CHUNK):
             self._on_traffic()
             await self._loop.sock_sendall(server, data)
 
     async def _pass_down(self, connection: AnyConnection, server: socket.socket) -> None:
-        """Pass what the server sends, until it closes its side."""
+        """Send the server's data to the client until the server closes its side."""
         while data := await self._loop.sock_recv(server, CHUNK):
             self._on_traffic()
             await self._loop.sock_sendall(connection.client, data)

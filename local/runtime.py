@@ -1,4 +1,4 @@
-"""How a function's process is started: its command, its environment variables, and that it dies with us."""
+"""How a function's process starts: its command, its environment variables, and its end together with the emulator."""
 
 import ctypes
 import os
@@ -14,24 +14,23 @@ from local.template import Function
 
 RuntimeName = Literal["awslambdaric", "loop"]
 PR_SET_PDEATHSIG = 1
-# What a process needs of this machine to run at all. Everything else of our own environment stays here, as in
-# Lambda.
+# The variables of our own environment that a process needs to run. It gets no others, as in Lambda.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH")
 
 
 def default_runtime() -> RuntimeName:
-    """Return `awslambdaric`, Lambda's own, where it has wheels (Linux), else `loop`, our own."""
+    """Return `awslambdaric`, Lambda's own client, on Linux. Elsewhere it has no wheels: return `loop`, our own."""
     return "awslambdaric" if sys.platform == "linux" else "loop"
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What all functions of an emulator are started with.
+    """The settings with which all functions of an emulator start.
 
-    `settings` are environment variables that win over the template's. `wrapper` is a program with its arguments; it
+    `settings` are environment variables that override the template's. `wrapper` is a program with its arguments. It
     gets the runtime's module and the handler as further arguments and runs them. `freeze` stops (SIGSTOP) an
-    environment between requests. `init_seconds` bounds an environment's start: Lambda allows 10 and then begins
-    again, a busy laptop gets more.
+    environment between requests. `init_seconds` limits an environment's start. Lambda allows 10 s and then tries again.
+    A busy laptop gets more.
     """
 
     runtime: RuntimeName = field(default_factory=default_runtime)
@@ -43,7 +42,7 @@ class Launch:
 
 def command(function: Function, launch: Launch) -> list[str]:
     """Return the argument list of the process that serves `function`."""
-    # -P: our own folder stays off the function's import path.
+    # -P keeps the folder of our own code off the function's import path.
     own = [sys.executable, "-P"]
     loop = str(Path(__file__).with_name("runtime_loop.py"))
     if launch.wrapper:
@@ -55,9 +54,10 @@ def command(function: Function, launch: Launch) -> list[str]:
 
 
 def variables(function: Function, launch: Launch, address: str, stream: str) -> dict[str, str]:
-    """Return the whole environment of a process of `function`, its Runtime API at `address` (host:port).
+    """Return all environment variables of a process of `function`, whose Runtime API is at `address` (host:port).
 
-    The names are Lambda's. The template's variables come next and the launch's settings win.
+    The names are Lambda's. The launch's settings override the template's variables. Lambda's own variables override
+    both.
     """
     region = launch.settings.get("AWS_REGION", REGION)
     path = os.pathsep.join(str(folder.resolve()) for folder in (function.code, *function.layers))
@@ -83,12 +83,12 @@ def variables(function: Function, launch: Launch, address: str, stream: str) -> 
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """Return what to run in a new process before its program, so that it cannot outlive us, however we end.
+    """Return a function to run in a new process before its program, so that the process never outlives ours.
 
-    On Linux the kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG; the event loop's
-    thread lives as long as the emulator), which also reaches a stopped process. It is set after fork and kept
-    over exec. Elsewhere None: there a process ends because its Runtime API is gone, and a stopped one because
-    its process group is orphaned (SIGHUP).
+    On Linux the kernel kills the process when the thread that started it ends (PR_SET_PDEATHSIG). That also ends a
+    stopped process. The event loop's thread lives as long as the emulator. The setting is made after fork and survives
+    exec. Returns None on other systems. There a process ends because its Runtime API is gone. A stopped process ends
+    because its process group is orphaned (SIGHUP).
     """
     if sys.platform != "linux":
         return None

@@ -1,8 +1,7 @@
-"""Serve one handler over Lambda's Runtime API, where awslambdaric cannot be installed (macOS).
+"""Serve one handler over Lambda's Runtime API, on systems for which awslambdaric has no wheel (macOS).
 
-Run as `python -P local/runtime_loop.py module.function`. It does what awslambdaric does for a handler of JSON
-in and JSON out; everything else (timeouts, limits, one request at a time) is the emulator's part in both
-cases.
+Run this file as `python -P local/runtime_loop.py module.function`. It does the same as awslambdaric for a handler that
+takes and returns JSON. With either, the emulator does the rest: timeouts, limits, one request at a time.
 """
 
 import http.client
@@ -23,7 +22,7 @@ API = "/2018-06-01/runtime"
 
 
 class Context:
-    """The second argument of a handler, with the names of Lambda's context object."""
+    """The second argument of a handler, with the attributes of Lambda's context object."""
 
     def __init__(self, headers: http.client.HTTPMessage) -> None:
         """Take the headers of the invocation."""
@@ -40,18 +39,18 @@ class Context:
         self._deadline_ms = int(headers["Lambda-Runtime-Deadline-Ms"])
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds until Lambda ends the invocation, 0 at the least."""
+        """Return the milliseconds until Lambda ends the invocation, at least 0."""
         return max(0, self._deadline_ms - int(time.time() * 1000))
 
 
 def main(handler_name: str) -> None:
-    """Import the handler, then take and answer invocations for ever."""
+    """Import the handler, then answer invocations without end."""
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         module, _, function = handler_name.rpartition(".")
         handler: Callable[[Any, Context], Any] = getattr(importlib.import_module(module), function)
-    except BaseException as error:  # whatever the import raises is the function's, and is reported as Lambda does
+    except BaseException as error:  # any error of the import is the function's, and is reported as Lambda does
         _post(connection, f"{API}/init/error", _described(error))
         sys.exit(1)
     while True:
@@ -62,7 +61,7 @@ def main(handler_name: str) -> None:
         invocation = f"{API}/invocation/{response.headers['Lambda-Runtime-Aws-Request-Id']}"
         try:
             answer = json.dumps(handler(event, Context(response.headers)), ensure_ascii=False).encode()
-        except Exception as error:  # as above: the function's own, reported
+        except Exception as error:  # an error of the function, reported too
             _post(connection, f"{invocation}/error", _described(error))
         else:
             _post(connection, f"{invocation}/response", answer)
@@ -73,7 +72,7 @@ def _post(connection: http.client.HTTPConnection, path: str, body: bytes) -> Non
     response = connection.getresponse()
     response.read()
     if response.status != http.client.ACCEPTED:
-        # awslambdaric ends here as well: the environment is of no more use.
+        # The environment cannot be used any more. awslambdaric exits as well.
         sys.exit(f"the Runtime API refused {path}: {response.status}")
 
 
@@ -85,7 +84,7 @@ def _described(error: BaseException) -> bytes:
 
 
 def _leave_with_parent(parent: int) -> None:
-    # There is no PR_SET_PDEATHSIG on macOS; a busy handler must not run on after the emulator is gone.
+    # macOS has no PR_SET_PDEATHSIG, and a busy handler must not continue after the emulator has ended.
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -1,7 +1,7 @@
-"""EventBridge Scheduler for one machine: fires what template.yaml schedules.
+"""EventBridge Scheduler on one machine: run the schedules of template.yaml.
 
-Only `rate(n minutes|hours|days)` is known: `make run` takes the template's own StatsSchedule, and no setting changes
-it. A deployed stack takes `cron(…)` as well.
+Only `rate(n minutes|hours|days)` is supported. `make run` takes the template's own StatsSchedule, and no setting
+changes it. A deployed stack takes `cron(…)` as well.
 """
 
 import asyncio
@@ -29,16 +29,15 @@ async def run_schedule(
     fire: Callable[[Schedule], Awaitable[None]],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Call `fire` at once and then at every interval, one call at a time, as Scheduler does without a start date.
+    """Call `fire` at once and then after every interval, one call at a time, as Scheduler does without a start date.
 
-    Times missed meanwhile (a sleeping laptop) are not made up for. Raises ScheduleError at once for a bad
-    expression.
+    Calls that were missed, for example while a laptop slept, are not repeated. Raises ScheduleError at once if the
+    expression is wrong.
     """
     interval = parse_rate(schedule.expression)
     while True:
         await fire(schedule)
         due = now() + interval
         while (left := (due - now()).total_seconds()) > 0:
-            # In short sleeps: the event loop's clock stands still while a laptop sleeps, the wall clock does
-            # not.
+            # Sleep in short steps, because the event loop's clock stops while a laptop sleeps. The wall clock does not.
             await asyncio.sleep(min(left, 30))

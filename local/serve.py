@@ -1,7 +1,7 @@
 """Run Robot Brain on this machine: `python -m local.serve`, or `make run`.
 
-PostgreSQL, migrations, the functions in processes of their own, the HTTP API in front. Ctrl-C stops all of
-it; data stays.
+This starts PostgreSQL, applies the migrations, and serves the HTTP API, with the functions in processes of their own.
+Ctrl-C stops everything. The data stays.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
 from ops.errors import MigrationError
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a polite kill, the terminal closed
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a closed terminal
 STATS = "StatsFunction"
 CLEAR_ERRORS = (SettingsError, StateInUseError, TemplateError, ScheduleError, PostgresError, MigrationError)
 
@@ -37,7 +37,7 @@ class PortError(OSError):
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP and return the exit code: 0 then, 1 with a message if it cannot run."""
+    """Run until SIGINT, SIGTERM or SIGHUP and return exit status 0. Return 1, with a message, if it cannot run."""
     options = parser("python -m local.serve", "Run Robot Brain on this machine, without AWS and Docker.", environ)
     options.add_argument("--port", default=environ.get("PORT", "3000"), help="of the API on 127.0.0.1; 0 is any (3000)")
     options.add_argument(
@@ -55,7 +55,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         print(f"Robot Brain cannot run: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        pass  # while it was starting; later on the event loop takes the signal
+        pass  # a signal during the start; later the event loop handles signals
     _say("Stopped.")
     return 0
 
@@ -66,11 +66,11 @@ def _run(settings: Settings) -> None:
     for schedule in template.schedules:
         parse_rate(schedule.expression)
     state = State(settings.state)
-    # Taken before anything is started, so that a busy port is known at once; nobody is answered before all is
-    # ready.
+    # Bind the port before anything starts, so that a busy port is reported at once. The socket does not listen before
+    # everything is ready.
     with state.lock(), _bind(settings.port) as bound, ready_database(settings, state, _say) as app_url:
         asyncio.run(_serve(settings, template, state, bound, app_url, began))
-        # One more Ctrl-C must not interrupt the database's shutdown.
+        # A second Ctrl-C must not interrupt the database's shutdown.
         _ignore_signals()
         _say("Stopping …")
 
@@ -111,7 +111,7 @@ async def _serve(
 
 
 async def _check_database(emulator: Emulator, settings: Settings) -> None:
-    """Ask the functions for their database once, so that a wrong setting is told here and not by the first request."""
+    """Run GET /health/database once, so that a wrong setting is reported at the start and not by the first request."""
     event = (ROOT / "events" / "stats_database_health.json").read_bytes()
     try:
         outcome = await emulator.invoke(STATS, event)
@@ -119,14 +119,14 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         return
     answer = {} if outcome.error else json.loads(outcome.payload)
     if answer.get("statusCode") != 200:
-        # A report of GET /health/database, or a problem where nobody could be asked.
-        told = json.loads(answer.get("body") or "{}")
-        report = f"{told['status']} ({', '.join(told['reasons'])})" if "reasons" in told else None
-        if "schema" in told.get("reasons", ()):
-            reason = "Its schema is older than the functions, or not there: run make migrate with DIRECT_DATABASE_URL."
+        # The body is the report of GET /health/database, or a problem if the database could not be reached.
+        body = json.loads(answer.get("body") or "{}")
+        report = f"{body['status']} ({', '.join(body['reasons'])})" if "reasons" in body else None
+        if "schema" in body.get("reasons", ()):
+            reason = "Its schema is missing or older than the functions: run make migrate with DIRECT_DATABASE_URL."
         else:
             reason = f"The reason is in {settings.state}/logs/{STATS}.log."
-        _say(f"The functions cannot use the database: {report or told.get('title', outcome.error)}. {reason}")
+        _say(f"The functions cannot use the database: {report or body.get('title', outcome.error)}. {reason}")
 
 
 def _bind(port: int) -> socket.socket:
@@ -136,7 +136,7 @@ def _bind(port: int) -> socket.socket:
         bound.bind(("127.0.0.1", port))
     except OSError as error:
         bound.close()
-        why = "something else listens there" if error.errno == errno.EADDRINUSE else error.strerror
+        why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror
         raise PortError(
             f"port {port} on 127.0.0.1 is not free ({why}). Choose another: PORT=3001, or PORT=0"
         ) from error
@@ -146,11 +146,11 @@ def _bind(port: int) -> socket.socket:
 def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
     url = "http://{}:{}".format(*bound.getsockname())
     if settings.runtime == "loop":
-        _say("The functions run in a loop of our own (awslambdaric has no wheel here, or --runtime loop).")
-    stays = "your database" if settings.own_database else f"{settings.state}/"
-    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {stays}.")
+        _say("The functions run in local/runtime_loop.py (awslambdaric has no wheel here, or you chose it).")
+    place = "your database" if settings.own_database else f"{settings.state}/"
+    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {place}.")
     _say(f"The functions' logs are in {settings.state}/logs/.")
-    _say("Nobody is asked for credentials here; deployed, all but GET /health need a signature (AWS_IAM).")
+    _say("This API needs no credentials. A deployed one needs signed requests (AWS_IAM), except for GET /health.")
     turn = '{"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}'
     _say(f"""
   curl {url}/sessions/first/messages -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-1' \\

@@ -1,4 +1,4 @@
-"""What the local commands take from the environment and the command line, in one place."""
+"""The settings of the local commands, from the environment and the command line."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ AWS_ACCESS = (
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 )
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon knows
+LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon allows
 ENVIRONMENT_HELP = """\
 environment:
-  PORT, STATE, LOG, FREEZE=1   the same as the options
-  SCALE_TO_ZERO                seconds without a request after which the database sleeps, as Neon's does
-  DATABASE_URL                 use this database: nothing is started, and nothing migrated unless
-  DIRECT_DATABASE_URL          is set as well, which is migrated first
-  DATABASE_SECRET_ARN          as DATABASE_URL, from Secrets Manager with the AWS_* credentials set here
-  TENANT_ID, DB_*, NEON_*, STATS_*, POWERTOOLS_*   passed to the functions, in place of what template.yaml says
+  PORT, STATE, LOG, FREEZE=1   the same as the options.
+  SCALE_TO_ZERO                seconds without a request after which the database sleeps, as Neon's does.
+  DATABASE_URL                 use this database and start none. It is not migrated without DIRECT_DATABASE_URL.
+  DIRECT_DATABASE_URL          migrate this database first. DATABASE_URL must be set as well.
+  DATABASE_SECRET_ARN          read DATABASE_URL from Secrets Manager, with the AWS_* credentials set here.
+  TENANT_ID, DB_*, NEON_*, STATS_*, POWERTOOLS_*   passed to the functions, in place of template.yaml's values.
 """
 
 
@@ -36,9 +36,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """`functions` are variables for the functions; `own_database` says that they name a database already.
+    """The settings of a local command.
 
-    `scale_to_zero` is the seconds after which the embedded database sleeps, None where it never does.
+    `functions` are environment variables for the functions. If they name a database, `own_database` is true.
+    `scale_to_zero` is the seconds after which the embedded database sleeps, or None if it never sleeps.
     """
 
     template: Path
@@ -60,25 +61,25 @@ def parser(prog: str, description: str, environ: Mapping[str, str]) -> argparse.
         epilog=ENVIRONMENT_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--state", default=environ.get("STATE", ".local"), help="folder of data and logs (.local)")
+    made.add_argument("--state", default=environ.get("STATE", ".local"), help="folder for data and logs (.local)")
     made.add_argument("--log", default=environ.get("LOG"), type=str.upper, help="log level of the functions")
     made.add_argument(
         "--runtime",
         choices=("awslambdaric", "loop"),
         default=default_runtime(),
-        help="Lambda's own runtime client, or a loop of our own where that has no wheel (macOS)",
+        help="Lambda's own runtime client, or our own loop for systems without its wheel (macOS)",
     )
     return made
 
 
 def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """Return the settings. Raises SettingsError, naming the variable or option, for what cannot be."""
+    """Return the settings. Raises SettingsError, which names the variable or option, if a value is wrong."""
     port = str(getattr(options, "port", "0"))
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise SettingsError(f"PORT is {port!r}; it must be a number from 0 (any free port) to 65535")
     if options.log and options.log not in LOG_LEVELS:
         raise SettingsError(f"LOG is {options.log!r}; it must be one of {', '.join(LOG_LEVELS)}")
-    # What is pasted brings white space and a line break along.
+    # A pasted URL often ends with white space or a line break.
     environ = {name: value.strip() if name.endswith("DATABASE_URL") else value for name, value in environ.items()}
     passed = ("TENANT_ID", "DATABASE_URL", "DATABASE_SECRET_ARN")
     prefixes = ("DB_", "NEON_", "POWERTOOLS_", "STATS_")
@@ -92,14 +93,14 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
     own_database = "DATABASE_URL" in functions or "DATABASE_SECRET_ARN" in functions
     direct_url = environ.get("DIRECT_DATABASE_URL") or None
     if direct_url and not own_database:
-        raise SettingsError("DIRECT_DATABASE_URL is set, DATABASE_URL is not: set both, or neither")
+        raise SettingsError("DIRECT_DATABASE_URL is set, DATABASE_URL is not: set both or neither")
     scale_to_zero = environ.get("SCALE_TO_ZERO", "") or "0"
     if not (scale_to_zero.isascii() and scale_to_zero.isdigit() and int(scale_to_zero) <= LONGEST_SLEEPLESS_SECONDS):
         raise SettingsError(
             f"SCALE_TO_ZERO is {scale_to_zero!r}; it must be whole seconds, at most {LONGEST_SLEEPLESS_SECONDS}, or 0"
         )
     if int(scale_to_zero) and own_database:
-        raise SettingsError("SCALE_TO_ZERO is for the embedded database, and DATABASE_URL names one of yours")
+        raise SettingsError("SCALE_TO_ZERO works only with the embedded database: unset it, or unset DATABASE_URL")
     return Settings(
         template=ROOT / "template.yaml",
         state=Path(options.state),

@@ -1,4 +1,4 @@
-"""An embedded database that sleeps when nobody uses it and wakes for the next connection, as Neon's compute does."""
+"""An embedded database that sleeps after a time without traffic and wakes for a connection, as Neon's compute does."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,9 +20,10 @@ where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start
 
 @contextlib.contextmanager
 def sleeper(postgres: EmbeddedPostgres, seconds: int, say: Callable[[str], None]) -> Iterator[str]:
-    """Yield the functions' URL of a server that stops after `seconds` without traffic. It is stopped at the end.
+    """Yield the functions' URL of a server that stops after `seconds` without traffic.
 
-    A connection to the URL wakes the server and waits for it. A server that dies is started again.
+    A connection to the URL wakes the server and waits for it. A server that dies is started again. The server is
+    stopped at the end.
     """
     parameters = {name: str(value) for name, value in conninfo_to_dict(postgres.app_url).items()}
     compute = Compute(
@@ -30,7 +31,7 @@ def sleeper(postgres: EmbeddedPostgres, seconds: int, say: Callable[[str], None]
         suspend_after=seconds,
         wake_seconds=WAKE_SECONDS,
         busy=lambda: _in_transaction(postgres.admin_url),
-        # Neon ends its clients' connections without a message.
+        # Neon closes its clients' connections without a message.
         on_suspend=lambda: relay.drop(),
         say=say,
         revive=True,
@@ -40,8 +41,8 @@ def sleeper(postgres: EmbeddedPostgres, seconds: int, say: Callable[[str], None]
     with contextlib.closing(compute), relay, compute.watched():
         say(f"The database sleeps after {seconds} s without a request, and the next one wakes it.")
         user, database = (quote(parameters[name], safe="") for name in ("user", "dbname"))
-        kept = {name: value for name, value in parameters.items() if name not in ("host", "port", "user", "dbname")}
-        yield f"postgresql://{user}@127.0.0.1:{relay.port}/{database}?{urlencode(kept, safe='/')}".rstrip("?")
+        options = {name: value for name, value in parameters.items() if name not in ("host", "port", "user", "dbname")}
+        yield f"postgresql://{user}@127.0.0.1:{relay.port}/{database}?{urlencode(options, safe='/')}".rstrip("?")
 
 
 def _in_transaction(admin_url: str) -> bool:

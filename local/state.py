@@ -1,7 +1,6 @@
-"""The folder `.local`: a lock that one process at a time holds, what others need to know of it, logs, data.
+"""The state folder `.local`: data, logs, a lock that one process at a time holds, and the facts about that process.
 
-The lock is the kernel's (flock), so it is free again however its holder ended, and whatever a crash left is
-overwritten.
+The kernel releases the lock (flock) however its holder ends. The next holder overwrites what a crash left.
 """
 
 import contextlib
@@ -13,45 +12,48 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-LOG_LIMIT = 10_000_000  # bytes a function's log may have when a run begins
+LOG_LIMIT = 10_000_000  # bytes; a run begins with an empty log if a function's log is longer
 
 
 class StateInUseError(Exception):
-    """The state folder cannot be used: another process holds it, or it cannot be made."""
+    """The state folder cannot be used: another process holds it, or it cannot be created."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """What a running stack tells others: its process and the embedded database's URL, None with one's own."""
+    """The facts about a running stack: its process id and the embedded database's URL.
+
+    The URL is missing if the stack uses another database.
+    """
 
     pid: int
     app_url: str | None
 
 
 class State:
-    """The state folder at `folder`, made if it is not there."""
+    """The state folder at `folder`. It is created if it does not exist."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder. Raise StateInUseError if it cannot be made."""
+        """Take the folder. Raises StateInUseError if it cannot be created."""
         self.folder = folder.resolve()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Nothing of a checkout's state belongs in its history, whatever the project ignores.
+            # The state never belongs in a checkout's history, even if the project does not ignore the folder.
             (self.folder / ".gitignore").write_text("*\n")
         except OSError as error:
             raise StateInUseError(f"{self.folder} cannot be used: {error.strerror}. Set STATE=<folder>.") from error
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for the time of the context. Raises StateInUseError if another process holds it."""
+        """Hold the folder during the context. Raises StateInUseError if another process holds it."""
         with open(self.folder / "lock", "ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 running = self._read()
-                who = f"process {running.pid}" if running else "a process that is still starting or stopping"
+                holder = f"process {running.pid}" if running else "a process that is still starting or stopping"
                 raise StateInUseError(
-                    f"the local stack runs already: {who} uses {self.folder}. Stop it (Ctrl-C there), "
+                    f"the local stack runs already: {holder} uses {self.folder}. Stop it (Ctrl-C there), "
                     "or use another folder: STATE=<folder>."
                 ) from error
             (self.folder / "running.json").unlink(missing_ok=True)  # a crash may have left one
@@ -61,15 +63,15 @@ class State:
                 (self.folder / "running.json").unlink(missing_ok=True)
 
     def announce(self, running: Running) -> None:
-        """Tell others what runs; only the holder of the lock may."""
+        """Write the facts about the running stack for other processes. Only the holder of the lock may call this."""
         temporary = self.folder / "running.json.new"
         temporary.write_text(json.dumps(asdict(running)))
         os.replace(temporary, self.folder / "running.json")
 
     def running(self) -> Running | None:
-        """Return what holds the lock, or None if nothing does.
+        """Return the facts about the process that holds the lock, or None if the lock is free.
 
-        Raises StateInUseError if something does that has not announced itself yet.
+        Raises StateInUseError if the holder has not announced itself yet.
         """
         try:
             with open(self.folder / "lock", "ab") as file:
@@ -81,7 +83,7 @@ class State:
         return None
 
     def open_log(self, name: str) -> BinaryIO:
-        """Return the log of a function, open to append, unbuffered; emptied first if it has grown long."""
+        """Return a function's log, unbuffered and open to append. A log over LOG_LIMIT is emptied first."""
         folder = self.folder / "logs"
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.log"

@@ -1,4 +1,4 @@
-"""What template.yaml says about functions, routes and schedules, as types that the local stack runs from."""
+"""The functions, routes and schedules of template.yaml, as types for the local stack."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ __all__ = ["Function", "Route", "Schedule", "Template", "TemplateError", "load_t
 FUNCTION_TYPE = "AWS::Serverless::Function"
 LAYER_TYPE = "AWS::Serverless::LayerVersion"
 SCHEDULE_TYPE = "AWS::Scheduler::Schedule"
-# Of a function, what is read here.
+# The properties of a function that this module reads.
 PROPERTIES = ("Handler", "CodeUri", "Timeout", "MemorySize", "Environment", "Layers", "Events")
 
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function: `timeout` in seconds, `memory` in MB, `code` and `layers` as folders here."""
+    """A Lambda function: `timeout` in seconds, `memory` in MB, `code` and `layers` as local folders."""
 
     name: str
     handler: str
@@ -41,7 +41,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule: the expression as EventBridge Scheduler writes it, `event` as JSON text."""
+    """A schedule: `expression` in EventBridge Scheduler's form, `event` as JSON text."""
 
     name: str
     expression: str
@@ -51,29 +51,29 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Template:
-    """All of it. `functions` is keyed by logical id."""
+    """The parts of the template that the local stack runs. `functions` is keyed by logical id."""
 
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
     schedules: tuple[Schedule, ...]
 
     def function(self, name: str) -> Function:
-        """Return the function with this logical id, or whose file has this name (`write_message`).
+        """Return the function with this logical id, or with this name of its file (such as `write_message`).
 
-        Raises TemplateError, with the names there are, if neither is one.
+        Raises TemplateError, which lists the known names, if no function has that name.
         """
         for function in self.functions.values():
             if name in (function.name, function.handler.rpartition(".")[0]):
                 return function
         known = ", ".join(f"{each.name} ({each.handler.rpartition('.')[0]})" for each in self.functions.values())
-        raise TemplateError(f"there is no function {name}; the template has {known}")
+        raise TemplateError(f"unknown function {name}; the template has {known}")
 
 
 def load_template(path: Path) -> Template:
-    """Return the model of the template at `path`, whose parameters have their defaults.
+    """Return the model of the template at `path`, with the defaults of its parameters.
 
-    Folders are taken from the template's own folder. Raises TemplateError if something that the local stack
-    needs is missing or not understood.
+    Folders are relative to the template's own folder. Raises TemplateError if a part that the local stack needs is
+    missing or not supported.
     """
     document = read_template(path)
     resolver = Resolver(document, {})
@@ -104,7 +104,7 @@ def load_template(path: Path) -> Template:
 def _resolve_function(
     name: str, defaults: dict[str, Any], properties: dict[str, Any], resolver: Resolver
 ) -> dict[str, Any]:
-    """Return the function's properties over those of Globals, merged as SAM does."""
+    """Return the function's properties merged with those of Globals, as SAM merges them."""
     own = {key: value for key, value in properties.items() if key in PROPERTIES}
     common = {key: value for key, value in defaults.items() if key in PROPERTIES}
     return _merge(resolver.resolve(common, "Globals.Function"), resolver.resolve(own, f"Resources.{name}"))
@@ -124,17 +124,17 @@ def _merge(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def _function(
     name: str, properties: dict[str, Any], resources: Mapping[str, tuple[str, dict[str, Any]]], root: Path
 ) -> Function:
-    where = f"Resources.{name}"
+    place = f"Resources.{name}"
     if not isinstance(properties.get("Handler"), str) or not isinstance(properties.get("CodeUri"), str):
-        raise TemplateError(f"{where}: the local stack needs Handler and a CodeUri that is a folder")
+        raise TemplateError(f"{place}: the local stack needs Handler and a CodeUri that is a folder")
     layers = []
     for reference in properties.get("Layers", []):
         kind, layer = resources.get(reference, ("", {}))
         if kind != LAYER_TYPE or not isinstance(layer.get("ContentUri"), str):
-            raise TemplateError(f"{where}.Layers: {reference} is not a layer of this template with a ContentUri")
+            raise TemplateError(f"{place}.Layers: {reference} is not a layer of this template with a ContentUri")
         folder = root / layer["ContentUri"]
-        # A layer may hold what Lambda unpacks into /opt (`python/…`) or, built by a Makefile, the packages
-        # themselves.
+        # A layer may have the folder `python/` that Lambda unpacks into /opt. A layer built by a Makefile holds the
+        # packages directly.
         layers.append(folder / "python" if (folder / "python").is_dir() else folder)
     variables = properties.get("Environment", {}).get("Variables", {})
     return Function(
@@ -150,15 +150,15 @@ def _function(
 
 def _routes(name: str, events: dict[str, Any]) -> Iterator[Route]:
     for event_name, event in events.items():
-        where = f"Resources.{name}.Events.{event_name}"
+        place = f"Resources.{name}.Events.{event_name}"
         properties = event.get("Properties") or {}
         if event.get("Type") != "HttpApi":
-            raise TemplateError(f"{where}: an event of type {event.get('Type')} is not understood")
+            raise TemplateError(f"{place}: the local stack does not support an event of type {event.get('Type')}")
         if "Path" not in properties or "Method" not in properties:
-            raise TemplateError(f"{where}: the local stack needs Path and Method")
+            raise TemplateError(f"{place}: the local stack needs Path and Method")
         path = str(properties["Path"])
         if path == "$default" or "+}" in path:
-            raise TemplateError(f"{where}: a path that matches any other one is not understood: {path}")
+            raise TemplateError(f"{place}: the local stack does not support a path that matches every path: {path}")
         yield Route(str(properties["Method"]).upper(), path, name)
 
 
@@ -166,7 +166,7 @@ def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Fun
     target = properties["Target"]
     function = next((each for each in functions if target["Arn"] == function_arn(each)), None)
     if function is None:
-        raise TemplateError(f"Resources.{name}.Target.Arn: {target['Arn']} is none of this template's functions")
+        raise TemplateError(f"Resources.{name}.Target.Arn: {target['Arn']} must be a function of this template")
     try:
         json.loads(target["Input"])
     except json.JSONDecodeError as error:
@@ -175,5 +175,5 @@ def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Fun
 
 
 def _text(value: Any) -> str:
-    # YAML reads `true` as a boolean where Lambda gets the text.
+    # YAML reads `true` as a boolean, and Lambda gets the text.
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,1 +1,1 @@
-"""Robot Brain on one machine without Docker: embedded PostgreSQL, a Lambda emulator, the HTTP API's front."""
+"""Commands that an operator runs against a real database or AWS: `python -m ops` lists them."""

@@ -1,4 +1,4 @@
-"""Run one of the operator's commands: `python -m ops COMMAND`. Without one, list them."""
+"""Run one of the operator's commands: `python -m ops COMMAND`. Without a command, list all of them."""
 
 import importlib
 import sys
@@ -15,12 +15,15 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that the first argument names. Returns 1 if it failed, 2 if it was called wrongly."""
+    """Run the command named by the first argument, and return its exit status.
+
+    The status is 1 if the command failed. It is 2 if its name is unknown or a setting is missing or wrong.
+    """
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
     if name not in COMMANDS:
         stream = sys.stderr if name else sys.stdout
         if name:
-            print(f"There is no command {name!r}.", file=stream)
+            print(f"Unknown command {name!r}. The commands are:", file=stream)
         print("\n".join(f"{each:<14}{text}" for each, text in COMMANDS.items()), file=stream)
         return 2 if name else 0
     command = importlib.import_module(f"ops.{name.replace('-', '_')}")

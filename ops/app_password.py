@@ -1,8 +1,8 @@
-"""Give robot_brain_app a fresh password and print the DATABASE_URL that the functions need, once.
+"""Give robot_brain_app a fresh password, and print the DATABASE_URL that the functions need, once.
 
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops app-password
 
-The password is sent in plain text, inside the connection's TLS: Neon hashes it itself and refuses a ready-made hash.
+The password is sent to the server as plain text over TLS. Neon hashes it itself and refuses a hash made by the client.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ops.direct import connect, parse_direct_url, url_from_environment
 from ops.errors import MigrationError
 
 ROLE = "robot_brain_app"
-# 24 bytes are 192 bits; URL-safe, so that the URL holds the password as it is.
+# 192 bits of randomness. The text is URL-safe, so a URL holds the password without escapes.
 PASSWORD_BYTES = 24
 
 
@@ -33,24 +33,24 @@ def pooled_host(host: str) -> str:
 
 
 def app_url(direct_url: str, password: str) -> str:
-    """Return the runtime role's URL of the same database, through the pooler where it is Neon's."""
+    """Return the URL with which robot_brain_app connects to the same database, on Neon through its pooler."""
     parts = parse_direct_url(direct_url)
     host = pooled_host(str(parts.get("host") or "localhost"))
     database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")
-    kept = [f"{name}={quote(str(parts[name]), safe='')}" for name in ("sslmode", "sslrootcert") if parts.get(name)]
+    options = [f"{name}={quote(str(parts[name]), safe='')}" for name in ("sslmode", "sslrootcert") if parts.get(name)]
     credentials = f"{ROLE}:{quote(password, safe='')}"
     if host.startswith("/"):
-        kept = [f"host={quote(host, safe='')}", *([f"port={parts['port']}"] if parts.get("port") else [])]
-        return f"postgresql://{credentials}@/{database}?{'&'.join(kept)}"
+        options = [f"host={quote(host, safe='')}", *([f"port={parts['port']}"] if parts.get("port") else [])]
+        return f"postgresql://{credentials}@/{database}?{'&'.join(options)}"
     port = f":{parts['port']}" if parts.get("port") else ""
-    return f"postgresql://{credentials}@{host}{port}/{database}{'?' if kept else ''}{'&'.join(kept)}"
+    return f"postgresql://{credentials}@{host}{port}/{database}{'?' if options else ''}{'&'.join(options)}"
 
 
 def set_app_password(direct_url: str) -> str:
-    """Let robot_brain_app log in with a fresh random password and return its DATABASE_URL.
+    """Give robot_brain_app a fresh random password and the right to log in, and return its DATABASE_URL.
 
-    Functions that hold the password before stay connected and cannot connect anew: deploy the new URL soon after.
-    Raise MigrationError where the database cannot be reached or was not migrated.
+    Functions that still have the old password keep their open connections and cannot open new ones. Deploy the new URL
+    soon. Raises MigrationError if the database cannot be reached or was not migrated.
     """
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     url = app_url(direct_url, password)
@@ -69,7 +69,10 @@ def set_app_password(direct_url: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Set the password through DIRECT_DATABASE_URL and print the pooled DATABASE_URL. Raises MigrationError."""
+    """Set the password through DIRECT_DATABASE_URL and print the functions' DATABASE_URL.
+
+    Raises OperatorError if that fails.
+    """
     argparse.ArgumentParser(
         prog="python -m ops app-password", description="Give robot_brain_app a fresh password."
     ).parse_args(arguments)

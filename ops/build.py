@@ -1,14 +1,12 @@
 """Build the bundle with SAM for one architecture, with SnapStart or without.
 
-What is built decides what may be deployed: the wheels in the layer belong to one architecture, and SnapStart
-needs published versions. So template.yaml holds the defaults, x86_64 and no SnapStart, as the only values
-allowed, and any other choice is built from a copy of it that allows that choice alone. CloudFormation then
-refuses to deploy another.
-
     ARCHITECTURE=arm64 SNAPSTART=on python -m ops build
 
-Further arguments go to `sam build`. The result is in .aws-sam/build, where `sam deploy` and `sam local` look
-for it.
+A bundle fits only the choices that it was built for. The layer's wheels belong to one architecture, and SnapStart needs
+published versions. So template.yaml allows only the defaults: x86_64 without SnapStart. For other choices this command
+builds from a copy of the template that allows only those. CloudFormation then refuses to deploy with any others.
+
+Further arguments go to `sam build`. The result is in .aws-sam/build, in which `sam deploy` and `sam local` look for it.
 """
 
 import os
@@ -26,38 +24,40 @@ SNAPSTARTS = ("off", "on")
 
 
 def template_for(template: str, architecture: str, snapstart: str) -> str:
-    """Return the text of `template` for another architecture or with SnapStart.
+    """Return the text of `template` for these choices; with the defaults the text is unchanged.
 
-    The defaults give the text unchanged. Raise BuildError where the template does not hold what is to be
-    replaced.
+    Raises BuildError if a choice is unknown, or if the template lacks the text to replace.
     """
     if architecture not in ARCHITECTURES:
-        raise BuildError(f"ARCHITECTURE={architecture} is none of {', '.join(ARCHITECTURES)}")
+        raise BuildError(f"ARCHITECTURE={architecture} is unknown: use one of {', '.join(ARCHITECTURES)}")
     if snapstart not in SNAPSTARTS:
-        raise BuildError(f"SNAPSTART={snapstart} is none of {', '.join(SNAPSTARTS)}")
+        raise BuildError(f"SNAPSTART={snapstart} is unknown: use one of {', '.join(SNAPSTARTS)}")
     if architecture != "x86_64":
         template = _allow_only(template, "Architecture", "x86_64", architecture)
     if snapstart == "on":
         template = _allow_only(template, "SnapStart", '"off"', '"on"')
         template, marks = re.subn(r"(?m)^( *)#snapstart ", r"\1", template)
         if not marks:
-            raise BuildError("template.yaml holds no line that begins with #snapstart")
+            raise BuildError("template.yaml must have lines that begin with #snapstart: restore them")
     return template
 
 
 def _allow_only(template: str, parameter: str, old: str, new: str) -> str:
-    """Make `new` the default and the only value allowed of a parameter that so far has `old` as both."""
+    """Replace `old`, a parameter's default and only allowed value, by `new`."""
     before = rf"^  {parameter}:\n(?:    .*\n)*?    "
     pattern = rf"({before})Default: {re.escape(old)}\n    AllowedValues: \[{re.escape(old)}\]$"
     replacement = rf"\g<1>Default: {new}\n    AllowedValues: [{new}]"
     template, found = re.subn(pattern, replacement, template, flags=re.MULTILINE)
     if found != 1:
-        raise BuildError(f"template.yaml must hold {parameter} with {old} as default and only allowed value")
+        raise BuildError(f"template.yaml must hold {parameter} with {old} as its default and only allowed value")
     return template
 
 
 def find_sam() -> str:
-    """Return the path of the SAM CLI: the project's own, else the one on PATH. Raise BuildError if there is none."""
+    """Return the path of the SAM CLI: the project's own if installed, otherwise the one on PATH.
+
+    Raises BuildError if neither exists.
+    """
     own = PROJECT / ".venv-sam" / "bin" / "sam"
     sam = str(own) if own.exists() else shutil.which("sam")
     if sam is None:
@@ -66,7 +66,7 @@ def find_sam() -> str:
 
 
 def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
-    """Run `sam build` and return its exit code. The generated template, if any, is .aws-sam/template.yaml."""
+    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml."""
     if " " in str(PROJECT):
         raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
@@ -82,5 +82,8 @@ def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build what ARCHITECTURE (default x86_64) and SNAPSTART (default off) say. Raises BuildError if that fails."""
+    """Build for ARCHITECTURE (default x86_64) and SNAPSTART (default off), and return the status of `sam build`.
+
+    Raises BuildError if the bundle cannot be built with these settings.
+    """
     return build(os.environ.get("ARCHITECTURE") or "x86_64", os.environ.get("SNAPSTART") or "off", list(arguments))

@@ -1,4 +1,4 @@
-"""The operator's connection: straight to PostgreSQL, as the role that owns the database."""
+"""The operator's connection: directly to PostgreSQL, without a pooler, as the role that owns the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ops.errors import MigrationError, SettingMissingError
 
-# Seconds for each address, if the connection string does not say. A compute that wakes takes some.
+# For each address, if the connection string sets no connect_timeout. A compute needs some seconds to wake.
 CONNECT_SECONDS = 30
 
 _PORTS = re.compile(r"[0-9,]*")
@@ -26,15 +26,18 @@ def url_from_environment() -> str:
 
 
 def parse_direct_url(direct_url: str) -> dict[str, Any]:
-    """Return the parts of a connection string. Raises MigrationError, which does not quote it, if it is wrong."""
+    """Return the parts of a connection string.
+
+    Raises MigrationError if the string is wrong. The message does not quote the string, because it holds a password.
+    """
     wrong = MigrationError(
-        "DIRECT_DATABASE_URL is no connection string such as postgresql://owner:password@host/database; "
-        "in a password % is written %25, @ %40, / %2F, and so are other signs that mean something in a URL"
+        "DIRECT_DATABASE_URL must be a connection string such as postgresql://owner:password@host/database. "
+        "Escape special characters in the password: write % as %25, @ as %40 and / as %2F."
     )
     try:
         parts = dict(conninfo_to_dict(direct_url))
     except psycopg.ProgrammingError:
-        # Its text quotes the string, password and all.
+        # psycopg's message quotes the string with the password, so do not chain it.
         raise wrong from None
     if _is_split(direct_url) or not _PORTS.fullmatch(str(parts.get("port") or "")):
         raise wrong
@@ -42,9 +45,10 @@ def parse_direct_url(direct_url: str) -> dict[str, Any]:
 
 
 def _is_split(url: str) -> bool:
-    """Return whether libpq takes a part of a URL's password for its host, port or database; messages name these.
+    """Return whether libpq takes a part of the URL's password as its host, port or database.
 
-    The same rule as in robot_brain.connection_string, which is not installed beside this command; a test compares them.
+    Error messages name those parts, so they would show the password. robot_brain.connection_string has the same rule,
+    but this command cannot import the layer. A test compares the two rules.
     """
     scheme, _, rest = url.partition("://")
     user, _, after = rest.partition("@")
@@ -53,7 +57,10 @@ def _is_split(url: str) -> bool:
 
 
 def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
-    """Open a connection in autocommit mode that `program` is the name of. Raise MigrationError, saying what to do."""
+    """Open a connection in autocommit mode, with `program` as its application_name.
+
+    Raises MigrationError, with what to do, if that fails.
+    """
     parts = parse_direct_url(direct_url)
     seconds = parts.get("connect_timeout") or CONNECT_SECONDS
     try:
@@ -62,20 +69,20 @@ def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
             autocommit=True,
             connect_timeout=seconds,
             application_name=program,
-            # In SQL_ASCII, which the role or the database may have, names come as bytes.
+            # With SQL_ASCII, which the role or the database may set, psycopg returns text as bytes.
             client_encoding="UTF8",
         )
     except psycopg.Error as error:
         host = parts.get("host") or parts.get("hostaddr") or "the local server"
         raise MigrationError(
             f"cannot connect to {host} port {parts.get('port') or 5432}: {error}\n"
-            "See that the server is running, and that DIRECT_DATABASE_URL has its direct host (on Neon the one without "
-            "-pooler), its port, and the right user and password."
+            "Check that the server is running. Check the host, port, user and password in DIRECT_DATABASE_URL. "
+            "On Neon use the direct host, which is the one without -pooler."
         ) from error
 
 
 def refuse_pooler(direct_url: str) -> None:
-    """Raise MigrationError if `direct_url` leads to Neon's pooler, which keeps nothing of a session."""
+    """Raise MigrationError if `direct_url` leads to Neon's pooler, which keeps no session state such as locks."""
     host = str(parse_direct_url(direct_url).get("host") or "")
     if "-pooler." in host:
         raise MigrationError(

@@ -1,8 +1,8 @@
-"""What ends an operator's command; the message says what to do."""
+"""The errors that end an operator's command. Each message says what to do."""
 
 
 class OperatorError(Exception):
-    """A command failed. `exit_status` is that of the command."""
+    """A command failed and exits with `exit_status`."""
 
     exit_status = 1
 
@@ -18,7 +18,7 @@ class SettingMissingError(OperatorError):
 
 
 class MigrationError(OperatorError):
-    """A command on the database failed. Nothing of the failed step was kept."""
+    """A command on the database failed. The failed step changed nothing, unless it runs outside a transaction."""
 
 
 class BuildError(OperatorError):

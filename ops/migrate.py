@@ -1,12 +1,12 @@
-"""Apply sql/ to a database: safe to run twice, from two places, and after a kill at any moment.
+"""Apply sql/ to a database. This is safe to run twice, from two machines at once, and after a kill at any moment.
 
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan]
 
-Migrations are applied once each, in order; then the functions whose text changed. All of it, with the records of what
-was applied, is one transaction, under an advisory lock, which ends with its connection.
+Each migration is applied once, in order. Then the functions whose text changed are applied. All this, with the records
+of what was applied, is one transaction. An advisory lock, which ends with the connection, keeps other migrations out.
 
-A migration that says `-- outside a transaction` in its first comments parts that transaction: what comes before it is
-committed, then its statements run one by one, then it is recorded. After a kill it runs again from its start.
+A migration with `-- outside a transaction` in its first comments splits that transaction. First, everything before it
+is committed. Then its statements run one by one, and it is recorded. After a kill the migration runs from its start.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ from ops.records import forget, make_records, read_records, record, schema_versi
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
 from ops.takeover import drop_yoyo, take_over
 
-# Any number will do; this one is only ever used here.
+# The key of the advisory lock: an arbitrary number that nothing else uses.
 LOCK = 0x5242_7261_696E
 ATTEMPTS = 5
-# Roles are shared by all databases of a cluster. Two that are migrated at the same moment can meet there: a role exists
-# meanwhile, exists and cannot be seen yet, or is changed by both. The transaction left nothing, so it is applied again.
-_MET_ANOTHER = (
+# All databases of a cluster share its roles, so two databases that are migrated at the same time can collide. Both
+# create or change the same role, or a role exists but is not visible yet. The failed transaction changed nothing, so it
+# is tried again.
+_ROLE_CONFLICTS = (
     psycopg.errors.DuplicateObject,
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.InternalError_,
     psycopg.errors.UndefinedObject,
     psycopg.errors.UniqueViolation,
 )
-# robot_brain_stats owns functions, and may create in the schema only while they are applied.
+# robot_brain_stats owns functions. It may create objects in the schema only while functions are applied.
 _ALLOW = """
 set local lock_timeout = '5s';
 set local role robot_brain_owner;
@@ -62,7 +63,7 @@ logger = logging.getLogger("robot_brain.migrate")
 
 
 class _FileError(Exception):
-    """The file of this name could not be applied; the cause is PostgreSQL's error."""
+    """The file of this name could not be applied. The cause is PostgreSQL's error."""
 
 
 @contextmanager
@@ -75,11 +76,11 @@ def _naming(name: str) -> Iterator[None]:
 
 @contextmanager
 def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Hold the advisory lock of this database; wait for it as long as another migration runs."""
-    # A statement that waits inside the server is an old transaction: an index that the other migration makes
-    # concurrently would wait for it, and it for the index. So ask again and again.
+    """Hold this database's advisory lock. Wait for the lock as long as another migration runs."""
+    # A statement that waits for a lock inside the server is an open transaction. If the other migration makes an index
+    # concurrently, the index would wait for this transaction, and this transaction for the index. So poll instead.
     if not _locked(connection):
-        logger.info("another migration of this database is running; waiting for it")
+        logger.info("another migration of this database is running; waiting until it ends")
         while not _locked(connection):
             time.sleep(0.2)
     try:
@@ -95,10 +96,10 @@ def _locked(connection: psycopg.Connection[Any]) -> bool:
 
 
 def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
-    """Apply the files of `sql` that the database does not have as they are, and return their names in order.
+    """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
-    `direct_url` must lead to PostgreSQL itself and not to a transaction-mode pooler, where an advisory lock belongs to
-    nobody. Raises MigrationError, saying what to do, if a file cannot be applied: the transaction then left nothing.
+    `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
+    Raises MigrationError, with what to do, if a file cannot be applied. Its transaction then changed nothing.
     """
     refuse_pooler(direct_url)
     files = read_sql(sql)
@@ -114,10 +115,10 @@ def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
 
 
 def plan(direct_url: str, sql: Path = SQL) -> list[str]:
-    """Return the names of the files that `migrate` would apply, and change nothing.
+    """Return the names of the files that `migrate` would apply, without changing the database.
 
-    Raises MigrationError if `migrate` would refuse the database. A function is not named if only a migration among
-    the files drops it.
+    If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
+    Raises MigrationError if `migrate` would refuse the database.
     """
     refuse_pooler(direct_url)
     files = read_sql(sql)
@@ -142,7 +143,7 @@ def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
                 return _apply_pending(connection, files)
         except _FileError as error:
             cause = error.__cause__
-            if isinstance(cause, _MET_ANOTHER) and attempt < ATTEMPTS:
+            if isinstance(cause, _ROLE_CONFLICTS) and attempt < ATTEMPTS:
                 time.sleep(0.1 * attempt)
             elif isinstance(cause, psycopg.errors.InsufficientPrivilege):
                 raise MigrationError(f"{error}: {cause.diag.message_primary}. {OWNER}") from cause
@@ -154,7 +155,10 @@ def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
 
 
 def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
-    """Apply what is pending up to a migration that runs outside a transaction; return the names, and that migration."""
+    """Apply the pending files before the next migration that runs outside a transaction.
+
+    Returns the names of the applied files, and that migration, or None if every file was applied.
+    """
     make_records(connection)
     records = read_records(connection, files)
     version = schema_version(connection)
@@ -166,7 +170,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             for file in files.migrations:
                 if file.name in records.applied:
                     record(connection, file)
-        # An older checkout that migrates a database that was taken over fails, and leaves such tables without a row.
+        # An older checkout fails to migrate a database that was taken over, and leaves empty tables of yoyo behind.
         drop_yoyo(connection)
 
     inside = list(takewhile(lambda file: not file.runs_outside, migrations))
@@ -175,7 +179,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
     if len(inside) < len(migrations):
         return [file.name for file in inside], migrations[len(inside)]
 
-    # A migration may have dropped functions, for a new form or for good.
+    # A migration may have dropped functions, to create them in a new form or to remove them.
     records = read_records(connection, files)
     forget(connection, records.without_file(files))
     functions = records.functions(files)
@@ -188,7 +192,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
         if schema_version(connection) < version:
             raise MigrationError(
                 f"The database is newer than this checkout: its schema has version {version}, and would have "
-                f"{schema_version(connection)}. Migrate from the checkout that has it."
+                f"{schema_version(connection)}. Migrate from the newer checkout."
             )
     return [file.name for file in [*inside, *functions]], None
 
@@ -203,7 +207,10 @@ def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
 def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
     logger.info("applying %s, outside a transaction", file.name)
     try:
-        for statement in file.statements():
+        statements = list(file.statements())
+        for number, statement in enumerate(statements, 1):
+            # An index of a large table takes minutes: show which statement runs.
+            logger.info("  statement %d of %d", number, len(statements))
             connection.execute(statement.encode())
         connection.execute("reset role")
         connection.execute("reset all")
@@ -211,12 +218,12 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
     except psycopg.Error as error:
         raise MigrationError(
             f"{file.name}: {error}\n"
-            "It runs outside a transaction, so a part of it may be done. Run `make migrate` again."
+            "This migration runs outside a transaction, so a part of it may be done. Run `make migrate` again."
         ) from error
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Migrate DIRECT_DATABASE_URL and print what was done. Raises MigrationError if that fails."""
+    """Migrate DIRECT_DATABASE_URL and print what was done. Raises OperatorError if that fails."""
     parser = argparse.ArgumentParser(prog="python -m ops migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
     parser.add_argument("--plan", action="store_true", help="only print what would be applied")
     only_plan = parser.parse_args(arguments).plan

@@ -1,4 +1,4 @@
-"""What a database says of the files of sql/ that it has, and what this checkout may do with it."""
+"""The database's records of applied files, compared with the files of sql/ in this checkout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ops.errors import MigrationError
 from ops.sql_files import SqlFile, SqlFiles
 from ops.takeover import BASE, value, was_recorded_by_yoyo
 
-_MAKE = """
+_CREATE = """
 create schema if not exists robot_brain_migrations;
 create table if not exists robot_brain_migrations.files (
   name text not null,
@@ -20,7 +20,7 @@ create table if not exists robot_brain_migrations.files (
   constraint files_pkey primary key (name)
 )
 """
-_APPLIED = """
+_RECORD = """
 insert into robot_brain_migrations.files (name, sha256) values (%s, %s)
 on conflict (name) do update set sha256 = excluded.sha256, applied_at = now()
 """
@@ -32,9 +32,9 @@ where n.nspname in ('robot_brain', 'robot_brain_api') group by 1
 
 @dataclass(frozen=True)
 class Records:
-    """The SHA-256 of each applied file, and how many forms each function of ours has in the catalogue.
+    """The SHA-256 of each applied file, and how many forms of each of our functions the catalogue has.
 
-    `from_yoyo` means that yoyo applied the schema, which this command has to take over.
+    `from_yoyo` means that yoyo applied the schema, and that this command has to take it over.
     """
 
     applied: dict[str, str]
@@ -42,14 +42,17 @@ class Records:
     from_yoyo: bool
 
     def migrations(self, files: SqlFiles) -> list[SqlFile]:
-        """Return the migrations to apply. Raises MigrationError if this checkout does not fit what was applied."""
+        """Return the migrations to apply.
+
+        Raises MigrationError if the applied migrations and those of this checkout contradict each other.
+        """
         known = {file.name: file for file in files.migrations}
         applied = sorted(name for name in self.applied if name.startswith("migrations/"))
         last = max(known, default="")
         for name in applied:
             if name > last:
                 raise MigrationError(
-                    f"The database is newer than this checkout: it has {name}. Migrate from the checkout that has it. "
+                    f"The database is newer than this checkout: it has {name}. Migrate from the newer checkout. "
                     "If you removed the file, restore it."
                 )
             if name not in known:
@@ -65,7 +68,7 @@ class Records:
         return pending
 
     def functions(self, files: SqlFiles) -> list[SqlFile]:
-        """Return the functions to apply: new ones, those whose text changed, and those that a migration dropped."""
+        """Return the functions that are new, whose text changed, or that were dropped from the database."""
         return [
             file
             for file in files.functions
@@ -73,9 +76,9 @@ class Records:
         ]
 
     def without_file(self, files: SqlFiles) -> list[str]:
-        """Return the names of recorded functions whose files are gone, which a migration must have dropped.
+        """Return the names of recorded functions whose files no longer exist.
 
-        Raises MigrationError if one of them is still in the catalogue.
+        Raises MigrationError if the database still has such a function: a migration must drop it.
         """
         known = {file.name for file in files.functions}
         gone = [name for name in self.applied if name.startswith("functions/") and name not in known]
@@ -89,22 +92,22 @@ class Records:
         return gone
 
     def refuse_other_forms(self, files: SqlFiles) -> None:
-        """Raises MigrationError if a function does not have exactly one form."""
+        """Raise MigrationError if a function does not have exactly one form."""
         for file in files.functions:
             forms = self.forms.get(file.function, 0)
             if forms == 0:
                 raise MigrationError(f"sql/{file.name}.sql does not create {file.function}.")
             if forms > 1:
                 raise MigrationError(
-                    f"{file.function} would have {forms} forms: sql/{file.name}.sql must drop the older one before, "
+                    f"{file.function} would have {forms} forms: sql/{file.name}.sql must first drop the older one "
                     f"with: drop function if exists {file.function};"
                 )
 
 
 def make_records(connection: psycopg.Connection[Any]) -> None:
-    """Make the table of the records. Raises MigrationError if the role does not own the database."""
+    """Create the table of the records. Raises MigrationError if the role does not own the database."""
     try:
-        connection.execute(_MAKE)
+        connection.execute(_CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
             f"{error.diag.message_primary}. Migrate as the role that owns the database "
@@ -113,9 +116,10 @@ def make_records(connection: psycopg.Connection[Any]) -> None:
 
 
 def read_records(connection: psycopg.Connection[Any], files: SqlFiles) -> Records:
-    """Read what was applied, with BASE in place of what yoyo recorded.
+    """Read which files were applied and which functions exist.
 
-    Raises MigrationError if yoyo recorded a schema that cannot be taken over.
+    If yoyo recorded the whole schema, BASE counts as applied. Raises MigrationError if the schema that yoyo recorded
+    cannot be taken over.
     """
     applied: dict[str, str] = {}
     if value(connection, "select to_regclass('robot_brain_migrations.files') is not null"):
@@ -127,12 +131,12 @@ def read_records(connection: psycopg.Connection[Any], files: SqlFiles) -> Record
 
 
 def record(connection: psycopg.Connection[Any], file: SqlFile) -> None:
-    """Note that `file` was applied with this text."""
-    connection.execute(_APPLIED, (file.name, file.sha256))
+    """Record that `file` was applied with its present text."""
+    connection.execute(_RECORD, (file.name, file.sha256))
 
 
 def forget(connection: psycopg.Connection[Any], names: list[str]) -> None:
-    """Remove the notes of functions that were dropped."""
+    """Remove the records of functions that were dropped."""
     if names:
         connection.execute("delete from robot_brain_migrations.files where name = any (%s)", (names,))
 

@@ -1,9 +1,9 @@
-"""Count the statistics again from the stored turns, print what differs, and mend it.
+"""Count the statistics again from the stored turns, print the figures that differ, and correct them.
 
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops recount [--dry-run]
 
-Requests and refreshes go on meanwhile. Each tenant is mended in one transaction: a recount that is killed leaves the
-figures of a tenant either as they were or mended. The steps are described in sql/README.md.
+Requests and refreshes go on meanwhile. Each tenant is corrected in one transaction. So after a kill, the figures of a
+tenant are either unchanged or correct. sql/README.md describes the steps.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import psycopg
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
 
-# A step of a refresh holds its lock for seconds.
+# How long to wait for the lock of a refresh. Each step of a refresh holds the lock for some seconds.
 LOCK_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure that differs: `was` is what /stats answered, `counted` what is stored.
+    """A figure that differs: `was` is the value that /stats returned, `counted` the value counted from stored rows.
 
     `name` is the personality or the day (UTC), or empty for a total.
     """
@@ -38,7 +38,7 @@ class Difference:
     counted: int
 
     def __str__(self) -> str:
-        # A name may hold anything, and a terminal obeys control characters.
+        # A client chose the name, so it may hold control characters, which a terminal would execute.
         named = f" {self.name!r}" if self.name else ""
         return f"{self.tenant!r}: {self.figure}{named} was {self.was}, counted {self.counted}"
 
@@ -49,10 +49,10 @@ def recount(
     progress: Callable[[str], None] = lambda _: None,
     lock_seconds: float = LOCK_SECONDS,
 ) -> Iterator[list[Difference]]:
-    """Yield what differed, tenant by tenant, each after it was mended, or with `dry_run` only counted.
+    """Yield the differences of each tenant, after they were corrected; with `dry_run` correct nothing.
 
-    Raises MigrationError, saying what to do, if a tenant cannot be recounted: its figures then stay as they were. Calls
-    `progress` with a line before each step.
+    Calls `progress` with a line before each step. Raises MigrationError, with what to do, if a tenant cannot be
+    recounted. Its figures are then unchanged.
     """
     refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-recount") as connection, _errors(lock_seconds):
@@ -62,7 +62,7 @@ def recount(
             while tenant is not None:
                 differences = _differences(connection, tenant, progress)
                 if differences and not dry_run:
-                    progress(f"{tenant!r}: mending")
+                    progress(f"{tenant!r}: correcting")
                     with connection.transaction():
                         _value(connection, "robot_brain.recount_mend(%s)", tenant)
                 yield differences
@@ -78,18 +78,19 @@ def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        # The server may notice late that a connection was closed, and the next recount would be refused.
+        # The server may notice late that the connection was closed. Until then it would refuse the next recount.
         if not connection.closed:
             connection.execute("select pg_advisory_unlock_all()")
 
 
 def _prepare(connection: psycopg.Connection[Any], lock_seconds: float) -> None:
-    # Settings of a role or a database must not cut a step short, or hide other tenants' rows behind an error.
+    # The settings of the role or the database must not end a step early. If row_security is off, PostgreSQL raises an
+    # error in place of applying a policy.
     for name, value in (
         ("role", "robot_brain_stats"),
         ("row_security", "on"),
         ("statement_timeout", "0"),
-        # The mending must see what a refresh did while it waited for the lock.
+        # The correction must see what a refresh changed while the correction waited for the lock.
         ("default_transaction_isolation", "read committed"),
         ("lock_timeout", f"{int(lock_seconds * 1000)}ms"),
         ("client_encoding", "UTF8"),
@@ -119,7 +120,7 @@ def _value(connection: psycopg.Connection[Any], call: str, *parameters: object) 
 
 @contextmanager
 def _errors(lock_seconds: float) -> Iterator[None]:
-    """Raise MigrationError, saying what to do, in place of psycopg's errors."""
+    """Raise MigrationError, with what to do, in place of psycopg's errors."""
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
@@ -129,7 +130,7 @@ def _errors(lock_seconds: float) -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(f"{error.diag.message_primary}: run it as the role that ran `make migrate`") from error
     except (
-        psycopg.errors.InvalidParameterValue,  # no such role
+        psycopg.errors.InvalidParameterValue,  # the role does not exist
         psycopg.errors.InvalidSchemaName,
         psycopg.errors.UndefinedFunction,
     ) as error:
@@ -139,7 +140,10 @@ def _errors(lock_seconds: float) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Recount DIRECT_DATABASE_URL. Returns 1 if figures differ and stay so. Raises MigrationError if that fails."""
+    """Recount DIRECT_DATABASE_URL and print the differences. Return 1 if some were found and not corrected.
+
+    Raises OperatorError if that fails.
+    """
     parser = argparse.ArgumentParser(prog="python -m ops recount", description="Count the statistics again.")
     parser.add_argument("--dry-run", action="store_true", help="change nothing; exit with 1 if a figure differs")
     dry_run = parser.parse_args(arguments).dry_run
@@ -152,11 +156,11 @@ def main(arguments: Sequence[str]) -> int:
         for difference in differences:
             print(difference)
     if not differing:
-        print(f"Totals and personalities are right, and no day is missing (tenants: {tenants}).")
+        print(f"Totals and personalities are correct, and no day is missing (tenants: {tenants}).")
     elif dry_run:
         print(f"Figures that differ: {differing} (tenants: {tenants}). Nothing was changed.")
     else:
-        print(f"Figures that differed and are mended: {differing} (tenants: {tenants}).")
+        print(f"Figures that differed and were corrected: {differing} (tenants: {tenants}).")
     return int(dry_run and differing > 0)
 
 

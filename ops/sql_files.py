@@ -15,13 +15,13 @@ SQL = Path(__file__).resolve().parent.parent / "sql"
 _OUTSIDE = "-- outside a transaction"
 _COMMENT = re.compile(r"--[^\n]*")
 _FUNCTION = re.compile(r"\b(robot_brain(?:_api)?\.\w+)\s*\(")
-# What holds a semicolon that ends no statement: a string, a quoted name, a body, a comment.
+# A semicolon ends a statement, unless it is in a string, a quoted name, a dollar-quoted body or a comment.
 _STATEMENT = re.compile(r"""(?:'[^']*'|"[^"]*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|[^;])+""", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One file: `name` is its path in sql/ without the suffix, such as `functions/robot_brain_api/write_message`."""
+    """A file of sql/. `name` is its path without the suffix, such as `functions/robot_brain_api/write_message`."""
 
     name: str
     text: str
@@ -32,13 +32,13 @@ class SqlFile:
 
     @property
     def function(self) -> str:
-        """Return the qualified name of the function that a file of functions/ holds."""
+        """Return the qualified name of the function in this file, which must be one of functions/."""
         _, schema, name = self.name.split("/")
         return f"{schema}.{name}"
 
     @property
     def runs_outside(self) -> bool:
-        """Return whether one of the comments that head the file is `-- outside a transaction`."""
+        """Return whether a line of the comment at the file's head is `-- outside a transaction`."""
         for line in self.text.splitlines():
             if line.strip() == _OUTSIDE:
                 return True
@@ -47,21 +47,21 @@ class SqlFile:
         return False
 
     def statements(self) -> list[str]:
-        """Return the statements one by one: PostgreSQL runs several of one message in a transaction."""
+        """Return the statements one by one, because PostgreSQL runs all statements of a message in one transaction."""
         parts = (match.group().strip() for match in _STATEMENT.finditer(self.text))
         return [part for part in parts if _COMMENT.sub("", part).strip()]
 
 
 @dataclass(frozen=True)
 class SqlFiles:
-    """The migrations in order of their numbers, and the functions, each after those that it calls."""
+    """The migrations in order of their numbers, and the functions, each after the functions that it calls."""
 
     migrations: list[SqlFile]
     functions: list[SqlFile]
 
 
 def read_sql(sql: Path = SQL) -> SqlFiles:
-    """Read the files of `sql`. Raises MigrationError if functions call each other in a circle."""
+    """Read the files of the folder `sql`. Raises MigrationError if functions call each other in a circle."""
     migrations = [_read(path, sql) for path in sorted(sql.glob("migrations/*.sql"))]
     return SqlFiles(migrations, _ordered([_read(path, sql) for path in sorted(sql.glob("functions/*/*.sql"))]))
 
@@ -71,7 +71,7 @@ def _read(path: Path, sql: Path) -> SqlFile:
 
 
 def _ordered(functions: list[SqlFile]) -> list[SqlFile]:
-    # PostgreSQL looks up what a function in SQL calls when it creates it.
+    # When PostgreSQL creates a function written in SQL, the functions that it calls must exist.
     files = {file.function: file for file in functions}
     sorter = TopologicalSorter(
         {

@@ -1,4 +1,4 @@
-"""Take over a database whose schema yoyo-migrations applied and recorded, as `make migrate` did before."""
+"""Take over a database whose schema yoyo-migrations applied and recorded, as an older `make migrate` did."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 from ops.errors import MigrationError
 from ops.sql_files import SQL
 
-# The migration that holds what the files of yoyo made, once from_yoyo.sql was run.
+# This migration makes the same schema as the files of yoyo followed by from_yoyo.sql.
 BASE = "migrations/0001_base"
 FROM_YOYO = SQL / "from_yoyo.sql"
 
@@ -22,9 +22,9 @@ drop table if exists robot_brain_migrations._yoyo_migration, robot_brain_migrati
 
 
 def was_recorded_by_yoyo(connection: psycopg.Connection[Any]) -> bool:
-    """Return whether yoyo applied the whole schema.
+    """Return whether yoyo applied the whole schema; False if yoyo recorded no file.
 
-    False if it recorded nothing. Raises MigrationError if it recorded another schema than the last one that it made.
+    Raises MigrationError if yoyo recorded any other schema.
     """
     if value(connection, "select to_regclass('robot_brain_migrations._yoyo_migration') is null"):
         return False
@@ -41,7 +41,7 @@ def was_recorded_by_yoyo(connection: psycopg.Connection[Any]) -> bool:
 
 
 def take_over(connection: psycopg.Connection[Any], from_yoyo: Path = FROM_YOYO) -> None:
-    """Give the schema what BASE has and yoyo's files had not."""
+    """Add to the schema what BASE has and the files of yoyo lack."""
     connection.execute(from_yoyo.read_bytes())
 
 

@@ -1,12 +1,12 @@
--- What migrations/0001_base.sql has, and the same schema as yoyo-migrations applied and recorded it lacks: policies that
--- need no function, and a comment. `make migrate` runs this file once, when it takes such a database over (ops/takeover.py).
+-- Add the parts of migrations/0001_base.sql that a schema applied by yoyo-migrations lacks: policies that need no
+-- function, and a comment. `make migrate` runs this file once, when it takes such a database over (ops/takeover.py).
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 set local role robot_brain_owner;
 
--- Requests lock the tables in this order, too.
+-- Requests lock the tables in the same order, which avoids deadlocks.
 do $$
 declare
   v_table text;

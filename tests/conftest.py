@@ -1,8 +1,8 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test needs it and stops when the test run ends. `database` runs a test three times, each
-time with a migrated, empty database on another kind of server. `embedded_database` uses the embedded server only.
-`-k embedded` (or tls, pooled) picks one kind.
+A server starts when the first test needs it, and stops at the end of the run. `database` is a migrated, empty database
+on each of three servers in turn. `embedded_database` is one on the embedded server. `-k embedded` (or tls, pooled)
+selects a kind of server.
 """
 
 import os
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.bundle import Bundle, deployed
+from tests.support.neon.api import NeonApi
 from tests.support.servers.authority import Authority, make_authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.databases import Database, Template, make_template
@@ -22,14 +23,40 @@ KINDS = ("embedded", "tls", "pooled")
 
 
 def pytest_configure() -> None:
-    """Remove libpq's variables, so that a developer's PGHOST or PGOPTIONS does not change a test's connections."""
+    """Remove the variables of libpq, so that a developer's PGHOST or PGOPTIONS cannot change a connection."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
+# The files that take longest, longest first. If one of them began last, all other workers would wait for it.
+LONGEST = (
+    "test_every_fault.py",
+    "test_soak.py",
+    "test_takeover.py",
+    "test_real_conversations.py",
+    "test_migrations.py",
+    "test_statistics_exact.py",
+    "test_sam_build.py",
+    "test_sam_package.py",
+    "test_ambiguous_commit.py",
+    "test_neon_stand_in.py",
+    "test_local_commands.py",
+    "test_connection_silence.py",
+    "test_connection_addresses.py",
+    "test_log_level.py",
+    "test_unknown_outcomes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files. The others keep their order."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
-    """Return a CA for this test run. Every user of the machine can read its certificate."""
+    """A certificate authority for this run. Every user of the machine can read its certificate."""
     folder = server_folder()
     folder.chmod(0o755)
     yield make_authority(folder)
@@ -38,7 +65,7 @@ def authority() -> Iterator[Authority]:
 
 @pytest.fixture(scope="session")
 def embedded_server() -> Iterator[Postgres]:
-    """Start PostgreSQL 18 from PyPI on a unix socket."""
+    """PostgreSQL 18 from PyPI, on a unix socket."""
     server = start_embedded()
     yield server
     server.stop()
@@ -46,7 +73,7 @@ def embedded_server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def tls_server(authority: Authority) -> Iterator[Postgres]:
-    """Start the distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
+    """The distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
     skip_without(debian_postgres)
     server = start_tls(authority)
     yield server
@@ -55,7 +82,7 @@ def tls_server(authority: Authority) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
-    """Start PgBouncer in transaction mode in front of `tls_server`."""
+    """PgBouncer in transaction mode before `tls_server`."""
     skip_without(debian_pgbouncer)
     server = start_pgbouncer(tls_server, authority)
     yield server
@@ -64,22 +91,19 @@ def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
 
 @pytest.fixture(scope="session")
 def embedded_template(embedded_server: Postgres) -> Template:
-    """Return the migrated template database of `embedded_server`."""
+    """The migrated template database of `embedded_server`."""
     return make_template(embedded_server)
 
 
 @pytest.fixture(scope="session")
 def tls_template(tls_server: Postgres) -> Template:
-    """Return the migrated template database of `tls_server`."""
+    """The migrated template database of `tls_server`."""
     return make_template(tls_server)
 
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """Return a migrated, empty database on each kind of server.
-
-    `parametrize("database", [...], indirect=True)` picks kinds.
-    """
+    """A migrated, empty database on each kind of server. `parametrize("database", …, indirect=True)` selects kinds."""
     kind: str = request.param
     if kind == "embedded":
         template, through = request.getfixturevalue("embedded_template"), None
@@ -94,13 +118,20 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture
 def embedded_database(embedded_template: Template) -> Iterator[Database]:
-    """Return a migrated, empty database on the embedded server, for tests that depend on no kind of server."""
+    """A migrated, empty database on the embedded server, for tests that need no other kind of server."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
 
 
 @pytest.fixture
+def api() -> Iterator[NeonApi]:
+    """Neon's API. It reports the endpoint as idle."""
+    with NeonApi(lambda: "idle") as server:
+        yield server
+
+
+@pytest.fixture
 def bundle(database: Database) -> Iterator[Bundle]:
-    """Return the four functions on `database`, as tenant `local`, in an execution environment of their own."""
+    """The four functions on `database`, as tenant `local`, in an execution environment of their own."""
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         yield functions

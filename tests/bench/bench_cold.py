@@ -1,11 +1,11 @@
-"""bench-cold: from the start of a function's process to its first answer, in turn with what it is compared to.
+"""bench-cold: the time from the start of a function's process to its first answer, compared with other functions.
 
     make bench WHAT=cold                       ROUNDS=30 for more rounds, OUTPUT=file for the JSON
-    python -m tests.bench.bench_cold --before FOLDER    also runs another build, to see what a change gained
+    python -m tests.bench.bench_cold --before FOLDER    also runs another build, to measure a change
 
-Everything is real: what sam build made, in read-only folders; awslambdaric on Python 3.13; PostgreSQL behind PgBouncer
-with TLS, verified in full; moto in place of AWS Secrets Manager. A relay holds each connection for 500 ms, as a Neon
-compute that sleeps does, for `write asleep`. Nothing was measured on AWS or Neon.
+The parts are real: the result of sam build in read-only folders, awslambdaric on Python 3.13, and PostgreSQL behind
+PgBouncer with verified TLS. Only AWS Secrets Manager is simulated, by moto. For `write asleep` a relay holds each
+connection for 500 ms, as a sleeping Neon compute does. Nothing was measured on AWS or Neon.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 import boto3
 import psycopg
 
+from local.settings import ROOT
 from local.template import Function
 from tests.bench.cold_artifacts import LIKE_LAMBDA, Artifacts, prepare
 from tests.bench.lambda_process import cold_start
@@ -37,10 +38,9 @@ from tests.support.servers.pgbouncer import start_pgbouncer
 from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import free_port, remove_folder, server_folder
 
-PROJECT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
 TENANT = "local"
-# name in the RESULT line: numerator, denominator, what it should be at most
+# Name in the RESULT line: numerator, denominator, and the target, which is a maximum.
 RATIOS: dict[str, tuple[str, str, float | None]] = {
     "write_over_floor": ("write", "floor write", 1.15),
     "write_over_usual": ("write", "usual", 0.30),
@@ -55,7 +55,7 @@ TURNS_READ = 50
 
 @dataclass(frozen=True)
 class Contender:
-    """A function, the event it answers, what its environment says, and the status of a right answer."""
+    """A function with its event, its environment variables, and the status of a right answer."""
 
     function: Function
     event: bytes
@@ -64,7 +64,7 @@ class Contender:
 
 
 class Bench:
-    """Runs the contenders and keeps what each took until it asked for its event, beside what it took in all."""
+    """Runs the contenders. `inits` has the milliseconds from each start until the process asked for its event."""
 
     def __init__(self, artifacts: Artifacts, contenders: Mapping[str, Contender], log: Path) -> None:
         self._python = artifacts.python
@@ -93,7 +93,7 @@ class Bench:
 
 def event_of(name: str, session_id: str) -> bytes:
     """Return events/<name>.json for a session."""
-    event: dict[str, Any] = json.loads((PROJECT / "events" / f"{name}.json").read_text())
+    event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     if "pathParameters" in event:
         event["rawPath"] = event["rawPath"].replace("demo", session_id)
         event["pathParameters"]["session_id"] = session_id
@@ -101,7 +101,7 @@ def event_of(name: str, session_id: str) -> bytes:
 
 
 def contenders(artifacts: Artifacts, url: str, asleep_url: str, secret: Mapping[str, str]) -> dict[str, Contender]:
-    """Return who takes part: each of ours next to what it is compared to."""
+    """Return the contenders, each of our functions next to those that it is compared with."""
     direct = {"DATABASE_URL": url}
     found: dict[str, Contender] = {}
     for name, event in EVENTS.items():
@@ -125,7 +125,7 @@ def contenders(artifacts: Artifacts, url: str, asleep_url: str, secret: Mapping[
 
 @contextmanager
 def secrets_manager(url: str) -> Iterator[dict[str, str]]:
-    """Start moto with a secret that holds `url`, and return the environment of a function that may read it."""
+    """Start moto with a secret that holds `url`. Yield the environment of a function that may read it."""
     port = free_port()
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
     endpoint = f"http://127.0.0.1:{port}"
@@ -141,7 +141,7 @@ def secrets_manager(url: str) -> Iterator[dict[str, str]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             if time.monotonic() > deadline or server.poll() is not None:
-                raise RuntimeError("moto's server does not come up")
+                raise RuntimeError("moto's server does not start")
             time.sleep(0.05)
         client = boto3.client(
             "secretsmanager",
@@ -158,8 +158,8 @@ def secrets_manager(url: str) -> Iterator[dict[str, str]]:
 
 
 def fill(database: Database) -> None:
-    """Write the session that the readers read, and bring the statistics up to date."""
-    turn = json.loads(json.loads((PROJECT / "events" / "write_message.json").read_text())["body"])
+    """Write the session that the contenders read, and refresh the statistics."""
+    turn = json.loads(json.loads((ROOT / "events" / "write_message.json").read_text())["body"])
     with psycopg.connect(database.app_url, autocommit=True) as connection:
         connection.execute(
             "select robot_brain_api.write_message(%s, 'read', %s, null, null, null, null, false)",
@@ -175,7 +175,9 @@ def show(samples: Samples, inits: Samples, rounds: int) -> None:
         total, init = samples.spread(name), inits.spread(name)
         spread = f"{total.low:.0f} .. {total.high:.0f}"
         rows.append((name, f"{total.median:.0f}", spread, f"{total.least:.0f}", f"{init.median:.0f}"))
-    print(f"Process start to first answer, milliseconds, {rounds} rounds; init: until it asked for its event.\n")
+    print(
+        f"Process start to first answer, milliseconds, {rounds} rounds; init: until the process asked for its event.\n"
+    )
     print(table(("contender", "median", "middle half", "least", "init"), rows))
     rows = []
     for name, (ours, other, most) in RATIOS.items():
@@ -194,13 +196,13 @@ def show(samples: Samples, inits: Samples, rounds: int) -> None:
 def main() -> None:
     """Start the servers, run the contenders, print the tables and the RESULT line."""
     parser = arguments("From the start of a function's process to its first answer", 15)
-    parser.add_argument("--build", type=Path, default=PROJECT / ".aws-sam" / "build", help="what make build made")
-    parser.add_argument("--before", type=Path, help="another such folder, to compare with")
-    parser.add_argument("--only", help="names of contenders, with commas: no RESULT line then")
+    parser.add_argument("--build", type=Path, default=ROOT / ".aws-sam" / "build", help="what make build made")
+    parser.add_argument("--before", type=Path, help="the folder of another build, to compare with")
+    parser.add_argument("--only", help="names of contenders, separated by commas; then there is no RESULT line")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("PG", "AWS_", "DATABASE_", "DB_"))]:
         del os.environ[name]
-    folder = PROJECT / ".local" / "bench-cold"
+    folder = ROOT / ".local" / "bench-cold"
     artifacts = prepare(folder, options.build, options.before)
     with ExitStack() as stack:
         scratch = server_folder()

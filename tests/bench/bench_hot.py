@@ -1,7 +1,7 @@
-"""A warm request: handler(event, context) against its floor, the bare psycopg call of the same SQL function.
+"""A warm request: handler(event, context) compared with its floor, the bare psycopg call of the same SQL function.
 
 make bench WHAT=hot                  ROUNDS=40 REQUESTS=20000 OUTPUT=file SERVER=tls|embedded
-make bench WHAT=hot PROFILE=1        also where the time goes, sampled from outside by py-spy
+make bench WHAT=hot PROFILE=1        also a profile of the time, sampled by py-spy
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 
 from tests.bench import measure, texts
-from tests.bench.relay import Relay, calibrate
+from tests.bench.relay import Relay
 from tests.bench.resident import resident
-from tests.bench.servers import available_kind, migrated_server, relay_before
+from tests.bench.servers import available_kind, calibrate_servers, migrated_server, relay_before
 from tests.bench.warm_requests import ROWS, TITLES, Contenders, Request, contenders, fill, refresh
 from tests.bench.where_time_goes import print_table
 from tests.support.servers.databases import Database
@@ -44,7 +44,7 @@ def main() -> None:
         migrated_server(kind) as template,
         template.clone(kind) as database,
         relay_before(template) as (relay, there),
-        # What the handlers log, a write each line as in Lambda.
+        # The log of the handlers, with one write per line as in Lambda.
         tempfile.NamedTemporaryFile("w", buffering=1) as log,
     ):
         fill(database.app_url)
@@ -52,7 +52,7 @@ def main() -> None:
         facts["server"] = f"{kind}, fsync off"
         facts["texts"] = "real" if texts.are_real() else "made"
         far = template.app_url(database.name, there)
-        facts["added_milliseconds"] = round(_calibrate(relay, database.app_url, far) * 1000, 3)
+        facts["added_milliseconds"] = round(calibrate_servers(relay, DELAY, database.app_url, far) * 1000, 3)
         for suffix, url in (("_1ms", far), ("", database.app_url)):
             with contenders(url) as both, redirect_stdout(log):
                 if suffix:
@@ -60,7 +60,7 @@ def main() -> None:
                 samples = {}
                 for row in ROWS:
                     if row == "stats":
-                        # The rows before have written thousands of turns; /stats is measured after a refresh.
+                        # The rows before have written thousands of turns, so refresh before /stats is measured.
                         refresh(database.app_url)
                     samples[row] = _compare(row, both, options.rounds, suffix)
             _print_times(samples, suffix, facts["added_milliseconds"])
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _compare(row: str, both: Contenders, rounds: int, suffix: str) -> measure.Samples:
-    """Return milliseconds a request: a sample is the median of a block, and blocks of the two alternate."""
+    """Return milliseconds per request. A sample is the median of a block, and blocks of the two sides alternate."""
     for _ in range(WARM_UP):
         both.ours[row]()
         both.floor[row]()
@@ -108,11 +108,6 @@ def _round_trips(both: Contenders, relay: Relay) -> dict[str, float]:
             both.ours[row]()
         counted[f"{row}_round_trips"] = (relay.counted().round_trips - before) / BLOCK
     return counted
-
-
-def _calibrate(relay: Relay, near_url: str, far_url: str) -> float:
-    with psycopg.connect(near_url, autocommit=True) as near, psycopg.connect(far_url, autocommit=True) as far:
-        return calibrate(relay, DELAY, lambda: near.execute("select 1"), lambda: far.execute("select 1"))
 
 
 def _version(database: Database) -> str:

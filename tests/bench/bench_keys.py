@@ -1,9 +1,9 @@
-"""A write with a key beside thousands of dead ones: while a dump holds its snapshot, and after many restarts.
+"""A write with a key after thousands of keys have expired: during a dump's snapshot, and after many restarts.
 
 PYTHONPATH=.:functions:layers/robot_brain python -m tests.bench.bench_keys      ROUNDS=40 OUTPUT=file
 
-Each pair of databases is measured in turn on one server without autovacuum, by the SQL function itself: a handler's own
-time, which is the same on both, would only hide what grows.
+Both databases of a pair are on one server without autovacuum, and are measured in turn. We call the SQL function
+itself. The handler's own time is the same on both, and would only hide the growth.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
         texts = [f"{one.median:.3f} ({one.low:.3f}..{one.high:.3f})" for one in spreads]
         rows.append([name, *texts, f"{ratio.median:.2f} ({ratio.low:.2f}..{ratio.high:.2f})"])
         rows[-1].append(measure.target(ratio.median, MOST))
-    print(f"\nA write with a key, milliseconds, p50 (quartiles); with: {MANY:,} keys that expired and were cleared\n")
+    print(f"\nA write with a key, milliseconds, p50 (quartiles); with: after {MANY:,} keys expired and were cleared\n")
     print(measure.table(["while, or after", "without", "with", "with / without", "target"], rows))
     measure.report(
         "keys",
@@ -98,9 +98,9 @@ def _after_restarts(template: Template, rounds: int) -> measure.Samples:
             for _ in range(BLOCK):
                 write()
             _clear(admin)
-            # A server of the tests does not wait for its disk.
+            # The test server runs without fsync, so it must write its data before it is killed.
             admin.execute("checkpoint")
-        # What the server knew of its tables is lost with it.
+        # The kill also loses the server's statistics about its tables.
         template.postgres.process.kill()
         template.postgres.process.start()
         progress.step()
@@ -109,7 +109,7 @@ def _after_restarts(template: Template, rounds: int) -> measure.Samples:
 
 
 def _migrated(template: Template, name: str) -> Database:
-    """Make a database that lives as long as the server; a clone keeps a connection open, which a restart would end."""
+    """Make a database that lives as long as the server. A clone would keep a connection open, which a restart ends."""
     postgres = template.postgres
     with postgres.admin() as admin:
         create_database(admin, name)
@@ -118,7 +118,7 @@ def _migrated(template: Template, name: str) -> Database:
 
 
 def _compare(without: Database, grown: Database, rounds: int, title: str) -> measure.Samples:
-    """Return milliseconds a write: a sample is the median of a block, and blocks of the two alternate."""
+    """Return milliseconds per write. A sample is the median of a block, and blocks of the two sides alternate."""
     with ExitStack() as stack:
         sides = {
             name: stack.enter_context(_writer(database.app_url, title))
@@ -142,20 +142,20 @@ def _milliseconds(write: Any) -> float:
 
 @contextmanager
 def _writer(url: str, name: str) -> Iterator[Any]:
-    """Open a connection as the functions have it; give a function that writes a turn with a new key."""
+    """Open a connection like that of the functions. Yield a function that writes a turn with a new key."""
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         yield lambda: connection.execute(_WRITE, ("s", _TURN, f"{name}{os.urandom(16).hex()}"))
 
 
 def _fill(admin: psycopg.Connection[Any], number: int, name: str = "", hours: int = -2) -> None:
-    """Insert keys that expire one after the other, the first one `hours` from now."""
+    """Insert `number` keys that expire one after the other, the first one `hours` from now."""
     hashed = _has(admin, "select 1 from pg_attribute where attname = 'key_hash'")
     column, value = ("key_hash", f"sha256(convert_to('{name}' || n, 'UTF8'))") if hashed else ("key", f"'{name}' || n")
     admin.execute(_FILL.format(column=column, value=value, number=number, hours=hours).encode())
 
 
 def _clear(admin: psycopg.Connection[Any]) -> None:
-    """Delete what has expired, as the refresh does."""
+    """Delete expired keys, as the refresh does."""
     if _has(admin, "select 1 from pg_proc where proname = 'clear_keys'"):
         while admin.execute("select robot_brain.clear_keys(20000, true)").fetchone() != (0,):
             pass
@@ -164,7 +164,7 @@ def _clear(admin: psycopg.Connection[Any]) -> None:
 
 
 def _has(admin: psycopg.Connection[Any], question: str) -> bool:
-    """Return whether a catalogue has a row: an older schema can be measured as well."""
+    """Return whether a catalogue has a row, so that an older schema can be measured too."""
     return admin.execute(question.encode()).fetchone() is not None
 
 

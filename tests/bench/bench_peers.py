@@ -1,9 +1,9 @@
-"""What a user would pick instead: four stores of chats from PyPI, by their documented calls, beside our whole handlers.
+"""The alternatives: four chat stores from PyPI, by their documented calls, compared with our whole handlers.
 
     make bench WHAT=peers                ROUNDS=30 OUTPUT=file
 
-Each contender is a process of its own that keeps its connection; all have databases on one embedded PostgreSQL, reached
-through a relay that adds a millisecond of round trip, and directly over a unix socket.
+Each contender is a process of its own that keeps its connection. All have databases on one embedded PostgreSQL. They
+reach it through a relay that adds a millisecond to each round trip, and directly over a unix socket.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import psycopg
-
+from local.settings import ROOT
 from tests.bench import measure, texts
-from tests.bench.relay import ROOT, Relay, calibrate
-from tests.bench.servers import migrated_server, relay_before
+from tests.bench.relay import Relay
+from tests.bench.servers import calibrate_servers, migrated_server, relay_before
 from tests.support.servers.databases import create_database
 
 OURS = "robot-brain"
@@ -34,7 +33,7 @@ TITLES = {
     "read20": "read the last 20 turns of 1,000",
     "import": "cold import",
 }
-# What the best peer's time over ours should be at 1 ms: at least this, or where None more than 1, which is faster.
+# The target of the best peer's time over ours at 1 ms: at least this, or more than 1 for None. Above 1 we are faster.
 LEAST = {"append20": None, "append1000": 2.0, "read20": 2.0, "import": None}
 PEERS = {
     "langchain-postgres": """import psycopg; from langchain_core.messages import AIMessage, HumanMessage
@@ -70,7 +69,7 @@ class Worker:
     """A contender's process."""
 
     def __init__(self, name: str) -> None:
-        """Start it; it imports and makes its connection when `connect` is called."""
+        """Start the process. It imports its packages and connects when `connect` is called."""
         module = ["tests.bench.ours"] if name == OURS else ["tests.bench.peers", name]
         self._name = name
         self._process = subprocess.Popen(
@@ -83,11 +82,11 @@ class Worker:
         )
 
     def connect(self, url: str) -> None:
-        """Connect to `url`; the first time also make the tables and the sessions."""
+        """Connect to `url`. The first time also make the tables and the sessions."""
         self._ask({"connect": url})
 
     def milliseconds(self, row: str, times: int = BLOCK) -> float:
-        """Do the row's work some times and return the median."""
+        """Do the row's work `times` times and return the median."""
         return statistics.median(self._ask({"do": row, "times": times}))
 
     def close(self) -> None:
@@ -114,7 +113,7 @@ def python_of(name: str) -> str:
 
 
 def environment_of(name: str) -> dict[str, str]:
-    """Return a contender's environment; none of the peers is to report anything to anyone."""
+    """Return a contender's environment, which switches the telemetry of the peers off."""
     quiet = {"LANGSMITH_TRACING": "false", "OPENAI_AGENTS_DISABLE_TRACING": "1", "DO_NOT_TRACK": "1"}
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain", "."))
     path = {"PYTHONPATH": paths} if name == OURS else quiet
@@ -136,7 +135,7 @@ def main() -> None:
         with server.admin() as admin:
             version = str(admin.execute("show server_version").fetchone()[0])  # type: ignore[index]  # it has a row
             for number, name in enumerate(PEERS):
-                # As superuser, which costs them no check of rights.
+                # As superuser, so that the server skips checks of rights for the peers.
                 create_database(admin, f"peer_{number}")
                 near[name] = server.admin_url(f"peer_{number}")
                 far[name] = there.url("postgres", "", f"peer_{number}")
@@ -144,7 +143,7 @@ def main() -> None:
         workers = stack.enter_context(_workers())
         for name in _filling(workers):
             workers[name].connect(near[name])
-        facts["added_milliseconds"] = round(_calibrate(relay, database.app_url, far[OURS]) * 1000, 3)
+        facts["added_milliseconds"] = round(calibrate_servers(relay, DELAY, database.app_url, far[OURS]) * 1000, 3)
         for suffix, urls in (("_1ms", far), ("", near)):
             for name, worker in workers.items():
                 worker.connect(urls[name])
@@ -163,7 +162,7 @@ def main() -> None:
 
 
 def _filling(workers: dict[str, Worker]) -> Iterator[str]:
-    """Yield the contenders to fill, showing how far that is."""
+    """Yield the contenders to fill, and show the progress."""
     progress = measure.Progress(len(workers), "filling")
     for name in workers:
         progress.step(name, 0)
@@ -185,7 +184,7 @@ def _workers() -> Iterator[dict[str, Worker]]:
 def _samples(row: str, workers: dict[str, Worker], rounds: int, suffix: str) -> measure.Samples:
     title = f"{row}{suffix}"
     if row == "import":
-        # A process each: a third of the rounds is enough.
+        # Each import takes a new process, so a third of the rounds must do.
         return measure.alternate({name: partial(_import, name) for name in workers}, max(3, rounds // 3), title=title)
     for worker in workers.values():
         worker.milliseconds(row)
@@ -216,11 +215,6 @@ def _best(taken: measure.Samples) -> tuple[str, measure.Spread]:
     return name, taken.ratio(name, OURS)
 
 
-def _calibrate(relay: Relay, near_url: str, far_url: str) -> float:
-    with psycopg.connect(near_url, autocommit=True) as near, psycopg.connect(far_url, autocommit=True) as far:
-        return calibrate(relay, DELAY, lambda: near.execute("select 1"), lambda: far.execute("select 1"))
-
-
 def _print_times(
     samples: dict[str, measure.Samples], best: dict[str, tuple[str, measure.Spread]], suffix: str, added: float
 ) -> None:
@@ -247,7 +241,7 @@ def _print_times(
 
 
 def _verdict(ratio: float, least: float | None) -> str:
-    """Return how a ratio, as it is printed, stands to its target: `least`, or more than 1."""
+    """Return whether a printed ratio meets its target: at least `least`, or more than 1 without it."""
     met = ratio > 1 if least is None else ratio >= least
     return f"{'> 1' if least is None else f'>= {least:g}'}: {'met' if met else 'MISSED'}"
 

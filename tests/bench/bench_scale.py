@@ -1,13 +1,12 @@
-"""make bench WHAT=scale: what a request costs after years of talk, beside the same months with 50,000 turns.
+"""make bench WHAT=scale: the cost of a request after years of talk, compared with the same months of 50,000 turns.
 
-The databases are made by SQL at the first run, kept in .local/bench-scale, and made anew when the schema has changed or
-the week is over. One connection to each calls the SQL functions themselves, in turn: a handler's own time, which is the
-same on both, would only hide what grows.
+The first run makes the databases by SQL and keeps them in .local/bench-scale. A later run makes them again if the
+schema has changed or the week is over. One connection to each database calls the SQL functions themselves, in turn. A
+handler's own time is the same on both, and would only hide the growth.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -17,15 +16,15 @@ from typing import Any
 
 import psycopg
 
+from local.settings import ROOT
 from tests.bench.measure import Progress, Samples, Spread, arguments, machine, report, table, target
 from tests.bench.scale_data import MONTHS, PROBES, Size, ensure
-from tests.bench.scale_load import Load, environments, pgbench
+from tests.bench.scale_load import TURN, Load, environments, pgbench
 from tests.bench.scale_server import kept_postgres, pgbouncer_before
 from tests.support.plans import explain_page
 from tests.support.servers.databases import APP
 from tests.support.servers.postgres import Postgres
 
-ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".local" / "bench-scale" / "data"
 SMALL_TURNS = 50_000
 ENVIRONMENTS = 32
@@ -43,11 +42,8 @@ where s.created_at > date_trunc('month', now() - make_interval(months => %s, day
 order by random()
 """
 ONCE = 5  # first reads of each kind in one round
-_TURN = json.dumps(
-    [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
-)
 CALLS = 20  # of each kind in one round; the round's sample is their median
-# Of the ratios with a target: its parts, and the most that it may be.
+# The ratios with a target: numerator and denominator, and the maximum.
 RATIOS = {
     "write_ratio": ("write", "large", "write", "small", 1.25),
     "read_recent_ratio": ("read recent", "large", "read recent", "small", 1.25),
@@ -58,7 +54,7 @@ RATIOS = {
 
 
 class Client:
-    """One connection of the runtime role to one database, and the requests that are timed on it."""
+    """One connection of the runtime role to one database. Each method times one request."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -74,14 +70,14 @@ class Client:
 
     def write(self, kind: str = "write") -> float:
         """Return the milliseconds of a write of one turn to the next session of a kind."""
-        return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", _TURN, os.urandom(16).hex()))
+        return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", TURN, os.urandom(16).hex()))
 
     def stats(self) -> float:
         """Return the milliseconds of the tenant's figures."""
         return self._timed(_STATS, ())
 
     def refresh(self) -> float:
-        """Write a turn to 1,000 sessions, always the same, and return the milliseconds of the refresh after it."""
+        """Write a turn to each of the same 1,000 sessions. Return the milliseconds of the refresh after that."""
         for _ in range(PROBES["changed"]):
             self.write("changed")
         return self._timed(_REFRESH, ())
@@ -130,7 +126,7 @@ def measure(clients: dict[str, Client], rounds: int, refreshes: int) -> Samples:
 
 
 def read_once(postgres: Postgres, size: Size, client: Client, rounds: int) -> Samples:
-    """Return the milliseconds of first reads: ordinary sessions of 20 to 50 turns, no page of them in use before."""
+    """Return the milliseconds of first reads of ordinary sessions, of 20 to 50 turns that no request has read."""
     with postgres.admin(size.name) as admin:
         sessions = [
             [row[0] for row in admin.execute(_ORDINARY, [months, months]).fetchall()][: rounds * ONCE]
@@ -145,7 +141,7 @@ def read_once(postgres: Postgres, size: Size, client: Client, rounds: int) -> Sa
 
 
 def partitions(postgres: Postgres, size: Size) -> dict[str, list[str]]:
-    """Return the months that read_session's own statement scans for sessions that lived in 1, 2 and 3 months."""
+    """Return the months that read_session's statement scans for sessions that lived in 1, 2 and 3 months."""
     with postgres.admin(size.name) as admin:
         return {
             f"lived-{months}": [
@@ -157,7 +153,7 @@ def partitions(postgres: Postgres, size: Size) -> dict[str, list[str]]:
 
 
 def concurrent(postgres: Postgres, programs: Path, size: Size, rounds: int, seconds: int) -> dict[str, list[Load]]:
-    """Let execution environments and pgbench work in turn through the pooler; return each one's rounds."""
+    """Let execution environments and pgbench work in turn through the pooler. Return the rounds of each."""
     loads: dict[str, list[Load]] = {}
     with pgbouncer_before(postgres, SERVER_CONNECTIONS) as address:
         url = address.url(APP, "", size.name)
@@ -165,20 +161,20 @@ def concurrent(postgres: Postgres, programs: Path, size: Size, rounds: int, seco
             progress = Progress(rounds * 4, f"{ENVIRONMENTS} at a time")
             for number in range(rounds):
                 for function in ("write_message", "read_session"):
-                    for who in ("handlers", "pgbench") if number % 2 == 0 else ("pgbench", "handlers"):
+                    for contender in ("handlers", "pgbench") if number % 2 == 0 else ("pgbench", "handlers"):
                         load = (
                             started.run(function, seconds)
-                            if who == "handlers"
+                            if contender == "handlers"
                             else pgbench(programs / "pgbench", url, function, ENVIRONMENTS, seconds)
                         )
-                        loads.setdefault(f"{function} {who}", []).append(load)
-                        progress.step(f"{function} {who} {load.per_second:.0f}/s")
+                        loads.setdefault(f"{function} {contender}", []).append(load)
+                        progress.step(f"{function} {contender} {load.per_second:.0f}/s")
             progress.end()
     return loads
 
 
 def main() -> None:
-    """Make what is missing, measure, print the tables and the RESULT line."""
+    """Make missing databases, measure, and print the tables and the RESULT line."""
     parser = arguments(__doc__.splitlines()[0], rounds=40)
     parser.add_argument("--turns", type=int, default=int(os.environ.get("TURNS") or 5_000_000))
     parser.add_argument("--seconds", type=int, default=int(os.environ.get("SECONDS_EACH") or 8), help="of each load")
@@ -199,14 +195,13 @@ def main() -> None:
         for name, size in sizes.items():
             url = postgres.address.url(APP, "", size.name)
             clients[name] = Client(stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)))
-        # Behind the transaction pooler a request may take as long as it needs; a refresh gives itself longer likewise.
         samples = measure(clients, given.rounds, max(3, given.rounds // 6))
         once = read_once(postgres, sizes["large"], clients["large"], given.rounds)
         loads = concurrent(postgres, programs, sizes["large"], max(3, given.rounds // 12), given.seconds)
         with postgres.admin() as admin:
             version = str(admin.info.parameter_status("server_version"))
     first = once.ratio("old", "recent")
-    _tell(samples, counts, scanned, loads)
+    _show(samples, counts, scanned, loads)
     print(f"first reads of a session, old over recent: {first.median:.2f} ({first.low:.2f}..{first.high:.2f})")
     ratios: dict[str, object] = {}
     for name, (kind, database, base, base_database, _) in RATIOS.items():
@@ -253,7 +248,7 @@ def _over(loads: dict[str, list[Load]], function: str) -> float:
     return Spread.of([one.per_second / other.per_second for one, other in pairs]).median
 
 
-def _tell(
+def _show(
     samples: Samples, counts: dict[str, dict[str, Any]], scanned: dict[str, list[str]], loads: dict[str, list[Load]]
 ) -> None:
     for name, facts in counts.items():

@@ -1,4 +1,4 @@
-"""What bench-cold runs: the bundle as `make build` leaves it, and the other contenders, in read-only folders."""
+"""What bench-cold runs: the bundle that `make build` makes, and the other contenders, in read-only folders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from local.settings import ROOT
 from local.template import Function, load_template
 from tests.e2e.sam_bundle import python313
 
-PROJECT = Path(__file__).resolve().parents[2]
-LAYER_REQUIREMENTS = PROJECT / "layers" / "robot_brain" / "requirements.txt"
+LAYER_REQUIREMENTS = ROOT / "layers" / "robot_brain" / "requirements.txt"
 USUAL_REQUIREMENTS = Path(__file__).with_name("requirements-usual.txt")
 CONTENDERS = Path(__file__).with_name("contenders")
 OURS = {
@@ -24,27 +24,27 @@ OURS = {
     "stats": "StatsFunction",
     "health": "HealthFunction",
 }
-# Lambda's own folders cannot be written to; root could write into ours, whatever their modes say.
+# Lambda's own folders are read-only. Ours are not for root, so Python must not write bytecode.
 LIKE_LAMBDA = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
 
 
 class NotBuiltError(Exception):
-    """There is no bundle where it was looked for: run make build."""
+    """A folder holds no bundle: run make build."""
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Everything that can be run: a Python 3.13 with awslambdaric, and the contenders' functions by name."""
+    """A Python 3.13 with awslambdaric, and the contenders' functions by name."""
 
     python: Path
     functions: dict[str, Function]
 
 
 def prepare(folder: Path, build: Path, before: Path | None) -> Artifacts:
-    """Put the contenders into `folder` and return them. What was installed there by an earlier run is used again.
+    """Put the contenders into `folder` and return them. Packages that an earlier run installed there are used again.
 
-    `build` is what sam build made; `before`, if given, is another such folder, whose functions are contenders named
-    `write before` and so on. Raise NotBuiltError where a build is not there.
+    `build` is the result of sam build. `before`, if given, is another one, whose functions are contenders named
+    `write before` and so on. Raises NotBuiltError if a build is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     python = _runtime(folder / "runtime")
@@ -80,15 +80,15 @@ def _contenders(folder: Path) -> dict[str, Function]:
             _compile(code / name)
     _read_only(code)
     floor = {
-        f"floor {door}": Function(f"floor {door}", f"floor.{door}", code / "floor", (floor_layer,), 28)
-        for door in ("write", "read", "stats")
+        f"floor {name}": Function(f"floor {name}", f"floor.{name}", code / "floor", (floor_layer,), 28)
+        for name in ("write", "read", "stats")
     }
     usual = Function("usual", "usual.handler", code / "usual", (usual_layer,), 28)
     return {"empty": Function("empty", "empty.handler", code / "empty", (), 28), "usual": usual, **floor}
 
 
 def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
-    """Install `requirements` into `folder`, unless they are there, and return it."""
+    """Install `requirements` into `folder`, unless they are there. Return the folder."""
     stamp = folder / "installed.txt"
     if not stamp.exists() or stamp.read_text() != requirements:
         print(f"Installing the layer of {folder.name} ...", file=sys.stderr)
@@ -105,7 +105,7 @@ def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
 
 
 def _write_versions(folder: Path, requirements: str) -> None:
-    """Do what the layer's Makefile does: psycopg does not ask importlib.metadata for its version."""
+    """Write version files as the layer's Makefile does, so that psycopg does not need importlib.metadata."""
     for line in requirements.splitlines():
         name, _, version = line.partition("==")
         if name in ("psycopg", "psycopg-binary"):
@@ -113,8 +113,8 @@ def _write_versions(folder: Path, requirements: str) -> None:
 
 
 def _runtime(folder: Path) -> Path:
-    """Return a Python 3.13 that has awslambdaric and nothing else, as Lambda's own has."""
-    lines = (PROJECT / "local" / "requirements.txt").read_text().splitlines()
+    """Return a Python 3.13 that has only awslambdaric, as Lambda's has."""
+    lines = (ROOT / "local" / "requirements.txt").read_text().splitlines()
     wanted = [line.partition(";")[0] for line in lines if line.startswith(("awslambdaric", "snapshot", "simplejson"))]
     stamp = folder / "requirements.txt"
     if not stamp.exists() or stamp.read_text() != "\n".join(wanted):

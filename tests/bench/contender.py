@@ -1,7 +1,7 @@
-"""The process of one contender of bench-peers: it prepares its sessions, then does what it is asked, timed.
+"""The process of one contender of bench-peers. It prepares its sessions, then does and times requests.
 
-A line of JSON on standard input is a request, `{"do": row, "times": n}` or `{"connect": url}`; each is answered with a
-line: the milliseconds that each of the n took, or []. Python 3.11 with nothing installed is all that this file needs.
+A request is a line of JSON on standard input, `{"do": row, "times": n}` or `{"connect": url}`. The answer is a line:
+the milliseconds of each of the n times, or []. This file needs only Python 3.11, without packages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import count
 from typing import Protocol
 
 SHORT, LONG = 20, 1000
-# Enough of them that none has grown by more than a few turns at the end.
+# So many that each session grows by only a few turns until the end.
 SHORT_SESSIONS, LONG_SESSIONS = 40, 8
 LAST = 20
 
@@ -27,22 +27,22 @@ class Contender(Protocol):
     """A store of conversations. A session is named by a number."""
 
     def connect(self, url: str, first: bool) -> None:
-        """Connect to `url`, where `first` is said with the tables made as well."""
+        """Connect to `url`. If `first`, also make the tables."""
 
     def fill(self, session: int, turns: list[Turn]) -> None:
-        """Write a new session, in whatever way is quick."""
+        """Write a new session, in any way that is quick."""
 
     def append(self, session: int, turn: Turn) -> None:
         """Append one turn."""
 
     def last(self, session: int, turns: int) -> int:
-        """Read the newest turns, oldest first, and return how many texts came."""
+        """Read the newest turns, oldest first. Return how many texts came."""
 
 
 def serve(contender: Contender, turns: list[Turn]) -> None:
     """Answer requests until standard input ends."""
     answers, sys.stdout = sys.stdout, open(os.devnull, "w", buffering=1)  # noqa: SIM115  # as long as the process
-    asked = count()
+    numbers = count()
     first = True
     for line in sys.stdin:
         request = json.loads(line)
@@ -53,7 +53,7 @@ def serve(contender: Contender, turns: list[Turn]) -> None:
                 _fill(contender, turns)
             first = False
         else:
-            work = _work(contender, request["do"], turns, asked)
+            work = _work(contender, request["do"], turns, numbers)
             for _ in range(request["times"]):
                 started = time.perf_counter()
                 work()
@@ -67,13 +67,13 @@ def _fill(contender: Contender, turns: list[Turn]) -> None:
         contender.fill(session, [turns[(session + number) % len(turns)] for number in range(length)])
 
 
-def _work(contender: Contender, row: str, turns: list[Turn], asked: count[int]) -> Callable[[], object]:
+def _work(contender: Contender, row: str, turns: list[Turn], numbers: count[int]) -> Callable[[], object]:
     def append(first: int, sessions: int) -> None:
-        number = next(asked)
+        number = next(numbers)
         contender.append(first + number % sessions, turns[number % len(turns)])
 
     def read() -> None:
-        found = contender.last(SHORT_SESSIONS + next(asked) % LONG_SESSIONS, LAST)
+        found = contender.last(SHORT_SESSIONS + next(numbers) % LONG_SESSIONS, LAST)
         if found != 2 * LAST:
             raise ValueError(f"{found} texts instead of {2 * LAST}")
 

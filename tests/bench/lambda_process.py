@@ -1,7 +1,7 @@
-"""One cold start: a process of awslambdaric, from its start to its first answer.
+"""One cold start of a process of awslambdaric, from its start to its first answer.
 
-The Runtime API that it talks to is the least that awslambdaric needs, without an event loop, so that the clock stops
-when the answer's last byte is here and nothing else runs meanwhile.
+The Runtime API here is the minimum that awslambdaric needs. It has no event loop. So the clock stops at the answer's
+last byte, and nothing else runs meanwhile.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _API = "/2018-06-01/runtime/invocation"
 
 
 class ColdStartError(Exception):
-    """A function did not answer; the message holds what its process printed."""
+    """A function did not answer. The message holds the output of its process."""
 
 
 @dataclass(frozen=True)
 class ColdStart:
-    """What one took: `init` until the process asked for its first event, `total` until its answer, in milliseconds."""
+    """Milliseconds of a start: `init` until the process asked for its first event, `total` until its answer."""
 
     init: float
     total: float
@@ -34,9 +34,9 @@ class ColdStart:
 
 
 def cold_start(python: Path, function: Function, event: bytes, settings: Mapping[str, str], log: Path) -> ColdStart:
-    """Start `function` in a process of `python`, answer its first request for work with `event`, and end it.
+    """Start `function` in a process of `python`, give it `event`, wait for its answer, and end the process.
 
-    Raise ColdStartError where it does not answer within 30 seconds.
+    Raises ColdStartError if the function does not answer within 30 seconds.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         listener.settimeout(_LONGEST_SECONDS)
@@ -63,7 +63,7 @@ def cold_start(python: Path, function: Function, event: bytes, settings: Mapping
 def _serve(listener: socket.socket, event: bytes, function: Function, started: float) -> ColdStart:
     head, _, client = _request(listener, None)
     if not head.startswith(f"GET {_API}/next".encode()):
-        raise OSError(f"it failed to start: {head.partition(b' HTTP')[0]!r}")
+        raise OSError(f"the function failed to start: {head.partition(b' HTTP')[0]!r}")
     init = (time.perf_counter() - started) * 1000
     lines = (
         "HTTP/1.1 200 OK",
@@ -79,12 +79,12 @@ def _serve(listener: socket.socket, event: bytes, function: Function, started: f
     total = (time.perf_counter() - started) * 1000
     client.close()
     if b"/response HTTP/" not in head.partition(b"\r\n")[0]:
-        raise OSError(f"it answered with an error: {answer.decode(errors='replace')}")
+        raise OSError(f"the function answered with an error: {answer.decode(errors='replace')}")
     return ColdStart(init, total, answer)
 
 
 def _request(listener: socket.socket, client: socket.socket | None) -> tuple[bytes, bytes, socket.socket]:
-    """Return head and body of the next request, on the connection that is open or on a new one."""
+    """Return head, body and connection of the next request, on the open connection or on a new one."""
     data = b""
     while True:
         if client is None:
@@ -95,7 +95,7 @@ def _request(listener: socket.socket, client: socket.socket | None) -> tuple[byt
         if not part:
             client.close()
             if data:
-                raise OSError("it hung up in the middle of a request")
+                raise OSError("the process closed its connection during a request")
             client = None
             continue
         data += part

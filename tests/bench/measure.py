@@ -1,7 +1,7 @@
-"""Samples and what is told of them: medians and spread, a table, the RESULT line, the machine they were taken on.
+"""Samples and their report: medians and spreads, a table, the RESULT line, and the machine.
 
-Contenders are measured in turn (A B A B …), so that whatever else the machine does meets all of them; a ratio is the
-median of the ratios within each round, and its spread the middle half of those.
+Contenders are measured in turn (A B A B …), so that other work of the machine affects all of them. A ratio is the
+median of the ratios within each round, and its spread is the middle half of those.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Spread:
         return cls(median, low, high, ordered[0], ordered[-1], len(ordered))
 
     def json(self, digits: int = 3) -> dict[str, float | int]:
-        """Return it as what the RESULT line holds."""
+        """Return the spread as an object for the RESULT line."""
         names = ("median", "low", "high", "least", "most")
         return {name: round(getattr(self, name), digits) for name in names} | {"count": self.count}
 
 
 @dataclass
 class Samples:
-    """What each contender took, one number a round, in the order of the rounds."""
+    """The samples of each contender, one number per round, in the order of the rounds."""
 
     by_name: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, name: str, value: float) -> None:
-        """Add the contender's sample of the running round."""
+        """Add the contender's sample of the current round."""
         self.by_name.setdefault(name, []).append(value)
 
     def spread(self, name: str) -> Spread:
@@ -67,9 +67,9 @@ class Samples:
 def alternate(
     contenders: Mapping[str, Callable[[], float]], rounds: int, warmups: int = 1, title: str = "", unit: str = "ms"
 ) -> Samples:
-    """Run the contenders in turn, `rounds` times after `warmups` that do not count, and return what each returned.
+    """Run the contenders in turn, `rounds` times after `warmups` that do not count. Return what each returned.
 
-    Every other round goes backwards, so that none always runs after the same other one.
+    Every other round goes backwards, so that no contender always runs after the same other one.
     """
     samples = Samples()
     names = list(contenders)
@@ -85,7 +85,7 @@ def alternate(
 
 
 class Progress:
-    """A bar on stderr that is drawn over on a terminal, and a line every ten seconds elsewhere."""
+    """Progress on stderr: a bar that changes on a terminal, or elsewhere a line every ten seconds."""
 
     def __init__(self, total: int, title: str = "") -> None:
         self._total = total
@@ -96,7 +96,7 @@ class Progress:
         self._is_terminal = sys.stderr.isatty()
 
     def step(self, text: str = "", number: int = 1) -> None:
-        """Tell that `number` more of the total are done, `text` being the last of them."""
+        """Note that `number` more of the total are done. `text` describes the last of them."""
         self._done += number
         now = time.monotonic()
         if now - self._shown_at < (0.1 if self._is_terminal else 10):
@@ -110,13 +110,13 @@ class Progress:
         sys.stderr.flush()
 
     def end(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         if self._is_terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as a Markdown table; the first column is text, the others are set to the right."""
+    """Return rows as a Markdown table. The first column is text, the others are aligned to the right."""
     cells = [[str(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headings))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -129,12 +129,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def target(value: float, most: float) -> str:
-    """Return how `value` stands to the most that it may be."""
+    """Return whether `value` meets its target, which is at most `most`."""
     return f"<= {most:g}: {'met' if value <= most else 'MISSED'}"
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """Return what a result depends on; `versions` are those of servers, such as postgresql="18.1"."""
+    """Return what a result depends on. `versions` are those of servers, such as postgresql="18.1"."""
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "cpu": _cpu_model(),
@@ -155,9 +155,9 @@ def _cpu_model() -> str:
 
 
 def report(name: str, ratios: Mapping[str, object], output: Path | None, **facts: object) -> None:
-    """Print the line `RESULT {…}` of a benchmark, and write the same JSON into `output` where that is given.
+    """Print the line `RESULT {…}` of a benchmark, and write the same JSON into `output` if it is given.
 
-    `ratios` have the names that are promised; `facts` are the runs, the machine, and the samples behind the ratios.
+    The names of `ratios` are documented. `facts` are the runs, the machine, and the samples behind the ratios.
     """
     result = {"bench": name, **ratios, **facts}
     if output is not None:
@@ -167,7 +167,7 @@ def report(name: str, ratios: Mapping[str, object], output: Path | None, **facts
 
 
 def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
-    """Return the parser of what every benchmark takes: --rounds (or ROUNDS) and --output (or OUTPUT)."""
+    """Return a parser of the options of every benchmark: --rounds (or ROUNDS) and --output (or OUTPUT)."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--rounds", type=int, default=int(os.environ.get("ROUNDS") or rounds), help="default: %(default)s"

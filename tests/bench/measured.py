@@ -11,19 +11,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from local.settings import ROOT
 from tests.bench.bench_peers import DOES_NOT
+from tests.bench.bench_peers import TITLES as PEER_TITLES
 from tests.bench.measure import table
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests" / "bench" / "results"
 DOCUMENT = ROOT / "docs" / "measured.md"
 BEGIN = "<!-- python -m tests.bench.measured writes what follows, from tests/bench/results/ -->"
 END = "<!-- end of what it writes -->"
 
-# By benchmark: what a ratio compares, its name in the RESULT line, and what it should be.
+# By benchmark: what a ratio compares, its name in the RESULT line, and its target.
 RATIOS: dict[str, list[tuple[str, str, str]]] = {
     "cold": [
         ("write / its floor: psycopg, one connection, the same SQL function, compiled", "write_over_floor", "<= 1.45"),
@@ -35,8 +35,8 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "hot": [
         *(
-            (f"{title} / the bare call{where}", f"{row}_over_floor{suffix}", most)
-            for suffix, where, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
+            (f"{title} / the bare call{distance}", f"{row}_over_floor{suffix}", most)
+            for suffix, distance, most in (("_1ms", ", 1 ms away", "<= 1.25"), ("", ", same machine", "<= 1.6"))
             for row, title in (
                 ("write", "write a turn"),
                 ("write50", "write 50 turns"),
@@ -64,14 +64,6 @@ TITLES = {
     "scale": "Years of talk",
     "peers": "Beside four stores of chats from PyPI",
 }
-PEER_ROWS = {
-    "append20": "append a turn to 20",
-    "append1000": "append a turn to 1,000",
-    "read20": "read the last 20 turns of 1,000",
-    "import": "cold import",
-}
-
-
 _PEERS_NOTE = """\
 Our figure is that of the whole handler, from the event to the answer.
 The others' figures are those of their documented calls.
@@ -93,9 +85,12 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
         rows = [
-            [f"{title}{where}", *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders)]
-            for suffix, where in (("_1ms", ", 1 ms away"), ("", ", same machine"))
-            for row, title in PEER_ROWS.items()
+            [
+                f"{title}{distance}",
+                *(f"{result[f'milliseconds{suffix}'][row][each]['median']:.2f}" for each in contenders),
+            ]
+            for suffix, distance in (("_1ms", ", 1 ms away"), ("", ", same machine"))
+            for row, title in PEER_TITLES.items()
             if row != "import" or not suffix
         ]
         shown = table(["milliseconds, medians", *contenders], rows)

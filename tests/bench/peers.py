@@ -1,11 +1,11 @@
-"""The peers of bench-peers, by the calls that their documentation shows; run in an environment of their own.
+"""The peers of bench-peers, by the calls that their documentation shows. They run in an environment of their own.
 
     python -m tests.bench.peers langchain-postgres|openai-agents|langgraph|langgraph-get|llama-index
 
-What is here to their advantage: connections, engines, sessions and event loops are made once and kept. langgraph writes
-the whole conversation each time. Its README calls `put` with a checkpoint that the caller has: so `langgraph` keeps its
-conversations in memory, which no other writer may change, and `langgraph-get` loads one with `get_tuple` first, as the
-loop of langgraph does when it is invoked, and as a function that starts anew must.
+To their advantage, connections, engines, sessions and event loops are made once and kept. langgraph writes the whole
+conversation each time. Its README calls `put` with a checkpoint that the caller has. So `langgraph` keeps its
+conversations in memory, which no other writer may change. `langgraph-get` first loads one with `get_tuple`, as the loop
+of langgraph does, and as a newly started function must.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.bench.texts import pairs
 
 
 class LangchainPostgres:
-    """PostgresChatMessageHistory: a row a message; reads have no limit."""
+    """PostgresChatMessageHistory: one row per message, and reads without a limit."""
 
     def connect(self, url: str, first: bool) -> None:
         """Open a connection, as the README does."""
@@ -53,10 +53,10 @@ class LangchainPostgres:
 
 
 class OpenaiAgents:
-    """SQLAlchemySession over asyncpg: a row an item, and a row a session that each append locks and updates."""
+    """SQLAlchemySession over asyncpg: one row per item, and one per session that each append locks and updates."""
 
     def connect(self, url: str, first: bool) -> None:
-        """Make an engine; the loop and the sessions are kept as long as it."""
+        """Make an engine. The event loop is made once, and the sessions are kept with the engine."""
         from agents.extensions.memory import SQLAlchemySession
         from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -89,7 +89,7 @@ class OpenaiAgents:
         self._add(session, [turn])
 
     def last(self, session: int, turns: int) -> int:
-        """Read with a limit, which it has."""
+        """Read with a limit, which this store has."""
         return len(self._runner.run(self._of(session).get_items(limit=2 * turns)))
 
 
@@ -97,7 +97,7 @@ class Langgraph:
     """PostgresSaver: the conversation is one value of a checkpoint, written whole each time."""
 
     def connect(self, url: str, first: bool) -> None:
-        """Enter the saver's own connection, which is the README's way."""
+        """Enter the saver's own connection, as the README does."""
         from langchain_core.messages import AIMessage, HumanMessage
         from langgraph.checkpoint.base import empty_checkpoint
         from langgraph.checkpoint.postgres import PostgresSaver
@@ -133,7 +133,7 @@ class Langgraph:
 
 
 class LanggraphGet(Langgraph):
-    """The same saver where nothing is kept between two appends."""
+    """The same saver, which keeps nothing in memory between two appends."""
 
     def append(self, session: int, turn: Turn) -> None:
         """Load the newest checkpoint, then write another."""
@@ -144,10 +144,10 @@ class LanggraphGet(Langgraph):
 
 
 class LlamaIndex:
-    """PostgresChatStore over SQLAlchemy: an array of messages a session, appended to by one message a call."""
+    """PostgresChatStore over SQLAlchemy: one array of messages per session. Each call appends one message."""
 
     def connect(self, url: str, first: bool) -> None:
-        """Make the store; it looks for its table each time."""
+        """Make the store, which looks for its table each time."""
         from llama_index.core.llms import ChatMessage
         from llama_index.storage.chat_store.postgres import PostgresChatStore
 
@@ -168,7 +168,7 @@ class LlamaIndex:
         self._store.set_messages(str(session), self._messages(turns))
 
     def append(self, session: int, turn: Turn) -> None:
-        """Write two messages with two calls: there is none for two."""
+        """Write two messages with two calls, because no call takes two."""
         for message in self._messages([turn]):
             self._store.add_message(str(session), message)
 

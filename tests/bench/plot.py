@@ -1,9 +1,9 @@
-"""Draw tests/bench/plots/<name>.svg from tests/bench/results/<name>.json, one picture for each benchmark.
+"""Draw tests/bench/plots/<name>.svg from tests/bench/results/<name>.json, one picture per benchmark.
 
     make .venv-plot/done && .venv-plot/bin/python -m tests.bench.plot
 
-The background is transparent and every colour is of middle brightness, so the pictures can be read on a light and on a
-dark page. A bar is a median, the line on it the quartiles.
+The background is transparent and every colour has a middle brightness, so that the pictures can be read on light and on
+dark pages. A bar is a median, and the line on it shows the quartiles.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STYLE = {
     "axes.spines.right": False,
     "font.size": 10,
     "font.family": "sans-serif",
-    # Letters stay letters, drawn in the page's own font; ids that do not change from run to run.
+    # Text stays text, in the page's own font. The ids do not change from run to run.
     "svg.fonttype": "none",
     "svg.hashsalt": "robot-brain",
 }
@@ -44,7 +44,7 @@ _IS_OURS = re.compile(r"^(ours|robot.?brain|large|handlers|(write|read|stats|hea
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: the median, and the quartiles around it."""
+    """One bar: a median, and the quartiles around it."""
 
     median: float
     low: float
@@ -52,11 +52,11 @@ class Bar:
 
     @classmethod
     def of(cls, spread: Mapping[str, float]) -> Bar:
-        """Return the bar of a spread as the RESULT line holds it."""
+        """Return the bar of a spread from the RESULT line."""
         return cls(spread["median"], spread["low"], spread["high"])
 
 
-# Rows from top to bottom, and in each the contenders.
+# Rows from top to bottom, each with its contenders.
 Rows = dict[str, dict[str, Bar]]
 
 
@@ -70,7 +70,7 @@ class Panel:
 
 
 def panels(result: Mapping[str, Any]) -> list[Panel]:
-    """Return what to draw of a result: milliseconds, at 1 ms of round trip where there are such, and throughput."""
+    """Return what to draw of a result: milliseconds, also at 1 ms of round trip if measured, and throughput."""
     drawn = []
     for key, title in (("milliseconds_1ms", "1 ms of round trip"), ("milliseconds", "the same machine")):
         if key in result:
@@ -85,7 +85,7 @@ def _rows(measured: Mapping[str, Any]) -> Rows:
     rows: Rows = {}
     for name, taken in measured.items():
         if "median" in taken:
-            # Names such as `read old large` are a row and a contender; others are rows of one bar.
+            # A name such as `read old large` is a row and a contender. Other names are rows of one bar.
             row, _, contender = name.rpartition(" ")
             if contender not in ("small", "large", "handlers", "pgbench"):
                 row, contender = name, name
@@ -153,7 +153,7 @@ def _draw_panel(panel: Panel, axis: Any) -> None:
 
 
 def main() -> None:
-    """Draw every result there is."""
+    """Draw every result."""
     (HERE / "plots").mkdir(exist_ok=True)
     with mpl.rc_context(STYLE):
         for source in sorted((HERE / "results").glob("*.json")):

@@ -1,14 +1,14 @@
-"""A relay between clients and one server that makes a network of this machine: it delays, counts and holds.
+"""A relay between clients and one server that simulates a network. It delays, counts and holds.
 
-It is a process of its own, so that it takes no time of the process that is measured (no GIL is shared), and one loop
-over `select`, whose timeouts are exact to some 20 microseconds once the kernel's timer slack is off. It ends when the
-process that started it closes its standard input, by `close` or by dying.
+It is a process of its own, so that it shares no GIL with the measured process and takes no time from it. It is one loop
+over `select`, whose timeouts are exact to some 20 microseconds once the kernel's timer slack is off. It ends when its
+standard input is closed: by `close`, or because the process that started it has ended.
 
     with relay_to(("127.0.0.1", 5432)) as relay:
-        relay.delay(0.001)             # a round trip takes a millisecond more, half of it in each direction
-        relay.hold(0.5)                # the first bytes of each new connection wait half a second, as for Neon's wake
-        relay.counted().round_trips    # how often a client spoke after the server had, over all connections
-        added = calibrate(relay, 0.001, direct, through)  # makes it a millisecond all in all; returns what it is
+        relay.delay(0.001)             # a round trip takes 1 ms more, half of it in each direction
+        relay.hold(0.5)                # the first bytes of a new connection wait 0.5 s, as during Neon's wake
+        relay.counted().round_trips    # how often a client sent after the server had, over all connections
+        added = calibrate(relay, 0.001, direct, through)  # sets the delay to 1 ms in total; returns the real value
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.settings import ROOT
+
 _CHUNK = 256 * 1024
 _PR_SET_TIMERSLACK = 29
 
@@ -39,7 +39,7 @@ Target = tuple[str, int] | str
 
 @dataclass(frozen=True)
 class Counted:
-    """What a relay has seen since its start."""
+    """The counters of a relay since its start."""
 
     connections: int
     round_trips: int
@@ -48,18 +48,18 @@ class Counted:
 
 
 class Relay:
-    """A running relay on 127.0.0.1:`port`; what is set here holds for what arrives from then on."""
+    """A running relay on 127.0.0.1:`port`. A setting applies to bytes and connections that arrive after it."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.port = port
         self._process = process
 
     def delay(self, round_trip_seconds: float) -> None:
-        """Add so much to each round trip, half of it in each direction; what the relay itself takes comes on top."""
+        """Add this to each round trip, half of it in each direction. The relay's own time is added to that."""
         self._ask("delay", round_trip_seconds)
 
     def hold(self, seconds: float) -> None:
-        """Keep the first bytes of each connection made from now on for so long before the server sees them."""
+        """Hold the first bytes of each new connection for so long before they reach the server."""
         self._ask("hold", seconds)
 
     def counted(self) -> Counted:
@@ -81,7 +81,7 @@ class Relay:
 
 @contextmanager
 def relay_to(target: Target) -> Iterator[Relay]:
-    """Start a relay to `target`; it ends with the block."""
+    """Start a relay to `target`. It ends with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.relay", json.dumps(target)],
         cwd=ROOT,
@@ -99,10 +99,10 @@ def relay_to(target: Target) -> Iterator[Relay]:
 
 
 def calibrate(relay: Relay, wanted: float, direct: Callable[[], object], through: Callable[[], object]) -> float:
-    """Set the delay so that `through`, one round trip by way of the relay, takes `wanted` seconds longer than `direct`.
+    """Set the delay so that `through`, one round trip over the relay, takes `wanted` seconds longer than `direct`.
 
-    What the relay itself takes (some 0.1 ms) is so taken off the delay, but never more than half of it, whatever else
-    the machine does meanwhile. Return what it really adds, measured once more at the end.
+    This subtracts the relay's own time (some 0.1 ms) from the delay. Other work of the machine can make that look
+    longer, so at most half of the delay is subtracted. Return what the relay adds, measured again at the end.
     """
     delay = wanted
     for _ in range(2):
@@ -113,7 +113,7 @@ def calibrate(relay: Relay, wanted: float, direct: Callable[[], object], through
 
 
 def added(direct: Callable[[], object], through: Callable[[], object], rounds: int = 200) -> float:
-    """Return the seconds that `through` takes longer than `direct`, by lower quartiles, which noise moves least."""
+    """Return how many seconds longer `through` takes than `direct`. Lower quartiles suffer least from noise."""
     near, far = [], []
     for _ in range(rounds):
         near.append(_seconds(direct))
@@ -128,7 +128,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 class _End:
-    """One side of a connection: its socket, what waits to be sent there, and the side that its bytes go to."""
+    """One side of a connection: its socket, the bytes that wait to be sent there, and the other side."""
 
     def __init__(self, sock: socket.socket, is_client: bool) -> None:
         sock.setblocking(False)
@@ -138,8 +138,8 @@ class _End:
         self.is_client = is_client
         self.outgoing: deque[bytes] = deque()
         self.other: _End
-        self.asked = False  # of the client: it was the last to speak
-        self.open_at = 0.0  # of the client: until then its bytes are held
+        self.spoke_last = False  # of a client: it sent after the server had
+        self.open_at = 0.0  # of a client: its bytes are held until then
 
 
 class _Loop:
@@ -149,9 +149,9 @@ class _Loop:
         self._one_way = 0.0
         self._held = 0.0
         self._ends: dict[int, _End] = {}
-        self._late: list[tuple[float, int, _End, bytes]] = []  # due, order, whom it goes to, what (b"" for the end)
+        self._late: list[tuple[float, int, _End, bytes]] = []  # due, order, receiver, bytes (b"" for the end)
         self._order = count()
-        self._seen = [0, 0, 0, 0]  # as the fields of Counted
+        self._counts = [0, 0, 0, 0]  # in the order of the fields of Counted
 
     def run(self) -> None:
         """Pass bytes until standard input ends."""
@@ -182,7 +182,7 @@ class _Loop:
             self._one_way = value / 2
         elif command == "hold":
             self._held = value
-        print(json.dumps(self._seen), flush=True)
+        print(json.dumps(self._counts), flush=True)
 
     def _accept(self) -> None:
         client = _End(self._listener.accept()[0], True)
@@ -199,7 +199,7 @@ class _Loop:
         client.open_at = time.monotonic() + self._held
         self._ends[client.socket.fileno()] = client
         self._ends[upstream.fileno()] = server
-        self._seen[0] += 1
+        self._counts[0] += 1
 
     def _receive(self, end: _End) -> None:
         try:
@@ -209,10 +209,10 @@ class _Loop:
         except OSError:
             data = b""
         client = end if end.is_client else end.other
-        if end.is_client and data and not client.asked:
-            self._seen[1] += 1
-        client.asked = end.is_client
-        self._seen[2 if end.is_client else 3] += len(data)
+        if end.is_client and data and not client.spoke_last:
+            self._counts[1] += 1
+        client.spoke_last = end.is_client
+        self._counts[2 if end.is_client else 3] += len(data)
         due = time.monotonic() + self._one_way
         if end.is_client:
             due = max(due, client.open_at + self._one_way)
@@ -224,7 +224,7 @@ class _Loop:
             heapq.heappush(self._late, (due, next(self._order), end.other, data))
 
     def _send(self, end: _End, data: bytes) -> None:
-        """Send now, or behind what waits already; empty data closes the connection."""
+        """Send now, or after bytes that already wait. Empty data closes the connection."""
         end.outgoing.append(data)
         self._flush(end)
 
@@ -255,7 +255,7 @@ class _Loop:
 
 def _main() -> None:
     if sys.platform == "linux":
-        # Else a sleep may end 50 microseconds late.
+        # Otherwise a sleep may end 50 microseconds late.
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
     target = json.loads(sys.argv[1])
     with socket.create_server(("127.0.0.1", 0)) as listener:

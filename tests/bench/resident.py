@@ -1,4 +1,4 @@
-"""Resident memory over many requests, of a process with our handlers and of one that makes the bare calls."""
+"""Resident memory over many requests, of a process with our handlers and of one with the bare calls."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import sys
 
 import psutil
 
+from local.settings import ROOT
 from tests.bench import warm_requests
 from tests.bench.measure import Progress
-from tests.bench.relay import ROOT
 from tests.bench.warm_process import EVERY
 
 
 def resident(database_url: str, requests: int) -> dict[str, list[int]]:
     """Return the bytes of both processes, `ours` and `floor`, after each thousand of `requests`.
 
-    They run at the same time: nothing is timed here.
+    Both run at the same time, because no time is measured here.
     """
     path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain"))
     environment = {**os.environ, "DATABASE_URL": database_url, "TENANT_ID": "local", "PYTHONPATH": path}

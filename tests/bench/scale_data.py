@@ -1,6 +1,6 @@
-"""Databases of years of talk, made by SQL and kept: the same months and the same active sessions, more or fewer turns.
+"""Databases of years of talk, made by SQL and kept: same months, same active sessions, more or fewer turns.
 
-Beside the ordinary sessions each database has the same few that are measured, called probes:
+In addition to the ordinary sessions, each database has the same few sessions that are measured, the probes:
 
     recent-1 …   50 turns, written within a day of this week      old-1 …    the same, thirty months ago
     lived-1 … 3  60 turns in 1, 2 and 3 months, a year ago        write-1 …, changed-1 …   sessions of this week
@@ -24,7 +24,7 @@ from tests.support.servers.databases import create_database, drop_database, set_
 from tests.support.servers.postgres import Postgres
 
 MONTHS = 36
-KEPT_DAYS = 5  # then "this week" is over, and the database is made anew
+KEPT_DAYS = 5  # then "this week" is over, and the database is made again
 PROBES = {"recent": 200, "old": 200, "write": 500, "changed": 1000}
 PROBE_TURNS = 50
 
@@ -32,7 +32,7 @@ _WORDS = 12 * (
     "a small coffee with oat milk please and would you like anything else today one moment I will have it ready for "
     "you over at the bar in a minute thank you and good bye then see you again soon "
 )
-# Each session: its life and its number of turns. Most live for minutes, some for days, a few for weeks.
+# The life of each session and its number of turns. Most live for minutes, some for days, a few for weeks.
 _SESSIONS = """
 create unlogged table bench.session as
 with born as (
@@ -129,7 +129,7 @@ join bench.session s using (no)
 where (t.no + t.seq) % 10 = 0
 order by t.created_at
 """
-# Clients that send a key with each turn: keys live for a day, so there are as many as the last day has turns.
+# Clients send a key with each turn. Keys live for a day, so there is one for each turn of the last day.
 _KEEP_KEYS = """
 insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
 select 'local', sha256((t.no::text || ':' || t.seq)::bytea), sha256(t.no::text::bytea), repeat('x', 200),
@@ -137,7 +137,7 @@ select 'local', sha256((t.no::text || ':' || t.seq)::bytea), sha256(t.no::text::
 from bench.turn t
 where t.created_at > now() - interval '24 hours'
 """
-# What the writes of all this would have left for the next refresh. A session has one personality.
+# The rows that these writes would have left for the next refresh. A session has one personality.
 _KEEP_UNCOUNTED = """
 insert into robot_brain.uncounted (
   tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
@@ -156,7 +156,7 @@ select
 
 @dataclass(frozen=True)
 class Size:
-    """How much a database is to hold; `active` is the number of ordinary sessions of the last 31 days."""
+    """The contents of a database. `active` is the number of ordinary sessions of the last 31 days."""
 
     turns: int
     sessions: int
@@ -168,13 +168,13 @@ class Size:
         return f"scale_{self.turns}"
 
     def mean(self) -> float:
-        """Return the turns that an ordinary session has on average, so that all together are `turns`."""
+        """Return the average number of turns of an ordinary session, so that all sessions have `turns` together."""
         probes = PROBE_TURNS * (PROBES["recent"] + PROBES["old"]) + PROBES["write"] + PROBES["changed"] + 180
         return (self.turns - probes) / self.sessions
 
 
 def ensure(server: Postgres, size: Size) -> None:
-    """Make the database of `size`, unless a whole one of this schema was made within the last days."""
+    """Make the database of `size`, unless a complete one of this schema was made within KEPT_DAYS."""
     facts = {**asdict(size), "probes": PROBES, "made_of": _fingerprint()}
     with server.admin() as admin:
         found = admin.execute(
@@ -190,7 +190,7 @@ def ensure(server: Postgres, size: Size) -> None:
         migrate(server.direct_url(size.name))
         set_app_login(admin, "")
         _fill(server, size)
-        # Last: a database without it was left unfinished.
+        # This comes last. A database without the comment is incomplete.
         made = json.dumps({**facts, "made_at": datetime.now(UTC).isoformat()})
         admin.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(size.name), made))
 
@@ -207,7 +207,7 @@ def _fill(server: Postgres, size: Size) -> None:
                 "select generate_series(date_trunc('month', now() - interval '36 months'), now(), interval '1 month')"
             ).fetchall()
         ]
-        # All before there are rows: autovacuum of any month would keep make_month waiting.
+        # All months come before any rows, because make_month would wait for autovacuum of a month.
         for month in months:
             admin.execute("select robot_brain.make_month(%s::date)", [month])
         progress = Progress(len(months) + 10, f"making {size.name}")
@@ -234,7 +234,7 @@ def _fill(server: Postgres, size: Size) -> None:
         admin.execute("vacuum (analyze, freeze) robot_brain.sessions, robot_brain.conversations")
         admin.execute("vacuum (analyze, freeze) robot_brain.robot_interactions, robot_brain.idempotency_keys")
         progress.step("vacuum", 2)
-        # The whole history through the product's own refresh.
+        # The product's own refresh counts the whole history.
         admin.execute(_KEEP_UNCOUNTED)
         admin.execute("select robot_brain.count_uncounted(null), robot_brain.refresh_view(true)")
         admin.execute("analyze")
@@ -244,12 +244,12 @@ def _fill(server: Postgres, size: Size) -> None:
 
 
 def _literal(query: str, values: dict[str, object], admin: psycopg.Connection) -> bytes:
-    """Return `query` with its values in it: statements that define a table take no parameters."""
+    """Return `query` with its values in it, because statements that define a table take no parameters."""
     return psycopg.ClientCursor(admin).mogrify(query, values).encode()
 
 
 def _fingerprint() -> str:
-    """Return what changes when the schema or the statements of this file do."""
+    """Return a hash of the schema and of the statements of this file."""
     steps = (
         _WORDS,
         _SESSIONS,

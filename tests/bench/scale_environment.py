@@ -1,8 +1,8 @@
-"""One execution environment, in a process of its own: calls a handler for as long as it is told to.
+"""One execution environment, in a process of its own, that calls a handler for the requested time.
 
 Reads lines from standard input, `{"function": …, "seconds": …, "seed": …}`, and answers each with one line,
-`{"milliseconds": […], "failed": […], "cpu": …}`, the last being processor milliseconds a request. The functions'
-own log goes where Lambda would take it away: nowhere.
+`{"milliseconds": […], "failed": […], "cpu": …}`. `cpu` is the processor milliseconds per request. The functions' log
+is discarded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HANDLERS: dict[str, Any] = {"write_message": write_message.handler, "read_sessio
 
 
 def requests(function: str) -> list[dict[str, Any]]:
-    """Return an event for each session that a function is called with."""
+    """Return one event of a function for each session of its probes."""
     kind = "write" if function == "write_message" else "recent"
     made = []
     for number in range(1, PROBES[kind] + 1):
@@ -65,8 +65,8 @@ def main() -> None:
         os.dup2(nowhere.fileno(), 1)
     events = {function: requests(function) for function in HANDLERS}
     for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps(_work(events[asked["function"]], **asked)), file=answers, flush=True)
+        request = json.loads(line)
+        print(json.dumps(_work(events[request["function"]], **request)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

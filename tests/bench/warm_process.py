@@ -1,9 +1,9 @@
-"""A process that only makes warm requests, so that its memory can be seen: it imports what they need, nothing else.
+"""A process that only makes warm requests, to measure its memory. It imports only what the requests need.
 
     python -m tests.bench.warm_process ours|floor REQUESTS [ROW]
 
-Standard input's first line holds the requests by row, as `warm_requests` makes them. After each thousand it prints a
-line and waits for one, so that whoever started it can look.
+Standard input's first line holds the requests by row, as `warm_requests` makes them. After each thousand requests the
+process prints a line and waits for one, so that its parent can measure it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import cycle, islice, repeat
 from typing import Any
 
 EVERY = 1000
-# Of each hundred requests; most that Lambda serves are writes of one turn and reads.
+# Of each hundred requests. Most requests that Lambda serves are writes of one turn and reads.
 _MIX = {"write": 40, "read": 40, "replay": 10, "stats": 8, "write50": 2}
 
 
@@ -44,7 +44,7 @@ def _ours(events: dict[str, tuple[str, Any]], only: str) -> Iterator[None]:
 def _floor(calls: dict[str, tuple[str, dict[str, Any]]], only: str) -> Iterator[None]:
     import psycopg
 
-    # So that the types do not ask for a literal query.
+    # As Any, because the type of `execute` demands a literal query.
     execute: Callable[..., Any] = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True).execute
     for row in _rows(only):
         query, parameters = calls[row]
@@ -67,7 +67,7 @@ def _main() -> None:
     rows = json.loads(sys.stdin.readline())
     work = _ours(rows, only) if side == "ours" else _floor(rows, only)
     looks = sys.stdout
-    # What the handlers log goes nowhere.
+    # The log of the handlers is discarded.
     sys.stdout = open(os.devnull, "w", buffering=1)  # noqa: SIM115  # as long as the process
     for number, _ in enumerate(islice(work, requests), 1):
         if number % EVERY == 0:

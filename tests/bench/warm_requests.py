@@ -1,6 +1,6 @@
-"""The requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the same function.
+"""The requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the function.
 
-Both have a connection of their own, opened with the same parameters, and write sessions of their own.
+Both sides have their own connection, opened with the same parameters, and write to their own sessions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TITLES = {
 }
 READ_TURNS = 1000
 OTHER_SESSIONS = 100
-# What the handlers ask with if nothing is set.
+# The default of the handlers.
 STATS_MAX_AGE = 3600
 
 _HANDLERS: dict[str, Callable[..., Json]] = {
@@ -49,19 +49,19 @@ Request = Callable[[], object]
 
 
 class UnexpectedStatusError(Exception):
-    """A handler answered something else than the benchmark asked for: its figures would mean nothing."""
+    """A handler answered with an unexpected status, so the figures would mean nothing."""
 
 
 @dataclass(frozen=True)
 class Contenders:
-    """The two sides, by row; each call is one request, from the event to the answer or from parameters to the row."""
+    """Both sides, by row. A call is one request: from event to answer, or from parameters to the database row."""
 
     ours: dict[str, Request]
     floor: dict[str, Request]
 
 
 def fill(database_url: str) -> None:
-    """Write what is read: a session of 1,000 turns, some others for the statistics, and a refresh."""
+    """Write a session of 1,000 turns to read, and some others for the statistics. Then refresh."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for number in range(OTHER_SESSIONS + 1):
             turns = READ_TURNS if number == 0 else 10
@@ -74,7 +74,7 @@ def fill(database_url: str) -> None:
 
 
 def refresh(database_url: str) -> None:
-    """Count what was written, as the schedule does."""
+    """Refresh the statistics, as the schedule does."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(database._REFRESH, {"if_older": None, "schema_version": SCHEMA_VERSION})
         connection.execute(database._VIEW, {"wait": True, "schema_version": SCHEMA_VERSION})
@@ -82,7 +82,7 @@ def refresh(database_url: str) -> None:
 
 @contextmanager
 def contenders(database_url: str) -> Iterator[Contenders]:
-    """Start a new execution environment on `database_url`, and a bare connection beside it; both end with the block."""
+    """Start a new execution environment on `database_url`, and a bare connection. Both end with the block."""
     with (
         deployed({"DATABASE_URL": database_url, "TENANT_ID": "local"}),
         psycopg.connect(
@@ -90,13 +90,13 @@ def contenders(database_url: str) -> Iterator[Contenders]:
         ) as connection,
     ):
         yield Contenders(
-            {row: _handled(name, asked) for row, (name, asked) in events("ours").items()},
+            {row: _handled(name, request) for row, (name, request) in events("ours").items()},
             {row: _called(connection, row, *call) for row, call in calls("floor").items()},
         )
 
 
 def events(writer: str) -> dict[str, tuple[str, Json]]:
-    """Return by row the function's module and the event; `writer` begins the names of the sessions that are written."""
+    """Return the function's module and the event by row. The names of written sessions begin with `writer`."""
     read = copied(event("read_session"), rawPath="/sessions/long", pathParameters={"session_id": "long"})
     return {
         "write": ("write_message", _write_event(writer, one())),
@@ -108,7 +108,7 @@ def events(writer: str) -> dict[str, tuple[str, Json]]:
 
 
 def calls(writer: str) -> dict[str, tuple[str, Json]]:
-    """Return by row the SQL and the parameters with which our handlers call the database for `events`."""
+    """Return the SQL and the parameters by row, with which our handlers call the database for `events`."""
     single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
     tenant = {"tenant_id": "local", "schema_version": SCHEMA_VERSION}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
@@ -147,18 +147,18 @@ def fifty() -> Json:
 
 
 def _write_event(session_id: str, body: Json, **headers: str) -> Json:
-    asked = event("write_message")
-    asked["rawPath"], asked["pathParameters"] = f"/sessions/{session_id}/messages", {"session_id": session_id}
-    asked["body"] = json.dumps(body)
-    asked["headers"].update(headers)
-    return asked
+    request = event("write_message")
+    request["rawPath"], request["pathParameters"] = f"/sessions/{session_id}/messages", {"session_id": session_id}
+    request["body"] = json.dumps(body)
+    request["headers"].update(headers)
+    return request
 
 
-def _handled(name: str, asked: Json) -> Request:
+def _handled(name: str, request_event: Json) -> Request:
     handler, context = _HANDLERS[name], Context(milliseconds=25_000)
 
     def request() -> None:
-        answer = handler(asked, context)
+        answer = handler(request_event, context)
         if answer["statusCode"] not in (200, 201):
             raise UnexpectedStatusError(f"{answer['statusCode']}: {answer.get('body')}")
 
@@ -166,8 +166,8 @@ def _handled(name: str, asked: Json) -> Request:
 
 
 def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: Json) -> Request:
-    execute: Callable[..., Any] = connection.execute  # so that the types do not ask for a literal query
+    execute: Callable[..., Any] = connection.execute  # as Any, because the type demands a literal query
     if row.startswith("write"):
-        # Ours makes an id for each write as well, so the server does the same work.
+        # Our handler also makes an id for each write, so the server does the same work.
         return lambda: execute(query, {**parameters, "first_id": os.urandom(16).hex()}).fetchone()
     return lambda: execute(query, parameters).fetchone()

@@ -1,4 +1,4 @@
-"""Where a warm request's time goes: a process that makes requests, sampled from outside by py-spy."""
+"""A profile of warm requests: py-spy samples a process that makes them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.bench import measure, warm_requests
-from tests.bench.relay import ROOT
 
 REQUESTS = 3000
 _PY_SPY = ["record", "--rate", "1000", "--nonblocking", "--idle", "--format", "raw"]
-# The first that is found in a stack counts.
+# The first part that is found in a stack counts.
 PLACES = {
     "telemetry.py": "log and metrics",
     "psycopg": "psycopg and the database",
@@ -29,7 +29,7 @@ PLACES = {
 
 
 def print_table(database_url: str) -> None:
-    """Profile our handlers, one row after the other, and print the microseconds a request by place."""
+    """Profile our handlers, one row after the other, and print the microseconds per request by place."""
     progress = measure.Progress(len(warm_requests.ROWS), "profile")
     taken = {}
     for row in warm_requests.ROWS:
@@ -39,11 +39,11 @@ def print_table(database_url: str) -> None:
     places = list(dict.fromkeys(PLACES.values()))
     table = [[place, *(f"{taken[row][place]:.0f}" for row in warm_requests.ROWS)] for place in places]
     table.append(["all", *(f"{sum(taken[row].values()):.0f}" for row in warm_requests.ROWS)])
-    print(f"\nWhere our time goes, microseconds a request (py-spy, mean)\n\n{measure.table(['', *taken], table)}")
+    print(f"\nOur time by place, microseconds per request (py-spy, mean)\n\n{measure.table(['', *taken], table)}")
 
 
 def _profile(database_url: str, row: str) -> dict[str, float]:
-    """Return the microseconds a request in each place."""
+    """Return the microseconds per request in each place."""
     events = json.dumps(warm_requests.events("profiled"))
     path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain"))
     environment = {**os.environ, "DATABASE_URL": database_url, "TENANT_ID": "local", "PYTHONPATH": path}
@@ -63,7 +63,7 @@ def _profile(database_url: str, row: str) -> dict[str, float]:
                 raise RuntimeError("the process was started without pipes")
             stdin.write(events + "\n")
             stdin.flush()
-            # It is warm after the first thousand.
+            # The process is warm after the first thousand requests.
             stdout.readline()
             spy = [str(Path(sys.executable).parent / "py-spy"), *_PY_SPY, "--output", str(output), "--pid"]
             with subprocess.Popen(
@@ -86,7 +86,7 @@ def _profile(database_url: str, row: str) -> dict[str, float]:
 
 
 def _places(stacks: str) -> Counter[str]:
-    """Count samples by place; those outside of a request are left out."""
+    """Count samples by place. Samples outside a request are left out."""
     found: Counter[str] = Counter()
     for line in stacks.splitlines():
         stack, _, number = line.rpartition(" ")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from local.settings import ROOT
+
 # Why a block is not run, as readers see it too.
 MARKS = ("Unverified:", "Long:")
 OUTPUT = "Output:"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.documented_commands import KINDS, MARKS, ROOT, Block, blocks, commands, difference, make_calls
+from local.settings import ROOT
+from tests.e2e.documented_commands import KINDS, MARKS, Block, blocks, commands, difference, make_calls
 from tests.e2e.local_stack import Stack, environment, running
 from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.postgres import Postgres

@@ -78,7 +78,7 @@ def test_with_database_url_no_database_is_started(folder: Path) -> None:
             invoke = command("local.invoke", state, "read_session", "events/read_session.json")
             _, errors = invoke.communicate(timeout=PATIENCE_SECONDS)
             assert invoke.returncode == 2
-            assert "set the same" in errors
+            assert "set the same value" in errors
     assert not (state / "postgres").exists()
 
 
@@ -93,7 +93,7 @@ def test_make_invoke_alone_starts_the_database_and_a_failure_sets_its_exit_code(
     assert failing.returncode == 1
     assert json.loads(output)["errorType"]
     for arguments, message in [
-        (["nothing", "-"], "there is no function nothing"),
+        (["nothing", "-"], "unknown function nothing"),
         (["stats", "none.json"], "none.json"),
         ([], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
         (["stats"], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),

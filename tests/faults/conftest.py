@@ -1,4 +1,4 @@
-"""One stand-in for all the faults: that it serves the next one shows that the one before is over."""
+"""One stand-in for all faults. If it works under the next fault, the fault before it is over."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.stand_in import neon_stand_in
 
-# As Neon: a few hundred milliseconds, on top of what the servers take.
+# Neon takes a few hundred milliseconds, in addition to the start of the servers.
 WAKE_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
 def stage(authority: Authority) -> Iterator[Stage]:
-    """PostgreSQL and PgBouncer with TLS behind the relay, by a name that only the stand-in's name service knows."""
+    """PostgreSQL and PgBouncer with TLS behind the relay, under a name that only the stand-in's name service knows."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, names=True, wake_seconds=WAKE_SECONDS) as stand_in:

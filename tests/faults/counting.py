@@ -1,4 +1,4 @@
-"""Random writers on a server whose clock, commits and processes fail, and the figures beside the rows."""
+"""Random writers on a server whose clock, commits and processes fail, and its figures compared with the rows."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ _WRITE = """
 select robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_key => %s)
 """
 _REFRESH = ("select robot_brain_api.refresh_stats()", "select robot_brain_api.refresh_view()")
-# What a refresh waits for in its first step, and in the next one, when all is counted.
+# Locks that stop a refresh in its first step, and in its second step, when everything is counted.
 HOLD_COUNTING: LiteralString = "select from robot_brain.tenant_stats for update"
 HOLD_VIEW: LiteralString = "refresh materialized view concurrently robot_brain.session_stats"
 _WAITS_FOR_LOCK = "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
@@ -37,10 +37,10 @@ select from pg_stat_activity where wait_event = 'SyncRep' and backend_type = 'cl
 
 
 class Counting:
-    """Two tenants in one database, written to in bursts; `compared` has what their figures were held to."""
+    """Bursts of writes to two tenants of one database. `compared` has the results of all comparisons."""
 
     def __init__(self, postgres: Postgres, database: str, password: str, seed: str) -> None:
-        """Take a migrated database; `seed` names the tenants too, so that each test has its own."""
+        """Take a migrated database. The tenants' names contain `seed`, so that each test has its own tenants."""
         assert postgres.clock is not None
         print(f"seed {seed}")
         self.postgres = postgres
@@ -54,23 +54,23 @@ class Counting:
         self._threads = ThreadPoolExecutor(3 * WRITERS, "writer")
 
     def close(self) -> None:
-        """Wait for all writers, and give the server its right time back. A statement that still runs is ended."""
+        """End running statements, wait for all writers, and set the server's clock right."""
         with psycopg.connect(self.admin_url, autocommit=True) as admin:
             admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [APP])
         self._threads.shutdown()
         self.clock.set(0)
 
     def burst(self, *, local: bool = False, tenants: Sequence[str] = ()) -> "list[Future[None]]":
-        """Let all writers write a few times, on and on also over a killed server; `settle` waits for them.
+        """Start all writers. Each makes a few writes and continues after a kill of the server. `settle` waits for them.
 
-        Their commits do not wait for a standby if they are `local`. They write for `tenants`, or for both.
+        If `local`, their commits do not wait for a standby. They write to `tenants`, or else to both.
         """
-        for_whom = tenants or self.tenants
+        targets = tenants or self.tenants
         seeds = [random.Random(self.chance.random()) for _ in range(WRITERS)]
-        return [self._threads.submit(self._write_often, chance, for_whom, local) for chance in seeds]
+        return [self._threads.submit(self._write_often, chance, targets, local) for chance in seeds]
 
     def settle(self, burst: "Sequence[Future[None]]") -> None:
-        """Return when all writers of a burst are done; raise what one of them met."""
+        """Return when all writers of a burst are done. Raises the error of a writer that failed."""
         for writer in burst:
             writer.result(PATIENCE_SECONDS)
 
@@ -81,7 +81,7 @@ class Counting:
                 app.execute(step)
 
     def look(self, *, refreshed: bool = False) -> None:
-        """Hold both tenants' figures beside their rows. Fails if one is wrong."""
+        """Compare both tenants' figures with their rows. Fails if a figure is wrong."""
         with psycopg.connect(self.admin_url, autocommit=True) as observer:
             for tenant in self.tenants:
                 found = compare(observer, tenant, refreshed=refreshed)
@@ -90,24 +90,24 @@ class Counting:
                 self.compared.add(found)
 
     def finish(self) -> None:
-        """Look, refresh and look again; nobody may write any more."""
+        """Compare, refresh and compare again. No client may write any more."""
         self.look()
         self.refresh()
         self.look(refreshed=True)
 
     @contextlib.contextmanager
     def held_refresh(self, hold: LiteralString = HOLD_COUNTING) -> "Iterator[int]":
-        """Have a refresh stand still for the context, then let it end; yield its backend's pid.
+        """Keep a refresh waiting during the block, then let it end. Yield the pid of its backend.
 
-        `hold` is a statement whose locks it waits for. It may be killed in the context.
+        `hold` is a statement whose locks the refresh waits for. The backend may be killed in the block.
         """
         self.settle(self.burst())
-        self.refresh()  # so that there are rows to wait for
+        self.refresh()  # so that there are rows to lock
         self.settle(self.burst())
         pids: Future[int] = Future()
         with psycopg.connect(self.admin_url) as holder:
             holder.execute(hold)
-            refreshing = self._threads.submit(self._refresh_and_tell, pids)
+            refreshing = self._threads.submit(self._refresh_with_pid, pids)
             pid = pids.result(PATIENCE_SECONDS)
             with psycopg.connect(self.admin_url, autocommit=True) as observer:
                 wait_until(lambda: bool(observer.execute(_WAITS_FOR_LOCK, [pid]).fetchall()), refreshing)
@@ -125,21 +125,21 @@ class Counting:
             return len(observer.execute(_COMMITS_THAT_WAIT, [self.database]).fetchall())
 
     def start_refresh(self) -> "tuple[int, Future[None]]":
-        """Begin a refresh; return its backend's pid and its end."""
+        """Begin a refresh. Return the pid of its backend, and a future that is done when it ends."""
         pids: Future[int] = Future()
-        refreshing = self._threads.submit(self._refresh_and_tell, pids)
+        refreshing = self._threads.submit(self._refresh_with_pid, pids)
         return pids.result(PATIENCE_SECONDS), refreshing
 
     def kill_backend(self, pid: int) -> None:
-        """Kill one process of the server with SIGKILL; return when the whole server has recovered."""
+        """Kill one process of the server with SIGKILL. Return when the whole server has recovered."""
         with psycopg.connect(self.admin_url, autocommit=True) as doomed:
             os.kill(pid, signal.SIGKILL)
-            # PostgreSQL ends all of its other processes then.
+            # PostgreSQL then ends all its other processes.
             wait_until(lambda: _ended(doomed))
         self.wait_for_server()
 
     def wait_for_server(self) -> None:
-        """Return when the server lets clients in."""
+        """Return when the server accepts clients."""
         wait_until(self._answers)
 
     def _answers(self) -> bool:
@@ -149,7 +149,7 @@ class Counting:
             return False
         return True
 
-    def _refresh_and_tell(self, pids: "Future[int]") -> None:
+    def _refresh_with_pid(self, pids: "Future[int]") -> None:
         with self._app(local=False) as app:
             pids.set_result(app.info.backend_pid)
             for step in _REFRESH:
@@ -157,7 +157,7 @@ class Counting:
 
     def _app(self, local: bool) -> "psycopg.Connection[Any]":
         app = psycopg.connect(self._app_url, autocommit=True)
-        # A stalled commit holds its locks, and nobody here is in a hurry.
+        # A stalled commit keeps its locks, so others may wait for long.
         app.execute("set statement_timeout = 0")
         app.execute("set lock_timeout = 0")
         if local:
@@ -175,7 +175,7 @@ class Counting:
                         app.execute(_WRITE, request)
                         request = next(writes, None)
             except psycopg.OperationalError:
-                # Killed with its server: whether it was written shows in the rows alone.
+                # The server was killed. Only its rows say whether this write was committed.
                 if time.monotonic() > give_up:
                     raise
                 threading.Event().wait(0.02)
@@ -213,11 +213,11 @@ def _ended(connection: "psycopg.Connection[Any]") -> bool:
 
 
 def wait_until(done: Any, work: "Future[None] | None" = None) -> None:
-    """Return when `done` says so. Fails if `work` ends before, and after three minutes."""
+    """Return when `done` returns true. Fails if `work` ends before that, or after three minutes."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not done():
         if work is not None and work.done():
             work.result()
-            raise AssertionError("it ended before it was waited for")
-        assert time.monotonic() < deadline, "it does not come"
+            raise AssertionError("the work ended before the state that we waited for")
+        assert time.monotonic() < deadline, "the state did not come"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Servers for `Counting`: a clock that steps, commits that can wait for a standby, rows that can be replicated."""
+"""Servers for `Counting`. Their clock can step, commits can wait for a standby, and rows can be replicated."""
 
 import secrets
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 KINDS = ("embedded", "tls")
 PASSWORD = secrets.token_urlsafe(24)
 SEEDS = 3
-# What is committed outlives SIGKILL. A replica that was left behind by a step of the clock is not given up.
+# Committed writes survive SIGKILL. No timeout ends replication after a step of the clock.
 _SETTINGS = {
     "synchronous_commit": "on",
     "wal_level": "logical",
     "max_wal_senders": "30",
     "max_replication_slots": "40",
-    # All tables at once: one that waits for its turn waits by the clock, which steps.
+    # All tables are copied at once. A table that waits for a worker would wait by the clock, which steps.
     "max_worker_processes": "30",
     "max_logical_replication_workers": "25",
     "max_sync_workers_per_subscription": "20",

@@ -1,18 +1,18 @@
-"""docs/faults.md as data: the table that people read is the one that the tests hold the functions against."""
+"""docs/faults.md as data. The tests compare the functions with the same table that people read."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from local.settings import ROOT
 from tests.support.bundle import Reply
 
-TABLE = Path(__file__).resolve().parents[2].joinpath("docs", "faults.md")
+TABLE = ROOT / "docs" / "faults.md"
 OPERATIONS = ("write", "read", "stats", "health")
 CONNECTIONS = ("fresh", "reused")
 
 SERVED = "served"
 DEGRADED = "degraded"
-# The table's word for a failure: status, title of the problem, whether there is a Retry-After. The report of
-# /health/database has the word itself among its reasons, and its status is 503 for all of them.
+# For each word of the table: status, title of the problem, and whether there is a Retry-After. The report of
+# /health/database has status 503 for all of them, and the word is among its reasons.
 FAILURES = {
     "waking": (503, "Database waking", True),
     "overloaded": (503, "Database overloaded", True),
@@ -24,7 +24,7 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One request while one fault lasts; `words` are what it may be answered, mostly one."""
+    """One request during one fault. `words` are the answers that the table allows, mostly one."""
 
     fault: str
     connection: str
@@ -36,12 +36,12 @@ class Cell:
         return f"{self.fault}-{self.connection}-{self.operation}"
 
     def allows(self, word: str) -> bool:
-        """Return whether the table says so. A report that says degraded is served, unless the table wants it so."""
+        """Return whether the table allows `word`. If it allows `served`, a degraded report is allowed too."""
         return word in self.words or (word == DEGRADED and SERVED in self.words)
 
 
 def cells() -> list[Cell]:
-    """Return the table's cells, row by row. Raise ValueError where a row is not `fault | meaning | 2 x 4 words`."""
+    """Return the table's cells, row by row. Raises ValueError if a row is not `fault | meaning | 2 x 4 words`."""
     found = []
     places = [(connection, operation) for connection in CONNECTIONS for operation in OPERATIONS]
     for line in TABLE.read_text(encoding="utf-8").splitlines():
@@ -57,7 +57,7 @@ def cells() -> list[Cell]:
 
 
 def word(operation: str, reply: Reply) -> str:
-    """Return the table's word for an answer; one that has none is told whole."""
+    """Return the table's word for an answer, or the whole answer if the table has no word for it."""
     if reply.status == (201 if operation == "write" else 200):
         return DEGRADED if reply.json.get("status") == DEGRADED else SERVED
     return next((name for name in FAILURES if _says(name, reply)), f"{reply.status} {reply.body} {reply.headers}")
@@ -67,8 +67,8 @@ def _says(name: str, reply: Reply) -> bool:
     status, title, waits = FAILURES[name]
     document = reply.json
     if "reasons" in document:
-        told = (reply.status, document["status"], document["reasons"])
-        expected = told == (503, "waking" if name == "waking" else "unhealthy", [name])
+        report = (reply.status, document["status"], document["reasons"])
+        expected = report == (503, "waking" if name == "waking" else "unhealthy", [name])
     else:
         expected = (reply.status, document["title"]) == (status, title)
     return expected and ("retry-after" in reply.headers) == waits

@@ -1,10 +1,10 @@
-"""Where the faults play: the stand-in for Neon, and an observer whom none of them touches."""
+"""The stand-in for Neon that the faults act on, and queries over a connection that no fault touches."""
 
 from dataclasses import dataclass
 
 from tests.support.neon.stand_in import StandIn
 
-# A session that is there from the beginning, for who reads.
+# A session that exists from the beginning, for requests that read.
 SESSION = "kept"
 _KEEP = """
 select robot_brain_api.write_message(
@@ -16,7 +16,7 @@ select robot_brain_api.write_message(
 
 @dataclass(frozen=True)
 class Stage:
-    """A stand-in with a migrated database; it outlives every fault, and so does what is stored in it."""
+    """A stand-in with a migrated database. Both survive every fault."""
 
     stand_in: StandIn
 
@@ -26,7 +26,7 @@ class Stage:
             admin.execute(_KEEP, [session_id])
 
     def stored(self, text: str) -> int:
-        """Return how many turns have this `user_message`, whatever their session."""
+        """Return how many turns of all sessions have this `user_message`."""
         with self.stand_in.observer() as admin:
             row = admin.execute(
                 "select count(*) from robot_brain.conversations where user_message = %s", [text]
@@ -35,7 +35,7 @@ class Stage:
         return int(row[0])
 
     def seqs(self, session_id: str) -> list[int]:
-        """Return the seqs that are stored of a session, a doubled one twice."""
+        """Return the stored seqs of a session. A seq that is stored twice comes twice."""
         with self.stand_in.observer() as admin:
             rows = admin.execute(
                 "select seq from robot_brain.conversations where session_id = %s order by seq", [session_id]

@@ -1,4 +1,4 @@
-"""The answer is lost after COMMIT: nobody can know, and it is written once all the same."""
+"""The answer is lost after COMMIT, so the client does not know the outcome. The write happens exactly once."""
 
 import random
 import secrets
@@ -16,7 +16,7 @@ MOST_TURNS = 5
 
 @pytest.fixture
 def dice() -> random.Random:
-    """Dice of this run; their seed is printed where a test fails."""
+    """A random generator. If a test fails, its output has the seed."""
     seed = secrets.randbits(32)
     print("seed", seed)
     return random.Random(seed)
@@ -24,7 +24,7 @@ def dice() -> random.Random:
 
 @pytest.fixture
 def bundle(request: pytest.FixtureRequest, stage: Stage) -> Iterator[Bundle]:
-    """The functions on the stand-in; `parametrize("bundle", [...], indirect=True)` says DB_MAX_RETRIES."""
+    """The functions on the stand-in. `parametrize("bundle", [...], indirect=True)` sets DB_MAX_RETRIES."""
     with deployed({"DATABASE_URL": stage.stand_in.url, "DB_MAX_RETRIES": request.param}) as functions:
         yield functions
 
@@ -35,14 +35,14 @@ def body(dice: random.Random) -> Json:
 
 
 def lose_the_next_answer(stage: Stage, dice: random.Random) -> None:
-    """Lose it on a new connection one time, on a used one another."""
+    """Lose the next answer, at random on a new connection or on a reused one."""
     if dice.random() < 0.5:
         lazy_connection().discard()
     stage.stand_in.relay.lose_answers(1)
 
 
 @pytest.mark.parametrize("bundle", ["3"], indirect=True)
-def test_the_layer_repeats_it_and_it_is_written_once(stage: Stage, bundle: Bundle, dice: random.Random) -> None:
+def test_a_write_that_the_layer_retries_is_written_once(stage: Stage, bundle: Bundle, dice: random.Random) -> None:
     for number in range(TIMES):
         session = f"repeated by the layer {number}"
         sent = body(dice)
@@ -55,7 +55,7 @@ def test_the_layer_repeats_it_and_it_is_written_once(stage: Stage, bundle: Bundl
 
 
 @pytest.mark.parametrize("bundle", ["1"], indirect=True)
-def test_the_client_repeats_it_with_its_key_and_it_is_written_once(
+def test_a_write_that_the_client_retries_with_its_key_is_written_once(
     stage: Stage, bundle: Bundle, dice: random.Random
 ) -> None:
     for number in range(TIMES):

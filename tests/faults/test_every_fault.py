@@ -1,4 +1,4 @@
-"""Every fault of the stand-in under every kind of request, on a fresh connection and on a used one: docs/faults.md."""
+"""Every fault of the stand-in with every kind of request, on a fresh and on a reused connection. See docs/faults.md."""
 
 import threading
 import time
@@ -16,18 +16,18 @@ from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.neon.faults import FAULTS, fault
 from tests.support.servers.binaries import debian_libfaketime, skip_without
 
-# Seconds. A request ends within Lambda's remaining time, and deep health within three, whatever that is.
+# Seconds. A request ends within Lambda's remaining time. Deep health always ends within three.
 REMAINING = 3.0
 REMAINING_FOR_HEALTH = 10.0
-# What is to be served is waited for: how long a machine takes to start servers or to connect says nothing.
+# For requests that must succeed. The time to start servers or to connect depends on the machine.
 ENOUGH = 28.0
-# For a machine that is busy with other things. Without a deadline an attempt to connect would take ten seconds.
+# For a busy machine. Without a deadline an attempt to connect would take ten seconds.
 SLACK = 6.0
 HUNG_AFTER = 60.0
 
 
 class Seen(NamedTuple):
-    """What came back for a request, and whether in time."""
+    """The answer to a request, and whether it came in time."""
 
     reply: Reply
     word: str
@@ -36,7 +36,7 @@ class Seen(NamedTuple):
 
 
 class Request:
-    """One request that can be sent again; a write has a key of its own."""
+    """One request that can be sent again. A write has a key of its own."""
 
     def __init__(self, bundle: Bundle, operation: str) -> None:
         self._bundle = bundle
@@ -44,7 +44,7 @@ class Request:
         self.text = str(uuid.uuid4())
 
     def send(self, remaining: float = REMAINING) -> Seen:
-        """Return what came back. A hang ends the test and not the run."""
+        """Return the answer. If the request hangs, the test fails and the run continues."""
         within = min(remaining, health.LONGEST) if self._operation == "health" else remaining
         remaining = max(remaining, REMAINING_FOR_HEALTH) if self._operation == "health" else remaining
         self._bundle.context.milliseconds = int(remaining * 1000)
@@ -104,18 +104,18 @@ def test_a_client_sees_what_the_table_says_and_the_next_request_succeeds(
     if cell.operation == "write":
         assert stage.stored(request.text) == 1
         if during.word == SERVED:
-            # What was acknowledged is what is there.
+            # The acknowledged write is the stored one.
             assert after.reply.headers["idempotent-replayed"] == "true"
             assert after.reply.json == during.reply.json
 
 
-# What is appended to the stand-in's URL. No fault of a server is answered by 500, only these.
+# Appended to the stand-in's URL. Only these are answered by 500, no fault of a server is.
 WRONG_SETTINGS = ["sslmode=sideways", "port=many", "channel_binding=perhaps", "no_such_parameter=strange"]
 
 
 @pytest.mark.parametrize("operation", ["write", "read", "stats", "health"])
 @pytest.mark.parametrize("wrong", WRONG_SETTINGS)
-def test_wrong_settings_and_they_alone_are_answered_by_500(wrong: str, operation: str, stage: Stage) -> None:
+def test_wrong_settings_are_answered_by_500(wrong: str, operation: str, stage: Stage) -> None:
     url = f"{stage.stand_in.url}&{wrong}"
     with deployed({"DATABASE_URL": url}) as functions:
         seen = Request(functions, operation).send()

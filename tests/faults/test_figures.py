@@ -1,4 +1,4 @@
-"""What the comparison of figures with rows is worth: each figure that is made wrong in a real database is found."""
+"""The comparison of figures with rows works: it finds each figure that is made wrong in a real database."""
 
 import pytest
 
@@ -40,28 +40,28 @@ def compared(database: Database) -> Compared:
         return compare(admin, "local", refreshed=True)
 
 
-def test_right_figures_are_not_found_wrong(refreshed: Database) -> None:
+def test_the_comparison_accepts_right_figures(refreshed: Database) -> None:
     found = compared(refreshed)
     assert found.wrong == []
-    # Three totals, three of a personality, three of each day, three of a session, and three of the time.
+    # Three each of the totals, the personality, each day, the session, and the time.
     assert found.figures == 3 + 3 + 31 * 3 + 3 + 3
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_a_figure_that_differs_from_the_rows_is_found(refreshed: Database, name: str) -> None:
+def test_the_comparison_finds_a_figure_that_differs_from_the_rows(refreshed: Database, name: str) -> None:
     with refreshed.admin() as admin:
         admin.execute(SPOILED[name].encode())
     wrong = compared(refreshed).wrong
     assert any(f" {name} is " in line for line in wrong), wrong
 
 
-def test_figures_of_the_future_are_right_and_do_not_say_so(refreshed: Database) -> None:
+def test_the_comparison_accepts_figures_whose_refresh_lies_in_the_future(refreshed: Database) -> None:
     with refreshed.admin() as admin:
         admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
     assert compared(refreshed).wrong == []
 
 
-def test_an_answer_of_a_client_that_is_older_than_a_write_is_found(embedded_database: Database) -> None:
+def test_the_comparison_finds_an_answer_that_is_older_than_a_write(embedded_database: Database) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         write(functions)
         answer = functions.stats().json

@@ -1,4 +1,4 @@
-"""24 hours without a client, minute by minute on the stand-in's clock: who wakes the database, and for how long."""
+"""24 hours without a client, in minutes of the stand-in's clock: what wakes the database, and for how long."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MINUTES = 24 * 60
 
 @dataclass
 class Sleeper:
-    """A database that sleeps by a clock of its own, and the API that tells of it."""
+    """A database that sleeps by its own clock, and the API that reports its state."""
 
     stand_in: StandIn
     clock: ManualClock
@@ -45,9 +45,9 @@ def sleeper(authority: Authority) -> Iterator[Sleeper]:
 
 
 def a_day(sleeper: Sleeper, functions: Bundle, expression: str) -> tuple[int, float, int]:
-    """Live through a day that begins asleep; return the wakes, the hours awake and the scheduled calls.
+    """Simulate a day that begins asleep. Return the wakes, the hours awake and the scheduled calls.
 
-    Every minute somebody probes GET /health; the schedule fires at once, and then as `expression` says.
+    A probe calls GET /health every minute. The schedule fires at once, and then as `expression` says.
     """
     compute, clock = sleeper.stand_in.compute, sleeper.clock
     interval = parse_rate(expression)
@@ -65,7 +65,7 @@ def a_day(sleeper: Sleeper, functions: Bundle, expression: str) -> tuple[int, fl
             calls += 1
             due += interval
 
-    # Before the compute looks if it is time to sleep: who comes just then finds it awake.
+    # Requests come before the compute checks whether it is time to sleep. So a request at that moment finds it awake.
     clock.listeners[:] = [minute, compute.tick]
     minute()
     for _ in range(MINUTES):
@@ -76,20 +76,20 @@ def a_day(sleeper: Sleeper, functions: Bundle, expression: str) -> tuple[int, fl
 def test_a_day_without_clients_does_not_wake_the_database(sleeper: Sleeper, capsys: pytest.CaptureFixture[str]) -> None:
     (ours,) = [each.expression for each in load_template(ROOT / "template.yaml").schedules]
     gate = sleeper.api.environment
-    lived: dict[str, tuple[int, float, int]] = {}
+    days: dict[str, tuple[int, float, int]] = {}
     for name, expression, neon in (
         (f"ours: {ours}, Neon's API asked first", ours, gate),
         ("every 5 minutes, Neon's API asked first", "rate(5 minutes)", gate),
-        (f"{ours}, nobody asked", ours, {}),
-        ("every 5 minutes, nobody asked", "rate(5 minutes)", {}),
+        (f"{ours}, Neon's API not asked", ours, {}),
+        ("every 5 minutes, Neon's API not asked", "rate(5 minutes)", {}),
     ):
         with deployed({"DATABASE_URL": sleeper.stand_in.url, **neon}) as functions:
-            lived[name] = a_day(sleeper, functions, expression)
+            days[name] = a_day(sleeper, functions, expression)
     with capsys.disabled():
         print()
-        for name, (wakes, hours, calls) in lived.items():
+        for name, (wakes, hours, calls) in days.items():
             print(f"  {name}: {calls} scheduled calls, {wakes} wakes, {hours:.1f} hours awake of 24")
-    first, second, third, naive = lived.values()
+    first, second, third, naive = days.values()
     assert first == (0, 0.0, 2)
     assert second == (0, 0.0, 289)
     assert third[0] == 2

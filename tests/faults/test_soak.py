@@ -1,4 +1,4 @@
-"""The soak for a minute, with whatever faults have their turn in it: `make soak` is the whole of it."""
+"""One minute of the soak, with the faults that fit into it. `make soak` runs all of it."""
 
 import json
 import os
@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
-# Recovery from the last fault, the end of what was begun, the start and stop of servers.
+# Recovery from the last fault, the end of open requests, and the start and stop of servers.
 AT_MOST_SECONDS = SECONDS + 600
 
 

@@ -1,4 +1,4 @@
-"""What the soak's proof is worth: each violation, made in a real database or told by a journal, is found."""
+"""The soak's proof works: it finds each violation, which is made in a real database or in a journal."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from tests.support.servers.databases import Database
 
 
 class Story:
-    """Writes through the functions, and the journal of a client that would have sent them."""
+    """Writes through the functions, and the journal of a client that could have sent them."""
 
     def __init__(self, database: Database, bundle: Bundle) -> None:
         self.database = database
@@ -25,7 +25,7 @@ class Story:
         self.writes: list[Write] = []
 
     def write(self, session: str, turns: int = 1, *, acknowledged: bool = True, sent: int | None = None) -> Write:
-        """Write a request's turns (only the first `sent` of them) and note it as `acknowledged` or not."""
+        """Write the turns of a request, or only the first `sent`. Note the request as `acknowledged` or not."""
         request = f"c01-{len(self.writes) + 1:06}"
         said = tuple(
             Turn(f"[{turn_id(request, number)}] hello", "good day", interaction_type="speech" if number == 0 else None)
@@ -41,26 +41,26 @@ class Story:
         return write
 
     def store(self, session: str, *turns: Turn) -> int:
-        """Put turns into a session in one request; return the first one's seq."""
+        """Write turns to a session in one request. Return the seq of the first one."""
         reply = self.bundle.write(session, {"messages": [turn.body for turn in turns]})
         assert reply.status == 201, reply.body
         first: int = reply.json["messages"][0]["seq"]
         return first
 
     def spoil(self, statement: str, *parameters: object) -> None:
-        """Change a row behind the functions' back."""
+        """Change rows without the functions."""
         with self.database.admin() as admin:
             admin.execute(statement, parameters)
 
     def check(self) -> Findings:
-        """Hold the journal beside the database."""
+        """Compare the journal with the database."""
         with self.database.admin() as admin:
             return check(self.writes, read_stored(admin))
 
 
 @pytest.fixture
 def story(embedded_database: Database) -> Iterator[Story]:
-    """A story of three sound requests: one turn, a batch, and one that was never answered and never arrived."""
+    """A story without a violation: one turn, a batch, and a request that never arrived and got no answer."""
     with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
         story = Story(embedded_database, bundle)
         story.write("one")
@@ -73,7 +73,7 @@ def kinds(findings: Findings) -> set[str]:
     return {kind for kind, found in vars(findings).items() if found}
 
 
-def test_a_sound_database_has_no_findings(story: Story) -> None:
+def test_the_soak_check_has_no_findings_without_a_violation(story: Story) -> None:
     story.write("two", 4, acknowledged=False)  # written, and the answer was lost
     assert story.check().all == []
 
@@ -106,7 +106,9 @@ def test_a_sound_database_has_no_findings(story: Story) -> None:
             id="two of three turns that were not acknowledged",
         ),
         pytest.param(
-            lambda story: story.write("two", 3, sent=2), {"half_batches", "lost"}, id="two of three that were"
+            lambda story: story.write("two", 3, sent=2),
+            {"half_batches", "lost"},
+            id="two of three turns that were acknowledged",
         ),
         pytest.param(
             lambda story: story.spoil("delete from robot_brain.conversations where seq = 1"),
@@ -121,7 +123,7 @@ def test_a_sound_database_has_no_findings(story: Story) -> None:
         pytest.param(
             lambda story: story.spoil("update robot_brain.sessions set message_count = 7"),
             {"gaps"},
-            id="a session counts turns that it has not",
+            id="a session counts more turns than it has",
         ),
         pytest.param(
             lambda story: story.spoil(
@@ -156,7 +158,7 @@ def test_a_sound_database_has_no_findings(story: Story) -> None:
         ),
     ],
 )
-def test_a_violation_is_found(story: Story, spoil: Callable[[Story], object], found: set[str]) -> None:
+def test_the_soak_check_finds_a_violation(story: Story, spoil: Callable[[Story], object], found: set[str]) -> None:
     spoil(story)
     assert kinds(story.check()) == found
 
@@ -201,23 +203,23 @@ def test_a_silence_lasts_from_a_faults_end_to_the_next_success() -> None:
     faults = [Fault("first", 0.0, 1.0), Fault("second", 3.0, 4.0), Fault("third", 10.0, 11.0)]
     answers = [
         Answer("c01", "write", "201", 1.5, 0.1),
-        Answer("c01", "health/database", "200", 4.1, 0.1),  # needs no way to the sessions
+        Answer("c01", "health/database", "200", 4.1, 0.1),  # needs no session
         Answer("c01", "read", "503 problem", 4.5, 0.1),
         Answer("c01", "read", "200", 9.0, 0.1),
-        Answer("c02", "read", "200", 0.5, 0.1),  # before its end
+        Answer("c02", "read", "200", 0.5, 0.1),  # before the end of the fault
     ]
     found = {(each.client, each.fault): each.seconds for each in silences(answers, faults, ["c01", "c02"], 30.0)}
     assert found == {
         ("c01", "first"): 0.5,
         ("c01", "second"): 5.0,
         ("c01", "third"): 19.0,  # never again
-        ("c02", "first"): 27.0,  # all that was not a fault's own time
+        ("c02", "first"): 27.0,  # without the time of other faults
         ("c02", "second"): 25.0,
         ("c02", "third"): 19.0,
     }
 
 
-def test_each_figure_that_must_be_zero_fails_the_run() -> None:
+def test_each_figure_that_must_be_zero_fails_the_soak() -> None:
     good = {
         **dict.fromkeys(ZEROS, 0),
         "figures_compared": 140,
@@ -241,7 +243,7 @@ def test_each_figure_that_must_be_zero_fails_the_run() -> None:
     assert len(failures({**good, "seconds": 60.0, "acknowledged": 0})) == 1
 
 
-def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
+def test_the_verdict_of_the_soak_names_what_was_wrong() -> None:
     figures = {
         **dict.fromkeys(ZEROS, 0),
         "figures_compared": 140,
@@ -254,7 +256,7 @@ def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
         "longest_silence_after": "delay",
     }
     assert verdict(figures) == (
-        "Nothing lost, doubled, reordered or half there, 0 of 140 figures wrong: "
+        "Nothing lost, doubled, reordered or half written, 0 of 140 figures wrong: "
         "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
     )
     short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}
@@ -263,7 +265,7 @@ def test_the_verdict_is_a_sentence_with_what_was_wrong() -> None:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_a_short_run_has_the_kills_early_and_every_kind_once(seed: int) -> None:
+def test_a_short_soak_has_the_kills_early_and_every_kind_once(seed: int) -> None:
     names = [*KILLS, *(f"fault {number}" for number in range(34))]
     order = rounds(names, random.Random(seed), early=KILLS)
     first = [next(order) for _ in names]
@@ -272,14 +274,14 @@ def test_a_short_run_has_the_kills_early_and_every_kind_once(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [60, 600])
-def test_the_head_says_how_long_all_kinds_take(seconds: float) -> None:
+def test_the_first_line_of_the_soak_says_how_long_all_kinds_take(seconds: float) -> None:
     line = head(Options(seconds, "7", None))
     assert line.startswith(f"SEED=7 DURATION={seconds:g}: ")
     assert ("DURATION=120" in line) == (seconds == 60)
     assert f"all {len(FAULTS)} kinds" in line
 
 
-def test_a_place_for_the_output_is_made_or_refused_before_the_run(
+def test_the_soak_makes_or_refuses_the_folder_of_its_output_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = tmp_path / "new" / "result.json"
@@ -293,7 +295,7 @@ def test_a_place_for_the_output_is_made_or_refused_before_the_run(
             read_options()
 
 
-def test_a_seed_gives_the_same_faults_again() -> None:
+def test_a_seed_gives_the_same_faults_again_in_the_soak() -> None:
     def first(seed: str) -> list[str]:
         order = rounds(["a", "b", "c", "d", "e"], random.Random(seed))
         return [next(order) for _ in range(20)]

@@ -1,4 +1,4 @@
-"""Figures and rows under moved clocks, stalled commits and kill -9: equal at each moment, to the row."""
+"""Figures equal the rows at each moment, under moved clocks, stalled commits and kill -9."""
 
 import secrets
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_a_commit_that_stalls_over_a_refresh_is_counted_once(counting: Counting)
         burst = counting.burst()
         wait_until(lambda: counting.commits_that_wait() > 0)
         counting.look()
-        # A minute goes by in which nobody can know what becomes of it.
+        # More than a minute passes, and the outcome of the commit is still unknown.
         counting.clock.set(90)
         counting.refresh(local=True)
         counting.look()
@@ -110,7 +110,7 @@ def test_a_refresh_that_is_killed_when_all_is_counted_counts_nothing_twice(count
         counting.look()
         counting.kill_backend(pid)
     counting.look()
-    # Nothing was written since, and the longest sessions must be shown all the same.
+    # No write came since then. The refresh must still make the longest sessions visible.
     counting.refresh()
     counting.look(refreshed=True)
 

@@ -1,4 +1,4 @@
-"""Figures of rows that no write of this database made: of a restored dump, and of logical replication."""
+"""Figures of rows that no write of this database made: from a restored dump, and from logical replication."""
 
 import secrets
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.support.servers.authority import Authority
 from tests.support.servers.postgres import Postgres
 
 SOURCE, TARGET = "source", "target"
-# Everything that is kept, with the columns that a copy may name.
+# All tables, with the columns that a copy may name.
 _TABLES = """
 select c.relname, (
   select array_agg(a.attname::text order by a.attnum) from pg_attribute a
@@ -24,7 +24,7 @@ select c.relname, (
 from pg_class c
 where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 """
-# Neither a copy nor replication brings sequences.
+# Neither a copy nor replication sets sequences.
 _NEXT_IDS = """
 select setval(pg_get_serial_sequence('robot_brain.robot_interactions', 'id'), max(id))
 from robot_brain.robot_interactions
@@ -36,7 +36,7 @@ _ALL_COPIED = "select from pg_subscription_rel where srsubstate <> 'r'"
 def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Postgres]:
     """A server with a clock of its own, and two migrated databases.
 
-    One for each test: replication waits by the clock. A step back of the test before can hold it up for minutes.
+    Each test has its own server. Replication waits by the clock, so a step back in one test could delay the next one.
     """
     with counting_server(request.param, authority, SOURCE, TARGET) as postgres:
         yield postgres
@@ -74,7 +74,7 @@ def test_a_tenant_that_is_copied_in_the_middle_of_its_writes_is_counted_once(bot
     source.settle(source.burst(tenants=[moved]))
     source.refresh()
     source.settle(source.burst(tenants=[moved]))
-    # The other database has its own tenant, and refreshes later than most of these turns were written.
+    # The other database has its own tenant, and refreshes after most of these turns were written.
     target.settle(target.burst(tenants=[stays]))
     writing = source.burst(tenants=[moved])
     target.refresh()
@@ -99,25 +99,25 @@ def test_a_counted_tenant_that_is_copied_is_in_every_figure_after_a_refresh(both
 
 @contextmanager
 def replicated(source: Counting, target: Counting) -> Iterator[None]:
-    """Replicate all tables of Robot Brain for the context, those rows included that are there; end it caught up."""
+    """Replicate all tables of Robot Brain during the block, existing rows too. At its end the target has caught up."""
     name = f"copy_{secrets.token_hex(4)}"
     with admin(source) as old, admin(target) as new:
         tables = [table for table, _ in new.execute(_TABLES).fetchall()]
-        # What migrating and the tests before have left would meet what comes.
+        # Rows of migrations and earlier writes would conflict with the rows that come.
         every = sql.SQL(", ").join(sql.Identifier("robot_brain", table) for table in tables)
         new.execute(sql.SQL("truncate {}").format(every))
         publish = "create publication {} for tables in schema robot_brain with (publish_via_partition_root = true)"
         old.execute(sql.SQL(publish).format(sql.Identifier(name)))
-        # Both databases are on one server: it could not make the slot while it makes the subscription.
+        # Both databases are on one server, which cannot make the slot while it makes the subscription.
         old.execute("select pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
-        # From 16 on the owner of a table applies its rows, and row-level security binds it, unless this says otherwise.
+        # From PostgreSQL 16 on the owner of a table applies its rows, under row-level security, without this option.
         as_owner = ", run_as_owner = true" if target.postgres.version >= 16 else ""
         subscribe = f"create subscription {{}} connection {{}} publication {{}} with (create_slot = false{as_owner})"
         new.execute(sql.SQL(subscribe).format(sql.Identifier(name), source.admin_url, sql.Identifier(name)))
         try:
             wait_until(lambda: not new.execute(_ALL_COPIED).fetchall())
             yield
-            # Commits come in their order, so what was committed before this row is there with it.
+            # Commits arrive in order. So if this row is there, all earlier commits are there too.
             old.execute("insert into robot_brain.users (tenant_id) values (%s)", [name])
             last = "select from robot_brain.users where tenant_id = %s"
             wait_until(lambda: bool(new.execute(last, [name]).fetchall()))

@@ -1,8 +1,8 @@
-"""Our schemas and roles in a database's catalogue, one line for each object, to compare two databases."""
+"""The catalogue of a database as lines, one for each object of our schemas and roles, to compare two databases."""
 
 import psycopg
 
-# Leave out not null constraints (type n): only PostgreSQL 18 lists them, and each column's line has attnotnull.
+# Constraints of type n are NOT NULL. Only PostgreSQL 18 names them, and the columns hold the same fact.
 _CATALOGUE = """
 with ours as (select oid, nspname from pg_namespace where nspname in ('robot_brain', 'robot_brain_api')),
 relations as (select c.*, nspname from pg_class c join ours on ours.oid = c.relnamespace)

@@ -1,4 +1,4 @@
-"""Clusters without migrations for the migration tests, and a database for the tests of a recount."""
+"""Clusters for the tests of migrations, in which nothing is migrated yet, and a database for those of a recount."""
 
 import secrets
 import shutil
@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.sql_files import SQL
-from tests.integration.migrations import ROOT, empty
+from tests.integration.migrations import empty
 from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.binaries import debian_postgres, skip_without
@@ -19,7 +20,7 @@ from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 
 @pytest.fixture(scope="session", params=["distribution", "embedded16", "embedded18"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """Start each PostgreSQL version that the migrations support: the distribution's (15 on Debian 12), 16 and 18."""
+    """The PostgreSQL versions that are migrated: the distribution's (15 on Debian 12), 16 and 18."""
     if request.param == "distribution":
         skip_without(debian_postgres)
         server = start_tls(request.getfixturevalue("authority"))
@@ -31,7 +32,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 
 @pytest.fixture
 def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
-    """Return a cluster without our databases and roles. All databases of a cluster share its roles."""
+    """A cluster without our databases and roles. All databases of a cluster share its roles."""
     empty(cluster)
     yield cluster
     empty(cluster)
@@ -39,7 +40,7 @@ def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def make_database(empty_cluster: Postgres) -> Callable[[], str]:
-    """Return a function that creates an empty database, owned by the migrating role, and returns its name."""
+    """A function that makes an empty database of the migrating role in this cluster and returns its name."""
 
     def make() -> str:
         name = f"test_{secrets.token_hex(6)}"
@@ -52,27 +53,27 @@ def make_database(empty_cluster: Postgres) -> Callable[[], str]:
 
 @pytest.fixture
 def admin(empty_cluster: Postgres, make_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
-    """Return a superuser's connection to an empty database before its first migration."""
+    """A superuser's connection to an empty database that is not migrated yet."""
     with empty_cluster.admin(make_database()) as connection:
         yield connection
 
 
 @pytest.fixture
 def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
-    """Return the migrating role's URL of the database that `admin` is connected to."""
+    """The migrating role's URL of the database that `admin` is connected to."""
     return empty_cluster.direct_url(admin.info.dbname)
 
 
 @pytest.fixture
 def sql(tmp_path: Path) -> Path:
-    """Return a copy of sql/ that a test may change. A copy of ops/, which applies sql/, is in the same folder."""
+    """A copy of sql/ that a test may change, beside a copy of the command that applies it."""
     shutil.copytree(ROOT / "ops", tmp_path / "ops")
     return Path(shutil.copytree(SQL, tmp_path / "sql"))
 
 
 @pytest.fixture
 def talked(bundle: Bundle, database: Database) -> Database:
-    """Return a database with two sessions, five turns and an interaction, all counted."""
+    """A database with two sessions, five turns and an interaction, all counted."""
     bundle.write("long", {"messages": [turn(n) for n in range(3)]})
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))

@@ -1,4 +1,4 @@
-"""HTTP requests as data, and the checks of a refusal."""
+"""Requests at the limits of the contract as data, and the form of every refusal."""
 
 import base64
 import json
@@ -19,7 +19,8 @@ Send = Callable[[Bundle], Reply]
 
 TABLES = ("sessions", "conversations", "idempotency_keys", "robot_interactions")
 
-_NEVER_IN_ANSWERS = (
+# What no answer may contain: the words of a request, code, SQL and addresses.
+_NEVER_ANSWERED = (
     PRIVATE,
     "Traceback",
     'File "',
@@ -39,7 +40,7 @@ _NEVER_IN_ANSWERS = (
 
 @dataclass(frozen=True)
 class Bad:
-    """A request that is refused. `points` is the `loc` of one of its errors, or words of `detail`."""
+    """A request that is refused. `points` is the `loc` of an error, or a part of `detail`."""
 
     says: str
     status: int
@@ -49,7 +50,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Good:
-    """A write that succeeds, and the turns (as sent) that a read of the session returns."""
+    """A write that is accepted, and the turns, as sent, that a read of the session returns."""
 
     says: str
     session: str
@@ -58,17 +59,17 @@ class Good:
 
 
 def marked(**fields: Any) -> Json:
-    """Return a valid turn with the private text as both of its texts."""
+    """Return a valid turn whose texts are PRIVATE."""
     return turn(user_message=PRIVATE, robot_response=PRIVATE, **fields)
 
 
 def raw(members: str) -> str:
-    """Return a marked turn as JSON text, followed by `members` unchanged, such as '"metadata": {}'."""
+    """Return the JSON of such a turn with more `members`, such as '"metadata": {}', inserted unchanged."""
     return json.dumps(marked())[:-1] + f", {members}}}"
 
 
 def nested(depth: int) -> Json:
-    """Return an object of `depth` objects and lists, each inside the one before it."""
+    """Return an object of `depth` objects and lists inside one another."""
     value: Any = {} if depth % 2 else []
     for level in range(depth - 1, 0, -1):
         value = {"a": value} if level % 2 else [value]
@@ -86,8 +87,8 @@ def post(
 ) -> Send:
     """Return a write of `body`, or of `base64_of` in base64.
 
-    A `str` is sent unchanged, None sends no body, any other value is sent as JSON.
-    Underscores in header names become hyphens. None leaves the header out.
+    A text is sent unchanged, None is no body, and any other body becomes JSON. Underscores in header names become
+    hyphens. None removes a header.
     """
 
     def send(bundle: Bundle) -> Reply:
@@ -129,7 +130,7 @@ def other(name: str, query: str) -> Send:
 
 
 def function_of(request: Json) -> str:
-    """Return the name of the function that serves an event's route in template.yaml."""
+    """Return the name of the function that serves an event's route by template.yaml."""
     (found,) = (route for route in TEMPLATE.routes if f"{route.method} {route.path}" == request["routeKey"])
     return TEMPLATE.functions[found.function].handler.removesuffix(".handler")
 
@@ -141,13 +142,13 @@ def row_counts(admin: psycopg.Connection) -> dict[str, int]:
 
 
 def assert_problem(reply: Reply, status: int, request_id: str) -> None:
-    """Assert that the answer is problem+json with its members and reveals neither code, SQL nor the request's texts."""
+    """Assert that the answer is problem+json with its members, and holds no text that a client must not read."""
     assert reply.status == status, reply.body
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.headers["cache-control"] == "no-store"
     answer = reply.json
-    facts = {"Precondition failed": {"last_seq"}, "Idempotency key reused": {"session_id", "seq"}}
-    members = {"type", "title", "status", "detail", "request_id"} | facts.get(answer["title"], set())
+    more = {"Precondition failed": {"last_seq"}, "Idempotency key reused": {"session_id", "seq"}}
+    members = {"type", "title", "status", "detail", "request_id"} | more.get(answer["title"], set())
     assert set(answer) - {"errors"} == members
     assert answer["type"] == "about:blank"
     assert answer["status"] == status
@@ -160,21 +161,21 @@ def assert_problem(reply: Reply, status: int, request_id: str) -> None:
         assert error["loc"][0] in ("body", "query", "path")
         assert error["msg"]
         assert error["type"]
-    assert_reveals_nothing(reply)
+    assert_nothing_private(reply)
 
 
-def assert_reveals_nothing(reply: Reply) -> None:
-    """Assert that an answer holds neither code, SQL nor the request's texts."""
+def assert_nothing_private(reply: Reply) -> None:
+    """Assert that an answer holds neither code nor SQL nor PRIVATE."""
     text = json.dumps([dict(reply.headers), reply.body])
-    revealed = [words for words in _NEVER_IN_ANSWERS if words in text or words in (reply.body or "")]
-    assert revealed == []
+    found = [words for words in _NEVER_ANSWERED if words in text or words in (reply.body or "")]
+    assert found == []
 
 
-def points(reply: Reply, to: list[str | int] | str) -> bool:
-    """Return whether a problem has the `loc` of an error, or these words in `detail`."""
-    if isinstance(to, str):
-        return to in reply.json["detail"]
-    return to in [error["loc"] for error in reply.json.get("errors", [])]
+def points(reply: Reply, place: list[str | int] | str) -> bool:
+    """Return whether a problem names `place`: as the `loc` of an error, or in `detail`."""
+    if isinstance(place, str):
+        return place in reply.json["detail"]
+    return place in [error["loc"] for error in reply.json.get("errors", [])]
 
 
 def _set(headers: dict[str, str], changes: Mapping[str, str | None]) -> None:

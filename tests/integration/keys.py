@@ -1,4 +1,4 @@
-"""Insert, clear and count idempotency keys."""
+"""Make, clear and count idempotency keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRITE = (
 CLEARS_BELOW = 2
 STEP = 500
 TURN = json.dumps([{"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}])
-# Insert `number` keys that expire one after the other, beginning at `since`.
+# `number` keys that expire one after the other. The first one expires at `since`.
 _FILL = """
 insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
 select 'local', sha256(convert_to(%(name)s || n, 'UTF8')), sha256('x'), repeat('x', 200),
@@ -29,7 +29,7 @@ select 'local', sha256(convert_to(%(name)s || n, 'UTF8')), sha256('x'), repeat('
 from generate_series(1, %(number)s) n
 """
 _NO_VACUUM = "alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)"
-# Pages read from the table, its indexes and its TOAST table, then index entries and rows that scans returned.
+# Of the table, its indexes and its TOAST table: pages, and entries read from indexes or rows from sequential scans.
 _TOUCHED = """
 select
   sum(pg_stat_get_xact_blocks_fetched(c.oid))::int,
@@ -42,17 +42,17 @@ where c.oid = 'robot_brain.idempotency_keys'::regclass
 
 
 def never_vacuumed(admin: psycopg.Connection) -> None:
-    """Switch autovacuum off for the keys. On a compute that sleeps after minutes, it may never run."""
+    """Turn autovacuum off for the keys. On a compute that soon sleeps it does not run either."""
     admin.execute(_NO_VACUUM)
 
 
 def fill(admin: psycopg.Connection, number: int, since: str, name: str = "old ") -> None:
-    """Insert keys that expire one after the other. The first expires at `since`, an interval from now."""
+    """Insert keys that expire one after the other. The first one expires at `since`, an interval from now."""
     admin.execute(_FILL, {"number": number, "since": since, "name": name})
 
 
 def keys(clearing: bool, name: str = "key") -> Iterator[str]:
-    """Yield keys without end. A write with such a key clears expired keys if `clearing`, otherwise it does not."""
+    """Yield keys without end whose writes clear expired keys or, if not `clearing`, do not."""
     for number in itertools.count():
         key = f"{name} {number}"
         if (hashlib.sha256(key.encode()).digest()[0] < CLEARS_BELOW) == clearing:
@@ -67,9 +67,9 @@ def write(connection: psycopg.Connection, key: str | None) -> tuple[str, bool]:
 
 
 def touched(connection: psycopg.Connection, key: str | None) -> tuple[int, int]:
-    """Write a turn. Return how many pages of the keys it read, and how many index entries and rows of them."""
+    """Write a turn. Return how many pages of the keys this touched, and how many entries or rows it read."""
     with connection.transaction():
-        # The counters do not begin at 0: they continue from the transactions before.
+        # The counters of the server continue from one transaction to the next.
         before = connection.execute(_TOUCHED).fetchone()
         write(connection, key)
         after = connection.execute(_TOUCHED).fetchone()
@@ -79,10 +79,7 @@ def touched(connection: psycopg.Connection, key: str | None) -> tuple[int, int]:
 
 
 def clear(connection: psycopg.Connection, most: int = 20_000, *, whole: bool) -> int:
-    """Clear at most `most` expired keys and return their number.
-
-    Begins with the oldest key if `whole`, otherwise at the end of the last clearing.
-    """
+    """Clear expired keys, from the beginning if `whole`, else from the stored bound. Return how many."""
     row = connection.execute("select robot_brain.clear_keys(%s, %s)", (most, whole)).fetchone()
     assert row is not None
     return int(row[0])
@@ -97,7 +94,7 @@ def expired(admin: psycopg.Connection) -> int:
 
 @contextmanager
 def old_snapshot(database: Database) -> Iterator[None]:
-    """Hold a snapshot and a transaction id, as a dump does. No row deleted in the meantime can be vacuumed."""
+    """Hold a snapshot and a transaction id, as a dump does. No row that dies meanwhile can be vacuumed."""
     with database.admin() as dump:
         dump.execute("begin isolation level repeatable read")
         dump.execute("select pg_current_xact_id()")

@@ -1,19 +1,18 @@
-"""Read the statistics' rows, and run a recount as an operator does."""
+"""Read the rows of the statistics, and run a recount as an operator does."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from local.settings import ROOT
 from ops.recount import Difference, recount
-from tests.integration.migrations import ROOT
 from tests.support.servers.databases import Database
 
 Rows = list[tuple[object, ...]]
 
 INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
-# Turns of two months without a partition, so that the default partition holds them.
-# The first two turns are on either side of the change of the month in UTC.
+# Turns of two months without partitions, so they are in DEFAULT. Two of them lie at the change of the month in UTC.
 OLD_TURNS = """
 insert into robot_brain.conversations
   (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)
@@ -64,7 +63,7 @@ order by 1, 2, 3
 
 
 def sums(database: Database) -> Rows:
-    """Return the rows of the three tables of sums as (kind, tenant, name, figures)."""
+    """Return the rows of the three tables of sums: kind, tenant, name, figures."""
     return _rows(database, _SUMS)
 
 
@@ -74,17 +73,17 @@ def uncounted(database: Database) -> Rows:
 
 
 def stored(database: Database) -> Rows:
-    """Return what `sums` must return if everything is counted. Scans all rows."""
+    """Scan all rows and return what `sums` must return if all of them are counted."""
     return _rows(database, _STORED)
 
 
-def _rows(database: Database, query: str) -> Rows:
+def _rows(database: Database, question: str) -> Rows:
     with database.admin() as admin:
-        return admin.execute(query.encode()).fetchall()
+        return admin.execute(question.encode()).fetchall()
 
 
 def change(database: Database, statement: str) -> None:
-    """Run a statement that makes figures wrong, or that inserts rows without the API."""
+    """Run a statement that makes figures wrong, or that adds rows past the API."""
     with database.admin() as admin:
         admin.execute(statement.encode())
 
@@ -95,7 +94,7 @@ def recounted(database: Database, dry_run: bool = False) -> list[Difference]:
 
 
 def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-    """Start `python -m ops recount`."""
+    """Start `python -m ops recount` as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "ops", "recount", *arguments],
         cwd=ROOT,

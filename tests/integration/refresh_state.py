@@ -1,13 +1,16 @@
-"""Read and change the state of a database's refresh, for tests that check whether a refresh happened."""
+"""The state of a database's refresh, by which a test sees whether a refresh happened."""
 
 from tests.support.servers.databases import Database
 
-# Age the last refresh. At more than an hour it is due if rows were counted after it.
+# More than the default of STATS_MAX_AGE.
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"
+
+# Taken until the end of a transaction, as a refresh and a recount take it.
+REFRESH_LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
 
 
 def refreshed_at(database: Database) -> str:
-    """Return the time of the last refresh as the server's text, only for comparisons."""
+    """Return the time of the last refresh as the server's text, to compare it."""
     with database.admin() as admin:
         row = admin.execute("select refreshed_at::text from robot_brain.refresh_state").fetchone()
     assert row is not None
@@ -15,7 +18,7 @@ def refreshed_at(database: Database) -> str:
 
 
 def uncounted(database: Database) -> int:
-    """Return the number of uncounted rows."""
+    """Return how many uncounted rows exist."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.uncounted").fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""The bodies, headers and statuses of answers match the contract and docs/openapi.json."""
+"""The answers of the functions agree with the contract and docs/openapi.json: bodies, headers and statuses."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ DATABASE = "GET /health/database"
 
 KEY = {"idempotency-key": "order-4711"}
 NEW = {"user_message": "", "robot_response": "", "robot_personality": "barista"}
-# Each is (route, status, request). The order matters.
+# Sent in this order. Each has a route, a status and a request.
 REQUESTS: list[tuple[str, int, Send]] = [
     (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
     (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
@@ -58,7 +58,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (DATABASE, 200, lambda b: b.database_health()),
     (DATABASE, 422, other("stats_database_health", "page=1")),
 ]
-# Requests to functions without a reachable database, or without valid settings.
+# Sent without a database that answers, or without settings.
 UNSERVED: list[tuple[str, Send]] = [
     (WRITE, lambda b: b.write("s", turn())),
     (READ, lambda b: b.read("s")),
@@ -73,7 +73,7 @@ def event_interaction() -> Any:
 
 
 def assert_documented(route: str, reply: Reply) -> None:
-    """Assert that the document has this answer of `route`, and that the contract has each of its members."""
+    """Assert that the document describes this answer of `route`, and the contract each of its members."""
     documented = operations()[route]["responses"][str(reply.status)]
     headers = {name.lower(): header for name, header in documented.get("headers", {}).items()}
     sent = {name: value for name, value in reply.headers.items() if name != "content-type"}
@@ -84,14 +84,14 @@ def assert_documented(route: str, reply: Reply) -> None:
     if reply.body is None:
         assert "content" not in documented
         return
-    # The gateway leaves out the body of an answer to HEAD.
+    # The gateway removes the body of an answer to HEAD.
     if not route.startswith("HEAD"):
         assert errors_of(documented["content"][reply.headers["content-type"]]["schema"], reply.json) == []
     assert any(fits(form, reply.json) for form in forms(route, reply)), reply.body
 
 
 def forms(route: str, reply: Reply) -> list[Any]:
-    """Return the forms that the contract has for a body."""
+    """Return the forms that the contract allows for a body."""
     (declared,) = (each for each in ROUTES if f"{each.method} {each.path}" == route)
     if reply.headers["content-type"] == "application/problem+json":
         return [problems.body_of(kind) for kind in declared.errors if kind.status == reply.status]
@@ -99,7 +99,7 @@ def forms(route: str, reply: Reply) -> list[Any]:
 
 
 def fits(form: Any, value: Any) -> bool:
-    """Return whether a value has all members of a form and no other members."""
+    """Return whether a value has all members of a form, and no other member."""
     try:
         TypeAdapter(form).validate_python(value)
     except ValidationError:
@@ -108,7 +108,7 @@ def fits(form: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_every_answer_is_in_the_document(bundle: Bundle) -> None:
+def test_every_answer_is_described_in_the_document(bundle: Bundle) -> None:
     for route, status, send in REQUESTS:
         reply = send(bundle)
         assert reply.status == status, (route, reply.body)
@@ -122,7 +122,7 @@ def test_every_answer_is_in_the_document(bundle: Bundle) -> None:
 
 
 def shape(value: Any) -> Any:
-    """Return a value with the names of types instead of texts and numbers. Keeps only the first element of a list."""
+    """Return a value without its texts and numbers, and with only the first element of each list."""
     if isinstance(value, dict):
         return {name: shape(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -131,7 +131,9 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_documents_examples_have_the_form_of_the_answers_to_the_events(bundle: Bundle, database: Database) -> None:
+def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
+    bundle: Bundle, database: Database
+) -> None:
     for function, name, route, example in (
         ("write_message", "write_message", WRITE, "write_message"),
         ("read_session", "read_session", READ, "read_session"),
@@ -147,20 +149,22 @@ def test_the_documents_examples_have_the_form_of_the_answers_to_the_events(bundl
         assert shape(reply.json) == shape(documented)
         assert list(reply.json) == list(documented)
         if name == "write_message":
-            # Both answers are about the session's first turn, so their numbers are equal, too.
+            # The numbers are those of the first turn.
             assert {**reply.json, "messages": None} == {**documented, "messages": None}
 
 
-def test_the_documents_examples_of_problems_are_answers_to_the_bad_events(embedded_database: Database) -> None:
+def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_events(
+    embedded_database: Database,
+) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
-        answers = [functions.call(function_of(sent), sent).json for sent in bad_events()]
+        said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
     for route in (WRITE, READ, STATS):
         for status in ("400", "422"):
             content = operations()[route]["responses"][status]["content"]["application/problem+json"]
             for reference in content["examples"].values():
                 example = resolved(reference)["value"]
                 if "session_id" not in example:
-                    alike = [{**each, "request_id": example["request_id"]} for each in answers]
+                    alike = [{**each, "request_id": example["request_id"]} for each in said]
                     assert example in alike
 
 
@@ -171,7 +175,7 @@ def bad_events() -> list[Any]:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_a_function_knows_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
+def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
     sent = event(route.name if route.name != "database_health" else "stats_database_health")
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [

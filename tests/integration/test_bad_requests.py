@@ -1,4 +1,4 @@
-"""Every bad request gets the right status and the place of its fault, reveals no secrets and stores no rows."""
+"""Every bad request is refused with its status, names the place, reveals nothing and writes nothing."""
 
 from collections.abc import Iterator
 
@@ -30,8 +30,8 @@ _FILES_STATUS = {
 
 
 @pytest.fixture(scope="module")
-def unchanged(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connection]]:
-    """Return one database for the whole table, with the session `kept`. No request of the table may write to it."""
+def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connection]]:
+    """One database with the session `kept` for the whole table, because no bad request may write."""
     with (
         embedded_template.clone("embedded") as database,
         deployed({"DATABASE_URL": database.app_url}) as functions,
@@ -42,27 +42,27 @@ def unchanged(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Con
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_bad_request_is_refused_and_stores_nothing(unchanged: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
-    functions, admin = unchanged
+def test_a_bad_request_is_refused_and_writes_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
+    functions, admin = quiet
     before = row_counts(admin)
 
     reply = row.send(functions)
 
     assert_problem(reply, row.status, functions.context.aws_request_id)
     assert points(reply, row.points), reply.body
-    # `errors` lists broken rules of the request. A reused key breaks no such rule.
+    # An answer has `errors` if a rule is broken. A key that was used for another request breaks no rule of the body.
     assert ("errors" in reply.json) == (row.status == 422 and isinstance(row.points, list))
     assert "retry-after" not in reply.headers
     assert row_counts(admin) == before
 
 
-def test_the_table_of_bad_requests_has_each_row_once() -> None:
-    names = [row.says for row in TABLE]
-    assert len(set(names)) == len(names)
+def test_no_two_bad_requests_have_the_same_name() -> None:
+    sentences = [row.says for row in TABLE]
+    assert len(set(sentences)) == len(sentences)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_bad_event_file_is_refused_and_stores_nothing(database: Database, bundle: Bundle, name: str) -> None:
+def test_a_bad_event_file_is_refused_and_writes_nothing(database: Database, bundle: Bundle, name: str) -> None:
     request = event(f"bad/{name}")
 
     reply = bundle.call(function_of(request), request)
@@ -72,8 +72,8 @@ def test_a_bad_event_file_is_refused_and_stores_nothing(database: Database, bund
         assert set(row_counts(admin).values()) == {0}
 
 
-def test_a_request_with_300_000_mistakes_gets_a_short_answer(unchanged: tuple[Bundle, psycopg.Connection]) -> None:
-    functions, admin = unchanged
+def test_a_request_with_300_000_mistakes_gets_a_short_answer(quiet: tuple[Bundle, psycopg.Connection]) -> None:
+    functions, admin = quiet
     before = row_counts(admin)
     body = marked(**{str(number): 0 for number in range(300_000)})
 
@@ -88,8 +88,8 @@ def test_a_request_with_300_000_mistakes_gets_a_short_answer(unchanged: tuple[Bu
 
 
 @pytest.mark.parametrize("place", ["unknown", "nul", "query"])
-def test_a_very_long_name_is_not_repeated_whole(unchanged: tuple[Bundle, psycopg.Connection], place: str) -> None:
-    functions, _ = unchanged
+def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Connection], place: str) -> None:
+    functions, _ = quiet
     name = "€" * (MAX_REQUEST_BYTES // 4)
     send = {
         "unknown": post(marked(**{name: 0})),

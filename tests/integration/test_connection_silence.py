@@ -1,4 +1,4 @@
-"""If a server is silent, fails over, is full or aborts a call, the answer comes in time and no turn is stored twice."""
+"""A server that is silent, fails over, is full or interrupts: each call ends in time, and writes at most once."""
 
 import socket
 import threading
@@ -15,28 +15,28 @@ from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
 from tests.support.marks import without_pooler
+from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
-from tests.support.servers.failing import Relay, relay_to
 
-# Seconds. A request that ends at its deadline takes about 1 second, and one that misses it takes 12.
+# Seconds: much more than a request that gives up after 1 second, and less than one that does not give up (12).
 AT_MOST = 10.0
-# These tests give a call up after half a second, which may be too short on a busy machine.
-# So there are enough attempts and time until one of them is answered.
+# The layer gives up an answer after half a second. On a busy machine that may be too short for a good answer, so such
+# tests allow many attempts and much time.
 SOON = 0.5
 PATIENT = {"DB_MAX_RETRIES": "10"}
 PATIENT_MILLISECONDS = 60_000
 
 
 @contextmanager
-def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, Relay]]:
-    """Yield functions that reach `database` through a relay, and the relay."""
+def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, FaultRelay]]:
+    """Yield the functions and the relay through which they reach `database`."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
         target: tuple[str, int] | str = f"{folder}/.s.PGSQL.5432"
     else:
         port = database.app_url.partition("@127.0.0.1:")[2].partition("/")[0]
         target = ("127.0.0.1", int(port))
-    with relay_to(target) as relay:
+    with FaultRelay(target) as relay:
         if isinstance(target, str):
             url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
         else:
@@ -46,17 +46,17 @@ def relayed(database: Database, environment: Mapping[str, str] | None = None) ->
 
 
 def turns(database: Database) -> int:
-    """Return the number of stored turns."""
+    """Return how many turns are stored."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.conversations").fetchone()
         assert row is not None
         return int(row[0])
 
 
-def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> None:
+def test_a_silent_server_is_given_up_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
-        relay.swallow()
+        relay.silence_open()
         functions.context.milliseconds = 1500
         started = time.monotonic()
         reply = functions.write("demo", turn(2))
@@ -69,11 +69,11 @@ def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> N
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-def test_a_server_that_reads_nothing_does_not_delay_an_answer_past_the_deadline(database: Database) -> None:
-    """The send buffer is full, so even the message that ends the connection could not be sent."""
+def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Database) -> None:
+    """The send buffer is full, so even a goodbye would block."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
-        relay.swallow(reads=False)
+        relay.silence_open(reads=False)
         functions.context.milliseconds = 1500
         started = time.monotonic()
         large = {"messages": [turn(number, user_message="x" * 190_000) for number in range(20)]}
@@ -83,16 +83,16 @@ def test_a_server_that_reads_nothing_does_not_delay_an_answer_past_the_deadline(
         assert functions.read("demo").json["session"]["message_count"] == 1
 
 
-def test_a_connection_that_died_during_a_freeze_causes_no_error(
+def test_a_connection_that_died_during_a_freeze_costs_time_and_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection looks open because no FIN came. Its call stays unanswered, so the request opens another one."""
+    """No FIN arrived, so the connection looks fresh. Its first call gets no answer, and the retry opens a new one."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
         for route in ("write", "read", "stats"):
-            relay.swallow()
+            relay.silence_open()
             if route == "write":
                 assert functions.write("demo", turn(2)).json["message_count"] == 2
             else:
@@ -110,7 +110,7 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
     with relayed(database, PATIENT) as (functions, relay):
         functions.context.milliseconds = PATIENT_MILLISECONDS
         assert functions.write("demo", turn(1)).status == 201
-        relay.swallow(answers_only=True)
+        relay.silence_open(answers_only=True)
         reply = functions.write("demo", turn(2))
         assert (reply.status, reply.json["message_count"]) == (201, 2)
         assert "idempotent-replayed" not in reply.headers
@@ -119,10 +119,8 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 
 
 @without_pooler
-def test_a_refresh_may_wait_longer_than_other_calls(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A refresh sets a longer statement_timeout for itself, so its calls may take longer than others."""
+def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh sets a longer statement_timeout, so the layer also waits longer for its answer."""
     assert bundle.write("demo", turn()).status == 201
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
     with database.admin() as admin:
@@ -136,13 +134,13 @@ def test_a_refresh_may_wait_longer_than_other_calls(
 
 
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_a_connection_has_a_tcp_user_timeout_of_five_seconds(bundle: Bundle) -> None:
+def test_tcp_gives_up_a_server_that_does_not_acknowledge(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
     connection = lazy_connection()._connection
     assert connection is not None
-    with socket.socket(fileno=connection.fileno()) as shared:
-        assert shared.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
-        shared.detach()
+    with socket.socket(fileno=connection.fileno()) as own:
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        own.detach()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +151,7 @@ def test_a_connection_has_a_tcp_user_timeout_of_five_seconds(bundle: Bundle) -> 
     ],
 )
 @without_pooler
-def test_the_error_of_postgresql_to_a_new_connection_decides_about_a_retry(
+def test_the_error_of_a_new_connection_decides_whether_it_is_retried(
     database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
     names = {"role": APP, "name": database.name}
@@ -174,12 +172,12 @@ def test_the_error_of_postgresql_to_a_new_connection_decides_about_a_retry(
 
 
 def read_only(admin: psycopg.Connection, database: Database, value: str) -> None:
-    """Make new connections of the functions read-only, as on a standby, if `value` is on."""
+    """Set whether new connections of the functions are read-only, as on a standby."""
     admin.execute(f"alter role {APP} in database {database.name} set default_transaction_read_only = {value}".encode())
 
 
 @without_pooler
-def test_a_failover_to_a_server_that_accepts_writes_causes_no_error(bundle: Bundle, database: Database) -> None:
+def test_a_failover_to_a_writable_server_costs_no_error(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         read_only(admin, database, "on")
         assert bundle.stats().status == 200
@@ -189,7 +187,7 @@ def test_a_failover_to_a_server_that_accepts_writes_causes_no_error(bundle: Bund
 
 
 @without_pooler
-def test_a_server_that_stays_read_only_gives_database_away(bundle: Bundle, database: Database) -> None:
+def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin, logged() as lines:
         read_only(admin, database, "on")
         reply = bundle.write("demo", turn())
@@ -202,15 +200,15 @@ def test_a_server_that_stays_read_only_gives_database_away(bundle: Bundle, datab
     assert bundle.write("demo", turn()).status == 201
 
 
-@pytest.mark.parametrize(("sqlstate", "last_status"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
+@pytest.mark.parametrize(("sqlstate", "in_the_end"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_call_that_postgresql_aborted_is_retried_as_a_whole(
-    bundle: Bundle, database: Database, sqlstate: str, last_status: int, times: int
+def test_a_call_interrupted_by_other_transactions_is_retried_whole(
+    bundle: Bundle, database: Database, sqlstate: str, in_the_end: int, times: int
 ) -> None:
     with database.admin() as admin:
         admin.execute("create sequence public.calls")
         admin.execute("grant usage on sequence public.calls to public")
-        # A rollback does not undo nextval, so the sequence counts every attempt.
+        # A sequence also counts what is rolled back.
         admin.execute(
             f"""
             create function public.interrupt() returns trigger language plpgsql as $$
@@ -229,7 +227,7 @@ def test_a_call_that_postgresql_aborted_is_retried_as_a_whole(
         )
     with logged() as lines:
         reply = bundle.write("demo", turn())
-        assert reply.status == (201 if times < 3 else last_status)
+        assert reply.status == (201 if times < 3 else in_the_end)
         assert lines()[-1].get("attempts", 3) == 3
     assert turns(database) == (1 if times < 3 else 0)
     assert lazy_connection().retired == 0

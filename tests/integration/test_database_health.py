@@ -1,6 +1,5 @@
-"""GET /health/database reports healthy, degraded, waking or unhealthy, with reasons, within the time of a probe."""
+"""GET /health/database: healthy, degraded, waking or unhealthy, with reasons, within the time of a probe."""
 
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +19,10 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import APP, Database
+from tests.support.servers.failing import never_answers, refuses_connections
 from tests.support.servers.pgbouncer import PgBouncer
 
-# Seconds that a busy machine may take beyond the service's own limit. Without that limit a probe would take ten.
+# Seconds that a busy machine may add. Without the limit of the service itself the report would take ten seconds.
 MARGIN = 5.0
 MEMBERS = {
     "status",
@@ -40,20 +40,20 @@ MEMBERS = {
 
 @contextmanager
 def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start the functions with a limit that no busy machine's answer exceeds. The test of `slow` sets its own."""
+    """Start the functions with so high a limit that a busy machine does not make an answer `slow`."""
     with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
         yield functions
 
 
 @pytest.fixture
 def bundle(database: Database) -> Iterator[Bundle]:
-    """Start the functions on `database`."""
+    """The functions on `database`."""
     with unhurried({"DATABASE_URL": database.app_url}) as functions:
         yield functions
 
 
 def probe(functions: Bundle) -> Reply:
-    """Request the report. Assert that it comes in time and has all members."""
+    """Return the report, and assert that it came in time and has its members."""
     started = time.monotonic()
     reply = functions.database_health()
     assert time.monotonic() - started < LONGEST + MARGIN
@@ -68,12 +68,12 @@ def probe(functions: Bundle) -> Reply:
 
 
 def condition_in(reply: Reply) -> tuple[int, str, list[str]]:
-    """Return the parts that a monitor reads: HTTP status, condition and reasons."""
+    """Return the status, the condition and the reasons, which a monitor reads."""
     return reply.status, reply.json["status"], reply.json["reasons"]
 
 
-def assert_nothing_known(report: dict[str, Any]) -> None:
-    """Assert that each member that needs an answer of the database is null."""
+def assert_no_figures(report: dict[str, Any]) -> None:
+    """Assert that every member whose value comes from the database is null."""
     unknown = ("latency_ms", "tls", "pooled", "server_version", "schema_version")
     assert [report[name] for name in unknown] == [None] * 5
     assert report["statistics"] == {"as_of": None, "age_seconds": None}
@@ -99,7 +99,7 @@ def test_a_slow_answer_is_degraded(database: Database) -> None:
         assert reply.json["latency_ms"] >= 100
 
 
-def test_old_statistics_are_degraded_if_turns_were_written_since_the_refresh(database: Database) -> None:
+def test_old_statistics_are_degraded_if_a_turn_was_written_since(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
     with unhurried(environment) as functions:
         with database.admin() as admin:
@@ -116,14 +116,14 @@ def test_old_statistics_are_degraded_if_turns_were_written_since_the_refresh(dat
         assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_probe_does_not_wake_a_suspended_compute(database: Database) -> None:
+def test_a_suspended_compute_is_not_woken(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
             reply = probe(functions)
             assert condition_in(reply) == (200, "healthy", ["suspended"])
             assert reply.json["compute"] == "idle"
-            assert_nothing_known(reply.json)
+            assert_no_figures(reply.json)
             assert (api.calls, lazy_connection().opened) == (1, 0)
     with database.admin() as admin:
         users = admin.execute(
@@ -132,7 +132,7 @@ def test_a_probe_does_not_wake_a_suspended_compute(database: Database) -> None:
         assert users.fetchone() == (0,)
 
 
-def test_a_probe_calls_the_database_if_its_compute_runs(database: Database) -> None:
+def test_the_database_is_probed_if_the_compute_runs(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -141,8 +141,8 @@ def test_a_probe_calls_the_database_if_its_compute_runs(database: Database) -> N
             assert reply.json["compute"] == "active"
 
 
-def test_a_probe_calls_the_database_if_neons_api_fails(embedded_database: Database) -> None:
-    with NeonApi(lambda: "idle") as api, silent() as port:
+def test_if_neons_api_fails_the_database_is_probed(embedded_database: Database) -> None:
+    with NeonApi(lambda: "idle") as api, never_answers() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
             misbehave()
@@ -155,7 +155,7 @@ def test_a_probe_calls_the_database_if_neons_api_fails(embedded_database: Databa
             assert condition_in(probe(functions)) == (503, "waking", ["waking"])
 
 
-def test_another_schema_version_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_database_of_another_schema_version_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
@@ -166,7 +166,7 @@ def test_another_schema_version_is_degraded(bundle: Bundle, database: Database) 
     assert reply.json["schema_version"] == 1000
 
 
-def test_a_read_only_database_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
     assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
@@ -180,44 +180,37 @@ def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypa
     reply = probe(bundle)
     assert condition_in(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
-    # As after a freeze: the clock has moved on, so the layer also opens a new connection.
+    # As after a freeze of this length: the clock of Lambda continues, so the idle connection is replaced.
     later = time.time() + LATELY + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-@contextmanager
-def silent() -> Iterator[int]:
-    """Yield a port of 127.0.0.1 that accepts connections and stays silent, as Neon's proxy does during a wake."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-def test_a_database_that_accepts_a_connection_and_stays_silent_is_waking() -> None:
-    with silent() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
+def test_a_connection_without_an_answer_is_waking() -> None:
+    with never_answers() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
             (line,) = [line for line in lines() if line["message"] == "answered"]
         assert condition_in(reply) == (503, "waking", ["waking"])
         assert int(reply.headers["retry-after"]) > 0
-        assert_nothing_known(reply.json)
+        assert_no_figures(reply.json)
         assert reply.json["environment"]["failures"] == 1
         assert (line["status"], line["error"], line["attempts"]) == (503, "DatabaseWakingError", 1)
 
 
 def test_a_refused_port_is_unhealthy() -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
-        with unhurried({"DATABASE_URL": url}) as functions:
-            reply = probe(functions)
-            assert condition_in(reply) == (503, "unhealthy", ["away"])
-            assert_nothing_known(reply.json)
-            assert reply.json["environment"]["retries"] == 0
+    with (
+        refuses_connections() as port,
+        unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions,
+    ):
+        reply = probe(functions)
+        assert condition_in(reply) == (503, "unhealthy", ["away"])
+        assert_no_figures(reply.json)
+        assert reply.json["environment"]["retries"] == 0
 
 
 @over_tcp
-def test_a_wrong_password_is_unhealthy_and_only_the_log_holds_the_reason(database: Database) -> None:
+def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
     password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
     url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
     with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
@@ -240,7 +233,7 @@ def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Da
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_role_without_free_connections_is_overloaded(bundle: Bundle, database: Database) -> None:
+def test_a_role_at_its_connection_limit_is_overloaded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter role {APP} connection limit 0".encode())
         try:
@@ -251,25 +244,27 @@ def test_a_role_without_free_connections_is_overloaded(bundle: Bundle, database:
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_free_connections_is_overloaded(bundle: Bundle, database: Database, pooler: PgBouncer) -> None:
+def test_a_pooler_without_a_free_connection_is_overloaded(
+    bundle: Bundle, database: Database, pooler: PgBouncer
+) -> None:
     with pooler.only_connection_taken(database.app_url):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_probe_without_time_left_is_unhealthy(bundle: Bundle) -> None:
+def test_without_time_left_the_report_is_unhealthy(bundle: Bundle) -> None:
     bundle.context.milliseconds = 400
     assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
 
 
-def test_a_database_that_does_not_answer_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
+def test_a_missing_answer_is_unhealthy_within_the_time_of_a_probe(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_stale_connection_does_not_make_the_database_unhealthy(bundle: Bundle, database: Database) -> None:
+def test_a_stale_connection_does_not_make_the_report_unhealthy(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with database.admin() as admin:
         admin.execute(

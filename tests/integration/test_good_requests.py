@@ -1,4 +1,4 @@
-"""Requests at the limits of the contract succeed, and a read returns exactly the turns that were sent."""
+"""Requests exactly at the limits of the contract are accepted, and read back as they were sent."""
 
 import json
 from typing import Any
@@ -33,18 +33,15 @@ TABLE = [
     _one("texts of spaces and line breaks", "spaces", turn(user_message=" \n\t\r ", robot_response="\n")),
     _one("every odd character", "odd", turn(user_message=_ODD, robot_response=_ODD[::-1], metadata={_ODD: _ODD})),
     _one("texts of 256 KiB", "large", turn(user_message="a" * 256 * KIB, robot_response="\U0001f916" * 64 * KIB)),
-    _one("a text of 256 KiB that is all escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
+    _one("a text of 256 KiB that JSON escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
     _one("metadata of 16 KiB", "metadata", turn(metadata={"a": "b" * (16 * KIB - 9)})),
     _one("metadata of 16 KiB in bytes", "bytes", turn(metadata={"ü": "€" * 5458})),
     _one("metadata with null in it", "null", turn(metadata={"a": None, "b": [None, {"c": None}], "": False})),
     _one("numbers of every kind", "numbers", turn(metadata={"a": [0, -1, 2**53 + 1, 10**308, 0.1, 5e-324, 1.5e300]})),
     _one("a personality of 50 characters", "personality", turn(robot_personality="\U0001f916" * 50)),
-    _one("nesting of 64 levels", "deep", _DEEP),
+    _one("nesting of 64", "deep", _DEEP),
     Good(
-        "nesting of 64 levels in a batch",
-        "deep batch",
-        post({"messages": [_DEEP_IN_BATCH]}, "deep batch"),
-        [_DEEP_IN_BATCH],
+        "nesting of 64 in a batch", "deep batch", post({"messages": [_DEEP_IN_BATCH]}, "deep batch"), [_DEEP_IN_BATCH]
     ),
     Good(
         "100 turns",
@@ -67,7 +64,7 @@ TABLE = [
     ),
     Good("4 MiB", "whole", post(json.dumps(turn(8)).ljust(4 * KIB * KIB), "whole"), [turn(8)]),
     Good(
-        "the last of a repeated key",
+        "a repeated key, of which the last value counts",
         "repeated",
         post(json.dumps(_PLAIN)[:-1] + ', "user_message": "b"}', "repeated"),
         [{**_PLAIN, "user_message": "b"}],
@@ -104,7 +101,7 @@ def test_a_request_at_a_limit_reads_back_as_sent(embedded_database: Database, ro
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_an_event_file_of_a_write_is_written(embedded_database: Database, name: str) -> None:
+def test_an_event_file_of_a_write_is_accepted(embedded_database: Database, name: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
 
@@ -141,11 +138,11 @@ def test_an_interaction_is_stored_with_its_robot(bundle: Bundle, database: Datab
     assert bundle.write("s", {"messages": turns}).status == 201
 
     with database.admin() as admin:
-        stored = admin.execute(
+        kept = admin.execute(
             "select seq, robot_id, interaction_type, duration_ms, success"
             " from robot_brain.robot_interactions order by seq"
         ).fetchall()
-    assert stored == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
+    assert kept == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
 
 
 def test_user_metadata_of_16_kib_in_two_writes_is_stored(bundle: Bundle) -> None:
@@ -171,13 +168,13 @@ def test_an_unreadable_if_none_match_gives_the_full_answer(bundle: Bundle) -> No
 
 
 def _sent(message: Json) -> Json:
-    """Return the members that the client sent, with numbers in a form that can be compared."""
+    """Return the fields of a message that the client sent. Numbers compare as doubles, because jsonb writes digits."""
     sent = {name: value for name, value in message.items() if name not in ("id", "seq", "created_at")}
     return _numbers_as_read(sent)
 
 
 def _numbers_as_read(sent: Json) -> Json:
     text = json.dumps(sent)
-    # jsonb writes 1.5e300 as 301 digits: the same number in JSON, but an integer in Python.
+    # 1.5e300 is read back as 301 digits. That is an integer in Python, but the same number in JSON.
     found: Json = json.loads(text, parse_int=lambda digits: float(digits) if len(digits) == 301 else int(digits))
     return found

@@ -1,4 +1,4 @@
-"""A plan that a connection made for a small table still uses the index after the table has grown."""
+"""A plan that was made while a table was small still uses the index after the table has grown."""
 
 import psycopg
 import pytest
@@ -21,7 +21,7 @@ select 'local', 's' || n, now(), now(), 1, 1, 1 from generate_series(1, 20000) n
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_plan_made_for_an_empty_table_finds_a_session_by_its_index(database: Database, call: str) -> None:
+def test_a_session_is_found_by_its_index_although_the_plan_is_of_an_empty_table(database: Database, call: str) -> None:
     with database.admin() as admin, database.admin() as connection:
         admin.execute("alter table robot_brain.sessions set (autovacuum_enabled = off)")
         admin.execute("vacuum analyze robot_brain.sessions")

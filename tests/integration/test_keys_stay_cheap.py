@@ -1,7 +1,4 @@
-"""A write with a key reads little more than its own key.
-
-This holds after many keys were cleared, during a long transaction, and without the planner's statistics.
-"""
+"""A write with a key reads only its own key, whatever was cleared and whatever the planner knows."""
 
 import itertools
 import statistics
@@ -18,14 +15,14 @@ pytestmark = without_pooler
 
 
 def measure(connection: psycopg.Connection, clearing: bool, name: str) -> tuple[float, float, int]:
-    """Return the medians of pages and entries of 30 writes, and the greatest number of pages."""
+    """Return the medians of pages and entries of 30 writes, and the most pages of one write."""
     taken = [touched(connection, key) for key in itertools.islice(keys(clearing, name), 30)]
     pages, entries = zip(*taken, strict=True)
     return statistics.median(pages), statistics.median(entries), max(pages)
 
 
 @pytest.mark.parametrize("clearing", [False, True], ids=["a write that clears nothing", "a write that clears"])
-def test_thousands_of_cleared_keys_slow_no_write_during_a_dump(database: Database, clearing: bool) -> None:
+def test_thousands_of_cleared_keys_cost_a_write_nothing_while_a_dump_runs(database: Database, clearing: bool) -> None:
     with database.admin() as admin:
         never_vacuumed(admin)
         fill(admin, MANY, "1 day", "live ")
@@ -41,11 +38,11 @@ def test_thousands_of_cleared_keys_slow_no_write_during_a_dump(database: Databas
     print(f"pages, entries, most pages: without {without}, with {measured}")
     assert measured[0] <= without[0] + 2
     assert measured[1] <= without[1] + 2
-    # A write may split an index page, or be the first that reads the pages at the end of a clearing.
+    # A write may split a page of an index, or be the first one to read the entries that a clearing left.
     assert measured[2] <= without[2] + 10
 
 
-def test_steps_that_clear_thousands_of_keys_do_not_grow_during_a_dump(database: Database) -> None:
+def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_runs(database: Database) -> None:
     with old_snapshot(database), database.admin() as admin:
         never_vacuumed(admin)
         fill(admin, MANY, "-2 hours")
@@ -61,10 +58,8 @@ def test_steps_that_clear_thousands_of_keys_do_not_grow_during_a_dump(database: 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "plans of a small table"])
 @pytest.mark.parametrize("known", ["nothing", "an empty table", "a few keys"])
-def test_a_key_is_found_by_its_index_with_any_statistics_of_the_planner(
-    database: Database, known: str, kept: bool
-) -> None:
-    """After a restart of the server the planner does not know that the table has grown, until autovacuum runs."""
+def test_a_key_is_found_by_its_index_whatever_the_planner_knows(database: Database, known: str, kept: bool) -> None:
+    """A restart of the server loses its counters of changed rows, so autovacuum does not notice that the table grew."""
     table = "robot_brain.idempotency_keys"
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
@@ -83,13 +78,13 @@ def test_a_key_is_found_by_its_index_with_any_statistics_of_the_planner(
             print(f"clearing {clearing}: pages {pages}, entries {entries}")
             assert pages <= 30
             assert entries <= 10
-        # A replay is as cheap.
+        # A replay, too.
         key = next(keys(False, "late"))
         assert write(connection, key)[1]
         assert touched(connection, key)[0] <= 10
 
 
-def test_a_write_without_a_key_reads_no_key(database: Database) -> None:
+def test_a_write_without_a_key_touches_no_key(database: Database) -> None:
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
         fill(admin, 2_000, "-2 hours")
@@ -98,7 +93,7 @@ def test_a_write_without_a_key_reads_no_key(database: Database) -> None:
         assert expired(admin) == 2_000
 
 
-def test_a_write_that_clears_nothing_reads_no_expired_key(database: Database) -> None:
+def test_a_write_that_clears_nothing_touches_no_expired_key(database: Database) -> None:
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
         fill(admin, 2_000, "-2 hours")

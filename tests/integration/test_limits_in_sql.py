@@ -1,7 +1,6 @@
-"""SQL enforces the limits of the contract too, so a call with the runtime password harms no other tenant.
+"""The limits of the contract hold in SQL too, so a call with the runtime password harms no other tenant.
 
-The tests call the SQL functions as robot_brain_app, without the layer. A call is refused and stores nothing,
-or it succeeds and changes nothing for other tenants.
+Each call is made as robot_brain_app, past the layer. SQL refuses it and writes nothing, or accepts it without harm.
 """
 
 import json
@@ -13,7 +12,6 @@ from psycopg.types.json import Jsonb
 
 from robot_brain.limits import (
     MAX_INTEGER,
-    MAX_METADATA_BYTES,
     MAX_NAME_LENGTH,
     MAX_PAGE_TURNS,
     MAX_PERSONALITIES,
@@ -25,14 +23,12 @@ from robot_brain.limits import (
 )
 from tests.integration.edge import row_counts
 from tests.support.bundle import Bundle, Json, turn
+from tests.support.random_bodies import FILLING
 from tests.support.servers.databases import Database
 
 TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
 INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
 WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
-
-# The length of a text that makes {"a": "..."} exactly as large as metadata may be.
-FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 
 NOT_NULL = "23502"
 CHECK = "23514"
@@ -41,7 +37,7 @@ INVALID = "22023"
 
 
 def messages(*changes: Json, **first: Any) -> dict[str, Any]:
-    """Return the arguments of a write: a turn with the members `first`, then a turn for each of `changes`."""
+    """Return the arguments of a write: one turn changed by `first`, and one more for each of `changes`."""
     return {"p_messages": Jsonb([TURN | first, *(TURN | change for change in changes)])}
 
 
@@ -51,7 +47,7 @@ def interaction(**changes: Any) -> dict[str, Any]:
 
 
 def deep(depth: int) -> Json:
-    """Return an object of `depth` objects, each inside the one before it."""
+    """Return an object of `depth` objects, one inside the other."""
     value: Json = {}
     for _ in range(depth - 1):
         value = {"a": value}
@@ -97,9 +93,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "interaction type of 51 characters": (interaction(interaction_type="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
     "no interaction type": (interaction(interaction_type=None), NOT_NULL),
     "duration over 2^31 - 1": (interaction(duration_ms=MAX_INTEGER + 1), "22003"),
-    "duration that is not a whole number": (interaction(duration_ms=1.5), "22P02"),
+    "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
     "no duration": (interaction(duration_ms=None), NOT_NULL),
-    "success that is not a boolean": (interaction(success="perhaps"), "22P02"),
+    "success that is no truth value": (interaction(success="perhaps"), "22P02"),
     "no success": (interaction(success=None), NOT_NULL),
     "interaction that is null": (messages({"interaction": None}), NOT_NULL),
     "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
@@ -115,8 +111,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "JSON too deep to read": ({"p_messages": "[" * 100_000 + "]" * 100_000}, "54001"),
 }
 
-ALLOWED: dict[str, dict[str, Any]] = {
-    # The layer refuses these calls. SQL allows them, because they harm no other tenant.
+TAKEN: dict[str, dict[str, Any]] = {
+    # The layer refuses these. SQL accepts them, because they harm no other tenant.
     "personality with a million spaces": messages(robot_personality="x" + " " * 10**6),
     "one of many personalities with a million spaces": messages(TURN, robot_personality="x" + " " * 10**6),
     "robot id with a million spaces": interaction(robot_id="x" + " " * 10**6),
@@ -167,8 +163,8 @@ from (select count(*) as turns from robot_brain.conversations) c
 """
 
 
-def assert_other_tenant_is_unharmed(bundle: Bundle, database: Database) -> None:
-    """Assert that another tenant can write and read, that its figures are right, and that a refresh succeeds."""
+def assert_no_tenant_is_harmed(bundle: Bundle, database: Database) -> None:
+    """Assert that another tenant can write and read and is counted, and that a refresh does all its steps."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
     assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared"}
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
@@ -180,7 +176,7 @@ def assert_other_tenant_is_unharmed(bundle: Bundle, database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_call_over_a_limit_is_refused_and_stores_nothing(database: Database, name: str) -> None:
+def test_a_write_over_a_limit_is_refused_and_writes_nothing(database: Database, name: str) -> None:
     arguments, sqlstate = REFUSED[name]
     with database.app() as connection, database.admin() as admin:
         for key in (None, "key"):
@@ -195,18 +191,18 @@ def test_a_call_over_a_limit_is_refused_and_stores_nothing(database: Database, n
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-@pytest.mark.parametrize("name", ALLOWED)
-def test_an_odd_write_that_sql_allows_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
-    arguments = WRITE | ALLOWED[name]
+@pytest.mark.parametrize("name", TAKEN)
+def test_an_accepted_write_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
+    arguments = WRITE | TAKEN[name]
     with database.app() as connection:
         for _ in range(2):
             call(connection, "write_message", arguments)
-        session = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
-        assert call(connection, "read_session", session)[1] is not None
+        place = {key: arguments[key] for key in ("p_tenant_id", "p_session_id")}
+        assert call(connection, "read_session", place)[1] is not None
         assert (
-            json.loads(call(connection, "stats", {"p_tenant_id": session["p_tenant_id"]})[0])["totals"]["sessions"] == 1
+            json.loads(call(connection, "stats", {"p_tenant_id": place["p_tenant_id"]})[0])["totals"]["sessions"] == 1
         )
-    assert_other_tenant_is_unharmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 LARGEST = 2**63 - 1
@@ -227,14 +223,14 @@ READS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_read_beyond_a_limit_gives_an_error_or_a_page_within_the_limit(bundle: Bundle, database: Database) -> None:
+def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
     with database.app() as connection:
         for _ in range(3):
             call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
-        session = {"p_tenant_id": "other", "p_session_id": "s"}
+        place = {"p_tenant_id": "other", "p_session_id": "s"}
         for arguments in READS:
             try:
-                body, etag = call(connection, "read_session", session | arguments)
+                body, etag = call(connection, "read_session", place | arguments)
             except psycopg.errors.NumericValueOutOfRange:
                 assert {SMALLEST, LARGEST} & set(arguments.values())
                 continue
@@ -244,13 +240,13 @@ def test_a_read_beyond_a_limit_gives_an_error_or_a_page_within_the_limit(bundle:
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
             assert etag.startswith('"300.')
         for missing in (None, "", "x" * 10**6, "*"):
-            assert call(connection, "read_session", session | {"p_tenant_id": missing}) == (None, None)
-            assert call(connection, "read_session", session | {"p_session_id": missing}) == (None, None)
-    assert_other_tenant_is_unharmed(bundle, database)
+            assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
+            assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_statistics_list_at_most_as_many_sessions_and_personalities_as_the_contract(bundle: Bundle) -> None:
+def test_the_figures_of_many_sessions_and_personalities_stay_within_the_limits_of_the_contract(bundle: Bundle) -> None:
     for number in range(TOP_SESSIONS + 1):
         bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
     bundle.refresh()
@@ -261,7 +257,7 @@ def test_statistics_list_at_most_as_many_sessions_and_personalities_as_the_contr
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_step_of_a_refresh_with_odd_arguments_harms_no_other_tenant(bundle: Bundle, database: Database) -> None:
+def test_a_step_of_a_refresh_with_odd_arguments_harms_no_tenant(bundle: Bundle, database: Database) -> None:
     ends = (None, 0, -1, 2**31 - 1, -(2**31))
     with database.app() as connection:
         call(connection, "write_message", WRITE)
@@ -276,4 +272,4 @@ def test_a_step_of_a_refresh_with_odd_arguments_harms_no_other_tenant(bundle: Bu
             call(connection, "refresh_stats", {"p_if_older": seconds})
         for wait in (None, False, True):
             call(connection, "refresh_view", {"p_wait": wait})
-    assert_other_tenant_is_unharmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)

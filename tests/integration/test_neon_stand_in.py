@@ -1,4 +1,4 @@
-"""The stand-in for Neon: a psycopg client sees the expected error of each fault, and no error after its end."""
+"""The stand-in for Neon as a bare client sees it: each fault has its effect, and none after its end."""
 
 import contextlib
 import re
@@ -29,16 +29,16 @@ select body from robot_brain_api.write_message(
   'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
   null, null, %s, null, false)
 """
-# How long a client waits for an answer that should not come. psycopg accepts no connect_timeout below two seconds.
+# How long a client waits if no answer is expected. psycopg waits at least two seconds for a connection.
 SILENCE_SECONDS = 2
 
-# For each fault: the result of a write over a new connection, then with one opened before the fault.
-# None is success, SILENCE is no answer, and any other text is a pattern of the error.
+# What a client sees on a new connection, and on one that was opened before the fault. None is success, SILENCE is no
+# answer, and any other text is in the error.
 SILENCE = "silence"
 GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
 VERIFY = "certificate verify failed"
-RESULTS: dict[str, tuple[str | None, str | None]] = {
-    "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits until it can reach a server
+EXPECTED: dict[str, tuple[str | None, str | None]] = {
+    "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits for a server
     "kill_pgbouncer": ("Couldn't connect to compute node", GONE),
     "fast_restart": (None, None),
     "read_only": ("read-only transaction", "read-only transaction"),
@@ -68,7 +68,7 @@ RESULTS: dict[str, tuple[str | None, str | None]] = {
 
 @pytest.fixture(scope="module")
 def stand_in(authority: Authority) -> Iterator[StandIn]:
-    """Start one stand-in for this file, with a host name of its own."""
+    """One stand-in for this file. It has a host name."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, names=True) as made:
@@ -79,7 +79,7 @@ def stand_in(authority: Authority) -> Iterator[StandIn]:
 
 @pytest.fixture
 def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
-    """Start a stand-in that sleeps after five idle minutes. Return it with the clock that measures them."""
+    """A stand-in that sleeps after five minutes of a simulated clock, and the clock."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     clock = ManualClock()
@@ -89,7 +89,7 @@ def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
 
 
 def connect(stand_in: StandIn, patience: float = PATIENCE_SECONDS) -> "psycopg.Connection[Any]":
-    """Connect as the layer does: resolve the host name first, then connect to the address and verify the name."""
+    """Connect as a function does: resolve the name, connect to the address and verify the name."""
     parts = urlsplit(stand_in.url)
     assert parts.hostname is not None
     found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
@@ -104,13 +104,13 @@ def write(
     key: str | None = None,
     patience: float = PATIENCE_SECONDS,
 ) -> None:
-    """Write one turn. Raises TimeoutError if no answer comes for `patience` seconds."""
+    """Write one turn. Raises TimeoutError if the server has said nothing for `patience` seconds."""
     done, given_up = threading.Event(), threading.Event()
 
     def give_up() -> None:
         if not done.wait(patience):
             given_up.set()
-            # Shut our own socket down, so that the client reads the end of the stream and stops waiting.
+            # To the client this looks as if the server had closed the connection.
             with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
                 own.shutdown(socket.SHUT_RDWR)
 
@@ -131,10 +131,10 @@ def _duplicate(connection: "psycopg.Connection[Any]") -> int:
     return socket.dup(connection.fileno())
 
 
-def result_of_write(
+def error_of_a_write(
     connection: "psycopg.Connection[Any] | None", stand_in: StandIn, patience: float = PATIENCE_SECONDS
 ) -> str | None:
-    """Write over `connection`, or over a new one. Return SILENCE, the error's text, or None for success."""
+    """Write over `connection`, or over a new one, and return the error or None."""
     try:
         if connection is not None:
             write(connection, patience=patience)
@@ -152,42 +152,41 @@ def result_of_write(
     return None
 
 
-def test_the_table_of_expected_results_has_every_fault(stand_in: StandIn) -> None:
-    assert list(RESULTS) == list(FAULTS)
-    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # clock_step needs libfaketime
+def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
+    assert list(EXPECTED) == list(FAULTS)
+    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # needs libfaketime
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_gives_its_expected_result_and_after_its_end_a_write_succeeds(stand_in: StandIn, name: str) -> None:
+def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
     if name == "clock_step":
         skip_without(debian_libfaketime)
-    fresh, reused = RESULTS[name]
+    fresh, reused = EXPECTED[name]
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
         with fault(stand_in, name):
-            found = result_of_write(
-                connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
-            )
+            patience = SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
+            found = error_of_a_write(connection, stand_in, patience)
             if expected is None:
                 assert found is None
             else:
                 assert re.search(expected, found or "nothing"), found
         if connection is not None:
             if found is None:
-                write(connection)  # the connection still works
+                write(connection)  # still works
             connection.close()
-        assert result_of_write(None, stand_in) is None
+        assert error_of_a_write(None, stand_in) is None
 
 
 @pytest.mark.parametrize("name", ["kill_pgbouncer", "suspend", "refused", "proxy_connect"])
-def test_an_open_connection_ends_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
+def test_a_client_sees_the_end_of_its_connection_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
     for _ in range(4):
         with connect(stand_in) as connection, fault(stand_in, name):
             ended = bool(select.select([connection.pgconn.socket], [], [], 0)[0])
         assert ended
 
 
-def test_three_answers_are_lost_after_commit_if_three_are_requested(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_after_commit_as_often_as_requested(stand_in: StandIn) -> None:
     session = "lost"
     stand_in.relay.lose_answers(3)
     for attempt in range(4):
@@ -202,7 +201,7 @@ def test_three_answers_are_lost_after_commit_if_three_are_requested(stand_in: St
     assert stand_in.relay.to_come == 0
 
 
-def test_an_answer_is_lost_on_a_reused_connection(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         for number in range(3):
             write(connection, "warm", f"warm {number}")
@@ -213,7 +212,7 @@ def test_an_answer_is_lost_on_a_reused_connection(stand_in: StandIn) -> None:
         assert _turns(observer, "warm") == 4
 
 
-def test_the_end_of_a_connection_does_not_count_as_a_lost_answer(stand_in: StandIn) -> None:
+def test_a_goodbye_does_not_count_as_a_request_whose_answer_is_lost(stand_in: StandIn) -> None:
     connection = connect(stand_in)
     stand_in.relay.lose_answers()
     connection.close()
@@ -222,7 +221,7 @@ def test_the_end_of_a_connection_does_not_count_as_a_lost_answer(stand_in: Stand
     stand_in.relay.restore()
 
 
-def test_a_delay_applies_to_a_round_trip(stand_in: StandIn) -> None:
+def test_each_round_trip_takes_the_delay(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         stand_in.relay.delay(0.2)
         began = time.monotonic()
@@ -232,25 +231,25 @@ def test_a_delay_applies_to_a_round_trip(stand_in: StandIn) -> None:
     assert took >= 0.2
 
 
-def test_after_a_silence_a_connection_that_was_idle_still_works(stand_in: StandIn) -> None:
+def test_after_silence_a_used_connection_is_reset_and_an_idle_one_still_works(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with fault(stand_in, "acknowledge_silence"):
-            assert result_of_write(used, stand_in, SILENCE_SECONDS) == SILENCE
+            assert error_of_a_write(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 
 
-def test_ten_connections_wait_for_the_compute_and_wake_it_once(authority: Authority) -> None:
+def test_ten_connections_wake_the_compute_once_and_wait_for_it(authority: Authority) -> None:
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
         made.compute.suspend()
         began = time.monotonic()
-        assert list(pool.map(lambda _: result_of_write(None, made), range(10))) == [None] * 10
+        assert list(pool.map(lambda _: error_of_a_write(None, made), range(10))) == [None] * 10
         assert time.monotonic() - began >= 0.3
         assert (made.compute.state, made.compute.wakes) == ("active", 1)
 
 
-def test_the_compute_sleeps_after_five_minutes_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
+def test_the_compute_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
     made, clock = sleeper
     with connect(made) as connection:
         clock.advance(299)
@@ -258,7 +257,7 @@ def test_the_compute_sleeps_after_five_minutes_without_traffic(sleeper: tuple[St
         clock.advance(299)
         assert made.compute.awake_seconds == 598
         clock.advance(10)
-        # An idle pooled client does not keep the compute awake. Its stream ends without an error message.
+        # An idle client of the pooler does not keep the compute awake. Its connection ends without a message.
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         assert poll.poll(PATIENCE_SECONDS * 1000)
@@ -266,7 +265,7 @@ def test_the_compute_sleeps_after_five_minutes_without_traffic(sleeper: tuple[St
             write(connection)
     clock.advance(24 * 3600)
     assert (made.compute.wakes, made.compute.awake_seconds) == (0, 599)
-    assert result_of_write(None, made) is None
+    assert error_of_a_write(None, made) is None
     clock.advance(60)
     assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
 
@@ -296,12 +295,12 @@ def test_a_client_gets_neons_error_while_the_compute_cannot_start(sleeper: tuple
     started = made.postgres.start
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made.postgres, "start", fail)
-        assert "Couldn't connect to compute node" in str(result_of_write(None, made))
+        assert "Couldn't connect to compute node" in str(error_of_a_write(None, made))
     assert made.postgres.start == started
-    assert result_of_write(None, made) is None
+    assert error_of_a_write(None, made) is None
 
 
-def test_a_name_that_the_stand_in_does_not_know_is_resolved_by_the_machine(stand_in: StandIn) -> None:
+def test_a_name_outside_the_file_of_names_is_resolved_by_the_machine(stand_in: StandIn) -> None:
     assert socket.getaddrinfo("127.0.0.1", 1)[0][4][0] == "127.0.0.1"
     stand_in.resolve("127.0.0.2", "127.0.0.3")
     addresses = [entry[4][0] for entry in socket.getaddrinfo(HOST, 5432, type=socket.SOCK_STREAM)]

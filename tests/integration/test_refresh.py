@@ -1,36 +1,25 @@
-"""When the statistics are refreshed: not where that wakes the database, not for nothing, and for their reader."""
+"""When the statistics are refreshed: for a reader, if turns were written, and if that does not wake the database."""
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.integration.refresh_state import make_old, refreshed_at, uncounted
+from tests.integration.refresh_state import REFRESH_LOCK, make_old, refreshed_at, uncounted
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import Database
 
-LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
-
-
-@pytest.fixture
-def api() -> Iterator[NeonApi]:
-    """An endpoint that sleeps."""
-    with NeonApi(lambda: "idle") as server:
-        yield server
-
 
 def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the lines since the last call, and the last of them that has metrics."""
+    """Return the log lines since the last call, and the last one that has metrics."""
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     return lines, [line for line in lines if "_aws" in line][-1]
 
 
 def refreshed_now(database: Database) -> str:
-    """Return the server's time as the API writes it."""
+    """Return the server's time in the form of the API."""
     with database.admin() as admin:
         row = admin.execute("select robot_brain.iso_time(clock_timestamp())").fetchone()
     assert row is not None
@@ -38,7 +27,7 @@ def refreshed_now(database: Database) -> str:
 
 
 def connections(database: Database) -> int:
-    """Return how many connections of the functions' role this database has; a function keeps the one it opened."""
+    """Return the number of connections of the functions' role. A function keeps the one that it opened."""
     with database.admin() as admin:
         row = admin.execute(
             "select count(*) from pg_stat_activity where usename = 'robot_brain_app' and datname = current_database()"
@@ -47,9 +36,7 @@ def connections(database: Database) -> int:
     return int(row[0])
 
 
-def test_a_suspended_compute_is_left_asleep(
-    database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_suspended_compute_is_not_woken(database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]) -> None:
     before = refreshed_at(database)
     with deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle:
         assert bundle.refresh() == {"skipped": "suspended"}
@@ -61,7 +48,7 @@ def test_a_suspended_compute_is_left_asleep(
     assert metrics["RefreshesSkipped"] == [1.0]
 
 
-def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
+def test_the_schedule_refreshes_if_the_compute_is_awake(database: Database) -> None:
     with (
         NeonApi(lambda: "active") as api,
         deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle,
@@ -69,12 +56,12 @@ def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
         bundle.write("s", turn())
         assert "as_of" in bundle.refresh()
         assert bundle.stats().json["totals"]["messages"] == 1
-        assert api.calls == 1, "a request of a client asks nobody"
+        assert api.calls == 1, "a request of a client does not call Neon's API"
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("fault", ["401", "503", "init", "garbage", "hang"])
-def test_where_neon_cannot_tell_the_compute_is_not_woken(
+def test_if_neon_does_not_say_whether_the_compute_is_awake_the_schedule_does_not_wake_it(
     database: Database,
     api: NeonApi,
     capfd: pytest.CaptureFixture[str],
@@ -102,7 +89,7 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tell(
+def test_if_only_the_schedule_refreshes_it_does_so_also_without_an_answer_of_neon(
     database: Database, api: NeonApi
 ) -> None:
     api.fail(503)
@@ -113,7 +100,7 @@ def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tel
         assert bundle.refresh() == {"skipped": "suspended"}
 
 
-def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
+def test_a_reader_of_old_figures_refreshes_those_of_every_tenant(
     database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_old(database)
@@ -134,7 +121,7 @@ def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
 
 
 @pytest.mark.parametrize("max_age", ["0", "10000"])
-def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max_age: str) -> None:
+def test_a_reader_does_not_refresh_figures_that_are_young_enough(database: Database, max_age: str) -> None:
     make_old(database)
     with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}) as bundle:
         bundle.write("s", turn())
@@ -145,7 +132,7 @@ def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max
 
 
 @pytest.mark.parametrize("max_age", ["0", "3600"])
-def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Database, max_age: str) -> None:
+def test_a_reader_refreshes_if_too_many_rows_are_uncounted(embedded_database: Database, max_age: str) -> None:
     with embedded_database.admin() as admin:
         admin.execute(
             "insert into robot_brain.uncounted select 'local', current_date, 'p', 1, 1, 0, 0, 0"
@@ -160,7 +147,7 @@ def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Da
     assert uncounted(embedded_database) == 0
 
 
-def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Database) -> None:
+def test_a_view_made_in_the_future_of_the_clock_counts_as_old(embedded_database: Database) -> None:
     with embedded_database.admin() as admin:
         admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
     with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
@@ -172,7 +159,7 @@ def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Databas
         assert bundle.database_health().json["reasons"] == []
 
 
-def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+def test_the_figures_of_one_session_are_live_and_cause_no_refresh(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
     before = refreshed_at(database)
@@ -182,11 +169,11 @@ def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Dat
 
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_old_figures_are_one_statement_where_nothing_was_written(
+def test_old_figures_take_one_statement_if_no_turn_was_written_since(
     bundle: Bundle, database: Database, written: bool
 ) -> None:
     make_old(database)
-    assert bundle.database_health().status == 200  # what comes with a connection is not counted
+    assert bundle.database_health().status == 200  # opens the connection, which is not to be counted
     if written:
         bundle.write("s", turn())
     with database.admin() as admin:
@@ -197,22 +184,22 @@ def test_old_figures_are_one_statement_where_nothing_was_written(
             "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
             " and s.dbid = (select oid from pg_database where datname = current_database())"
         ).fetchone()
-    # Otherwise the look, then four steps of begin, the time-out, the step and commit, then the answer.
+    # 18: a first look, four steps of begin, timeout, step and commit, and the answer.
     assert calls == (18 if written else 1,)
 
 
-def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, database: Database) -> None:
+def test_a_reader_does_not_wait_for_a_refresh_that_runs(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", turn())
     with database.admin() as admin:
         with admin.transaction():
-            admin.execute(LOCK)
+            admin.execute(REFRESH_LOCK)
             old = bundle.stats()
             assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
         assert len(bundle.stats().json["top_sessions"]) == 1
 
 
-def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
+def test_only_one_of_many_readers_counts(bundle: Bundle, database: Database) -> None:
     make_old(database)
     bundle.write("s", {"messages": [turn()] * 50})
     readers = 12
@@ -222,7 +209,7 @@ def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
 
     def read() -> None:
         try:
-            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with database.app() as connection:
                 stats = "select stale from robot_brain_api.stats('local', null, 3600)"
                 assert connection.execute(stats).fetchone() == (True,)
                 together.wait(60)
@@ -240,7 +227,7 @@ def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
         thread.join()
     assert failures == []
     assert len(done) == readers
-    # The others were too late, or found nothing left to count.
+    # The other readers came too late, or found no uncounted row.
     assert set(done) <= {None, '{"counted": 1}', '{"counted": 0}'}
     assert done.count('{"counted": 1}') == 1
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 50, "interactions": 0}

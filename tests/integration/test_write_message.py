@@ -14,7 +14,7 @@ TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][
 
 
 def rows(database: Database, query: str) -> list[tuple[object, ...]]:
-    """Run a query as superuser, who sees every tenant."""
+    """Run a query as the superuser, which sees every tenant."""
     with database.admin() as admin:
         return admin.execute(query.encode()).fetchall()
 
@@ -33,7 +33,7 @@ def test_a_turn_is_answered_with_its_id_seq_and_time(bundle: Bundle) -> None:
     assert TIME.fullmatch(message["created_at"])
 
 
-def test_turns_of_one_write_count_on_and_share_one_time(bundle: Bundle) -> None:
+def test_the_turns_of_one_write_have_consecutive_seqs_and_one_time(bundle: Bundle) -> None:
     bundle.write("s", turn(1))
     reply = bundle.write("s", {"messages": [turn(2), turn(3), turn(4)]})
     assert reply.json["message_count"] == 4
@@ -59,7 +59,7 @@ def test_user_metadata_merges_at_the_top_level(bundle: Bundle) -> None:
     assert bundle.read("s").json["session"]["user_metadata"] == {"a": {"y": 2}, "b": 1}
 
 
-def test_an_interaction_names_the_personality_where_no_robot_is_given(bundle: Bundle, database: Database) -> None:
+def test_an_interaction_without_a_robot_gets_the_personality_as_its_robot(bundle: Bundle, database: Database) -> None:
     bundle.call("write_message", event("write_message_batch"))
     bundle.write(
         "s", turn(interaction={"interaction_type": "x", "duration_ms": 0, "success": False, "robot_id": "robot-7"})
@@ -75,7 +75,7 @@ def test_an_interaction_names_the_personality_where_no_robot_is_given(bundle: Bu
 # Idempotency
 
 
-def test_the_same_key_and_request_give_the_first_answer_again(bundle: Bundle, database: Database) -> None:
+def test_a_request_sent_again_with_its_key_gets_the_first_answer_again(bundle: Bundle, database: Database) -> None:
     request = event("write_message_idempotent")
     first = bundle.call("write_message", request)
     bundle.write("demo", turn(2))
@@ -146,7 +146,7 @@ def test_a_reused_key_names_the_session_and_seq_of_its_first_write(bundle: Bundl
     assert (reply.status, reply.json["session_id"], reply.json["seq"]) == (422, "first", 4)
 
 
-def test_a_key_is_kept_as_its_hash(bundle: Bundle, database: Database) -> None:
+def test_a_key_is_stored_as_its_hash(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn(), {"idempotency-key": "card 4711"})
     kept = rows(database, "select key_hash = sha256('card 4711'), key_hash::text from robot_brain.idempotency_keys")
     assert [same for same, _ in kept] == [True]
@@ -171,16 +171,16 @@ def test_a_key_is_forgotten_after_24_hours_and_the_refresh_clears_it(bundle: Bun
     assert left == [(2, True)]
 
 
-def test_a_write_without_a_key_leaves_none(bundle: Bundle, database: Database) -> None:
+def test_a_write_without_a_key_stores_no_key(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn())
     assert rows(database, "select count(*) from robot_brain.idempotency_keys") == [(0,)]
 
 
 @pytest.mark.parametrize("digits", [str, lambda written: written.replace("-", "")], ids=["as answered", "bare"])
-def test_the_id_of_a_turn_is_a_key_like_any_other(
+def test_a_client_may_use_the_id_of_a_turn_as_its_key(
     bundle: Bundle, database: Database, digits: Callable[[str], str]
 ) -> None:
-    """The layer's own repeats are known by it, and no key of a client's is taken for one."""
+    """The layer detects its own retries by this id, but never mistakes a client's key for a retry."""
     first = bundle.write("s", turn()).json["messages"][0]["id"]
     assert uuid.UUID(first).version == 4
     reply = bundle.write("s", turn(), {"idempotency-key": digits(first)})
@@ -203,7 +203,7 @@ def test_if_match_writes_only_at_the_expected_seq(bundle: Bundle) -> None:
     assert bundle.read("demo-new").json["session"]["message_count"] == 2
 
 
-def test_a_session_that_must_exist_is_not_created(bundle: Bundle) -> None:
+def test_a_session_that_if_match_expects_is_not_created(bundle: Bundle) -> None:
     for tag in ('"3"', '"0.1f"', '"1.1f"'):
         refused = bundle.write("s", turn(), {"if-match": tag})
         assert (refused.status, refused.json["last_seq"]) == (412, 0)
@@ -227,7 +227,7 @@ def test_a_whole_tag_matches_one_state_and_the_last_seq_any_version_of_it(bundle
     assert bundle.write("s", turn(), {"if-match": '"3"'}).status == 201
 
 
-def test_a_write_gives_the_tag_of_its_session_and_a_replay_none(bundle: Bundle) -> None:
+def test_a_write_returns_the_tag_of_its_session_and_a_replay_returns_no_tag(bundle: Bundle) -> None:
     sent = (turn(), {"idempotency-key": "k"})
     assert bundle.write("s", *sent).headers["etag"] == bundle.read("s").headers["etag"]
     bundle.write("s", turn())

@@ -1,4 +1,4 @@
-"""Send one of each request, and return all answers without the parts that differ from run to run."""
+"""Send one of each request in turn, and record the answers without the parts that differ from run to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.months import month_name
 from tests.support.bundle import Bundle, Reply, turn
 from tests.support.servers.databases import Database
 
-# Texts that a server setting may write differently: backslashes, quotes, code points beyond LATIN1, numbers, NULL.
+# What a setting may change: backslashes, quotes, code points beyond LATIN1, numbers, and NULL as a word.
 TEXT = "Ünïcode \\ \\n \\' '' \" 日本 🤖 %s $1 {NULL} 31/12/2026"
 METADATA = {
     "float": 0.1,
@@ -25,7 +25,7 @@ METADATA = {
     "list": [1, "NULL", None],
 }
 INTERACTION = {"interaction_type": "order \\ 'x'", "duration_ms": 1, "success": True}
-# Equal counts are sorted by name, and each collation sorts these names differently.
+# With equal counts these are sorted by name, and each collation sorts them in another order.
 PERSONALITIES = ("b", "B", "a", "Ä", "_", "A b", "ab")
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -36,12 +36,12 @@ _MASKS = (
     (re.compile(r'(?<="age_seconds": )\d+|(?<="age_seconds" : )\d+'), "<age>"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
 )
-# These members differ from server to server or belong to this connection.
+# What depends on the server or on the connection.
 _OF_THE_CONNECTION = ("latency_ms", "pooled", "environment")
 
 
 class Transcript:
-    """Answers. Tests compare `masked` between servers, and `times` and `dates` with the clock."""
+    """The recorded answers: `masked` is to be compared, `times` and `dates` are to be checked with the clock."""
 
     def __init__(self) -> None:
         self.masked: list[tuple[str, object]] = []
@@ -49,7 +49,7 @@ class Transcript:
         self.dates: list[str] = []
 
     def add(self, name: str, reply: Reply) -> Reply:
-        """Keep an answer's status, body and headers, except the request's id."""
+        """Record an answer: its status, its body, and its headers except the id of the request."""
         body = reply.body or ""
         self.times += [datetime.datetime.fromisoformat(found) for found in _TIME.findall(body)]
         headers = {key: value for key, value in reply.headers.items() if key != "x-request-id"}
@@ -78,7 +78,7 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
     for session in ("b", "B", "_", "a"):
         seen.add(f"write to {session}", bundle.write(session, turn()))
     with administering(database) as admin:
-        # Make the sessions equal in everything except their ids.
+        # Afterwards the sessions differ only in their names.
         admin.execute(
             "update robot_brain.sessions set last_active = created_at, created_at = (select min(created_at)"
             " from robot_brain.sessions) where id <> 's'"
@@ -104,12 +104,12 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
 
 
 def administering(database: Database) -> psycopg.Connection:
-    """Return a superuser's connection that can read names in any encoding of the database. Close it with `with`."""
+    """Return a superuser's connection in UTF-8, for a database of any encoding. Close it with `with`."""
     return psycopg.connect(database.postgres.admin_url(database.name), autocommit=True, client_encoding="UTF8")
 
 
 def bounds(admin: psycopg.Connection) -> list[str]:
-    """Return the name and the bounds of every month in UTC, as the server's text."""
+    """Return the name and the bounds of every month in UTC, as the server writes them."""
     with admin.transaction():
         admin.execute("set local timezone = 'Etc/UTC'")
         admin.execute("set local datestyle = 'ISO, YMD'")
@@ -122,7 +122,7 @@ def bounds(admin: psycopg.Connection) -> list[str]:
 
 
 def expected_bounds(count: int) -> list[str]:
-    """Return what `bounds` must return if this month and the next `count` - 1 months exist."""
+    """Return what `bounds` must return for `count` months from this one on."""
     today = datetime.datetime.now(datetime.UTC)
     lines = []
     for number in range(count):

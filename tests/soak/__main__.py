@@ -1,7 +1,7 @@
 """Write and read under faults, then prove that nothing is lost: `python -m tests.soak`, or `make soak`.
 
 DURATION= seconds (600), SEED= (a new one), OUTPUT= a file for the JSON of the line RESULT. The exit code is 1 if a
-figure of that line is not what it must be; then the journals and logs stay where a line before it says.
+figure of that line is wrong. Then the journals and logs stay in a folder, which an earlier line names.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
 
+from local.settings import ROOT
 from tests.soak.check import check, read_stored
 from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.figures import prove_figures
 from tests.soak.journal import Journal, Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
-from tests.soak.stack import ROOT, Harder, neon, serving
+from tests.soak.stack import Harder, neon, serving
 from tests.soak.watch import Progress, Watch
 from tests.support.neon.faults import FAULTS, possible
 from tests.support.neon.stand_in import StandIn
@@ -37,7 +38,7 @@ END_SECONDS = GIVE_UP_SECONDS + 180
 
 @dataclass(frozen=True)
 class Options:
-    """What the environment says."""
+    """The options of a run, from the environment."""
 
     seconds: float
     seed: str
@@ -60,7 +61,7 @@ def read_options() -> Options:
 
 
 def _make_writable(output: Path) -> None:
-    """Make the folder of a file that is written at the end; exit where that would fail then."""
+    """Make the folder of the output file. Exit now if the write at the end would fail."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         if output.is_dir():
@@ -75,7 +76,7 @@ def _make_writable(output: Path) -> None:
 
 
 def head(options: Options) -> str:
-    """Return the first line of a run: what repeats it, and whether it has time for every kind of fault."""
+    """Return the first line of a run: how to repeat it, and whether it has time for every kind of fault."""
     every = f"all {len(FAULTS)} kinds of faults"
     whole = (
         every if options.seconds >= WHOLE_SECONDS else f"the faults that fit; DURATION={WHOLE_SECONDS:g} has {every}"
@@ -84,7 +85,7 @@ def head(options: Options) -> str:
 
 
 def main() -> int:
-    """Run it; return the exit code."""
+    """Run the soak, and return the exit code."""
     options = read_options()
     try:
         debian_postgres()
@@ -117,7 +118,7 @@ def main() -> int:
 
 
 async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
-    """Let clients write and read under faults, then look at what is there."""
+    """Let clients write and read under faults, then collect the findings."""
     clients = names(CLIENTS)
     paths = [folder / f"{client}.jsonl" for client in clients]
     chance = random.Random(options.seed)
@@ -139,7 +140,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             [sys.executable, "-m", "tests.soak.clients", address, str(folder), options.seed, str(CLIENTS)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
-            # Ctrl-C is ours: the clients end with their standard input.
+            # Ctrl-C reaches only this process. The clients end with their standard input.
             process_group=0,
         )
         disturbing = [
@@ -182,7 +183,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
 
 
 def _end(clients: "subprocess.Popen[bytes]") -> int:
-    """Tell the clients to come to an end and wait for it; return their exit code."""
+    """End the clients and wait for them. Return the exit code of their process."""
     assert clients.stdin is not None
     clients.stdin.close()
     return clients.wait(END_SECONDS)

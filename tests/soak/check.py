@@ -1,4 +1,4 @@
-"""Journals beside rows: what was lost, what is there twice, where a sequence has a hole, which batch is half there."""
+"""Compare journals with rows: lost turns, doubled turns, gaps in sequences, and batches that are half written."""
 
 import re
 from collections import Counter, defaultdict
@@ -19,52 +19,52 @@ class Row:
     session: str
     seq: int
     turn: Turn
-    created_at: str  # as the API writes it, so that it sorts
+    created_at: str  # in the format of the API, which sorts by time
 
 
 @dataclass(frozen=True)
 class Stored:
-    """All turns of a tenant, by session and seq; what each session says of the number of its turns and of its time."""
+    """All turns of a tenant, by session and seq, and each session's own count and times."""
 
     rows: Sequence[Row]
     counts: Mapping[str, int]
-    # From its first turn to its last: no read looks at another time.
+    # From the first turn to the last. A read looks only at this time.
     lived: Mapping[str, tuple[str, str]]
 
 
 @dataclass
 class Findings:
-    """Violations, each told in a line. A store that keeps its word has none."""
+    """Violations, one line each. A store that keeps its promises produces no line."""
 
-    # Acknowledged, and not there, or not as it was sent, or not where the acknowledgement said.
+    # Acknowledged, but missing, changed, or not at the acknowledged place.
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     half_batches: list[str] = field(default_factory=list)
-    # The time of a turn runs against its seq, or lies outside its session's.
+    # The time of a turn contradicts its seq, or lies outside the time of its session.
     out_of_time: list[str] = field(default_factory=list)
-    # There, and nobody sent it, or not so, or not to that session.
+    # Stored, but never sent, or sent with another content or to another session.
     strangers: list[str] = field(default_factory=list)
 
     @property
     def all(self) -> list[str]:
-        """Every violation with its kind."""
+        """Return every violation with its kind."""
         return [f"{kind}: {each}" for kind, found in vars(self).items() for each in found]
 
 
 def turn_id(number: str, turn_number: int) -> str:
-    """Return the id of a request's turn, which its user_message begins with in brackets."""
+    """Return the id of a turn of a request. The turn's user_message begins with it, in brackets."""
     return f"{number}.{turn_number}"
 
 
 def id_of(user_message: str) -> str | None:
-    """Return the id that a text begins with, None where there is none."""
+    """Return the id at the beginning of a text, or None without one."""
     match = _ID.match(user_message)
     return match and match[1]
 
 
 def read_stored(observer: psycopg.Connection, tenant: str = "local") -> Stored:
-    """Read all turns of `tenant` as a superuser, whom row-level security does not bind."""
+    """Read all turns of `tenant`. The observer is a superuser, so row-level security hides no row."""
     with observer.transaction():
         rows = observer.execute(
             """
@@ -95,7 +95,7 @@ def read_stored(observer: psycopg.Connection, tenant: str = "local") -> Stored:
 
 
 def check(writes: Iterable[Write], stored: Stored) -> Findings:
-    """Hold what clients know beside what is stored."""
+    """Compare what clients know with what is stored."""
     findings = Findings()
     places: dict[str, list[Row]] = defaultdict(list)
     for row in stored.rows:
@@ -107,9 +107,9 @@ def check(writes: Iterable[Write], stored: Stored) -> Findings:
         _check_write(write, found, findings)
     for name, rows in places.items():
         if len(rows) > 1:
-            findings.doubled.append(f"{name} is there {len(rows)} times: {_where(rows)}")
+            findings.doubled.append(f"{name} is there {len(rows)} times: {_places(rows)}")
         if name not in known:
-            findings.strangers.append(f"{name} was never sent: {_where(rows)}")
+            findings.strangers.append(f"{name} was never sent: {_places(rows)}")
     _check_sequences(stored, findings)
     _check_times(stored, findings)
     return findings
@@ -123,17 +123,17 @@ def _check_write(write: Write, found: Sequence[Sequence[Row]], findings: Finding
         first = found[0][0]
         expected = [(first.session, first.seq + number) for number in range(len(found))]
         if [(rows[0].session, rows[0].seq) for rows in found] != expected:
-            findings.half_batches.append(f"{write.request}: its turns do not stand together: {_where(found[0])}")
+            findings.half_batches.append(f"{write.request}: its turns are not together: {_places(found[0])}")
     for number, (turn, rows) in enumerate(zip(write.turns, found, strict=True)):
         name = turn_id(write.request, number)
         as_sent = [row for row in rows if row.turn == turn and row.session == write.session]
         if write.seqs is None:
             if len(as_sent) < len(rows):
-                findings.strangers.append(f"{name} is not as it was sent: {_where(rows)}")
+                findings.strangers.append(f"{name} is not as it was sent: {_places(rows)}")
         elif not as_sent:
-            findings.lost.append(f"{name}, acknowledged as {write.session} {write.seqs[number]}: {_where(rows)}")
+            findings.lost.append(f"{name}, acknowledged as {write.session} {write.seqs[number]}: {_places(rows)}")
         elif write.seqs[number] not in [row.seq for row in as_sent]:
-            findings.lost.append(f"{name}, acknowledged as seq {write.seqs[number]}, is elsewhere: {_where(rows)}")
+            findings.lost.append(f"{name}, acknowledged as seq {write.seqs[number]}, is elsewhere: {_places(rows)}")
 
 
 def _check_sequences(stored: Stored, findings: Findings) -> None:
@@ -162,5 +162,5 @@ def _check_times(stored: Stored, findings: Findings) -> None:
             findings.out_of_time.append(f"{row.session} {row.seq} lies outside its session's time: no read shows it")
 
 
-def _where(rows: Sequence[Row]) -> str:
+def _places(rows: Sequence[Row]) -> str:
     return ", ".join(f"{row.session} {row.seq}" for row in rows[:5]) or "nowhere"

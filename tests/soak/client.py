@@ -1,4 +1,4 @@
-"""One client of the HTTP API: writes, reads, repeats what is safe to repeat, and writes down all of it."""
+"""One client of the HTTP API. It writes, reads, retries if that is safe, and keeps a journal of all requests."""
 
 import itertools
 import json
@@ -15,27 +15,27 @@ from tests.soak.check import id_of, turn_id
 from tests.soak.journal import Journal, Turn
 
 FUNCTION_SECONDS = 28.0  # the template's Timeout
-MARGIN_SECONDS = 5.0  # the gateway answers at 30; the rest is for a busy machine
+MARGIN_SECONDS = 5.0  # the gateway answers after 30 seconds, and a busy machine needs more
 NO_ANSWER_SECONDS = FUNCTION_SECONDS + MARGIN_SECONDS
 SHARED_SESSIONS = 4
-SESSION_TURNS = 150  # a client's own session that is longer gives way to a new one
+SESSION_TURNS = 150  # after that a client starts a new session of its own
 BATCH = (2, 12)  # turns
-# Of all requests. Writes: two thirds of one turn, a third batches; three quarters with a key, the rest without.
-WRITES, READS, STATS = 0.70, 0.26, 0.02  # and deep health checks
+# Shares of all requests. A third of the writes are batches, and three quarters have a key.
+WRITES, READS, STATS = 0.70, 0.26, 0.02  # the rest are deep health checks
 BATCHES = 0.33
 KEYED = 0.75
 PERSONALITIES = ("barista", "guide", "nurse", "pilot", "teacher")
 KINDS = ("speech", "gesture", "gaze")
 INTERACTIONS = 0.2
 SHARED = 0.3
-# A client that goes away before the answer: what it wrote may be there.
+# The share of writes in which the client leaves before the answer. Such a write may be stored.
 IMPATIENT = 0.02
 NOTHING_WRITTEN = ("400", "404", "412", "413", "415", "422")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP answer, or what came instead: `status` as in the journal, `wait` the seconds of Retry-After."""
+    """An HTTP answer, or what came instead. `status` is as in the journal, `wait` the seconds of Retry-After."""
 
     status: str
     body: Any = None
@@ -46,15 +46,15 @@ class Reply:
 @dataclass
 class _Session:
     name: str
-    last_seq: int = 0  # the highest that this client knows of
-    turns: dict[str, Turn] = field(default_factory=dict)  # this client's acknowledged ones, by id
+    last_seq: int = 0  # the highest that this client knows
+    turns: dict[str, Turn] = field(default_factory=dict)  # of this client, if acknowledged, by id
 
 
 class Client:
-    """A client with a journal and a session of its own, and some sessions that others write to as well."""
+    """A client with a journal and a session of its own, and some sessions that other clients also write to."""
 
     def __init__(self, name: str, address: str, journal: Journal, seed: str, stop: threading.Event) -> None:
-        """Take the API's host:port. After `stop` nothing new is begun; `give_up_at` bounds what is repeated."""
+        """Take the API's host:port. After `stop` no new request begins. After `give_up_at` no retry begins."""
         self.give_up_at = float("inf")
         self._name = name
         self._address = address
@@ -69,17 +69,17 @@ class Client:
         self._shared = [_Session(f"soak-shared-{number}") for number in range(SHARED_SESSIONS)]
 
     def run(self) -> None:
-        """Do one request after the other until told to stop."""
+        """Make one request after the other until `stop` is set."""
         while not self._stop.is_set():
-            what = self._chance.random()
+            kind = self._chance.random()
             shared = self._chance.random() < SHARED
             session = self._chance.choice(self._shared) if shared else self._own
-            if what < WRITES or not session.last_seq:
+            if kind < WRITES or not session.last_seq:
                 self._write(session)
-            elif what < WRITES + READS:
+            elif kind < WRITES + READS:
                 self._read(session)
             else:
-                self._look("/stats" if what < WRITES + READS + STATS else "/health/database")
+                self._look("/stats" if kind < WRITES + READS + STATS else "/health/database")
             if len(self._own.turns) > SESSION_TURNS:
                 self._own = self._new_session()
         self._disconnect()
@@ -108,7 +108,7 @@ class Client:
                 self._journal.write("misread", request=name, what=f"refused with {reply.status}: {reply.body}")
                 return
             self._pause(reply, attempt)
-            # Without a key nobody can know whether it was written: a good client leaves it at that.
+            # Without a key the outcome is unknown, so a good client does not retry.
             if not keyed or time.monotonic() > self.give_up_at:
                 return
 
@@ -152,7 +152,7 @@ class Client:
         timeout: float | None = None,
         **facts: Any,
     ) -> Reply:
-        """Write the request down, send it, write down what came of it."""
+        """Note the request in the journal, send it, and note its result."""
         self._journal.write("send", request=name, attempt=attempt, kind=kind, **facts)
         reply = self._exchange(method, path, body, headers or {}, timeout)
         seqs = {"seqs": [each["seq"] for each in reply.body["messages"]]} if reply.status == "201" else {}
@@ -181,7 +181,7 @@ class Client:
         waited = response.getheader("Retry-After")
         status, parsed = str(response.status), json.loads(data) if data else None
         if response.status >= 500:
-            # The gateway's own errors are `{"message": …}`; the functions' never have a message.
+            # The gateway's own errors are `{"message": …}`. Those of the functions have no member `message`.
             status += " gateway" if isinstance(parsed, dict) and "message" in parsed else " problem"
         replayed = response.getheader("Idempotent-Replayed") == "true"
         return Reply(status, parsed, None if waited is None else float(waited), replayed)
@@ -192,7 +192,7 @@ class Client:
         self._connection = None
 
     def _pause(self, reply: Reply, attempt: int) -> None:
-        """Wait before the next request as a good client does: as told, or twice as long each time up to two seconds."""
+        """Wait before the next request: as Retry-After says, or else twice as long each time, up to two seconds."""
         if reply.status[0] in "23":
             return
         seconds = min(2.0, 0.1 * 2.0**attempt) if reply.wait is None else min(5.0, reply.wait)
@@ -211,7 +211,7 @@ class Client:
 
 
 def _wrong_page(page: Any, at_least: int, mine: dict[str, Turn]) -> str | None:
-    """Return what is wrong with a page that was read after seq `at_least` was known to be there."""
+    """Return what is wrong with a page. The turn with seq `at_least` was acknowledged before the read began."""
     seqs = [message["seq"] for message in page["messages"]]
     if page["session"]["message_count"] < at_least:
         return f"counts {page['session']['message_count']} turns after {at_least} were acknowledged"
@@ -226,7 +226,7 @@ def _wrong_page(page: Any, at_least: int, mine: dict[str, Turn]) -> str | None:
 
 
 def _wrong_figures(figures: Any, at_least: int) -> str | None:
-    """Return what is wrong with figures that were read after so many turns of this client were acknowledged."""
+    """Return what is wrong with figures. `at_least` turns of this client were acknowledged before."""
     messages = figures["totals"]["messages"]
     if messages < at_least:
         return f"counts {messages} turns after {at_least} of one client were acknowledged"

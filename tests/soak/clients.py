@@ -1,6 +1,6 @@
 """The clients' process: `python -m tests.soak.clients HOST:PORT FOLDER SEED NUMBER`, until its standard input ends.
 
-Apart from the front and the emulator, so that neither waits for the other's Python.
+The clients have a process of their own. So they and the front with the emulator do not wait for each other's Python.
 """
 
 import sys
@@ -11,17 +11,17 @@ from pathlib import Path
 from tests.soak.client import Client
 from tests.soak.journal import Journal
 
-# What was begun may still be repeated for so long after the end: the last fault may have come just before.
+# Clients may retry for so long after the end, because the last fault may have come just before.
 GIVE_UP_SECONDS = 30.0
 
 
 def names(number: int) -> list[str]:
-    """Return the names of so many clients, which are also those of their journals."""
+    """Return the names of `number` clients. Their journals have the same names."""
     return [f"c{index:02}" for index in range(1, number + 1)]
 
 
 def main(address: str, folder: Path, seed: str, number: int) -> int:
-    """Run the clients; return 1 if one of them failed itself, which is a fault of this program."""
+    """Run the clients. Return 1 if a client raised an error, which is a fault of this program."""
     stop = threading.Event()
     failed: list[str] = []
     clients: list[Client] = []

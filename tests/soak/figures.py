@@ -1,4 +1,4 @@
-"""The figures of GET /stats at the end, beside the rows: before a refresh and after one, from SQL and over HTTP."""
+"""Compare the final figures of GET /stats with the rows, before and after a refresh, from SQL and over HTTP."""
 
 import asyncio
 import json
@@ -15,10 +15,10 @@ ANSWERED_WITHIN_SECONDS = 60.0
 
 
 async def prove_figures(stand_in: StandIn, environments: Environments, address: str) -> Compared:
-    """Compare all figures once nobody writes any more. Raises TimeoutError if no refresh or answer succeeds."""
+    """Compare all figures after the last write. Raises TimeoutError if no refresh or answer succeeds."""
     compared = Compared()
     with stand_in.observer() as observer:
-        # SQL refreshes nothing. Over HTTP a reader of old figures may.
+        # The SQL function does not refresh. A request over HTTP may refresh old figures.
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False))
         answer = await asyncio.to_thread(_ask, address)
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False, answer=answer))

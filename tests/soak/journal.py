@@ -1,7 +1,7 @@
-"""What clients write down: a line before a request is sent and a line after its answer came, never changed again.
+"""The journals of clients: one line before each request, and one line after its answer. Lines never change.
 
-`at` is seconds of the machine's monotonic clock, which all processes share. A line is one write to a file that is
-open for appending, so whatever a process got to do, its last line is there or not.
+`at` is seconds of the machine's monotonic clock, which all processes share. Each line is one write to a file that is
+open for appending. So if a process is killed, its last line is whole or missing.
 """
 
 import json
@@ -17,10 +17,10 @@ _ANSWER = b'{"event": "answer"'
 
 
 class Journal:
-    """The journal of one writer, at `path`; close it."""
+    """The journal of one writer, at `path`. Close it."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file; it is made if it is not there."""
+        """Open the file, or make it."""
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def write(self, event: str, **facts: Any) -> None:
@@ -36,7 +36,7 @@ class Journal:
 
 
 def lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a journal; a last one without its end is left out."""
+    """Yield the lines of a journal. A last line without its end is left out."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             if line.endswith("\n"):
@@ -47,11 +47,11 @@ class Tail:
     """Reads the answers that were appended to journals since the last look."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        """Take the files; they need not be there yet."""
+        """Take the files. They need not exist yet."""
         self._places = dict.fromkeys(paths, 0)
 
     def read(self) -> Iterator[tuple[str, Line]]:
-        """Yield (client, line) of every whole line about an answer that is new."""
+        """Yield (client, line) of each new line about an answer, if the line is whole."""
         for path, place in self._places.items():
             if not path.exists():
                 continue
@@ -60,14 +60,14 @@ class Tail:
                 whole, end, _ = file.read().rpartition(b"\n")
             self._places[path] = place + len(whole) + len(end)
             for line in whole.splitlines():
-                # The other lines hold all the texts.
+                # The other lines are long, because they hold the texts.
                 if line.startswith(_ANSWER):
                     yield path.stem, json.loads(line)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What was sent as one turn; `user_message` begins with an id that no other turn has."""
+    """What a client sent as one turn. `user_message` begins with an id that no other turn has."""
 
     user_message: str
     robot_response: str
@@ -76,7 +76,7 @@ class Turn:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The turn as a request has it."""
+        """The turn as the body of a request."""
         body: dict[str, Any] = {
             "robot_personality": self.robot_personality,
             "user_message": self.user_message,
@@ -89,7 +89,7 @@ class Turn:
 
 @dataclass
 class Write:
-    """One request to write, over all its attempts; `seqs` is what the acknowledgement said, None without one."""
+    """One write with all its attempts. `seqs` is from the acknowledgement, or None without one."""
 
     request: str
     session: str
@@ -100,7 +100,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an attempt came to: `status` is the HTTP status and who made it, or what happened instead of an answer."""
+    """The result of an attempt. `status` is the HTTP status and its origin, or what came instead of an answer."""
 
     client: str
     kind: str
@@ -112,7 +112,7 @@ class Answer:
 
 @dataclass
 class Journals:
-    """What all clients together wrote down."""
+    """The content of all journals."""
 
     writes: list[Write] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Journals:
 
     @classmethod
     def read(cls, paths: Sequence[Path]) -> Self:
-        """Read the journals, one file a client."""
+        """Read the journals, one file per client."""
         journals = cls()
         for path in paths:
             journals._add(path)

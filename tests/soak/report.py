@@ -1,4 +1,4 @@
-"""What a run came to: the figures, the verdict, and the line RESULT."""
+"""The report of a run: the figures, the verdict, and the line RESULT."""
 
 import bisect
 import json
@@ -18,14 +18,14 @@ from tests.soak.watch import is_success
 from tests.support.figures import Compared
 
 LONGEST_SILENCE_SECONDS = 15.0
-# A shorter run is a test among others, on a machine that may be busy: only a client that was forgotten fails it.
+# A shorter run is one of many tests, and the machine may be busy. Only a client that is never served again fails it.
 SHORT_RUNS_LONGEST_SILENCE_SECONDS = 45.0
-# In a whole run so many turns a second must be acknowledged.
+# A whole run must acknowledge this many turns per second.
 TURNS_PER_SECOND = 5000 / 120
-# The function answers for itself before Lambda's timeout; a second and a half is for a busy machine.
+# The function answers before Lambda's timeout. A busy machine needs a second and a half more.
 HANG_SECONDS = FUNCTION_SECONDS + 1.5
 TIMED_OUT = "Sandbox.Timedout"
-# What of a result must be 0.
+# These members of a result must be 0.
 ZEROS = (
     "lost",
     "doubled",
@@ -42,7 +42,7 @@ ZEROS = (
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that was injected, from and to when."""
+    """An injected fault, with its beginning and end."""
 
     name: str
     began: float
@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Silence:
-    """How long a client was not served after a fault had ended."""
+    """How long a client got no success after a fault had ended."""
 
     seconds: float
     client: str
@@ -64,9 +64,9 @@ def read_faults(timeline: Path) -> list[Fault]:
 
 
 def silences(answers: Iterable[Answer], faults: Sequence[Fault], clients: Iterable[str], end: float) -> list[Silence]:
-    """Return each client's silence after each fault: until it was served, or the run came to its `end`.
+    """Return each client's silence after each fault, until its next success or the `end` of the run.
 
-    Time in which a later fault was there does not count: it is that fault's.
+    Time during a later fault does not count.
     """
     served: dict[str, list[float]] = {client: [] for client in clients}
     for answer in answers:
@@ -89,15 +89,15 @@ def silences(answers: Iterable[Answer], faults: Sequence[Fault], clients: Iterab
 
 @dataclass(frozen=True)
 class Run:
-    """All that is known of a run, after its end."""
+    """Everything about a run, after its end."""
 
     seed: str
-    seconds: float  # asked for
+    seconds: float  # the duration that was asked for
     kinds: Sequence[str]  # of faults that could be injected
     clients: Sequence[str]
     journals: Journals
     findings: Findings
-    figures: Compared  # of GET /stats, beside the rows
+    figures: Compared  # of GET /stats, compared with the rows
     faults: Sequence[Fault]
     ended: float
     errors: Mapping[str, int]  # of the execution environments, by Lambda's name
@@ -106,7 +106,7 @@ class Run:
 
 
 def result(run: Run) -> dict[str, Any]:
-    """Return what the line RESULT says."""
+    """Return the content of the line RESULT."""
     answers = run.journals.answers
     silent = max(silences(answers, run.faults, run.clients, run.ended), key=lambda each: each.seconds, default=None)
     statuses = Counter(answer.status for answer in answers)
@@ -122,15 +122,15 @@ def result(run: Run) -> dict[str, Any]:
         "half_batches": len(run.findings.half_batches),
         "out_of_time": len(run.findings.out_of_time),
         "figures_wrong": len(run.figures.wrong),
-        # Told by the client, by Lambda's timeout (which a client may have seen as well), or by no answer in a journal.
+        # Noticed by the client, by Lambda's timeout (perhaps the same requests), or by a missing answer in a journal.
         "hangs": max(len(slow), run.errors.get(TIMED_OUT, 0)) + len(run.journals.unanswered),
-        # Our functions' own, those that the gateway gives for what they raised, and processes nobody killed.
+        # The functions' own, the gateway's for errors that a function raised, and processes that ended without a kill.
         "unexpected_500": statuses["500 problem"] + raised + crashes,
         "strangers": len(run.findings.strangers),
         "misread": len(run.journals.misread),
         "figures_compared": run.figures.figures,
         "acknowledged": run.journals.acknowledged,
-        # Acknowledged at a later attempt: an earlier one had arrived, and its answer had not.
+        # Acknowledged at a later attempt. An earlier attempt had arrived, but its answer was lost.
         "replayed": sum(answer.replayed for answer in answers),
         "faults": len(run.faults),
         "longest_silence_s": round(silent.seconds, 2) if silent else 0.0,
@@ -147,7 +147,7 @@ def result(run: Run) -> dict[str, Any]:
 
 
 def failures(figures: Mapping[str, Any]) -> list[str]:
-    """Return what of a result must not be, each as a line; empty where all is well."""
+    """Return what is wrong with a result, one line each. Return an empty list if nothing is."""
     found = [f"{name} is {figures[name]}, must be 0" for name in ZEROS if figures[name]]
     if not figures["figures_compared"]:
         found.append("no figure was compared with the rows")
@@ -161,14 +161,14 @@ def failures(figures: Mapping[str, Any]) -> list[str]:
         if figures["kinds_missing"]:
             found.append(f"not injected: {', '.join(figures['kinds_missing'])}")
         if figures["acknowledged"] < least:
-            found.append(f"{figures['acknowledged']} turns were acknowledged, must be {least} at least")
+            found.append(f"{figures['acknowledged']} turns were acknowledged, must be at least {least}")
     elif not figures["acknowledged"] or not figures["faults"]:
         found.append("nothing was acknowledged, or no fault injected")
     return found
 
 
 def verdict(figures: Mapping[str, Any]) -> str:
-    """Return what a result says in a sentence."""
+    """Return a sentence that sums up a result."""
     faults = f"{figures['faults']} fault{'' if figures['faults'] == 1 else 's'}"
     kinds = f", {figures['kinds']}" if figures["kinds_missing"] else f" of {figures['kinds'].split()[-1]}"
     met = (
@@ -178,7 +178,7 @@ def verdict(figures: Mapping[str, Any]) -> str:
     if wrong := failures(figures):
         return f"Not proved: {'; '.join(wrong)} ({met})."
     compared = f"0 of {figures['figures_compared']:,} figures wrong"
-    return f"Nothing lost, doubled, reordered or half there, {compared}: {met}."
+    return f"Nothing lost, doubled, reordered or half written, {compared}: {met}."
 
 
 def show(run: Run, figures: Mapping[str, Any]) -> None:
@@ -209,7 +209,7 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
 
 
 def _failed(run: Run) -> Counter[str]:
-    """Count the errors and missing answers from the beginning of each kind of fault to that of the next fault."""
+    """Count errors and missing answers by kind of fault, from its beginning to the beginning of the next fault."""
     begins = [fault.began for fault in run.faults]
     places = [
         bisect.bisect_right(begins, answer.at) - 1 for answer in run.journals.answers if answer.status[0] not in "234"
@@ -218,7 +218,7 @@ def _failed(run: Run) -> Counter[str]:
 
 
 def write(figures: Mapping[str, Any], output: Path | None) -> None:
-    """Write what the line RESULT says into a file, where one is given."""
+    """Write the content of the line RESULT into a file, if one is given."""
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Which fault when: every kind in an order that the seed shuffles, again and again until the time is over."""
+"""The order of faults: the seed shuffles all kinds, again and again until the time is over."""
 
 import asyncio
 import random
@@ -12,39 +12,39 @@ from tests.soak.journal import Journal
 from tests.soak.watch import Progress, Watch
 
 FAULT_SECONDS = (0.3, 1.3)
-# Past statement_timeout and two seconds the layer gives a silent server up; past ten an attempt to connect.
+# Two seconds after statement_timeout the layer discards a silent connection. An attempt to connect ends after ten.
 LONGER_SECONDS = {"acknowledge_silence": (12.5, 14.0), "accept_silence": (10.5, 12.0), "commit_stall": (3.0, 14.0)}
 CALM_SECONDS = (0.1, 0.4)
-# What it takes to begin and to end a fault, with the calm before it, more or less.
+# About the time to begin and end a fault, with the calm before it.
 AROUND_SECONDS = 0.7
-# The next fault waits until every client was served again; not for ever, and where time is short for less.
+# The next fault waits until every client has had a success again, at most this long. If time is short, it waits less.
 RECOVERED_WITHIN_SECONDS = 25.0
 SHARE_OF_SLACK = 0.2
-# And now and then it does not wait at all: the layer must also bear one fault on top of another.
+# This share of faults does not wait at all, because the layer must also survive one fault after another.
 AT_ONCE = 0.15
 LOOK_SECONDS = 0.05
-# So long a run has every kind at least once; a shorter one has those that fit.
+# A run of this length has every kind at least once. A shorter run has the kinds that fit.
 WHOLE_SECONDS = 120.0
-# While these last the statistics are refreshed: what a refresh takes for counted is what they attack.
+# During these the statistics are refreshed, because these faults could make a refresh count wrongly.
 REFRESHED = ("commit_stall", "clock_step")
-# What a short run must not leave to chance, and among how many faults they come in it.
+# A short run has these among its first KILLED_WITHIN faults.
 KILLS = ("kill_postgres", "kill_pgbouncer")
 KILLED_WITHIN = 4
 
 
 class Faults(Protocol):
-    """Begins and ends a fault by name, blocking."""
+    """Begins and ends a fault by name. Both calls block."""
 
     def begin(self, name: str) -> None:
-        """Begin it; return when it is there."""
+        """Begin the fault, and return when it is there."""
 
     def end(self, name: str) -> None:
-        """End it; return when everything is as before."""
+        """End the fault, and return when everything is as before."""
 
 
 @dataclass
 class Schedule:
-    """Injects `names` into `faults`; what it did stands in `timeline`."""
+    """Injects the faults `names` by `faults`, and notes each in `timeline`."""
 
     faults: Faults
     names: Sequence[str]
@@ -56,16 +56,16 @@ class Schedule:
     refresh: Callable[[], object]
 
     async def run(self, seconds: float) -> None:
-        """Inject faults for so long. A fault that has begun is ended, also when this is cancelled."""
+        """Inject faults for `seconds`. A fault that has begun also ends if this is cancelled."""
         until = time.monotonic() + seconds
-        # One thread for all: a server that a fault starts dies with the thread that started it.
+        # One thread for all faults, because a server that a fault starts dies with the thread that started it.
         with ThreadPoolExecutor(1, "faults") as thread:
             ended = time.monotonic()
             await self._served(ended, RECOVERED_WITHIN_SECONDS)
             missing = set(self.names) if seconds >= WHOLE_SECONDS else set()
             for name in rounds(self.names, self.chance, early=() if missing else KILLS):
                 await self._wait(self.chance.uniform(*CALM_SECONDS))
-                # A whole run goes on past its time rather than leave a kind out.
+                # A whole run continues past its time until it has had every kind.
                 if time.monotonic() >= until and not missing:
                     await self._served(ended, RECOVERED_WITHIN_SECONDS)
                     return
@@ -75,7 +75,7 @@ class Schedule:
                     await self._served(ended, _patience(missing, until))
 
     async def _inject(self, name: str, thread: ThreadPoolExecutor) -> float:
-        """Begin a fault, keep it for a while, end it; return when it ended."""
+        """Begin a fault, keep it for a while, and end it. Return the time of its end."""
         self.progress.fault = name
         began = time.monotonic()
         try:
@@ -93,23 +93,23 @@ class Schedule:
         return ended
 
     async def _served(self, since: float, at_most: float) -> None:
-        """Wait until every client was served after `since`."""
+        """Wait until every client has had a success after `since`, for `at_most` seconds."""
         give_up = time.monotonic() + at_most
         while self.watch.waiting(since) and time.monotonic() < give_up:
             await self._wait(LOOK_SECONDS)
 
     async def _do(self, work: "Future[None]") -> None:
-        """Wait until `work` is done, which blocks a thread; raise what it raises."""
+        """Wait until `work`, which blocks a thread, is done. Raises what it raises."""
         while not work.done():
             await self._wait(LOOK_SECONDS)
         work.result()
 
     async def _wait(self, seconds: float) -> None:
-        """Let time go by, with a look at the journals and a word to the terminal."""
+        """Wait, and meanwhile read the journals and show the progress."""
         until = time.monotonic() + seconds
         while True:
             self.watch.look()
-            self.progress.tell()
+            self.progress.show()
             left = until - time.monotonic()
             if left <= 0:
                 return
@@ -117,7 +117,7 @@ class Schedule:
 
 
 def _patience(missing: Collection[str], until: float) -> float:
-    """Return how long the clients may take to recover, so that all the `missing` kinds come before `until`."""
+    """Return how long the clients may take to recover, if all `missing` kinds shall come before `until`."""
     if not missing:
         return RECOVERED_WITHIN_SECONDS
     needed = sum(AROUND_SECONDS + sum(LONGER_SECONDS.get(name, FAULT_SECONDS)) / 2 for name in missing)
@@ -126,7 +126,7 @@ def _patience(missing: Collection[str], until: float) -> float:
 
 
 def rounds(names: Sequence[str], chance: random.Random, early: Collection[str] = ()) -> Iterator[str]:
-    """Yield all names in a random order, then all in another, for ever; `early` are in the first KILLED_WITHIN."""
+    """Yield all names in a random order, again and again. `early` are among the first KILLED_WITHIN."""
     first = chance.sample(names, len(names))
     for name in [name for name in first[KILLED_WITHIN:] if name in early]:
         other = chance.choice([place for place in range(KILLED_WITHIN) if first[place] not in early])

@@ -1,4 +1,4 @@
-"""What is real below the clients: front, emulator, awslambdaric, the stand-in for Neon, PgBouncer, TLS, PostgreSQL."""
+"""The servers below the clients: front, emulator with awslambdaric, the stand-in for Neon, PgBouncer and PostgreSQL."""
 
 import random
 import socket
@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from local.front import Front
 from local.runtime import Launch
+from local.settings import ROOT
 from local.template import load_template
 from tests.soak.environments import Environments
 from tests.support.neon import faults, names
@@ -18,23 +19,22 @@ from tests.support.servers.authority import make_authority
 from tests.support.servers.process import remove_folder, server_folder
 from tests.support.servers.stand_in import neon_stand_in
 
-ROOT = Path(__file__).resolve().parents[2]
 WAKE_SECONDS = 0.5
-# A connection that idled this long is not trusted; with Lambda's usual 30 s most of a run would never meet that.
+# The layer discards a connection that was idle for longer. With the default of 30 s this would hardly happen in a run.
 IDLE_MILLISECONDS = 5000
-# An environment that nobody needs for so long is given up, as Lambda does after some minutes.
+# The emulator ends an environment that was idle for this long. Lambda does so after some minutes.
 IDLE_SECONDS = 20.0
-# How many answers are lost, or break off, in one fault; the first writes after it are all hit.
+# How many answers one fault loses or breaks off. So it hits all first writes after its beginning.
 MANY = 6
 # Seconds. Shorter than the day for which a key is remembered.
 STEPS = (2, -2, 90, -90, 1800, -1800, 3 * 3600, -3 * 3600, 20 * 3600, -20 * 3600)
-# Connections that are open meet these as well.
+# These also act on open connections.
 FOR_OPEN_CONNECTIONS = ("acknowledge_silence", "delay", "commit_stall")
 
 
 @contextmanager
 def neon() -> Iterator[StandIn]:
-    """Start both servers with a migrated database and the stand-in before them; all of it ends with the context."""
+    """Start both servers with a migrated database, and the stand-in in front. All of it ends with the block."""
     with ExitStack() as stack:
         folder = server_folder()
         stack.callback(remove_folder, folder)
@@ -44,7 +44,7 @@ def neon() -> Iterator[StandIn]:
 
 @asynccontextmanager
 async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[tuple[Environments, str]]:
-    """Serve the API for the context; yield the execution environments and the API's host:port."""
+    """Serve the API during the block. Yield the execution environments and the API's host:port."""
     template = load_template(ROOT / "template.yaml")
     settings = {"DATABASE_URL": stand_in.url, "DB_IDLE_TIMEOUT": str(IDLE_MILLISECONDS)}
     wrapper = () if stand_in.names is None else names.wrapper(stand_in.names)
@@ -69,10 +69,10 @@ async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[tuple[Enviro
 
 
 class Harder:
-    """The stand-in's faults, made to be met: what only new connections meet often ends the open ones too."""
+    """The stand-in's faults, made stronger. Faults that act only on new connections often also end the open ones."""
 
     def __init__(self, stand_in: StandIn, chance: random.Random) -> None:
-        """Take the stand-in and where chance comes from."""
+        """Take the stand-in and the random generator."""
         self._stand_in = stand_in
         self._chance = chance
 

@@ -1,4 +1,4 @@
-"""What the clients meet while it happens, read from their journals as they grow."""
+"""The clients' results during a run, read from their growing journals."""
 
 import time
 from collections import Counter
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from tests.soak.journal import Line, Tail
 
-# Answers that needed the database; deep health answers without it as well.
+# Requests that need the database. Deep health also answers without it.
 KINDS = ("write", "read", "stats")
 SUCCESSES = ("200", "201")
 
 
 def is_success(kind: str, status: str) -> bool:
-    """Return whether an answer shows that a client is served."""
+    """Return whether an answer is a success that needed the database."""
     return kind in KINDS and status in SUCCESSES
 
 
 class Watch:
-    """Follows the journals: who was served when, how many turns are acknowledged, which answers there were."""
+    """Follows the journals: the last success of each client, the acknowledged turns, and the answers by status."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         """Take the clients' journals."""
@@ -29,12 +29,12 @@ class Watch:
         self.statuses: Counter[str] = Counter()
 
     def look(self) -> None:
-        """Read what is new."""
+        """Read the new lines."""
         for client, line in self._tail.read():
             self._take(client, line)
 
     def waiting(self, since: float) -> list[str]:
-        """Return the clients that were not served since that time."""
+        """Return the clients that have had no success after `since`."""
         return [client for client, at in self._served.items() if at <= since]
 
     def _take(self, client: str, line: Line) -> None:
@@ -45,23 +45,23 @@ class Watch:
 
 
 class Progress:
-    """A line on the terminal that is written over, or a line every five seconds elsewhere."""
+    """Progress on a terminal as one line that changes, or elsewhere as a line every five seconds."""
 
     def __init__(self, watch: Watch, seconds: float, *, terminal: bool) -> None:
-        """Take what to tell and how long it will take."""
+        """Take the source of the figures, and the duration."""
         self._watch = watch
         self._seconds = seconds
         self._terminal = terminal
         self._began = time.monotonic()
-        self._told_at = 0.0
+        self._shown_at = 0.0
         self.fault = ""
 
-    def tell(self) -> None:
-        """Print the time, the turns acknowledged, the fault of the moment and the answers by status, if it is time."""
+    def show(self) -> None:
+        """Print time, acknowledged turns, current fault and answers by status, if the last line is old enough."""
         now = time.monotonic()
-        if now - self._told_at < (0.2 if self._terminal else 5.0):
+        if now - self._shown_at < (0.2 if self._terminal else 5.0):
             return
-        self._told_at = now
+        self._shown_at = now
         elapsed = now - self._began
         bar = "#" * round(min(1.0, elapsed / self._seconds) * 20)
         statuses = " ".join(f"{status}:{count}" for status, count in sorted(self._watch.statuses.items()))
@@ -70,6 +70,6 @@ class Progress:
         print(f"\r\033[K{line[:150]}" if self._terminal else line, end="" if self._terminal else "\n", flush=True)
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the line on a terminal."""
         if self._terminal:
             print()

@@ -1,4 +1,4 @@
-"""AWS as moto plays it, on 127.0.0.1: the only thing in these tests that is not what it says it is."""
+"""AWS as moto simulates it, on 127.0.0.1: the only simulated service of these tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ REGION = "eu-central-1"
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """Start moto's server, give its URL, and stop it."""
+    """Start moto's server, yield its URL, and stop it afterwards."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

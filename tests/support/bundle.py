@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,11 +15,12 @@ import health
 import read_session
 import stats
 import write_message
+from local.settings import ROOT
 from robot_brain import environment, telemetry
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from robot_brain.environment import Environment
 
-EVENTS = Path(__file__).resolve().parents[2] / "events"
+EVENTS = ROOT / "events"
 
 Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a handler returned. `json` is the parsed body, {} where there is none."""
+    """What a handler returned. `json` is the parsed body, or {} without a body."""
 
     status: int
     headers: Mapping[str, str]
@@ -82,7 +82,7 @@ class Bundle:
         self.context = Context(milliseconds=milliseconds)
 
     def call(self, function: str, event: Json) -> Reply:
-        """Run one event through one function, as JSON on the way in and out, which is what Lambda does."""
+        """Call one function with one event. Event and answer pass through JSON, as in Lambda."""
         answer = _HANDLERS[function](json.loads(json.dumps(event)), self.context)
         answer = json.loads(json.dumps(answer))
         return Reply(answer["statusCode"], answer["headers"], answer.get("body"))
@@ -113,7 +113,7 @@ class Bundle:
         return self.call("stats", request)
 
     def refresh(self) -> Json:
-        """Do what the schedule does."""
+        """Refresh the statistics, as the schedule does."""
         answer: Json = stats.handler(event("schedule"), self.context)
         return answer
 
@@ -127,7 +127,7 @@ class Bundle:
 
 
 class _CurrentStdout:
-    """Powertools has one handler a process, and pytest gives each test a stdout of its own: write to that."""
+    """Writes to the current stdout. Powertools keeps one handler per process, and each test has its own stdout."""
 
     def write(self, text: str) -> int:
         return sys.stdout.write(text)
@@ -138,7 +138,7 @@ class _CurrentStdout:
 
 @contextmanager
 def deployed(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start a new execution environment with these variables and no others; end it after the block."""
+    """Start a new execution environment with these variables and no others. It ends with the block."""
     before = environment.current
     environment.current = Environment(variables)
     for handler in telemetry.logger().handlers:

@@ -1,20 +1,21 @@
-"""docs/openapi.json as tests read it, and whether a value fits a schema of it."""
+"""The document docs/openapi.json, and a check of values against its schemas."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from local.settings import ROOT
+
 Json = dict[str, Any]
 
-DOCUMENT: Json = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text())
+DOCUMENT: Json = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 def operations() -> dict[str, Json]:
-    """Return the operations by their route, such as `GET /stats`."""
+    """Return each operation under its route, such as `GET /stats`."""
     return {
         f"{method.upper()} {path}": operation
         for path, methods in DOCUMENT["paths"].items()
@@ -24,7 +25,7 @@ def operations() -> dict[str, Json]:
 
 
 def resolved(node: Json) -> Json:
-    """Return what a reference names, anything else as it is."""
+    """Return what a reference names. Return any other node unchanged."""
     if "$ref" not in node:
         return node
     found = DOCUMENT

@@ -1,4 +1,4 @@
-"""What GET /stats must say, counted from the rows themselves, and what of an answer is otherwise."""
+"""Compare an answer of GET /stats with what the rows themselves say."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ import psycopg
 
 Json = dict[str, Any]
 
-# One statement, so one snapshot. In the shape of the answer, in the order of the answer. A session counts in each day
-# that it has a turn of.
+# One statement, so that it has one snapshot. The result has the shape and the order of the answer. A session counts on
+# each day on which it has a turn.
 _ROWS = """
 with turns as materialized (
   select
@@ -66,13 +66,13 @@ _LATER = "select robot_brain.iso_time(clock_timestamp())"
 
 @dataclass
 class Compared:
-    """How many figures were held beside the rows, and which were wrong, each in a line."""
+    """How many figures were compared with the rows, and one line for each wrong one."""
 
     figures: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def add(self, other: "Compared") -> None:
-        """Count another comparison in."""
+        """Add another comparison."""
         self.figures += other.figures
         self.wrong += other.wrong
 
@@ -80,10 +80,11 @@ class Compared:
 def compare(
     observer: "psycopg.Connection[Any]", tenant: str, *, refreshed: bool, answer: Json | None = None
 ) -> Compared:
-    """Hold the figures of `tenant` beside its rows, in one snapshot; `observer` is an autocommit superuser.
+    """Compare the figures of `tenant` with its rows, in one snapshot.
 
-    `answer` is one that a client got; nobody may write then. Without it the SQL function is asked, in the snapshot of
-    the rows, so that writers may go on. `top_sessions` is of the last refresh: compared only if all was `refreshed`.
+    `observer` is a superuser's autocommit connection. `answer` is the answer that a client got; no client may write
+    meanwhile. Without `answer` we call the SQL function in the snapshot of the rows, so clients may write. The member
+    `top_sessions` is as old as the last refresh. We compare it only if all writes are `refreshed`.
     """
     with observer.transaction():
         observer.execute("set transaction isolation level repeatable read")
@@ -118,7 +119,7 @@ def _value(observer: "psycopg.Connection[Any]", statement: str, parameters: Any 
 
 
 def _figures(member: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each figure with its place, so that an order that is wrong is wrong as well."""
+    """Yield each figure with its place in the answer, so that a wrong order counts as wrong figures."""
     if isinstance(value, dict):
         for name, figure in value.items():
             yield f"{member}.{name}", figure

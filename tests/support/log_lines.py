@@ -12,7 +12,7 @@ from robot_brain import telemetry
 
 @contextmanager
 def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Collect what is logged meanwhile: a line a request, and what the Logger says; give a function that returns it."""
+    """Collect the log lines of the block, one per request and the Logger's own. Yield a function that returns them."""
     handler = telemetry.logger().registered_handler
     assert isinstance(handler, logging.StreamHandler)
     text = io.StringIO()

@@ -1,6 +1,6 @@
-"""The plan of a statement as it stands in one of our PL/pgSQL functions, and what a call of the function touched.
+"""The plan of a statement in one of our PL/pgSQL functions, and the tables that a call of the function scanned.
 
-The statement is taken from the function's source in the database, so a plan can never be that of a copy.
+We read the statement from the function's source in the database, so the plan is never that of a copy.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-# Of a session's page, with the variables of read_session that the statement uses: their types, in this order.
+# The statement of a session's page. Then the variables of read_session that it uses, with their types, in this order.
 PAGE = "into v_messages"
 PAGE_TYPES: Mapping[str, str] = {
     "p_tenant_id": "text",
@@ -32,7 +32,7 @@ class Plan:
     root: dict[str, Any]
 
     def scans(self) -> list[tuple[str, str]]:
-        """Return (partition, kind of scan) of each table that was scanned, without those that were pruned."""
+        """Return (partition, kind of scan) of each table that was scanned. Pruned partitions are left out."""
         found = []
         nodes = [self.root["Plan"]]
         while nodes:
@@ -44,7 +44,7 @@ class Plan:
 
 
 def own_statement(connection: psycopg.Connection, function: str, marker: str) -> str:
-    """Return the one statement of a function of robot_brain_api whose text holds `marker`, without its INTO clause."""
+    """Return the statement whose text holds `marker`, of a function in robot_brain_api, without its INTO clause."""
     row = connection.execute(
         "select prosrc from pg_proc where pronamespace = 'robot_brain_api'::regnamespace and proname = %s", [function]
     ).fetchone()
@@ -57,9 +57,10 @@ def own_statement(connection: psycopg.Connection, function: str, marker: str) ->
 def explain(
     connection: psycopg.Connection, statement: str, types: Mapping[str, str], values: Mapping[str, object], mode: str
 ) -> Plan:
-    """Return the plan with which `statement` was executed; `mode` is the plan_cache_mode, PL/pgSQL's names are `types`.
+    """Execute `statement` in the connection's transaction and return its plan.
 
-    The connection's transaction is used; it must see the tenant's rows.
+    `types` has the types of PL/pgSQL's variables, and `mode` is the plan_cache_mode. The transaction must see the
+    tenant's rows.
     """
     for number, name in enumerate(types, start=1):
         statement = re.sub(rf"(?<![\w.]){re.escape(name)}(?![\w.])", f"${number}", statement)
@@ -79,10 +80,10 @@ def explain(
 
 
 def explain_page(connection: psycopg.Connection, session_id: str, first: int, last: int, mode: str) -> Plan:
-    """Return the plan of read_session's own statement for the turns first to last of a session of the tenant local."""
+    """Return the plan of read_session's statement for the turns `first` to `last` of a session of the tenant local."""
     with connection.transaction():
         connection.execute("set local role robot_brain_owner")
-        connection.execute("set local datestyle = 'iso'")  # the only one that psycopg reads
+        connection.execute("set local datestyle = 'iso'")  # the only format that psycopg reads
         connection.execute("select set_config('robot_brain.tenant_id', 'local', true)")
         row = connection.execute(
             "select created_at, last_active from robot_brain.sessions where tenant_id = 'local' and id = %s",
@@ -94,7 +95,7 @@ def explain_page(connection: psycopg.Connection, session_id: str, first: int, la
 
 
 def touched(connection: psycopg.Connection, call: str, parameters: tuple[object, ...]) -> dict[str, tuple[int, int]]:
-    """Call a function and return (index scans, sequential scans) of every month of turns that the call scanned."""
+    """Call a function. Return (index scans, sequential scans) of each month of turns that the call scanned."""
     with connection.transaction():
         connection.execute(call, parameters)
         rows = connection.execute(
@@ -106,13 +107,13 @@ def touched(connection: psycopg.Connection, call: str, parameters: tuple[object,
 
 
 def rows_read(connection: psycopg.Connection, call: str, parameters: tuple[object, ...], table: str) -> int:
-    """Call a function and return how many rows of a table of ours the call took out of it, by whatever scan."""
+    """Call a function. Return how many rows of one of our tables the call read, by any kind of scan."""
     query = (
         "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_all_tables"
         " where schemaname = 'robot_brain' and relname = %s"
     )
     with connection.transaction():
-        # The server's counters go on from one transaction to the next.
+        # The server's counters continue from one transaction to the next.
         before = connection.execute(query, [table]).fetchone()
         connection.execute(call, parameters)
         after = connection.execute(query, [table]).fetchone()

@@ -1,4 +1,4 @@
-"""Bodies of writes by chance: valid ones, and ones with a few mistakes in them, at the limits above all."""
+"""Random bodies of writes: valid ones, and ones with a few mistakes, mostly at the limits."""
 
 import random
 from collections.abc import Iterator
@@ -8,13 +8,14 @@ from robot_brain.limits import MAX_INTEGER, MAX_METADATA_BYTES, MAX_NAME_LENGTH,
 
 Json = dict[str, Any]
 
-_FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
+# As many characters as the value of {"a": …} may have in metadata.
+FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 _NAMES = ("robot_personality", "user_message", "metadata", "interaction", "success", "messages", "", "é", "x" * 200)
 _CHARACTERS = ("x", "é", "€", "\U0001f916")
 
 
 def bodies(seed: int, count: int) -> Iterator[Json]:
-    """Return `count` bodies, the same ones for the same seed. A third is as it should be."""
+    """Yield `count` bodies, the same ones for the same seed. A third of them is valid."""
     chance = random.Random(seed)
     for _ in range(count):
         body = _batch(chance) if chance.random() < 0.4 else _turn(chance)
@@ -63,7 +64,7 @@ def _of_bytes(count: int, chance: random.Random) -> str:
 
 def _metadata(chance: random.Random) -> Json:
     if chance.random() < 0.05:
-        return {"a": "b" * _FILLING}
+        return {"a": "b" * FILLING}
     return {chance.choice(_NAMES): _value(chance, 2) for _ in range(chance.randrange(3))}
 
 
@@ -81,7 +82,7 @@ def _value(chance: random.Random, depth: int) -> Any:
 def _spoil(body: Json, chance: random.Random) -> None:
     """Change one thing somewhere in `body`."""
     inside: Any = body
-    # Half of the time one level further in.
+    # In 7 of 10 cases go one level deeper.
     while chance.random() < 0.7:
         within = [each for each in (inside.values() if isinstance(inside, dict) else inside) if each]
         within = [each for each in within if isinstance(each, dict | list)]
@@ -110,12 +111,12 @@ def _spoil_list(items: list[Any], chance: random.Random) -> None:
         items.extend(items[:1] * (MAX_TURNS + 1 - len(items)))
 
 
-# What a member becomes.
+# What a member is replaced by.
 _OVER = (
     lambda chance: _value(chance, 2),
     lambda chance: _value(chance, 0),
     lambda chance: "x" * (MAX_NAME_LENGTH + 1),
     lambda chance: _of_bytes(MAX_TEXT_BYTES + 1, chance),
-    lambda chance: {"a": "b" * _FILLING + "b"},
+    lambda chance: {"a": "b" * FILLING + "b"},
     lambda chance: {"a": [1e308] * 53},
 )

@@ -1,10 +1,10 @@
-"""Waiting for what must happen. A test waits for a state, never for a time: how fast the machine is decides nothing."""
+"""Wait for a state. A test never waits for a time, so that its result does not depend on the machine's speed."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-# The bound of every wait whose length says nothing: far more than anything here takes, also on a busy machine.
+# The bound of each wait for a state. Far more than any such wait takes, on a busy machine too.
 PATIENCE_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
 
@@ -17,12 +17,12 @@ def wait_until(condition: Callable[[], bool], seen: Callable[[], object] = lambd
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not happen within {PATIENCE_SECONDS:.0f} seconds: {seen()}")
+            raise TimeoutError(f"the state did not come within {PATIENCE_SECONDS:.0f} seconds: {seen()}")
         time.sleep(_LOOK_SECONDS)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once `condition` holds, while the event loop goes on.
+    """Return once `condition` holds, while the event loop continues.
 
     Raises TimeoutError if it does not hold within PATIENCE_SECONDS.
     """

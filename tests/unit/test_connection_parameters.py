@@ -142,7 +142,7 @@ def test_the_error_of_an_unreadable_ca_bundle_names_the_setting_that_chose_it(pa
         ("postgresql://u@h/d?port=-1", "port"),
         ("postgresql://u@h/d?port=%C2%B2", "port"),
         ("postgresql://u@h/d?port=" + "9" * 5000, "port"),
-        ("host=a,b port=1,2,3", "as many as hosts"),
+        ("host=a,b port=1,2,3", "as many ports as hosts"),
         ("host=a,b hostaddr=127.0.0.1", "hostaddr"),
         ("service=hush4711", "service"),
     ],

@@ -129,7 +129,7 @@ class _WithFunction(TypedDict):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (Circle, "Circle is inside itself"),
+        (Circle, "Circle contains itself"),
         (int, "a TypedDict"),
         (_WithFunction, "spelled is not in robot_brain.bodies.sizes"),
         (_WithDate, "2026"),

@@ -27,7 +27,7 @@ def test_a_failure_to_connect_means_that_nothing_was_done(text: str) -> None:
 
 
 def test_silence_after_connecting_means_that_the_database_wakes() -> None:
-    failed = while_connecting(psycopg.errors.ConnectionTimeout("connected to 203.0.113.5, which then said nothing"))
+    failed = while_connecting(psycopg.errors.ConnectionTimeout("connected to 203.0.113.5, which then stayed silent"))
     assert isinstance(failed.error, DatabaseWakingError)
     assert (failed.repeat, failed.lost) == (True, True)
 

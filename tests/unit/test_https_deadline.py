@@ -11,13 +11,13 @@ import pytest
 
 from robot_brain.deadline import Deadline
 from robot_brain.services.https import NoAnswerError, request
-from tests.support.servers.failing import never_connects
-from tests.support.servers.stubborn import Client, answers, slowed, stubborn
+from tests.support.neon.relay import FaultRelay
+from tests.support.servers.failing import HOSTS, never_connects
+from tests.support.servers.stubborn import Client, answers, stubborn
 from tests.unit.https_requests import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, resolve, send
 
 # Seconds. Shorter than each dripped answer here takes, longer than the pauses between its bytes.
 SHORT = 0.5
-HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 # Three parts of an answer: its beginning, the part that is sent byte by byte, and the rest.
 DRIPS = {
     "the status line": (b"HTTP/1.1 200 ", b"O" * 60, b"\r\ncontent-length: 2\r\n\r\n{}"),
@@ -116,19 +116,23 @@ def test_a_server_that_stalls_in_the_tls_handshake_is_disconnected_at_the_deadli
 def test_a_server_that_drips_a_tls_record_is_disconnected_at_the_deadline(
     part: str, tls: dict[str, ssl.SSLContext]
 ) -> None:
-    slow = threading.Event()
+    shaken = threading.Event()
 
     def script(client: Client) -> None:
+        shaken.set()
         client.read_request()
-        slow.set()
+        relay.drip()
         client.send(OK + b"content-length: 200\r\n\r\n" + b" " * 200)
+        client.hold()
 
-    if part == "handshake":
-        slow.set()
-    with stubborn(script, tls["valid"]) as server, slowed(server.port, slow) as relay:
+    with stubborn(script, tls["valid"]) as server, FaultRelay(("127.0.0.1", server.port)) as relay:
+        if part == "handshake":
+            relay.drip()
         with pytest.raises(NoAnswerError, match="TimeoutError"):
             send(relay.port, SHORT, "https")
-        relay.assert_left()
+        server.assert_left()
+        assert relay.accepted == 1
+        assert shaken.is_set() == (part == "record")
 
 
 def test_an_endless_name_lookup_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,10 @@ def test_the_embedded_database_sleeps_only_if_scale_to_zero_is_set() -> None:
         ({"SCALE_TO_ZERO": "soon"}, "SCALE_TO_ZERO is 'soon'"),
         ({"SCALE_TO_ZERO": "-1"}, "SCALE_TO_ZERO is '-1'"),
         ({"SCALE_TO_ZERO": "604801"}, "at most 604800"),
-        ({"SCALE_TO_ZERO": "30", "DATABASE_URL": "postgresql://a"}, "SCALE_TO_ZERO is for the embedded database"),
+        (
+            {"SCALE_TO_ZERO": "30", "DATABASE_URL": "postgresql://a"},
+            "SCALE_TO_ZERO works only with the embedded database",
+        ),
         ({"LOG": "LOUD"}, "LOG is 'LOUD'"),
         ({"DIRECT_DATABASE_URL": "postgresql://b"}, "DATABASE_URL is not"),
     ],

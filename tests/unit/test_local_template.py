@@ -91,7 +91,7 @@ def test_a_condition_decides_which_resources_and_values_exist(tmp_path: Path) ->
 def test_a_function_is_found_by_its_logical_id_and_by_its_files_name(tmp_path: Path) -> None:
     template = load_template(write(tmp_path, COMPLETE))
     assert template.function("WriteFunction") is template.function("write_it")
-    with pytest.raises(TemplateError, match=r"no function other; the template has WriteFunction \(write_it\)"):
+    with pytest.raises(TemplateError, match=r"unknown function other; the template has WriteFunction \(write_it\)"):
         template.function("other")
 
 
@@ -101,25 +101,25 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ("F: {<function>, Timeout: !Ref Nothing}}", "Ref Nothing is no resource, and no parameter with a default"),
-        ("F: {<function>, Timeout: !Ref AWS::Region}}", "Ref AWS::Region is no resource"),
-        ("F: {<function>, Timeout: !ImportValue x}}", "Fn::ImportValue is not understood"),
-        ("F: {<function>, Timeout: !Sub x}}", "Fn::Sub is not understood"),
-        ("F: {<function>, Timeout: !FindInMap [a, b, c]}}", "Fn::FindInMap is not understood"),
-        ("F: {<function>, Timeout: !Transform {a: b}}}", "!Transform: a mapping as its value is not understood"),
+        ("F: {<function>, Timeout: !Ref Nothing}}", "Ref Nothing must name a resource, or a parameter with a default"),
+        ("F: {<function>, Timeout: !Ref AWS::Region}}", "Ref AWS::Region must name a resource"),
+        ("F: {<function>, Timeout: !ImportValue x}}", "the local stack does not support Fn::ImportValue"),
+        ("F: {<function>, Timeout: !Sub x}}", "the local stack does not support Fn::Sub"),
+        ("F: {<function>, Timeout: !FindInMap [a, b, c]}}", "the local stack does not support Fn::FindInMap"),
+        ("F: {<function>, Timeout: !Transform {a: b}}}", "!Transform: the local stack does not support a mapping"),
         ("F: {<function>, Layers: [!Ref F]}}", "is not a layer of this template"),
-        ("F: {<function>, Events: {E: {Type: ScheduleV2}}}}", "type ScheduleV2 is not understood"),
+        ("F: {<function>, Events: {E: {Type: ScheduleV2}}}}", "does not support an event of type ScheduleV2"),
         ("F: {<function>, Events: {E: {Type: HttpApi}}}}", "needs Path and Method"),
         (
             "F: {<function>, Events: {E: {Type: HttpApi, Properties: {Method: GET, Path: '/{a+}'}}}}}",
-            "a path that matches any other one is not understood",
+            "does not support a path that matches every path",
         ),
         (
             "F: {<function>, Events: {E: {Type: HttpApi, Properties: {Method: ANY, Path: $default}}}}}",
-            "a path that matches any other one is not understood",
+            "does not support a path that matches every path",
         ),
         ("F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}", "needs Handler and a CodeUri"),
-        ("F: {<function>}, Condition: Nowhere}", "there is no condition Nowhere"),
+        ("F: {<function>}, Condition: Nowhere}", "the template has no condition Nowhere"),
         (
             "F: {<function>, Environment: {Variables: {A: !GetAtt No.Arn}}}}",
             "GetAtt No.Arn is not the Arn of a resource",
@@ -130,7 +130,7 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ),
         (
             "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), Target: {Arn: x}}}",
-            "of this template's functions",
+            "x must be a function of this template",
         ),
         (
             "F: {<function>}}\n  S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 day), "
@@ -139,9 +139,7 @@ FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, CodeUri:
         ),
     ],
 )
-def test_a_template_that_is_not_understood_is_an_error_that_names_the_reason(
-    tmp_path: Path, resources: str, message: str
-) -> None:
+def test_an_unsupported_part_of_a_template_is_named(tmp_path: Path, resources: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         load_template(write(tmp_path, f"Resources:\n  {resources.replace('<function>', FUNCTION)}\n"))
 

@@ -15,11 +15,11 @@ def test_without_a_command_the_list_is_printed(capsys: pytest.CaptureFixture[str
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(COMMANDS)
 
 
-def test_an_unknown_command_is_named_beside_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_named_before_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrat"]) == 2
     out, err = capsys.readouterr()
     assert not out
-    assert err.startswith("There is no command 'migrat'.\nmigrate ")
+    assert err.startswith("Unknown command 'migrat'. The commands are:\nmigrate ")
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "build"])

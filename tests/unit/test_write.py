@@ -108,7 +108,7 @@ _MISTAKES: list[tuple[Json, str]] = [
     (turn(robot_personality=7), "must be a string"),
     (turn(robot_personality=""), "must have at least 1 character"),
     (turn(robot_personality="x" * 51), "must have at most 50 characters"),
-    (turn(x=None), "is not a member that is known here"),
+    (turn(x=None), "is not a known member"),
     ({"user_message": "", "robot_response": ""}, "is missing"),
     (turn(interaction=interaction(success=None)), "must be true or false"),
     (turn(interaction=interaction(success="true")), "must be true or false"),

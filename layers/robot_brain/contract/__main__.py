@@ -1,4 +1,4 @@
-"""Write what is made from the contract: `python -m contract`. With --check say what differs and change nothing."""
+"""Generate files from the contract: `python -m contract`. With --check report differences and write no file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def generated() -> dict[str, str]:
-    """Return the text of each file that is made from the contract, by its path in the project."""
+    """Return the text of each generated file by its path in the project."""
     return {
         "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies((OneTurn, Batch)),
         "docs/openapi.json": written(document(ROOT / "events")) + "\n",
@@ -21,11 +21,11 @@ def generated() -> dict[str, str]:
 
 
 def main(arguments: list[str], root: Path = ROOT) -> str | None:
-    """Write the files below `root`, or with --check return what to do about those that differ."""
+    """Write the generated files below `root`. With --check return a message if any differs, and write no file."""
     texts = generated()
     differ = [name for name in texts if not (root / name).exists() or (root / name).read_text() != texts[name]]
     if arguments == ["--check"]:
-        return f"{' and '.join(differ)}: not what the contract says now; run make contract" if differ else None
+        return f"{' and '.join(differ)}: differs from the contract; run make contract" if differ else None
     for name in differ:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(texts[name])

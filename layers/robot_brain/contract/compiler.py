@@ -1,6 +1,6 @@
 """Compile bodies into literals for pydantic_core, so that the layer validates without the package pydantic.
 
-Pydantic's models and adapters cost four times as much at a cold start as a literal does.
+At a cold start, Pydantic's models and adapters take four times as long as a literal.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import Any
 
 from robot_brain.bodies.sizes import {functions}
 '''
-# What Pydantic adds for itself: of these the core uses nothing to validate.
+# Pydantic adds these for itself. The core does not use them to validate.
 _LEFT_OUT = {"cls", "computed_fields", "metadata", "ref"}
 _WIDTH = 120
 _CHECKS = "robot_brain.bodies.sizes"
 
 
 class CompileError(Exception):
-    """A body holds something that the compiler does not know."""
+    """A body contains something that the compiler does not support."""
 
 
 class _Name(str):
-    """A name that is written without quotes."""
+    """A Python name, written without quotes."""
 
 
 def compile_bodies(bodies: tuple[Any, ...]) -> str:
-    """Return the source of a module with a schema for each of `bodies`, and for each form inside one.
+    """Return the source of a module with a schema for each of `bodies`, and for each form nested in a body.
 
-    Raises CompileError for a schema with a function that is not in robot_brain.bodies.sizes, and for recursive forms.
+    Raises CompileError if a schema uses a function outside robot_brain.bodies.sizes, or if a form is recursive.
     """
     compiler = _Compiler()
     for body in bodies:
@@ -47,7 +47,7 @@ def compile_bodies(bodies: tuple[Any, ...]) -> str:
 
 
 class _Compiler:
-    """Collects a constant for each form, inner ones first, and the functions that they call."""
+    """Collects a constant for each form, nested ones first, and the functions that the forms call."""
 
     def __init__(self) -> None:
         self.constants: dict[str, Any] = {}
@@ -57,13 +57,13 @@ class _Compiler:
     def add(self, schema: Mapping[str, Any]) -> _Name:
         """Add the schema of a form and return its name."""
         if schema["type"] == "definitions":
-            # Pydantic names what it needs twice, or inside itself.
+            # Pydantic puts forms here that are used twice, or that contain themselves.
             self._definitions |= {each["ref"]: each for each in schema["definitions"]}
             return self.add(schema["schema"])
         if schema["type"] == "definition-ref":
             return self._defined(schema["schema_ref"])
         if schema["type"] != "typed-dict":
-            raise CompileError(f"a body is a TypedDict, and not {schema['type']}")
+            raise CompileError(f"a body must be a TypedDict, not {schema['type']}")
         name = _Name(re.sub("(?<=[a-z])(?=[A-Z])", "_", schema["cls"].__name__).upper())
         fields = {field: self._converted(each) for field, each in schema["fields"].items()}
         rest = {key: self._converted(value) for key, value in schema.items() if key not in {*_LEFT_OUT, "fields"}}
@@ -89,7 +89,7 @@ class _Compiler:
     def _defined(self, ref: str) -> _Name:
         definition = self._definitions.pop(ref, None)
         if definition is None:
-            raise CompileError(f"{ref.partition(':')[0]} is inside itself")
+            raise CompileError(f"{ref.partition(':')[0]} contains itself")
         name = self.add(definition)
         self._definitions[ref] = definition
         return name
@@ -104,7 +104,7 @@ class _Compiler:
 
 
 def _written(value: Any, indent: int, before: int) -> str:
-    """Return `value` as Python, formatted as ruff does. `before` characters stand before it on its line."""
+    """Return `value` as Python in ruff's format. `before` is the number of characters before it on its line."""
     if isinstance(value, dict):
         parts = [(f"{json.dumps(key)}: ", each) for key, each in value.items()]
         opening, closing = "{", "}"
@@ -116,7 +116,7 @@ def _written(value: Any, indent: int, before: int) -> str:
     else:
         return json.dumps(value) if isinstance(value, str) else repr(value)
     line = opening + ", ".join(label + _written(each, 0, -(10**6)) for label, each in parts) + closing
-    # A comma follows whatever is inside something else.
+    # Inside another value one more character follows: a comma.
     if before + len(line) + (1 if indent else 0) <= _WIDTH:
         return line
     inner = " " * (indent + 4)

@@ -1,4 +1,4 @@
-"""GET /health/database, which the function stats serves."""
+"""GET /health/database, served by the function stats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robot_brain.errors import SettingsError
 
 @with_config(ANSWER)
 class StatisticsAge(TypedDict):
-    """When the statistics were refreshed. Null if they never were, or if the database does not answer."""
+    """The last refresh of the statistics. Null if there was no refresh yet, or if the database does not answer."""
 
     as_of: Time | None
     age_seconds: Count | None
@@ -23,7 +23,7 @@ class StatisticsAge(TypedDict):
 
 @with_config(ANSWER)
 class Connections(TypedDict):
-    """Connections of this environment."""
+    """The connections of this execution environment: opened, reused and discarded."""
 
     opened: Count
     reused: Count
@@ -32,7 +32,7 @@ class Connections(TypedDict):
 
 @with_config(ANSWER)
 class Environment(TypedDict):
-    """What this one execution environment has seen."""
+    """Counters of this one execution environment."""
 
     scope: str
     connections: Connections
@@ -43,7 +43,7 @@ class Environment(TypedDict):
 
 @with_config(ANSWER)
 class DatabaseHealth(TypedDict):
-    """The condition of the database. What only the database can say is null if it does not answer."""
+    """The condition of the database. Members that only the database knows are null if it does not answer."""
 
     status: Literal["healthy", "degraded", "waking", "unhealthy"]
     reasons: list[
@@ -63,12 +63,12 @@ class DatabaseHealth(TypedDict):
         ]
     ]
     compute: Literal["active", "idle"] | None
-    """What Neon's API says. Null if it is not asked, or does not know."""
+    """The compute's state from Neon's API. Null if the API is not configured, or if it does not answer."""
     latency_ms: Annotated[float, Field(ge=0)] | None
-    """How long the database took to answer."""
+    """The time that the database took to answer, in milliseconds."""
     tls: bool | None
     pooled: bool | None
-    """Whether a pooler stands before the database."""
+    """Whether the connection goes through a pooler."""
     server_version: str | None
     schema_version: int | None
     statistics: StatisticsAge
@@ -112,10 +112,12 @@ ROUTES = (
         "GET",
         "/health/database",
         name="database_health",
-        summary="Ask how the database is",
-        description="It answers within three seconds.",
+        summary="Read the condition of the database",
+        description="The answer comes within three seconds.",
         answers=(
-            Answer(200, "The database answers, or sleeps.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}),
+            Answer(
+                200, "The database answers, or the compute is asleep.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}
+            ),
             Answer(503, "The database does not answer.", DatabaseHealth, UnavailableHeaders, {"away": _AWAY}),
         ),
         errors=(*ANY_REQUEST, SettingsError),

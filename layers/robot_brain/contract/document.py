@@ -1,4 +1,4 @@
-"""The contract as an OpenAPI 3.1 document."""
+"""Build an OpenAPI 3.1 document from the contract."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _INFO = {
     "title": "Robot Brain",
     "version": __version__,
     "summary": "The conversation memory of chat robots",
-    "description": "JSON in and out, UTF-8. Times are `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Later versions may add members to "
-    "an answer: pass over what you do not know. Answers of the functions that say what failed are "
-    '`application/problem+json`; those of API Gateway itself are `{"message": …}`.',
+    "description": "Requests and answers are JSON in UTF-8. Times are `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Later versions "
+    "may add members to an answer: ignore members that you do not know. Errors of the Lambda functions are "
+    '`application/problem+json`. Errors of API Gateway itself are `{"message": …}`.',
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 _SERVERS = [
@@ -42,7 +42,7 @@ _SERVERS = [
         "description": "A deployed stack: its output ApiUrl",
         "variables": {"api": {"default": "abcdefghij"}, "region": {"default": "eu-central-1"}},
     },
-    {"url": "http://127.0.0.1:3000", "description": "make run, which asks for no signature"},
+    {"url": "http://127.0.0.1:3000", "description": "make run, which needs no signature"},
 ]
 _SECURITY_SCHEME = {
     "type": "apiKey",
@@ -54,7 +54,7 @@ _SECURITY_SCHEME = {
 
 
 def written(value: Any, indent: int = 0, before: int = 0) -> str:
-    """Return JSON text with an object or array on one line if it fits, so that a change is a small diff."""
+    """Return JSON text. An object or array is on one line if it fits, so that a change gives a small diff."""
     line = json.dumps(value, ensure_ascii=False)
     if before + len(line) < _WIDTH or not isinstance(value, dict | list):
         return line
@@ -69,12 +69,12 @@ def written(value: Any, indent: int = 0, before: int = 0) -> str:
 
 
 def document(events: Path) -> Json:
-    """Return the document, with the requests in the folder `events` as examples."""
+    """Return the document. The requests in the folder `events` are its examples."""
     return _Document(_requests(events)).whole()
 
 
 def _requests(events: Path) -> dict[str, dict[str, Json]]:
-    """Return the good requests by route and by the name of their file."""
+    """Return the valid requests by route and file name."""
     found: dict[str, dict[str, Json]] = {}
     for path in sorted(events.glob("*.json")):
         event = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def _requests(events: Path) -> dict[str, dict[str, Json]]:
 
 
 class _Document:
-    """Builds the document and collects the components that it refers to."""
+    """Builds the document and collects its components."""
 
     def __init__(self, requests: dict[str, dict[str, Json]]) -> None:
         self._requests = requests
@@ -141,22 +141,22 @@ class _Document:
         return {str(status): self._response(route, status, gateway.get(status)) for status in sorted(statuses)}
 
     def _response(self, route: Route, status: int, gateway: tuple[str, str] | None) -> Json:
-        """Return all that a status of a route can be: an answer, errors, and the gateway's message and its reason."""
+        """Return every form of a route's status: an answer, errors, and the gateway's message with its reason."""
         answers = [answer for answer in route.answers if answer.status == status]
         kinds = [kind for kind in route.errors if kind.status == status]
-        says = [answer.description for answer in answers]
-        says += dict.fromkeys(f"{kind.title}: {kind.summary()}" for kind in kinds)
+        descriptions = [answer.description for answer in answers]
+        descriptions += dict.fromkeys(f"{kind.title}: {kind.summary()}" for kind in kinds)
         headers: Json = {}
         for form in [problems.headers_of(status) if kinds else None, *(answer.headers for answer in answers)]:
             headers |= self._headers(form)
         if gateway:
-            says.append(f"Answered by the gateway: {gateway[1]}")
+            descriptions.append(f"Answered by the gateway: {gateway[1]}")
             # The gateway sends none of our headers.
             headers = {name: header | {"required": False} for name, header in headers.items()}
-        found: Json = {"description": "\n".join(says)}
+        found: Json = {"description": "\n".join(descriptions)}
         if headers:
             found["headers"] = headers
-        # An answer to HEAD has no body, whatever it is.
+        # An answer to HEAD never has a body.
         if route.method != "HEAD" and (content := self._contents(route, answers, kinds, gateway)):
             found["content"] = content
         return found
@@ -212,7 +212,7 @@ class _Document:
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
     def _schema(self, form: Any) -> Json:
-        """Return the schema of a form as a reference, and add what it refers to.
+        """Return a reference to the schema of a form, and add the schemas to the components.
 
         Raises ValueError if two forms have one name.
         """
@@ -224,7 +224,7 @@ class _Document:
 
 
 def _bodies(events: dict[str, Json]) -> Json:
-    """Return the different bodies of requests, by the name of the first with it."""
+    """Return the distinct bodies of requests, each under the name of the first event with it."""
     found: Json = {}
     for name, event in events.items():
         body = json_body.parse(event["body"], event["isBase64Encoded"])
@@ -234,7 +234,7 @@ def _bodies(events: dict[str, Json]) -> Json:
 
 
 def _examples_of(name: str, place: str, events: dict[str, Json]) -> Json:
-    """Return the different values that requests have for a parameter, by the name of the first with it."""
+    """Return the distinct values of a parameter, each under the name of the first event with it."""
     found: dict[str, Any] = {}
     for event_name, event in events.items():
         values = {

@@ -1,4 +1,4 @@
-"""Forms as JSON Schema, in the way that OpenAPI refers to them."""
+"""Turn forms into JSON Schema with the references of OpenAPI."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SCHEMA = "#/components/schemas/{model}"
 
 
 class _Schema(GenerateJsonSchema):
-    """JSON Schema without a title for each member, which would only repeat its name."""
+    """JSON Schema without titles of members, because a title only repeats the name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def typed_dict_schema(self, schema: Any) -> Json:
-        # Pydantic reads the docstrings of a class alone. Members that come from another form have theirs there.
+        # Pydantic reads only the docstrings in the class itself. Those of inherited members are in the base.
         found = super().typed_dict_schema(schema)
         for base in getattr(schema["cls"], "__orig_bases__", ()):
             if is_typeddict(base):
@@ -40,15 +40,15 @@ def json_schema(form: Any) -> tuple[Json, Json]:
 
 
 def described(schema: Json) -> Json:
-    """Return what a parameter or a header says of a member: its description beside its schema."""
+    """Return a member as a parameter or header, with its description next to its schema."""
     inner = {key: value for key, value in schema.items() if key != "description"}
-    # A docstring may go over several lines.
+    # A docstring may have several lines.
     description = " ".join(schema.get("description", "").split())
     return ({"description": description} if description else {}) | {"schema": inner}
 
 
 def members(form: Any) -> list[tuple[str, Json, bool]]:
-    """Return name, schema and necessity of each member of a form."""
+    """Return each member of a form: its name, its schema and whether it is required."""
     if form is None:
         return []
     _, definitions = json_schema(form)

@@ -26,17 +26,17 @@ from robot_brain.limits import MAX_LOC_LENGTH, MAX_NAMED_ERRORS
 
 @with_config(ANSWER)
 class Problem(TypedDict):
-    """What went wrong. It holds nothing that was sent, no SQL and no stack."""
+    """An error. It contains no part of the request, no SQL and no stack."""
 
     type: Literal["about:blank"]
     title: str
-    """The kind of error. Clients may rely on it."""
+    """The kind of error, in stable words that clients may rely on."""
     status: int
-    """The status of the answer."""
+    """The HTTP status of the answer."""
     detail: str
-    """A sentence for people."""
+    """An explanation for people."""
     request_id: str
-    """The id that the function's line of log has too."""
+    """The id of the request, which is also in the function's log line."""
 
 
 @with_config(ANSWER)
@@ -44,37 +44,37 @@ class BrokenRule(TypedDict):
     """One rule that the request breaks."""
 
     loc: Annotated[list[Annotated[str, Field(max_length=MAX_LOC_LENGTH)] | int], Field(min_length=1)]
-    """Where: `body`, `query` or `path`, then names and positions."""
+    """The place: `body`, `query` or `path`, then names and positions."""
     msg: str
-    """The rule, for people."""
+    """The rule in words, for people."""
     type: str
-    """The rule, as a word that stays the same."""
+    """The rule as a stable word, for programs."""
 
 
 @with_config(ANSWER)
 class InvalidRequest(Problem):
-    """The request can be read and breaks rules."""
+    """The request can be parsed, but breaks rules."""
 
     errors: Annotated[list[BrokenRule], Field(min_length=1, max_length=MAX_NAMED_ERRORS)]
-    """The first broken rules."""
+    """The broken rules; only the first ones if there are many."""
 
 
 @with_config(ANSWER)
 class PreconditionFailed(Problem):
-    """The session is in another state than If-Match names."""
+    """The session is not in the state that If-Match names."""
 
     last_seq: Count
-    """The session's last seq now, 0 if there is no such session."""
+    """The session's current last seq, or 0 if the session does not exist."""
 
 
 @with_config(ANSWER)
 class IdempotencyKeyReused(Problem):
-    """The Idempotency-Key belongs to another request."""
+    """The Idempotency-Key was used for another request."""
 
     session_id: SessionId
     """The session of the first request with this key."""
     seq: Seq
-    """The first turn that was written with it."""
+    """The seq of the first turn that the first request wrote."""
 
 
 @with_config(ANSWER)
@@ -97,7 +97,7 @@ class UnavailableHeaders(ProblemHeaders):
     """The headers of 503."""
 
     retry_after: NotRequired[Annotated[str, Field(alias="Retry-After", pattern="^[0-9]+$")]]
-    """Seconds to wait before a retry. Absent if waiting does not help."""
+    """Seconds to wait before a retry. Absent if a retry does not help."""
 
 
 @with_config(ANSWER)
@@ -105,18 +105,18 @@ class StateHeaders(ProblemHeaders):
     """The headers of 412."""
 
     etag: NotRequired[Annotated[EntityTag, Field(alias="ETag")]]
-    """The session's state now. Absent if there is no such session."""
+    """The session's current state. Absent if the session does not exist."""
 
 
 @with_config(ANSWER)
 class GatewayMessage(TypedDict):
-    """An answer of API Gateway itself, before or instead of the function's."""
+    """An answer of API Gateway itself, in place of the function's answer."""
 
     message: str
 
 
 def _leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
-    """Return the errors that are raised: those that nothing else derives from."""
+    """Return the errors that are raised: the classes without subclasses."""
     below = kind.__subclasses__()
     if not below:
         yield kind
@@ -126,9 +126,9 @@ def _leaves(kind: type[RobotBrainError]) -> Iterator[type[RobotBrainError]]:
 
 Errors = tuple[type[RobotBrainError], ...]
 
-# What every request may meet.
+# Errors that every request may cause.
 ANY_REQUEST: Errors = (MalformedRequestError, InvalidRequestError, UnexpectedEventError, UnexpectedDatabaseError)
-# What a call of the database may meet besides.
+# Further errors of a request that calls the database.
 DATABASE: Errors = (SettingsError, *(kind for kind in _leaves(DatabaseError) if kind is not UnexpectedDatabaseError))
 
 _BODIES: dict[type[RobotBrainError], type] = {
@@ -137,20 +137,20 @@ _BODIES: dict[type[RobotBrainError], type] = {
     IdempotencyKeyReusedError: IdempotencyKeyReused,
 }
 _HEADERS: dict[int, type] = {409: ConflictHeaders, 412: StateHeaders, 503: UnavailableHeaders}
-# Each message as the gateway words it.
+# The gateway's own messages, each with its reason.
 _GATEWAY_MESSAGES = {
     400: ("Bad Request", "The path cannot be decoded."),
-    403: ("Forbidden", "The request has no signature, or a wrong one."),
-    404: ("Not Found", "There is no such route: a session id with an encoded slash, for example."),
-    413: ("Request Entity Too Large", "The request is over 6 MB once JSON has escaped it, or over 10 MB."),
+    403: ("Forbidden", "The request has no valid signature."),
+    404: ("Not Found", "The route does not exist, for example if the session id has an encoded slash."),
+    413: ("Request Entity Too Large", "The request is over 10 MB, or over 6 MB after JSON escaping."),
     429: ("Too Many Requests", "The API is throttled. Try again later."),
     500: ("Internal Server Error", "The function ended without an answer."),
-    503: ("Service Unavailable", "The function did not answer in time, or could not be called."),
+    503: ("Service Unavailable", "The function did not answer in time, or could not be invoked."),
 }
 
 
 def body_of(kind: type[RobotBrainError]) -> type:
-    """Return the form of an error's document."""
+    """Return the form of the document for an error."""
     return _BODIES.get(kind, Problem)
 
 
@@ -160,7 +160,7 @@ def headers_of(status: int) -> type:
 
 
 def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
-    """Return an error of this kind as the function of `route` may raise it."""
+    """Return an example of an error that the function of `route` may raise."""
     if issubclass(kind, InvalidRequestError):
         return kind([route.broken_rule])
     if issubclass(kind, PreconditionFailedError):
@@ -173,7 +173,7 @@ def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
 
 
 def gateway_answers(route: Route) -> dict[int, tuple[str, str]]:
-    """Return message and description of each answer that the gateway can give on `route`, by status."""
+    """Return the message and the reason of each answer that the gateway can give on `route`, by status."""
     possible = {429, 500, 503}
     if not route.is_open:
         possible.add(403)

@@ -28,19 +28,19 @@ from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, 
 
 @with_config(PARAMETERS)
 class Query(TypedDict):
-    """Which page of the session. Without `before` and `after` it is the newest."""
+    """The page of the session. Without `before` and `after` it is the newest page."""
 
     limit: NotRequired[
         Annotated[int, Field(ge=1, le=MAX_PAGE_TURNS, json_schema_extra={"default": DEFAULT_PAGE_TURNS})]
     ]
-    """The most turns of the page. It may have fewer, so that the answer stays under Lambda's 6 MB."""
+    """The most turns in the page. A page may have fewer, so that the answer stays under Lambda's limit of 6 MB."""
     before: NotRequired[Seq]
-    """The newest turns below this seq. Not with `after`."""
+    """Return the newest turns below this seq. Not allowed with `after`."""
     after: NotRequired[Annotated[int, Field(ge=0, le=MAX_INTEGER)]]
-    """The oldest turns above this seq, 0 for the first ones. Not with `before` or `max_chars`."""
+    """Return the oldest turns above this seq; 0 returns the first ones. Not allowed with `before` or `max_chars`."""
     max_chars: NotRequired[Annotated[int, Field(ge=1, le=MAX_PAGE_CHARS)]]
-    """As many whole turns, newest first, as fit in this many code points of both texts; at least one. Not with
-    `after`."""
+    """Return the newest whole turns whose two texts together have at most this many code points, but at least one turn.
+    Not allowed with `after`."""
 
 
 @with_config(PARAMETERS)
@@ -48,7 +48,7 @@ class Headers(TypedDict):
     """The headers of a read."""
 
     if_none_match: NotRequired[Annotated[str, Field(alias="If-None-Match")]]
-    """Entity tags that the client holds: a list, also with `W/`, or `*`. If one is the session's, the answer is 304."""
+    """The client's entity tags: a list, also with `W/`, or `*`. If one matches the session, the answer is 304."""
 
 
 @with_config(ANSWER)
@@ -58,11 +58,11 @@ class Session(TypedDict):
     id: SessionId
     created_at: Time
     last_active: Time
-    """When its last turn was written."""
+    """The time at which the last turn was written."""
     message_count: Count
-    """The turns that there are."""
+    """The number of turns."""
     last_seq: Count
-    """The last turn's seq."""
+    """The seq of the last turn."""
     user_metadata: Metadata
 
 
@@ -72,7 +72,7 @@ class StoredTurn(TypedDict):
 
     id: TurnId
     seq: Seq
-    """The turn's place in its session: 1, 2, 3 … without gap or double."""
+    """The turn's position in its session: 1, 2, 3 … without gaps or duplicates."""
     robot_personality: Name
     user_message: Text
     robot_response: Text
@@ -82,12 +82,12 @@ class StoredTurn(TypedDict):
 
 @with_config(ANSWER)
 class Cursors(TypedDict):
-    """The pages beside this one."""
+    """The cursors of the pages before and after this one."""
 
     before: Seq | None
-    """The `before` of the older page. Null if there is no older turn."""
+    """The value of `before` for the older page. Null if there are no older turns."""
     after: Count | None
-    """The `after` of the newer page, also for what is written later. Null if the page is empty."""
+    """The value of `after` for the newer page, also for turns that are written later. Null if the page is empty."""
 
 
 @with_config(ANSWER)

@@ -1,4 +1,4 @@
-"""A route of the API: what it takes, and every answer that it can give."""
+"""A route of the API: its parameters, its bodies and every answer."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Answer:
 class Route:
     """One method of one path. `path_parameters`, `query` and `headers` are forms, `bodies` are alternatives.
 
-    `errors` are the errors of robot_brain.errors that the function can raise here. `broken_rule` is an example of 422.
-    `is_open` routes need no signature.
+    `errors` are the classes in robot_brain.errors that the function can raise. `broken_rule` is an example of 422.
+    If `is_open`, the route needs no signature.
     """
 
     method: str
@@ -52,18 +52,18 @@ class SessionPath(TypedDict):
     """The path of one session."""
 
     session_id: SessionId
-    """The session's id, chosen by the client. A session is created by its first turn."""
+    """The session's id, which the client chooses. The first turn creates the session."""
 
 
 @with_config(ANSWER)
 class Fresh(TypedDict):
-    """The headers of an answer that no cache may keep."""
+    """The headers of an answer that no cache may store."""
 
     cache_control: Annotated[Literal["no-store"], Field(alias="Cache-Control")]
 
 
 @with_config(ANSWER)
 class Revalidated(TypedDict):
-    """The headers of an answer that the client may keep, if it asks each time whether it still holds."""
+    """The headers of an answer that only the client may store. It must check before each use that it is current."""
 
     cache_control: Annotated[Literal["private, no-cache"], Field(alias="Cache-Control")]

@@ -18,15 +18,15 @@ Average = Annotated[float, Field(ge=0)]
 
 @with_config(PARAMETERS)
 class Query(TypedDict):
-    """Whose figures."""
+    """The choice of figures: the tenant's or one session's."""
 
     session_id: NotRequired[SessionId]
-    """One session's figures, live, in place of the tenant's."""
+    """Return the current figures of this session instead of the tenant's."""
 
 
 @with_config(ANSWER)
 class Totals(TypedDict):
-    """What there is in all."""
+    """The totals of the tenant."""
 
     sessions: Count
     messages: Count
@@ -35,21 +35,21 @@ class Totals(TypedDict):
 
 @with_config(ANSWER)
 class Personality(TypedDict):
-    """What one personality said."""
+    """The figures of one personality."""
 
     robot_personality: Name
     messages: Count
     avg_response_length: Average | None
-    """In code points."""
+    """The average length of a robot response in code points."""
 
 
 @with_config(ANSWER)
 class Day(TypedDict):
-    """What was said on one day of UTC."""
+    """The figures of one day (UTC)."""
 
     date: Date
     sessions: Count
-    """Sessions with a turn on this day."""
+    """The number of sessions with a turn on this day."""
     messages: Count
 
 
@@ -64,30 +64,30 @@ class TopSession(TypedDict):
 
 @with_config(ANSWER)
 class TenantFigures(TypedDict):
-    """The tenant's figures, exact for all that is committed; only `top_sessions` is as of the last refresh."""
+    """The tenant's figures. They are exact; only `top_sessions` is as of the last refresh."""
 
     as_of: Time
-    """When `top_sessions` was made."""
+    """The time of the last refresh of `top_sessions`."""
     age_seconds: Count
-    """How long ago that was."""
+    """The age of `top_sessions` in seconds."""
     totals: Totals
     personalities: Annotated[list[Personality], Field(max_length=MAX_PERSONALITIES)]
-    """Those that said most come first."""
+    """The personalities, those with the most turns first."""
     daily: Annotated[list[Day], Field(min_length=STATS_DAYS, max_length=STATS_DAYS)]
-    """The last days with today, oldest first."""
+    """The last days including today, oldest first."""
     top_sessions: Annotated[list[TopSession], Field(max_length=TOP_SESSIONS)]
-    """Of the sessions that were active on these days."""
+    """The sessions with the most turns, among those that were active on these days."""
 
 
 @with_config(ANSWER)
 class SessionFigures(TypedDict):
-    """One session's figures, live."""
+    """The current figures of one session."""
 
     session_id: SessionId
     message_count: Count
     last_message: Time
     avg_response_length: Average | None
-    """In code points."""
+    """The average length of a robot response in code points."""
 
 
 _TENANT = {
@@ -115,13 +115,13 @@ ROUTES = (
         "/stats",
         name="stats",
         summary="Read the tenant's figures, or one session's",
-        description="If `top_sessions` is old and something was written since, the reader waits for a refresh, at most "
-        "five seconds.",
+        description="All figures but `top_sessions` are exact. If `top_sessions` is old and turns were written since, "
+        "the request refreshes it first, which takes at most five seconds.",
         query=Query,
         answers=(
             Answer(
                 200,
-                "The tenant's figures, or with `session_id` one session's.",
+                "The tenant's figures, or with `session_id` the figures of one session.",
                 TenantFigures | SessionFigures,
                 Revalidated,
                 {"stats": _TENANT, "stats_session": _SESSION},

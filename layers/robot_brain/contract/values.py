@@ -1,4 +1,4 @@
-"""Values that several forms share, and how forms are judged."""
+"""Types that several forms share, and the rules for validating forms."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from robot_brain.limits import (
 
 
 def _open(schema: JsonDict) -> None:
-    """Let a schema accept more members: later versions add some, and clients pass them over."""
+    """Let a schema accept unknown members. Later versions add members, and clients ignore them."""
     schema.pop("additionalProperties", None)
 
 
-# What a client sends: nothing is converted, and nothing unknown is accepted.
+# A client's body: no value is converted, and no unknown member is accepted.
 BODY = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
-# What we answer. Here nothing unknown is accepted, so that a test finds what is not declared.
+# Our answers. Validation accepts no unknown member, so that a test finds a member that is not declared.
 ANSWER = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_open)
-# Query, headers and the path come as text.
+# Values in the query, the headers and the path arrive as text.
 PARAMETERS = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
-# JSON Schema counts code points. None takes less than a byte, so this is the most that any text may have.
+# JSON Schema counts code points, and each takes at least one byte. So no valid text has more code points than this.
 Text = Annotated[str, AfterValidator(check_text), Field(json_schema_extra={"maxLength": MAX_TEXT_BYTES})]
 Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
 Milliseconds = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
@@ -51,7 +51,7 @@ TurnId = Annotated[
     str,
     Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", json_schema_extra={"format": "uuid"}),
 ]
-# UTC, always with six digits after the second.
+# In UTC, always with six digits after the second's point.
 Time = Annotated[
     str,
     Field(

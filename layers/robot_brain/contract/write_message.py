@@ -39,27 +39,27 @@ class Interaction(TypedDict):
     """What the robot did during a turn, for the statistics."""
 
     interaction_type: Name
-    """What kind of thing it was."""
+    """The kind of interaction."""
     duration_ms: Milliseconds
-    """How long it took, in milliseconds."""
+    """The duration in milliseconds."""
     success: bool
-    """Whether it went well."""
+    """Whether the interaction succeeded."""
     robot_id: NotRequired[Name]
-    """Which robot it was. If absent, the personality."""
+    """The robot. If absent, `robot_personality` is used."""
 
 
 @with_config(BODY)
 class Turn(TypedDict):
-    """What the user said and what the robot answered."""
+    """A user message and a robot response."""
 
     robot_personality: Name
-    """Which personality of the robot answered."""
+    """The personality of the robot that answered."""
     user_message: Text
-    """At most 256 KiB of UTF-8. It may be empty."""
+    """The user's message. At most 256 KiB of UTF-8; may be empty."""
     robot_response: Text
-    """At most 256 KiB of UTF-8. It may be empty."""
+    """The robot's response. At most 256 KiB of UTF-8; may be empty."""
     metadata: NotRequired[Annotated[Metadata, Field(default_factory=dict, json_schema_extra={"default": {}})]]
-    """Anything else about the turn, at most 16 KiB as stored."""
+    """Any other data about the turn, at most 16 KiB as stored."""
     interaction: NotRequired[Interaction]
     """What the robot did during the turn."""
 
@@ -69,17 +69,17 @@ class OneTurn(Turn):
     """One turn to append."""
 
     user_metadata: NotRequired[Metadata]
-    """Members for the session's user_metadata: each replaces the one of its name. Together at most 16 KiB as stored."""
+    """Members to set in the session's user_metadata. After the write it has at most 16 KiB as stored."""
 
 
 @with_config(BODY)
 class Batch(TypedDict):
-    """Turns to append in their order, all or nothing."""
+    """Turns to append in this order. Either all are written or no turn is."""
 
     messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_TURNS)]
     """The turns, oldest first."""
     user_metadata: NotRequired[Metadata]
-    """Members for the session's user_metadata: each replaces the one of its name. Together at most 16 KiB as stored."""
+    """Members to set in the session's user_metadata. After the write it has at most 16 KiB as stored."""
 
 
 @with_config(PARAMETERS)
@@ -94,35 +94,35 @@ class Headers(TypedDict):
                 min_length=1,
                 max_length=MAX_KEY_LENGTH,
                 pattern=r"^[\x20-\x2b\x2d-\x7e]*$",
-                description=f"A name for this request, remembered for {KEY_HOURS} hours: the same request again gets "
-                "the first answer again. Printable ASCII without a comma.",
+                description=f"The client's name for this request, remembered for {KEY_HOURS} hours. If the same "
+                "request is sent again, it gets the first answer and writes no turn. Printable ASCII without a comma.",
             ),
         ]
     ]
     if_match: NotRequired[Annotated[State, Field(alias="If-Match")]]
-    """Write only if the session is in this state: a whole entity tag, or the last seq in quotes. `"0"` stands for a
-    session without a turn."""
+    """Write only if the session is in this state: a whole entity tag, or the last seq in quotes. `"0"` means a session
+    without a turn."""
 
 
 @with_config(ANSWER)
 class WrittenTurn(TypedDict):
-    """Where a turn was written."""
+    """The id, position and time of a new turn."""
 
     id: TurnId
     seq: Seq
-    """The turn's place in its session: 1, 2, 3 … without gap or double."""
+    """The turn's position in its session: 1, 2, 3 … without gaps or duplicates."""
     created_at: Time
 
 
 @with_config(ANSWER)
 class Written(TypedDict):
-    """What was written."""
+    """The result of a write."""
 
     session_id: SessionId
     message_count: Count
-    """The turns of the session, these included."""
+    """The number of turns in the session, with the new ones."""
     last_seq: Seq
-    """The last turn's seq."""
+    """The seq of the last turn."""
     messages: Annotated[list[WrittenTurn], Field(min_length=1, max_length=MAX_TURNS)]
     """The new turns, in the order of the request."""
 
@@ -132,9 +132,9 @@ class WrittenHeaders(TypedDict):
     """The headers of 201."""
 
     etag: NotRequired[Annotated[EntityTag, Field(alias="ETag")]]
-    """The session's state after this write. Absent if it is not known, as in a replay."""
+    """The session's state after this write. Absent if the state is unknown, for example in a replay."""
     replayed: NotRequired[Annotated[Literal["true"], Field(alias="Idempotent-Replayed")]]
-    """The key was used before: this is the first answer again, and nothing was written."""
+    """The key was used before. This is the first answer again, and no turn was written."""
 
 
 _EXAMPLE = {
@@ -150,8 +150,8 @@ ROUTES = (
         "/sessions/{session_id}/messages",
         name="write_message",
         summary="Append one turn, or a batch of turns, to a session",
-        description="The body is one turn, or up to 100 of them as `messages`. A session that does not exist is "
-        "created. The content type is application/json, and the body is not encoded.",
+        description="The body is one turn, or up to 100 turns as `messages`. If the session does not exist, the "
+        "write creates it. The content type is application/json, without a content encoding.",
         path_parameters=SessionPath,
         headers=Headers,
         bodies=(OneTurn, Batch),

@@ -1,6 +1,7 @@
 """Robot Brain: the conversation memory of chat robots, for AWS Lambda and Neon's PostgreSQL.
 
-Each package knows as little as it can: `http` no SQL, `database` no HTTP, and only `environment` names os.environ.
+Each package knows as little as possible: `http` contains no SQL, `database` no HTTP. Only `environment` reads
+os.environ.
 """
 
 import gc
@@ -8,7 +9,8 @@ import sys
 
 __version__ = "0.1.0"
 
-# The first import of each function. While modules load, the collector runs many times and finds nothing: 6 % of a cold
-# start. `entry.routes` switches it on again. Only in Lambda's runtime: other programs never call that.
+# Each function imports this package first. While modules load, the garbage collector runs many times and frees nothing,
+# which takes 6 % of a cold start. `entry.routes` enables it again. Other programs never call `entry.routes`, so the
+# collector is disabled in Lambda's runtime only.
 if "awslambdaric" in sys.modules:
     gc.disable()

@@ -1,4 +1,4 @@
-"""One deadline for everything that a request waits for."""
+"""One deadline for all waiting during a request."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol
 
 from robot_brain.errors import DeadlineExceededError
 
-# What is kept of Lambda's remaining time for the answer itself.
+# Reserved from Lambda's remaining time, to send the answer.
 _MARGIN_SECONDS = 0.5
 
 
 class Deadline:
-    """A moment on the monotonic clock; connecting, retrying and querying all live within it."""
+    """A moment on the monotonic clock that bounds connecting, retrying and querying together."""
 
     __slots__ = ("_at",)
 
@@ -20,23 +20,23 @@ class Deadline:
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds left, 0 where there are none."""
+        """Return the seconds left, 0 after the deadline."""
         return max(0.0, self._at - time.monotonic())
 
     def remaining(self) -> float:
-        """Return the seconds left. Raise DeadlineExceededError where there are none."""
+        """Return the seconds left. Raises DeadlineExceededError if the deadline has passed."""
         seconds = self.left()
         if seconds <= 0:
             raise DeadlineExceededError
         return seconds
 
     def at_most(self, seconds: float) -> Deadline:
-        """Return this deadline, or one in `seconds` where that is sooner."""
+        """Return the earlier of this deadline and one in `seconds` from now."""
         return Deadline(min(seconds, self.left()))
 
 
 class Context(Protocol):
-    """What we use of the context that Lambda hands to a handler."""
+    """The part of Lambda's context object that we use."""
 
     aws_request_id: str
     function_name: str
@@ -46,5 +46,5 @@ class Context(Protocol):
 
 
 def deadline_of(context: Context) -> Deadline:
-    """Return the deadline of an invocation: Lambda's remaining time less what the answer takes."""
+    """Return the deadline of an invocation: Lambda's remaining time minus the time to send the answer."""
     return Deadline(context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS)

@@ -1,6 +1,6 @@
-"""The way in: each Lambda handler is a table of routes, for requests of an HTTP API and for the schedule's events.
+"""Lambda handlers: each one is a table of routes for HTTP requests and of actions for the schedule's events.
 
-A request succeeds or becomes an answer that says what failed. An event of the schedule succeeds or fails.
+A request always gets an answer. If it fails, the answer says what failed. An event of the schedule succeeds or fails.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def routes(
 ) -> Handler:
     """Return a Lambda handler that calls the function of an event's route.
 
-    `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. It receives the Request, and the
-    path's parameters by name.
-    `schedule` has a function for each action. It returns a JSON object; a member `skipped` says that there was a reason
-    to do nothing.
+    `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. The function receives the Request,
+    and the path's parameters by name.
+    `schedule` has a function for each action. The function returns a JSON object. The object has a member `skipped` if
+    the function had a reason to do nothing.
 
-    Whatever an endpoint raises becomes an answer; what a scheduled function raises fails the invocation. Each
-    invocation writes one line of log and metrics.
+    An exception of an endpoint becomes an answer. An exception of a scheduled function fails the invocation. Each
+    invocation writes one line with its log fields and metrics.
     """
     table = {route: (function, _names(route)) for route, function in endpoints.items()}
     actions = schedule or {}
@@ -69,7 +69,7 @@ def routes(
         return answer
 
     if not gc.isenabled():
-        # What was imported stays, so no collection has to look at it again.
+        # Imported modules stay in memory, so the collector never needs to examine them again.
         gc.freeze()
         gc.enable()
     return handler
@@ -81,7 +81,7 @@ def _names(route: str) -> list[str]:
 
 
 def _run(function: Callable[[Deadline], Answer], context: Context) -> Answer:
-    """Run a scheduled function. Log what it raises, and raise it again."""
+    """Run a scheduled function. Log its error, if any, and raise it again."""
     started = time.monotonic()
     outcome = "failed"
     try:
@@ -98,15 +98,15 @@ def _run(function: Callable[[Deadline], Answer], context: Context) -> Answer:
 
 
 def _explain(error: Exception, status: int) -> None:
-    """Add to the log what the client does not see: the kind of error, and for a 500 where it came from."""
+    """Add to the log what the client does not see: the kind of error, and for a 500 the stack."""
     telemetry.note(error=type(error).__name__)
     if status >= 500:
         telemetry.note(reason=_error_text(error))
     if status == 500 and not isinstance(error, UnexpectedEventError):
-        # Frames are code. The message of an unforeseen exception may quote a turn, so it is left out.
+        # Frames contain only code. The message of an unforeseen exception may quote a turn, so it is left out.
         telemetry.note(frames=traceback.format_tb(error.__traceback__))
 
 
 def _error_text(error: Exception) -> str:
-    """Return the message of an error of ours, which quotes no content; of another its type."""
+    """Return the message of one of our own errors, which quotes no content. Return the type of any other error."""
     return str(error) if type(error).__module__.startswith("robot_brain.") else type(error).__name__

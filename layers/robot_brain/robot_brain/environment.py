@@ -1,10 +1,11 @@
-"""The state of this process, an execution environment of Lambda: all of it is here, and only here.
+"""The state of this process, which is one execution environment of Lambda. No other module holds state.
 
-Each other module defines what it needs and keeps it with `made`: settings, connection, patterns, logger, metrics.
-A test starts another environment with other variables: it replaces `current`. So write `environment.current`, and never
+Other modules define functions that make an object, and store the object here with `made`: settings, connection,
+patterns, logger and metrics.
+A test replaces `current` to start another environment with other variables. So write `environment.current`, and never
 import `current` itself.
 
-No lock: Lambda sends one request at a time. A helper thread may log, nothing else.
+There is no lock, because Lambda sends one request at a time. A helper thread may only log.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ _Made = TypeVar("_Made")
 
 
 class Environment:
-    """The variables, the objects that live as long as the process, and what the running request has to log."""
+    """The variables, the objects that live as long as the process, and the log fields of the running request."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
-        # By what made them.
+        # Each object under the function that made it.
         self.objects: dict[Callable[[], Any], Any] = {}
-        # Until the first request or event has ended.
+        # True until the first request or event has ended.
         self.cold = True
-        # Of the running request: the fields of its one line, and its metrics in Powertools' form.
+        # The fields of the running request's one line, and its metrics in Powertools' form.
         self.fields: dict[str, object] = {}
         self.measures: dict[str, dict[str, str | list[float]]] = {}
 
     def made(self, make: Callable[[], _Made]) -> _Made:
-        """Return what `make` makes, which is made once. What `make` raises is raised, and the next call tries again."""
+        """Return the result of `make`, which runs once. If it raises, raise its error; the next call runs it again."""
         if make not in self.objects:
             self.objects[make] = make()
         found: _Made = self.objects[make]
         return found
 
 
-# `os.environ` itself, not a copy: a restored SnapStart environment has other credentials than its snapshot had.
+# `os.environ` itself, not a copy: an environment restored by SnapStart has other credentials than its snapshot.
 current = Environment(os.environ)

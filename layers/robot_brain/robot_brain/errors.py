@@ -1,33 +1,33 @@
-"""What can go wrong, by what the caller can do about it, with the status of the answer. No SQL here.
+"""The errors of a request, grouped by what the caller can do about them, each with the status of its answer.
 
 RobotBrainError
-├── SettingsError                  the deployment is configured wrongly
-├── UnexpectedEventError           the event is no request of an HTTP API, or of another route
+├── SettingsError                  the deployment is misconfigured
+├── UnexpectedEventError           not a request of an HTTP API, or for another route
 ├── RequestError                   the caller must change the request
-│   ├── MalformedRequestError      it cannot be read: JSON, encoding, a header's syntax
-│   ├── InvalidRequestError        it can be read and breaks a rule; `errors` says where
+│   ├── MalformedRequestError      its JSON, its encoding or a header cannot be parsed
+│   ├── InvalidRequestError        it can be parsed but breaks rules, which `errors` lists
 │   ├── UnsupportedMediaTypeError
 │   ├── RequestTooLargeError
 │   ├── SessionNotFoundError
-│   ├── PreconditionFailedError    the session is not where If-Match expects it
+│   ├── PreconditionFailedError    the session is not in the state that If-Match names
 │   └── IdempotencyKeyReusedError
-└── DatabaseError                  the request was fine
-    ├── ConflictError              another request was in the way; a retry may succeed
+└── DatabaseError                  the request is valid, but the database did not serve it
+    ├── ConflictError              it conflicted with another request; a retry may succeed
     ├── DatabaseUnavailableError   a retry later may succeed
-    │   ├── DatabaseWakingError      it is there and lets us wait
-    │   ├── DatabaseOverloadedError  it has no connection to spare
-    │   ├── DatabaseAwayError        it cannot be reached, or left in the middle
-    │   └── DatabaseReadOnlyError    it takes no writes, as in the middle of a failover
-    ├── DatabaseRefusedError       waiting will not mend it: password, certificate, quota
-    ├── SchemaOutdatedError        the functions are newer than the schema
-    ├── DeadlineExceededError        time ran out, or an attempt of a write went unanswered and may be done
-    └── UnexpectedDatabaseError    an answer of the database that nobody foresaw
+    │   ├── DatabaseWakingError      the compute is starting
+    │   ├── DatabaseOverloadedError  all connections are in use
+    │   ├── DatabaseAwayError        it cannot be reached, or the connection was lost
+    │   └── DatabaseReadOnlyError    it accepts no writes, for example during a failover
+    ├── DatabaseRefusedError       a retry does not help: password, certificate, quota
+    ├── SchemaOutdatedError        the Lambda functions are newer than the schema
+    ├── DeadlineExceededError      time ran out, or a write was sent and its outcome is unknown
+    └── UnexpectedDatabaseError    an error of the database that we do not expect
 
-Retry-After: Neon wakes in a few hundred milliseconds, and a conflict is over in less; connections are given back when
-requests end, which take up to ten seconds; a server that is away is started anew.
+The values of Retry-After: Neon wakes in a few hundred milliseconds, and a conflict ends sooner. Connections become free
+when requests end, which may take ten seconds. A server that is away has to restart.
 
-The first line of a docstring is what the client reads, unless a RequestError is given a better one; what the others are
-given is for the operator, in the log.
+The client reads the first line of the error's docstring. A RequestError may replace it with a better sentence. The text
+of every other error is for the operator: only the log has it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from robot_brain.limits import MAX_LOC_LENGTH, MAX_NAMED_ERRORS
 
 
 class Violation(TypedDict):
-    """One broken rule: where (`["body", "messages", 0, "user_message"]`), in words, and as a stable type."""
+    """One broken rule: its place (`["body", "messages", 0, "user_message"]`), a sentence, and a stable type."""
 
     loc: list[str | int]
     msg: str
@@ -50,9 +50,9 @@ class RobotBrainError(Exception):
     """Something went wrong."""
 
     title: ClassVar[str] = "Error"
-    # Of the HTTP answer.
+    # The status of the HTTP answer.
     status: ClassVar[int] = 500
-    # Seconds, if a retry may help.
+    # Seconds until a retry may help, or None.
     retry_after: ClassVar[int | None] = None
 
     def __init__(self, detail: str | None = None) -> None:
@@ -60,7 +60,7 @@ class RobotBrainError(Exception):
 
     @classmethod
     def summary(cls) -> str:
-        """Return what anybody may read of such an error: the first line of its docstring."""
+        """Return the text that any client may read: the first line of the docstring."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
@@ -80,7 +80,7 @@ class RequestError(RobotBrainError):
     """The request cannot be served as it is."""
 
     def __init__(self, detail: str | None = None, facts: Mapping[str, object] | None = None) -> None:
-        """Keep `facts`, members that the answer has beside the usual ones; `etag` becomes its header."""
+        """Store `facts`, further members of the answer. The fact `etag` becomes a header instead."""
         super().__init__(detail)
         self.facts = dict(facts or {})
 
@@ -100,7 +100,7 @@ class InvalidRequestError(RequestError):
 
     def __init__(self, errors: list[Violation]) -> None:
         super().__init__()
-        # An answer stays short, however many mistakes there are and however long the names are that the client made up.
+        # This keeps the answer short if the request has many mistakes or long member names.
         self.errors: list[Violation] = [
             {**error, "loc": [part if isinstance(part, int) else part[:MAX_LOC_LENGTH] for part in error["loc"]]}
             for error in errors[:MAX_NAMED_ERRORS]
@@ -134,7 +134,7 @@ class SessionNotFoundError(RequestError):
 
 
 class PreconditionFailedError(RequestError):
-    """The session is not in the state that If-Match names. Read the session again and decide anew."""
+    """The session is not in the state that If-Match names. Read the session before you try again."""
 
     title = "Precondition failed"
     status = 412
@@ -190,7 +190,7 @@ class DatabaseAwayError(DatabaseUnavailableError):
 class DatabaseReadOnlyError(DatabaseUnavailableError):
     """The database takes no writes at the moment. Try again; with an Idempotency-Key nothing is written twice."""
 
-    # What a client does about it is the same; the sentence tells them apart.
+    # The title of DatabaseAwayError, because the client does the same. Only the sentence differs.
     title = "Database away"
     status = 503
     retry_after = 5

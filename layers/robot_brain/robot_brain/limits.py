@@ -1,14 +1,14 @@
-"""The limits of the HTTP contract, each with its unit. The layer and the contract take them from here.
+"""The limits of the HTTP contract, each with its unit. The layer and the contract import them from here.
 
-sql/ has numbers of its own, because nobody may pass the layer by: tests hold the two together.
+sql/ checks the same limits with its own numbers, for callers that bypass the layer. Tests compare both.
 """
 
 # A request's body, in bytes of UTF-8 after decoding.
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-# What Lambda passes on of an answer, in bytes of the escaped response. SQL ends a page below it.
+# The largest answer that Lambda returns, in bytes of the escaped response. SQL ends a page before this size.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_ANSWER_BYTES = 6_291_556
-# Objects and arrays inside one another.
+# The depth of nested objects and arrays.
 MAX_NESTING = 64
 
 # Turns in one write.
@@ -24,7 +24,7 @@ MAX_INTEGER = 2**31 - 1
 
 # A session's id, in code points.
 MAX_SESSION_ID_LENGTH = 100
-# An Idempotency-Key, in ASCII characters, and how long it is remembered.
+# An Idempotency-Key, in ASCII characters, and how long the database remembers it.
 MAX_KEY_LENGTH = 255
 KEY_HOURS = 24
 # The digits of a last seq in If-Match, and the characters of a version.
@@ -37,10 +37,11 @@ DEFAULT_PAGE_TURNS = 50
 # max_chars of a page, in code points of both texts.
 MAX_PAGE_CHARS = 10_000_000
 
-# An answer names no more broken rules, and counts no more: to name 300,000 takes seconds, and nobody reads them.
+# An answer lists at most 100 broken rules. Over 1000 it lists no rule and says only how many there are, because a list
+# of 300,000 takes seconds and is of no use.
 MAX_NAMED_ERRORS = 100
 MAX_COUNTED_ERRORS = 1000
-# A part of `loc` that the client made up, in code points.
+# A member name in `loc` that comes from the client, in code points.
 MAX_LOC_LENGTH = 100
 
 # Rows of GET /stats.

@@ -1,4 +1,4 @@
-"""What the environment variables say, parsed and checked."""
+"""The environment variables, parsed and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from robot_brain import environment
 from robot_brain.errors import SettingsError
 
-# Python's names, and two that only Lambda knows (AWS_LAMBDA_LOG_LEVEL).
+# Python's names of levels, and those that only Lambda uses (AWS_LAMBDA_LOG_LEVEL).
 _LOG_LEVELS = {
     "TRACE": "DEBUG",
     "DEBUG": "DEBUG",
@@ -21,12 +21,12 @@ _LOG_LEVELS = {
     "CRITICAL": "CRITICAL",
     "FATAL": "CRITICAL",
 }
-# Exact, because what only looks like an address is a name, which leads anywhere.
+# The pattern is exact: text that merely resembles a loopback address is a host name, which may lead to any machine.
 _LOOPBACK = r"localhost|127(\.(25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\[::1\]"
 
 
 class Credentials(NamedTuple):
-    """Where an AWS call gets its keys: from these, or, in a SnapStart environment, from `uri` with `token`."""
+    """The keys of AWS calls. In a SnapStart environment they are empty: fetch them from `uri` with `token`."""
 
     access_key_id: str
     secret_access_key: str
@@ -36,7 +36,7 @@ class Credentials(NamedTuple):
 
 
 class LogSettings(NamedTuple):
-    """How the Logger is made: `wrong` are the variables whose values are unknown, and left out."""
+    """The options of the Logger. `wrong` lists the variables whose values are unknown and therefore ignored."""
 
     level: str
     sample_rate: float | None
@@ -44,10 +44,10 @@ class LogSettings(NamedTuple):
 
     @classmethod
     def parse(cls, variables: Mapping[str, str]) -> LogSettings:
-        """Return what `variables` says of the log; INFO for an unknown level, as a log must not stop a request."""
+        """Return the log's settings in `variables`. An unknown level becomes INFO, as a log must not stop a request."""
         wrong = []
         level = "INFO"
-        # Powertools' order. The first that is set counts.
+        # In Powertools' order. The first one that is set counts.
         for name in ("AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "LOG_LEVEL"):
             if value := variables.get(name, "").strip().upper():
                 level = _LOG_LEVELS.get(value, level)
@@ -56,15 +56,15 @@ class LogSettings(NamedTuple):
         rate = variables.get("POWERTOOLS_LOGGER_SAMPLE_RATE", "").strip()
         known = bool(rate) and re.fullmatch(r"1(\.0*)?|0?\.[0-9]+|0\.?", rate) is not None
         wrong += ["POWERTOOLS_LOGGER_SAMPLE_RATE"] if rate and not known else []
-        # Not None if it is wrong: the Logger would read the variable itself.
+        # 0.0 if the value is wrong: with None the Logger would read the variable itself.
         return cls(level, float(rate) if known else 0.0 if rate else None, tuple(wrong))
 
 
 class Settings(NamedTuple):
-    """What the service was deployed with. Times are in milliseconds, but `stats_max_age` in seconds.
+    """The settings of the deployment. Times are in milliseconds, except `stats_max_age`, which is in seconds.
 
-    Where Neon's API may be asked, `neon_project_id` and `neon_endpoint_id` are set, and `neon_api_key` unless it is in
-    the secret; where not, all three are empty.
+    If Neon's API is configured, `neon_project_id` and `neon_endpoint_id` are set. `neon_api_key` is set too, unless the
+    key is in the secret. If Neon's API is not configured, all three are empty.
     """
 
     database_url: str
@@ -87,7 +87,7 @@ class Settings(NamedTuple):
 
     @classmethod
     def parse(cls, variables: Mapping[str, str]) -> Settings:
-        """Return the settings in `variables`. Raise SettingsError, which names the variable and never its value."""
+        """Return the settings in `variables`. Raises SettingsError, which names the variable but not its value."""
         url = _pasted(variables, "DATABASE_URL")
         arn = _pasted(variables, "DATABASE_SECRET_ARN")
         if bool(url) == bool(arn):
@@ -118,9 +118,9 @@ class Settings(NamedTuple):
 
 
 def _pasted(variables: Mapping[str, str], name: str) -> str:
-    """Return a value that people paste, without the white space and the line break that come along.
+    """Return a value that people paste, without the white space and line breaks around it.
 
-    `none` means an empty one: `sam deploy --guided` takes no empty answer.
+    `none` means empty, because `sam deploy --guided` accepts no empty answer.
     """
     value = variables.get(name, "").strip()
     return "" if value == "none" else value
@@ -132,16 +132,16 @@ def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     needed = [name for name in found if name != "NEON_API_KEY" or not has_secret]
     missing = [name for name in needed if not found[name]]
     if any(found.values()) and missing:
-        raise SettingsError(f"{' and '.join(missing)} must be set as well: to ask Neon's API takes all three")
+        raise SettingsError(f"{' and '.join(missing)} must be set as well: Neon's API needs all three")
     if not re.fullmatch(r"[\x21-\x7e]{0,512}", found["NEON_API_KEY"]):
         raise SettingsError("NEON_API_KEY is not a key of Neon's API")
     for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):
         if not re.fullmatch(r"[a-z0-9-]{0,60}", found[name]):
-            raise SettingsError(f"{name} must be small letters, digits and hyphens, as Neon's console shows it")
+            raise SettingsError(f"{name} must be lower-case letters, digits and hyphens, as Neon's console shows it")
     url = variables.get("NEON_API_URL", "") or "https://console.neon.tech/api/v2"
     if not re.fullmatch(rf"(https://[A-Za-z0-9.-]+|http://({_LOOPBACK}))(:[0-9]{{1,5}})?(/[A-Za-z0-9._~/-]*)?", url):
         raise SettingsError(
-            "NEON_API_URL must be https://host/path; plain http would show the key and is for this machine only"
+            "NEON_API_URL must be https://host/path; plain http exposes the key and is allowed on this machine only"
         )
     return {**{name.lower(): value for name, value in found.items()}, "neon_api_url": url}
 
@@ -161,7 +161,7 @@ def _one_of(variables: Mapping[str, str], name: str, allowed: tuple[str, ...]) -
 
 
 def settings() -> Settings:
-    """Return the settings of this execution environment. Raises SettingsError as long as they cannot be parsed."""
+    """Return the settings of this execution environment. Raises SettingsError if they cannot be parsed."""
     return environment.current.made(_parse)
 
 
@@ -170,12 +170,12 @@ def _parse() -> Settings:
 
 
 def log_settings() -> LogSettings:
-    """Return what the environment says of the log."""
+    """Return the log's settings in the environment variables."""
     return LogSettings.parse(environment.current.variables)
 
 
 def credentials() -> Credentials:
-    """Return the AWS credentials as they are now: a restored SnapStart environment has others than its snapshot had."""
+    """Return the current AWS credentials. They change if SnapStart restores the environment from a snapshot."""
     variables = environment.current.variables
     return Credentials(
         access_key_id=variables.get("AWS_ACCESS_KEY_ID", ""),
@@ -187,6 +187,6 @@ def credentials() -> Credentials:
 
 
 def first_existing(paths: tuple[str, ...]) -> str | None:
-    """Return the first of `paths` that is a file. SSL_CERT_FILE comes before them if it is set."""
+    """Return the first existing file of SSL_CERT_FILE, if it is set, and `paths`. Return None if no file exists."""
     named = environment.current.variables.get("SSL_CERT_FILE", "")
     return next((path for path in (named, *paths) if path and os.path.isfile(path)), None)

@@ -1,11 +1,12 @@
-"""One line a request, log and metrics in one: ids and sizes, never a message's text.
+"""One line for each request, with log fields and metrics: ids and sizes, never a message's text.
 
-What a request has to tell is gathered here and becomes, at its end, one document in CloudWatch's embedded metric
-format (EMF), made by Powertools' Metrics with the log's fields as its metadata: CloudWatch reads the metrics, Logs
-Insights the rest. A second line by Powertools' Logger would cost a request as much as its validation, and be billed.
+A request's fields and metrics are collected here. When it ends they become one document in CloudWatch's embedded metric
+format (EMF). Powertools' Metrics makes the document, with the log fields as its metadata. CloudWatch reads the metrics,
+Logs Insights the fields. A second line by Powertools' Logger would take as long as the request's validation, and AWS
+would bill it.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
-What is no request's line, such as advice, goes through the Logger.
+Other lines, such as advice for the operator, go through the Logger.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from robot_brain.settings import log_settings
 NAMESPACE = "RobotBrain"
 SERVICE = "robot-brain"
 
-# One encoder for all lines: to make one takes as long as to use it.
+# One encoder for all lines, because making an encoder takes as long as encoding a line.
 _json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def logger() -> Logger:
-    """Return the logger of this execution environment, at INFO and with one warning if its variables are wrong.
+    """Return the logger of this execution environment.
 
-    The Logger itself would raise for each request that is logged.
+    If the log's variables are wrong, log one warning and use the level INFO. With such variables the Logger itself
+    would raise at each line.
     """
     return environment.current.made(_new_logger)
 
@@ -72,13 +74,13 @@ def _measure(name: str, unit: str, value: float) -> None:
 
 
 def answered(route: str, status: int, seconds: float, request_size: int, response_size: int, context: Context) -> None:
-    """End an HTTP request with its one line. Sizes are in characters."""
+    """Write the one line of an HTTP request when it ends. Sizes are in characters."""
     note(request_size=request_size, response_size=response_size)
     finished(route, status, seconds, context)
 
 
 def finished(route: str, status: int | str, seconds: float, context: Context) -> None:
-    """End an invocation: write its one line, and forget what it noted and counted.
+    """Write the one line of an invocation when it ends, and clear its fields and metrics.
 
     If POWERTOOLS_LOG_LEVEL is above the line's level, only the metrics are written.
     """
@@ -102,5 +104,5 @@ def finished(route: str, status: int | str, seconds: float, context: Context) ->
     dimensions = {"function_name": context.function_name, "service": SERVICE}
     metrics = now.made(_metrics)
     line = metrics.serialize_metric_set(metrics=now.measures, dimensions=dimensions, metadata=fields)
-    print(_json(line))  # noqa: T201  # stdout is where CloudWatch reads it
+    print(_json(line))  # noqa: T201  # CloudWatch reads stdout
     now.cold, now.fields, now.measures = False, {}, {}

@@ -1,6 +1,6 @@
--- The answer of a write that was done before, as that write gave it, or null. It is known by the id of its first turn,
--- among the session's last 20,000 turns: not by time, because a clock may jump between two attempts. The turns of a write
--- lie together and share their time.
+-- Return the answer of an earlier attempt of this write, unchanged, or null if no attempt wrote these turns. We search
+-- the session's last 20,000 turns for the id of the first turn. We do not search by time, because the clock may jump
+-- between two attempts. The turns of a write have consecutive seqs and the same created_at.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
@@ -8,7 +8,7 @@ returns text
 language plpgsql
 strict
 set search_path = pg_catalog, pg_temp
--- A generic plan opens and locks all months.
+-- A generic plan would open and lock all months.
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -1,8 +1,9 @@
--- Delete up to p_most expired keys of all tenants, and return how many. Waits for nobody.
---   p_whole   look from the beginning, for keys that a clock that stepped back has left behind
--- A look from the beginning reads the entries of deleted keys too, until they are vacuumed: thousands, while a dump holds
--- its snapshot. So writes look from cleared_until on. The planner must not do without the index: a table that was never
--- analyzed looks small to it, and after a restart of the server nobody knows that it has grown.
+-- Delete up to p_most expired keys of all tenants, and return their number. Skips locked rows and never waits.
+--   p_whole   search from the beginning, to find keys that were left behind when the clock stepped back
+-- A search from the beginning also reads the index entries of deleted keys, until vacuum removes them. While a dump
+-- holds its snapshot, these are thousands. So writes search from cleared_until on.
+-- The settings force the planner to use the index. A table that was never analyzed looks small to the planner. After a
+-- restart the server no longer knows how much the table has grown, so autovacuum does not analyze it soon.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.clear_keys(p_most integer, p_whole boolean)
@@ -20,13 +21,14 @@ declare
   v_left timestamptz;
   v_cleared integer;
 begin
-  -- The row may have been lost, as by a restore of some tables. An insert on conflict would wait for another clearing.
+  -- The row may be missing, for example after a restore of some tables. Test for it first, because an insert on
+  -- conflict would wait for another transaction that clears keys.
   if p_whole and not exists (select from robot_brain.key_clearing) then
     insert into robot_brain.key_clearing (cleared_until) values ('-infinity') on conflict (tenant_id) do nothing;
   end if;
   select c.cleared_until into v_from from robot_brain.key_clearing c where c.tenant_id = '*' for update skip locked;
   if not found then
-    return 0;  -- another one is at it
+    return 0;  -- another transaction is clearing keys
   end if;
   if p_whole or v_from > v_now then
     v_from := '-infinity';
@@ -49,7 +51,7 @@ begin
   if v_cleared < p_most then
     v_until := v_now;
   end if;
-  -- A key that another transaction holds is left behind, and must not be forgotten.
+  -- A key that another transaction has locked is still there. The next search must begin with that key.
   select e.expires_at into v_left
   from robot_brain.idempotency_keys e
   where e.expires_at >= v_from and e.expires_at <= v_until

@@ -1,8 +1,7 @@
--- Add to the sums what is not counted yet, for every tenant. Returns {"counted": rows taken}.
---   p_if_older   seconds, or null. Null is the schedule: two at once, the second waits for the first and adds what came
---                since. A number is a reader: null is returned, at once and with nothing done, if another refresh is
---                running or none is due.
--- The delete takes exactly the rows that its snapshot sees, so nothing is skipped and nothing is counted twice.
+-- Add the uncounted rows of every tenant to the sums. Returns {"counted": number of rows added}.
+--   p_if_older   null for the schedule: wait for a refresh that runs, then add the rows that came since.
+--                Seconds for a reader: return null at once if another refresh runs or if no refresh is due.
+-- The delete takes exactly the rows that its snapshot sees, so no row is skipped or counted twice.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.count_uncounted(p_if_older integer)

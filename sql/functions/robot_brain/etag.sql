@@ -1,5 +1,5 @@
--- The entity tag of a session in a state. The cast makes the concatenation immutable: only then can PostgreSQL inline the
--- function, which takes 30 us less on 15.
+-- Return the entity tag of a session's state. The cast makes the concatenation immutable. Only then can PostgreSQL
+-- inline the function, which saves 30 us on PostgreSQL 15.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.etag(p_last_seq integer, p_version bigint)

@@ -1,8 +1,8 @@
--- Step of read_session. Returns how many whole turns of a page fit into an answer: one at least.
+-- Step of read_session. Returns how many whole turns of a page fit into an answer, at least one.
 --   p_first, p_last   the page's seqs
 --   p_newest          fill the answer from the newest turn, otherwise from the oldest
--- One plan and one scan, left as soon as the answer is full. Rows are put in order before they are measured (offset 0), so
--- that only the turns looked at are taken out of their storage.
+-- The loop is one scan, which ends as soon as the answer is full. With `offset 0` PostgreSQL sorts the rows before it
+-- measures them. So it reads long texts from their separate storage (TOAST) only for the measured turns.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.fitting_turns(
@@ -20,7 +20,7 @@ begin
   for v_turn in
     select
       length(c.user_message) + length(c.robot_response) as chars,
-      -- The whole row as Lambda escapes it: an answer has fewer members, and shorter ones.
+      -- The whole row, escaped as Lambda does. The answer is shorter, because its turns have fewer and shorter members.
       octet_length(to_json(to_json(c)::text)::text) as bytes
     from (
       select m.*

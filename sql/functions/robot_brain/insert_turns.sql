@@ -1,8 +1,8 @@
--- Step of write_message. Inserts the turns after p_last_seq, with their interactions and what the statistics do not hold
--- yet. Returns the answer's body.
---   p_first_id          the id of the first turn, or null for one of PostgreSQL's making
---   p_response_length   of all turns
---   p_opens_session, p_opens_day   1 if the write opens one, otherwise 0
+-- Step of write_message. Inserts the turns after p_last_seq, their interactions, and rows of `uncounted` for the
+-- statistics. Returns the answer's body.
+--   p_first_id          the id of the first turn; if null, PostgreSQL makes one
+--   p_response_length   the sum over all turns
+--   p_opens_session, p_opens_day   1 if the write is the first of its session or day, otherwise 0
 set local role robot_brain_owner;
 
 create or replace function robot_brain.insert_turns(
@@ -56,13 +56,13 @@ begin
       'session_id', p_session_id,
       'message_count', p_last_seq + p_turns,
       'last_seq', p_last_seq + p_turns,
-      -- In the order of the turns: an insert takes its rows one by one, and hands them on as it has written them.
+      -- In the order of the turns, because an insert writes and returns its rows one by one.
       'messages', json_agg(json_build_object('id', w.id, 'seq', w.seq, 'created_at', v_written_at))
     )::text
   into v_body
   from written w;
 
-  -- What the statistics do not hold yet, a row per personality. A write of one turn is the usual one: its row costs half.
+  -- Add a row per personality to `uncounted`. Most writes have one turn, for which the first form costs half as much.
   if p_turns = 1 then
     insert into robot_brain.uncounted (
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
@@ -81,7 +81,7 @@ begin
       t.m ->> 'robot_personality',
       count(*),
       sum(length(t.m ->> 'robot_response')),
-      -- The write's own figures go with its first turn.
+      -- Count the figures of the whole write with its first turn.
       case when min(t.n) = 1 then p_opens_session else 0 end,
       case when min(t.n) = 1 then p_opens_day else 0 end,
       case when min(t.n) = 1 then v_interactions else 0 end

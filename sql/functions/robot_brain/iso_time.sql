@@ -1,4 +1,4 @@
--- A moment the way the API writes it: UTC whatever the server's TimeZone, always six digits.
+-- Return a moment in the API's form: in UTC for any TimeZone of the server, always with six digits of the second.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.iso_time(p_time timestamptz)

@@ -1,12 +1,12 @@
--- Step of write_message. Locks the session's row and counts the turns of this write in it. A new session gets its row.
---   last_seq          before this write
---   version           of the entity tag, with this write
---   written_at        when the turns are written: never before the session's latest ones
---   is_new            there was no such session
---   opens_day         no turn was written on this day (UTC) before
---   is_late           a retry of this write was faster, and has written it
---   metadata_bytes    of the merged user_metadata, null if the write changes nothing there
---   response_length   code points of the turns' robot_response
+-- Step of write_message. Locks the session's row, or creates it for a new session, and adds this write to its counts.
+--   last_seq          the session's last seq before this write
+--   version           the version in the entity tag, with this write
+--   written_at        the time of the turns, never before the session's latest turn
+--   is_new            the session did not exist
+--   opens_day         this is the session's first write on this day (UTC)
+--   is_late           a retry of this write was faster and has written it
+--   metadata_bytes    the size of the merged user_metadata; null if the write does not change it
+--   response_length   the code points of robot_response in all turns
 set local role robot_brain_owner;
 
 create or replace function robot_brain.lock_session(
@@ -33,8 +33,8 @@ declare
   v_length bigint;
   v_answer_bytes bigint;
 begin
-  -- What the row adds up. Of a single turn, which is the usual write, that takes no query. The 400 bytes are for the names and
-  -- the small fields of a turn; a byte of text takes 7 if PostgreSQL and Lambda escape it.
+  -- The sums for the session's row. Most writes have one turn, which needs no query. The 400 bytes are for the names
+  -- and the small fields of a turn. A byte of text takes up to 7 bytes after PostgreSQL and Lambda have escaped it.
   if p_turns = 1 then
     v_length := length(p_messages #>> '{0,robot_response}');
     v_answer_bytes := 2 * octet_length((p_messages #> '{0,metadata}')::text) + 400
@@ -52,7 +52,7 @@ begin
     from jsonb_array_elements(p_messages) m;
   end if;
 
-  -- On conflict the clock is read after the row is locked, so it cannot run against seq.
+  -- On conflict the clock is read after the row is locked, so the times of the turns never decrease while seq grows.
   insert into robot_brain.sessions as s (
     tenant_id, id, user_metadata, created_at, last_active, previous_active, repeated,
     message_count, response_length, answer_bytes

@@ -1,10 +1,10 @@
--- Make the partition of the month that p_month lies in (UTC), with the turns of that month that DEFAULT holds. Returns
--- false if the month exists. Raises lock_not_available (55P03) if requests would queue for longer than lock_timeout.
+-- Make the partition of the month of p_month (UTC), and move that month's turns from DEFAULT into it. Returns false if
+-- the month exists. Raises lock_not_available (55P03) if requests would queue for longer than lock_timeout.
 --
--- Locks: the parent, then DEFAULT. While turns are moved, a request that was planned with DEFAULT must not run: a read
--- would find an empty page, and a write would be refused by DEFAULT's constraint. So the parent is locked against every
--- request, but only if there are turns to move. Otherwise requests go on, and a write that meets the lock on DEFAULT
--- gets 23514 without the name of a constraint, which its caller repeats.
+-- Locks: the parent, then DEFAULT. While turns are moved, no request that was planned with DEFAULT may run. A read
+-- would find an empty page, and DEFAULT's constraint would refuse a write. So if there are turns to move, the parent is
+-- locked against every request. Otherwise requests continue. A write that waited for the lock on DEFAULT then gets
+-- 23514 without the name of a constraint, and its caller retries it.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.make_month(p_month date)
@@ -12,7 +12,7 @@ returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '500ms'
--- The bounds below become text and are read again.
+-- The bounds below become text, which PostgreSQL then parses, so both must use the same format.
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 as $$
@@ -28,14 +28,14 @@ begin
   end if;
 
   v_moves := v_first in (select robot_brain.months_in_default());
-  -- ONLY: with its months, autovacuum of any one of them would be waited for, and that takes longer than lock_timeout.
+  -- ONLY, because the lock would otherwise wait for autovacuum of any month, and that takes longer than lock_timeout.
   if v_moves then
     lock table only robot_brain.conversations in access exclusive mode;
   else
     lock table only robot_brain.conversations in share update exclusive mode;
   end if;
   lock table robot_brain.conversations_default in access exclusive mode;
-  -- Two that make the same month at once meet at this lock; the second one finds it made.
+  -- If two calls make the same month at once, the second waits for this lock and then finds the month.
   if robot_brain.month_exists(v_name) then
     return false;
   end if;
@@ -45,8 +45,8 @@ begin
 
   execute format('create table robot_brain.%I (like robot_brain.conversations including all)', v_name);
 
-  -- Under forced RLS the owner sees no rows without a tenant, and a month has those of all tenants. While DEFAULT is
-  -- locked nobody else can look, so force may be off until the rows are moved.
+  -- With forced RLS and without a tenant the owner sees no rows, but the rows of all tenants must be moved. No other
+  -- transaction can read DEFAULT while it is locked, so force may be off until the rows are moved.
   alter table robot_brain.conversations_default no force row level security;
   execute format(
     'with moved as (

@@ -1,9 +1,10 @@
--- Make the first missing month: of this one and p_ahead more, and of those whose turns lie in DEFAULT. Returns
--- {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats it in a transaction of its own until nothing
--- is made, so that locks are short. A month that cannot be made does not hold back the next one; PostgreSQL's log says
--- why. One that is busy holds them all back, as they need the same locks, and is no failure: DEFAULT takes its turns.
--- One at a time: a second call makes nothing, at once. Both would read DEFAULT, and each would then wait for the other
--- to let go of it, one of them with every request behind it.
+-- Make the first missing month. Needed are this month, the next p_ahead months, and each month whose turns lie in
+-- DEFAULT. Returns {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats the call, each time in a
+-- new transaction, until no month is made. So each lock is short.
+-- If a month cannot be made, PostgreSQL's log says why, and the next month is tried. If a month is busy, no other month
+-- is tried, because all need the same locks. That is no failure, because DEFAULT takes the month's turns.
+-- If another call runs, this one returns at once and makes no month. Otherwise both would read DEFAULT and then wait
+-- for each other's lock on DEFAULT, and every request would queue behind one of them.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.make_next_month(p_ahead integer)

@@ -1,5 +1,5 @@
--- Whether a table of this name is a month of the turns. Raises duplicate_table (42P07) if it is something else: its turns
--- would stay in DEFAULT, and nobody would know why.
+-- Return whether a table of this name is a month of the turns. Raises duplicate_table (42P07) if it is another table.
+-- Without this error the month's turns would stay in DEFAULT without a visible reason.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.month_exists(p_name text)

@@ -1,4 +1,5 @@
--- The months (first days, UTC) whose turns lie in DEFAULT. A turn at infinity, which no write leaves, has no month.
+-- Return the months (their first days, UTC) whose turns lie in DEFAULT. A turn at infinity has no month. Writes never
+-- store one.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.months_in_default()

@@ -1,4 +1,4 @@
--- Beyond so many uncounted rows, reading them takes a few milliseconds, and a reader refreshes first.
+-- Return the number of uncounted rows above which a reader refreshes first. To read so many takes a few milliseconds.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.most_uncounted()

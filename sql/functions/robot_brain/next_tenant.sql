@@ -1,4 +1,5 @@
--- The first tenant that has rows after p_after (null: of all), or null. Looks once into each index, not at each row.
+-- Return the first tenant after p_after that has rows, or null after the last one. With p_after null, return the first
+-- of all. This reads one entry of each index, not each row.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.next_tenant(p_after text)

@@ -1,4 +1,4 @@
--- Whether no other recount of this database runs. If so, none can begin until this connection unlocks or ends.
+-- Return true if no other recount of this database runs. Then no other can begin until this connection unlocks or ends.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_alone()

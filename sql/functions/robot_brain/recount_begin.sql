@@ -1,4 +1,5 @@
--- Step of make ops DO=recount (sql/README.md). Makes the temporary tables and counts a tenant's sessions and interactions.
+-- Step of make ops DO=recount (sql/README.md). Creates the temporary tables, and counts the sessions and interactions
+-- of a tenant.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_begin(p_tenant_id text)

@@ -1,6 +1,6 @@
--- The figures that differ: `was` is what /stats answered, `counted` what is stored.
--- A day without a row lacks something only if it has more turns than uncounted rows name. It may have fewer: removed turns
--- stay on their day.
+-- Return the figures that differ: `was` is the value that /stats returned, `counted` the value counted from stored
+-- rows. A day without a row in daily_stats differs only if it has more turns than its uncounted rows say. It may have
+-- fewer, because a removed turn stays counted on its day.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_compare(p_tenant_id text)

@@ -1,4 +1,4 @@
--- Last step of make ops DO=recount (sql/README.md). The next refresh makes session_stats anew.
+-- Last step of make ops DO=recount (sql/README.md). The next refresh then rebuilds session_stats.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_end()

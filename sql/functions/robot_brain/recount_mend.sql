@@ -1,4 +1,4 @@
--- Add the differences to the sums. Rows that show nothing any more go.
+-- Add the differences to the sums, and delete the rows that are zero afterwards.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_mend(p_tenant_id text)
@@ -43,7 +43,7 @@ begin
   from pg_temp.recount_differs d
   where d.figure like 'day %'
   group by d.name
-  -- A refresh may have made the row since, of what was not counted then.
+  -- A refresh may have created the row meanwhile, from rows that were uncounted.
   on conflict (tenant_id, day) do update set
     sessions = s.sessions + excluded.sessions,
     messages = s.messages + excluded.messages;

@@ -1,11 +1,12 @@
--- Count the turns of one partition. A day gets figures only if daily_stats has no row of it: days are history.
+-- Count the turns of one partition. A day is counted only if daily_stats has no row for it. An existing row is history
+-- and never changes.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_part(p_tenant_id text, p_part text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- A generic plan opens and locks all months.
+-- A generic plan would open and lock all months.
 set plan_cache_mode = force_custom_plan
 as $$
 declare

@@ -1,4 +1,4 @@
--- The partitions of the turns, DEFAULT (without bounds) first.
+-- Return the partitions of the turns. DEFAULT comes first and has no bounds.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_parts()
@@ -6,7 +6,7 @@ returns table (part text, from_at timestamptz, to_at timestamptz)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
--- The bounds are text and are read again.
+-- The bounds become text, which PostgreSQL then parses, so both must use the same format.
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 begin atomic

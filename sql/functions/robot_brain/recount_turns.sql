@@ -1,6 +1,6 @@
--- A tenant's turns between two moments, or with p_from null those in DEFAULT. DEFAULT is read by its name: if a month was
--- made after the snapshot, a condition on the parent would lead to the new month, whose rows the snapshot does not see.
--- It has no settings, so that PostgreSQL can inline it.
+-- Return a tenant's turns between two moments, or with p_from null the turns in DEFAULT. DEFAULT is read by its name,
+-- because a month may have been made after the snapshot. A condition on the parent would then lead to the new month,
+-- whose rows the snapshot does not see. The function has no settings, so that PostgreSQL can inline it.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_turns(p_tenant_id text, p_from timestamptz, p_to timestamptz)

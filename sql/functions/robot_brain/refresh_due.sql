@@ -1,5 +1,6 @@
--- Whether a refresh would change anything and is due: the view is older than p_max_age seconds, or was made by a clock
--- that is ahead of this one; or too much is not counted yet.
+-- Return whether a refresh is due. It is due if there are too many uncounted rows. It is also due if it would change
+-- something and the view is older than p_max_age seconds. A view from the future, made by a clock that was ahead,
+-- counts as older.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.refresh_due(p_max_age integer)
@@ -15,7 +16,7 @@ declare
 begin
   select r.* into v_state from robot_brain.refresh_state r where r.tenant_id = '*';
   if not found then
-    return true;  -- the row was lost, as by a restore of some tables; a refresh makes it again
+    return true;  -- the row is missing, for example after a restore of some tables; a refresh creates it
   end if;
   if v_state.refreshed_at > v_now - make_interval(secs => p_max_age) and v_state.refreshed_at <= v_now then
     return robot_brain.most_uncounted() < (

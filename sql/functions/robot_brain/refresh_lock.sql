@@ -1,4 +1,4 @@
--- The advisory lock that lets one at a time change the sums.
+-- Return the key of the advisory lock under which the sums are changed, by one transaction at a time.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.refresh_lock()

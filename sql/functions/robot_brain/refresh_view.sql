@@ -1,6 +1,6 @@
--- Make session_stats show the sessions as they are, if anything was counted since it was made. Returns {"as_of"}, or null
--- if p_wait is false and another refresh is running. With p_wait, the schedule's, it also looks for sessions that came
--- without being counted, such as replicated ones. If this fails, view_due stays true, and the next refresh tries again.
+-- Rebuild session_stats if anything was counted since its last refresh. Returns {"as_of"}, or null if p_wait is false
+-- and another refresh runs. The schedule sets p_wait. Then the view is also rebuilt for sessions that were never
+-- counted, such as replicated ones. If the rebuild fails, view_due stays true, and the next refresh tries again.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.refresh_view(p_wait boolean)
@@ -8,7 +8,8 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
--- With it on, PostgreSQL builds statements for REFRESH ... CONCURRENTLY that it cannot read (measured with 15 and 18).
+-- With this setting on, PostgreSQL builds statements for REFRESH ... CONCURRENTLY that it cannot parse (measured with
+-- 15 and 18).
 set quote_all_identifiers = off
 as $$
 declare
@@ -29,7 +30,7 @@ begin
     v_as_of := clock_timestamp();
     refresh materialized view concurrently robot_brain.session_stats;
   else
-    -- Nothing was written before this moment that the view does not show.
+    -- The view shows everything that was written before this moment.
     v_as_of := v_state.counted_at;
   end if;
 

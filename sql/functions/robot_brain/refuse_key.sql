@@ -1,4 +1,4 @@
--- Step of write_message. Raises RB422: the key belongs to another request, whose answer was p_response.
+-- Step of write_message. Raises RB422, because the key belongs to another request, whose answer was p_response.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.refuse_key(p_response json)

@@ -1,5 +1,4 @@
--- Step of write_message. Raises what is wrong with a request that must not be done, whatever the session's state:
--- RB503, 22023 or 22001.
+-- Step of write_message. Raises RB503, 22023 or 22001 for a request that is wrong in every state of the session.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.refuse_request(
@@ -15,11 +14,11 @@ begin
   if p_turns is null or p_turns not between 1 and 100 then
     raise invalid_parameter_value using message = 'a write has 1 to 100 turns';
   end if;
-  -- A varchar drops the spaces that are too many, and the write would count for another session.
+  -- A varchar drops trailing spaces over its length, so the write would go to another session.
   if length(p_session_id) > 100 then
-    raise string_data_right_truncation using message = 'a session id has 100 characters at the most';
+    raise string_data_right_truncation using message = 'a session id has at most 100 characters';
   end if;
-  -- The rows that stand for all tenants have this name, and every tenant may read them.
+  -- Rows that belong to all tenants have this tenant_id, and every tenant may read them.
   if p_tenant_id = '*' then
     raise invalid_parameter_value using message = '* is no tenant';
   end if;

@@ -1,4 +1,4 @@
--- Raises RB503. A function calls it if its caller needs a newer schema.
+-- Raise RB503. A function calls this function if its caller needs a newer schema.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.refuse_version(p_schema_version integer)

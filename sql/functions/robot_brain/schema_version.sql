@@ -1,4 +1,4 @@
--- The version of this schema. A change that a caller relies on, of a table or a function, raises it.
+-- Return the version of this schema. Raise the version with each change of a table or function that a caller relies on.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.schema_version()

@@ -1,4 +1,4 @@
--- Step of stats. Returns one session's figures as they are now, null if the session is unknown.
+-- Step of stats. Returns the present figures of one session, or null if the session is unknown.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.session_figures(p_tenant_id text, p_session_id text)

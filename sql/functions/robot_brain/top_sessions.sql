@@ -1,5 +1,5 @@
--- Step of stats. Returns the ten longest of a tenant's sessions that were active in the last 31 days, up to p_today.
--- It returns a table and has no settings, so that PostgreSQL inlines it into the statement of stats.
+-- Step of stats. Returns the ten longest sessions of a tenant among those active in the 31 days up to p_today.
+-- The function returns a table and has no settings, so that PostgreSQL inlines it into the statement of stats.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.top_sessions(p_tenant_id text, p_today date)
@@ -16,7 +16,7 @@ begin atomic
     select s.*
     from robot_brain.session_stats s
     where s.tenant_id = p_tenant_id
-      -- The view is refreshed if something was written; its window of days moves on all the same.
+      -- The view is refreshed only after writes, but its window of days moves every day.
       and s.last_message >= (p_today - 30)::timestamp at time zone interval '0'
     order by s.message_count desc, s.last_message desc, s.session_id collate "C"
     limit 10

@@ -1,4 +1,4 @@
--- Whether session_stats lacks a session that was active in the last 31 days, or shows it as it was.
+-- Return whether session_stats lacks a session that was active in the last 31 days, or shows an old state of one.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.view_differs()

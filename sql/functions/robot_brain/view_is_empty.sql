@@ -1,4 +1,5 @@
--- Whether session_stats was never filled, as after a restore that could not fill it. Nothing can read it then.
+-- Return whether session_stats was never filled, for example after a restore that failed to fill it. To read the view
+-- then fails.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.view_is_empty()

@@ -1,4 +1,4 @@
--- Delete expired idempotency keys, up to 20,000.
+-- Delete up to 20,000 expired idempotency keys. Returns {"keys_cleared": number of keys}.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.clear_keys(p_schema_version integer default null, out body text)

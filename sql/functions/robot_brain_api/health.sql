@@ -1,6 +1,7 @@
--- What an operator wants to know of the server, as JSON text. The caller adds what only a client can see.
---   p_max_age   seconds that statistics may be old. stats_due says that they are older, and that a refresh would change
---               them, or that they cannot be made at all. 0 leaves them to the schedule: two days without it are a fault.
+-- Return the facts about the server that an operator needs, as JSON text. The caller adds those that only clients see.
+--   p_max_age   the allowed age of the statistics in seconds. stats_due is true if they are older and a refresh would
+--               change them. It is also true if the view was never filled. 0 means that the schedule alone refreshes
+--               them. Then stats_due is true only after two days without a refresh.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.health(

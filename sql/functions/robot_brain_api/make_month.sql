@@ -1,4 +1,4 @@
--- Make one missing month. To be repeated until its "made" is null.
+-- Make one missing month. Repeat the call until its "made" is null.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.make_month(p_schema_version integer default null, out body text)

@@ -1,10 +1,11 @@
--- A page of a session's turns, oldest first, as the answer's body.
+-- Return a page of a session's turns, oldest first, as the answer's body.
 --   p_limit           1 to 200 turns
---   p_before, p_after exclusive seqs; before: the newest below it; after: the oldest above it; neither: the newest
---   p_max_chars       with the newest: as many whole turns as fit, the newest always
---   p_known_etags     what the client holds ('"7.1f"', or '*'); body is null if its copy is still right
--- etag is null if the session is unknown. A page may hold fewer turns than asked, so that the answer stays under the
--- 6 MB that Lambda passes on; its cursors continue where it ends.
+--   p_before          return the newest turns below this seq
+--   p_after           return the oldest turns above this seq; if both cursors are null, return the newest turns
+--   p_max_chars       for the newest turns only: return as many whole turns as fit, at least one
+--   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
+-- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
+-- most 6 MB. The cursors of the page continue at its end.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.read_session(
@@ -25,7 +26,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
-  -- Below 6,291,556 bytes by more than the session's own metadata and the envelope can take.
+  -- Lambda's limit of 6,291,556 bytes, less enough room for the session's own metadata and the envelope.
   c_answer_bytes constant integer := 5500000;
   v_limit constant integer := least(greatest(p_limit, 1), 200);
   v_session robot_brain.sessions;
@@ -40,7 +41,7 @@ begin
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
 
-  -- A kept plan may be one of a small table (see write_message).
+  -- A cached plan may have been made while the table was small (see write_message).
   v_set := set_config('enable_seqscan', 'off', true);
   select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
   if not found then
@@ -52,11 +53,12 @@ begin
     return;
   end if;
 
-  -- A plan made for these bounds opens the months the session lived in and no other. A generic one opens and locks all of
-  -- them; PL/pgSQL would make one at its sixth call, which then takes as long as fifteen others.
+  -- A plan made for these bounds opens only the months in which the session was active. A generic plan opens and locks
+  -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
   v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
 
-  -- seq has no gaps, so a page is a range of it. Turns written since the session's row was read are for the next request.
+  -- seq has no gaps, so a page is a range of seqs. Turns written after the session's row was read wait for the next
+  -- request.
   if p_after is null then
     v_last := least(p_before - 1, v_session.message_count);
     v_first := greatest(v_last - v_limit + 1, 1);
@@ -65,7 +67,7 @@ begin
     v_last := least(p_after + v_limit, v_session.message_count);
   end if;
 
-  -- Few sessions are so long that the answer has to be measured before it is made.
+  -- The answer is measured first only for the few sessions that may be too long.
   if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
     v_fitting := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
     if p_after is null then

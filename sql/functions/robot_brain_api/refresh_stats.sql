@@ -1,4 +1,5 @@
--- Count what is not counted yet. body is null if p_if_older is given and nothing was to do, or another is at it.
+-- Add the uncounted rows to the sums. body is null if p_if_older is given and no refresh was due or another refresh
+-- runs.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.refresh_stats(

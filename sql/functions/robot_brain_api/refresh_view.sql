@@ -1,4 +1,4 @@
--- Make top_sessions show what was counted. body is null if p_wait is false and another is at it.
+-- Refresh the view that top_sessions reads. body is null if p_wait is false and another refresh runs.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.refresh_view(

@@ -1,8 +1,9 @@
--- The tenant's figures, or with p_session_id one session's, live. body is null if that session is unknown. Sums and what
--- they do not hold yet are read in one statement, so the figures are exact for all that is committed; as_of says how old
--- top_sessions is.
---   p_max_age   seconds that top_sessions may be old, 0 for any age
---   stale       a refresh is due: top_sessions is older and something was written since, or too much is not counted yet
+-- Return the tenant's figures, or with p_session_id the present figures of one session. body is null if that session is
+-- unknown. One statement reads the sums and the uncounted rows, so the figures are exact for all that is committed.
+-- as_of is the time of top_sessions.
+--   p_max_age   the allowed age of top_sessions in seconds, 0 for any age
+--   stale       a refresh is due: there are too many uncounted rows, or top_sessions is older than p_max_age and turns
+--               were written since
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.stats(
@@ -25,7 +26,7 @@ declare
   v_refreshed_at timestamptz;
   v_view_due boolean;
   v_uncounted bigint;
-  v_set text;  -- what set_config returns: an assignment costs less than perform
+  v_set text;  -- takes the result of set_config, because an assignment costs less than perform
 begin
   if p_schema_version > robot_brain.schema_version() then
     perform robot_brain.refuse_version(p_schema_version);
@@ -38,14 +39,14 @@ begin
     return;
   end if;
 
-  -- The state may be lost, as by a restore of some tables; the next refresh makes it again.
+  -- The state may be missing, for example after a restore of some tables. The next refresh creates it.
   select v.relispopulated, coalesce(r.refreshed_at, 'epoch'), coalesce(r.view_due, true)
   into v_is_filled, v_refreshed_at, v_view_due
   from pg_class v
   left join robot_brain.refresh_state r on r.tenant_id = '*'
   where v.oid = 'robot_brain.session_stats'::regclass;
-  -- A restore may leave the view without data, and reading it then fails. The schedule may leave the database asleep, so
-  -- the first reader fills it.
+  -- A restore may leave the view without data, and to read it then fails. The first reader fills it, because the
+  -- schedule may skip a database that is asleep.
   if not v_is_filled then
     perform robot_brain.refresh_view(true);
   end if;
@@ -77,7 +78,7 @@ begin
         ) t
       ),
       'personalities', (
-        -- Bounded, as every answer is: a tenant may invent a personality per turn.
+        -- At most 1000, because a tenant may use another personality in each turn and every answer has a limit.
         select coalesce(json_agg(json_build_object(
           'robot_personality', p.robot_personality,
           'messages', p.messages,

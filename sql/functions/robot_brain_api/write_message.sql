@@ -3,17 +3,18 @@
 --   p_user_metadata   object merged at the top level into the session's, or null
 --   p_if_match        the state that the session must have, or null: '7' is its last seq, '7.1f' its whole entity tag
 --   p_key             the client's idempotency key, or null
---   p_first_id        if there is no key: an id for the first turn, made for this write alone, or null
---   p_repeated        this is a retry: an earlier attempt with p_first_id may have been written, or may be yet
---   replayed          the body is that of an earlier request or attempt; nothing was written now
---   etag              of the session with these turns as its last; null if others came after them, or replayed by key
--- We look for a client's key at each write, because a client may send a request again a day later. Without a key we detect
--- duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores and reads
--- nothing extra. No key of a client reaches a turn: p_key is compared with keys alone, p_first_id with turns alone.
--- Raises RB409, RB412, RB422, RB423 and RB503 (sql/README.md); 22001, or 23514 with the constraint's name, if something is
--- larger than allowed; 22023 for more turns than allowed, and for what has no meaning.
--- Locks: the key or first id, then the session's row. Nothing waits for a lock in another order.
--- The steps set no search_path of their own: they keep this function's, and each setting costs every write.
+--   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
+--   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
+--   replayed          the body is from an earlier request or attempt; this call wrote nothing
+--   etag              the session's entity tag; null if replayed by key, or if the session has later turns
+-- We look for a client's key at each write, because a client may send a request again a day later. Without a key we
+-- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
+-- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
+-- matches a turn.
+-- Raises RB409, RB412, RB422, RB423 and RB503 (sql/README.md). Raises 22001, or 23514 with the constraint's name, if
+-- something is larger than allowed. Raises 22023 for a wrong number of turns and for values without a meaning.
+-- Locks: the key or first id, then the session's row. No function takes these locks in another order.
+-- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.write_message(
@@ -40,10 +41,10 @@ declare
   v_key_hash bytea;
   v_fingerprint bytea;
   v_known bytea;
-  v_set text;  -- what set_config returns: an assignment costs less than perform
+  v_set text;  -- takes the result of set_config, because an assignment costs less than perform
   v_session record;
 begin
-  -- One condition, because each costs every write.
+  -- One condition for all checks, because each condition costs every write.
   if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
     or length(p_session_id) > 100 or p_tenant_id = '*' or jsonb_typeof(p_user_metadata) <> 'object'
   then
@@ -51,13 +52,13 @@ begin
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
 
-  -- Replay: the answer of a write that was done before.
+  -- Replay: if this write was done before, return its first answer.
   if p_key is not null then
     v_key_hash := sha256(convert_to(p_key, 'UTF8'));
-    -- A second request with the same key waits here until the first has ended, then sees what it left.
+    -- A second request with the same key waits here until the first has ended, and then sees its result.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_key, 0));
-    -- PL/pgSQL keeps a plan that was made while the table was small, and autovacuum, whose statistics would end that plan,
-    -- may not run before the server sleeps again.
+    -- PL/pgSQL may have cached a plan that was made while the table was small. New statistics from autovacuum would end
+    -- that plan, but the server may sleep again before autovacuum runs.
     v_set := set_config('enable_seqscan', 'off', true);
     v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
     select k.fingerprint, k.response, k.expires_at > clock_timestamp() into v_known, body, replayed
@@ -69,12 +70,12 @@ begin
       end if;
       return;
     elsif v_known is not null then
-      -- Expired, and not cleared yet. Gone now, so that to remember this write is a plain insert.
+      -- The key has expired and was not cleared yet. Delete it, so that the insert below needs no conflict clause.
       delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     end if;
   elsif p_first_id is not null then
-    -- A retry waits here until an attempt that still runs has ended. The session's row could not hold it back: if the
-    -- session is new, nobody sees the row before it is committed.
+    -- A retry waits here until an attempt that still runs has ended. The lock on the session's row is not enough: if
+    -- the session is new, the retry cannot see the row before it is committed.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_first_id::text, 0));
     if p_repeated then
       body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns);
@@ -90,7 +91,7 @@ begin
   end if;
   replayed := false;
 
-  -- Lock the session and count, then refuse what does not fit its state.
+  -- Lock and count the session's turns. Then refuse the write if it does not fit the session's state.
   v_session := robot_brain.lock_session(
     p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated
   );
@@ -102,7 +103,7 @@ begin
     );
   end if;
 
-  -- Insert the turns, and what belongs to them.
+  -- Insert the turns, their interactions and their rows for the statistics.
   body := robot_brain.insert_turns(
     p_tenant_id, p_session_id, p_messages, v_turns, p_first_id, v_session.last_seq, v_session.written_at,
     v_session.response_length, v_session.is_new::integer, v_session.opens_day::integer
@@ -113,7 +114,7 @@ begin
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
     values (p_tenant_id, v_key_hash, v_fingerprint, body, v_session.written_at + interval '24 hours');
-    -- One write with a key in 128, by chance, clears expired keys for all of them.
+    -- By chance one write with a key in 128 clears expired keys, so that the other writes need not.
     if get_byte(v_key_hash, 0) < 2 then
       perform robot_brain.clear_keys(500, false);
     end if;

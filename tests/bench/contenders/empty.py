@@ -1,4 +1,4 @@
-"""The contender *empty* of bench-cold: what Lambda's runtime itself takes."""
+"""The contender *empty* of bench-cold, which shows the time of Lambda's runtime itself."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""The contender *floor* of bench-cold: psycopg, a connection, and one call of the SQL function; nothing is checked.
+"""The contender *floor* of bench-cold: psycopg, a connection, and one call of the SQL function, without any check.
 
-It starts as fast as the bundle: the collector is off while modules load, and psycopg knows its version.
+It starts as fast as the bundle. The garbage collector is off during imports, and psycopg has a version file.
 """
 
 import gc

@@ -1,6 +1,6 @@
-"""The contender *usual* of bench-cold: the same write as it is commonly built.
+"""The contender *usual* of bench-cold: the same write, built in the common way.
 
-Powertools' HTTP resolver with validation, psycopg's pool, and boto3 for the secret, all made at import.
+It uses Powertools' HTTP resolver with validation, psycopg's pool, and boto3 for the secret. All are made at import.
 """
 
 import json

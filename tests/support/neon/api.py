@@ -1,4 +1,4 @@
-"""The one call of Neon's API that the functions make, answered here: GET /projects/{id}/endpoints/{id}.
+"""A server for the one call of Neon's API that the functions make: GET /projects/{id}/endpoints/{id}.
 
 https://api-docs.neon.tech/reference/getprojectendpoint
 """
@@ -15,11 +15,11 @@ _PATH = "/api/v2"
 
 
 class NeonApi:
-    """A server on 127.0.0.1 that tells `current_state` of one endpoint to whoever has its key.
+    """A server on 127.0.0.1 that returns `current_state` of one endpoint to clients that send its key.
 
-    `current_state` is called for each answer and returns such as "active", "idle" or "init". `certificate` is a chain
-    and its key as PEM files; without them it speaks plain http. It can be told to misbehave until `mend`. Close it, or
-    use it as a context.
+    The server calls `current_state` for each answer, which returns "active", "idle", "init" and so on. `certificate` is
+    a chain and its key as PEM files; without them the server speaks plain http. `fail`, `answer` and `hang` make it
+    misbehave until `mend`. Close it, or use it as a context.
     """
 
     project_id = "quiet-forest-12345678"
@@ -41,7 +41,7 @@ class NeonApi:
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
-            # The handshake is made where the connection is first read, in a thread of its own.
+            # So each connection does its handshake at its first read, in a thread of its own.
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -52,7 +52,7 @@ class NeonApi:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which the functions ask this server."""
+        """The variables that make the functions call this server."""
         return {
             "NEON_API_KEY": self._key,
             "NEON_PROJECT_ID": self.project_id,
@@ -61,7 +61,7 @@ class NeonApi:
         }
 
     def fail(self, status: int, location: str | None = None) -> None:
-        """Answer every call with `status`, and with a Location where one is given."""
+        """Answer every call with `status`, and with the header Location if `location` is given."""
         headers = {} if location is None else {"location": location}
         self._misbehaves = lambda handler: _send(handler, status, b'{"code": "", "message": "no"}', headers)
 
@@ -70,12 +70,12 @@ class NeonApi:
         self._misbehaves = lambda handler: _send(handler, 200, body)
 
     def hang(self) -> None:
-        """Accept every call and say nothing."""
+        """Accept every call and never answer it."""
         self._released.clear()
         self._misbehaves = lambda _: self._hold()
 
     def mend(self) -> None:
-        """Answer again as Neon does; calls that hang end without an answer."""
+        """Answer as Neon does again. Calls that hang end without an answer."""
         self._misbehaves = None
         self._released.set()
 
@@ -124,7 +124,7 @@ class NeonApi:
                 api._answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 

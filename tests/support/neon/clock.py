@@ -1,10 +1,10 @@
-"""A clock that a test moves on, in place of the machine's."""
+"""A clock that a test moves, instead of the machine's."""
 
 from collections.abc import Callable
 
 
 class ManualClock:
-    """A clock that moves only by `advance`, so that a test has a day in a second."""
+    """A clock that moves only by `advance`, so that a test passes a day in a second."""
 
     def __init__(self) -> None:
         """Begin at 0. `advance` calls each of `listeners`."""

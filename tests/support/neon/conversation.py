@@ -1,27 +1,27 @@
-"""What can be told of an encrypted connection to PostgreSQL from outside: when a request begins.
+"""Find when a request begins on a connection to PostgreSQL, without the key of its TLS.
 
-TLS hides what its records hold, but not where each one begins, its type and its length. libpq sends one record for each
-flush: the start-up message, two of SCRAM, then the requests.
+TLS hides the content of a record, but not its beginning, its type and its length. libpq sends one record for each
+flush: the start-up message, two messages of SCRAM, then the requests.
 """
 
 _HEADER = 5  # bytes of a TLS record before its content
 _APPLICATION_DATA = 23
-_HANDSHAKE = 0x16
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-# The extension of a ServerHello that chooses TLS 1.3, whose client hides the rest of the handshake in application data:
-# a certificate where it is asked for one, then Finished with a hash of 32 or 48 bytes.
+HANDSHAKE = 0x16
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+# The extension of a ServerHello that chooses TLS 1.3. There the client sends the rest of the handshake as application
+# data. This is Finished with a hash of 32 or 48 bytes, after a certificate if the server asked for one.
 _FINISHED_1_3 = (4 + 32 + 17, 4 + 48 + 17)
 _CHOOSES_1_3 = bytes.fromhex("002b00020304")
-# A record around Terminate, libpq's goodbye of 5 bytes, in TLS 1.3 and 1.2; requests are longer.
+# The length of a record with Terminate, libpq's goodbye of 5 bytes, in TLS 1.3 and 1.2. Requests are longer.
 _GOODBYE = {True: 5 + 17, False: 5 + 24}
 _READY = b"Z\x00\x00\x00\x05"
 
 
 class Conversation:
-    """Follows the bytes of one connection; `login_records` is what a client sends before its first request."""
+    """Follows the bytes of one connection. A client sends `login_records` records before its first request."""
 
     def __init__(self, login_records: int = 3) -> None:
-        """Take a connection's first moment. Three records are SCRAM's; TLS without a password has one."""
+        """Begin with a new connection. A login by SCRAM has three records, one without a password has one."""
         self._login_records = login_records
         self._encrypted: bool | None = None  # None until the client has chosen
         self._hello = b""
@@ -29,13 +29,13 @@ class Conversation:
         self._records = 0
         self._header = b""
         self._left = 0
-        self._ready = False  # without TLS: the server has said that it waits for a request
-        self._asking = False  # the client has spoken since the server did
+        self._ready = False  # without TLS: the server has said that it is ready for a request
+        self._asking = False  # the client has sent a request that the server has not answered
 
     def sent(self, data: bytes) -> bool:
-        """Take what the client sends next; return whether a request begins with it."""
-        if self._encrypted is None and data != _SSL_REQUEST:
-            self._encrypted = data[0] == _HANDSHAKE
+        """Take what the client sends next. Return whether a request begins in it."""
+        if self._encrypted is None and data != SSL_REQUEST:
+            self._encrypted = data[0] == HANDSHAKE
         request = self._begins_encrypted(data) if self._encrypted else self._ready and data[:1] != b"X"
         begins = request and not self._asking
         self._asking = self._asking or request

@@ -1,6 +1,6 @@
-"""What can go wrong with Neon, by name: how it begins, and how it ends.
+"""What can go wrong with Neon, by name, and how each fault begins and ends.
 
-`FAULTS` is ordered: the servers, the way to them, the place at them, names and certificates, and Neon's proxy.
+`FAULTS` has this order: servers, network, free connections, names and certificates, and Neon's proxy.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from tests.support.neon import commits, pressure
 from tests.support.neon.proxy import ProxyAnswer
 from tests.support.neon.stand_in import Need, StandIn
 
-# Longer than the hour in which the layer's own repeats are looked for, shorter than the day that a key lives.
+# Longer than the hour in which we detect the layer's own retries, shorter than the day that a key is valid.
 _STEP_SECONDS = 2 * 3600
-_LONG_ANSWER_SECONDS = 0.4  # a round trip around half of the world, and a bad one
+_LONG_ANSWER_SECONDS = 0.4  # a slow round trip around half of the world
 
 # What Neon's proxy says, each with SQLSTATE XX000, by the name of its fault without `proxy_`.
 TRANSIENT_TEXTS = MappingProxyType(
@@ -52,10 +52,10 @@ PERMANENT_TEXTS = MappingProxyType(
 
 @dataclass(frozen=True)
 class Fault:
-    """`begin` does it and returns when it is done, `end` takes it back and returns when all is well again.
+    """A fault. `begin` returns once the fault is there, and `end` returns once everything works again.
 
-    `title` says what happens; `drops` that connections which are open at its beginning are ended by it; `permanent`
-    that waiting does not mend it; `needs` what a stand-in must have for it.
+    `title` says what happens. `drops`: the fault ends the connections that are open when it begins. `permanent`: the
+    fault does not end by itself. `needs` names what a stand-in must have for it.
     """
 
     title: str
@@ -71,7 +71,7 @@ def _kill_postgres(stand_in: StandIn) -> None:
 
 
 def _start_compute_again(stand_in: StandIn) -> None:
-    # As Neon does it: PgBouncer lives and dies with its compute.
+    # As in Neon, PgBouncer runs and ends together with its compute.
     if stand_in.pgbouncer is not None:
         stand_in.relay.drop()
         stand_in.pgbouncer.stop()
@@ -81,12 +81,12 @@ def _start_compute_again(stand_in: StandIn) -> None:
 def _kill_pgbouncer(stand_in: StandIn) -> None:
     if stand_in.pgbouncer is not None:
         stand_in.pgbouncer.kill()
-        # The relay may notice the end of its connections later than the next request of a client.
+        # A client's next request may come before the relay notices that its connections have ended.
         stand_in.relay.drop()
 
 
 def _nothing(stand_in: StandIn) -> None:
-    """It is over as soon as it has begun."""
+    """Do nothing: the fault is over as soon as it has begun."""
 
 
 def _stall_commits(stand_in: StandIn) -> None:
@@ -118,7 +118,7 @@ def _certificate(title: str, which: Literal["expired", "wrong_name", "unknown_au
         if stand_in.certificates is None:
             raise ValueError("the stand-in has no certificates")
         certificate = getattr(stand_in.certificates, which)
-        stand_in.relay.answer_with(ProxyAnswer("behind a certificate that nobody should trust", certificate))
+        stand_in.relay.answer_with(ProxyAnswer("behind a certificate that no client should trust", certificate))
 
     return Fault(title, begin, permanent=True, needs=frozenset({"tls"}))
 
@@ -162,7 +162,7 @@ _SERVERS = {
         needs=frozenset({"wall_clock"}),
     ),
 }
-_WAY = {
+_NETWORK = {
     "refused": Fault("connections are refused, open ones end", _refuse, drops=True),
     "accept_silence": Fault(
         "new connections are accepted and never answered", lambda stand_in: stand_in.relay.silence_new()
@@ -181,7 +181,7 @@ _WAY = {
         lambda stand_in: stand_in.relay.delay(_LONG_ANSWER_SECONDS),
     ),
 }
-_PLACE = {
+_FREE_CONNECTIONS = {
     "connections_taken": Fault(
         "all of PostgreSQL's connections are taken", pressure.take_connections, pressure.give_connections, drops=True
     ),
@@ -215,7 +215,7 @@ _PROXY = {
     for name, text in texts.items()
 }
 
-FAULTS: Mapping[str, Fault] = MappingProxyType(_SERVERS | _WAY | _PLACE | _NAMES | _PROXY)
+FAULTS: Mapping[str, Fault] = MappingProxyType(_SERVERS | _NETWORK | _FREE_CONNECTIONS | _NAMES | _PROXY)
 
 
 def begin(stand_in: StandIn, name: str) -> None:
@@ -232,7 +232,7 @@ def end(stand_in: StandIn, name: str) -> None:
 
 @contextlib.contextmanager
 def fault(stand_in: StandIn, name: str) -> Iterator[None]:
-    """Have a fault until the end of the block."""
+    """Begin a fault, and end it with the block."""
     begin(stand_in, name)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A name service in a file: {host: [addresses]}, read at each look-up, in place of a DNS that knows no such host.
+"""A name service in a file: {host: [addresses]}, read at each look-up. No DNS knows these hosts.
 
 As a program, `python names.py FILE MODULE [arguments]` runs a module (or a path that ends in .py) with it.
 """
@@ -12,31 +12,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_DOMAIN = ".test"  # of no DNS (RFC 6761), so that a name that is taken out of the file is known nowhere
+_DOMAIN = ".test"  # in no DNS (RFC 6761), so a name that is removed from the file is unknown
 
 
 @contextlib.contextmanager
 def resolve_with(path: Path) -> Iterator[None]:
-    """Let socket.getaddrinfo of this process look into the file at `path` first, as long as the context lasts.
+    """Make socket.getaddrinfo of this process read the file at `path` first, until the block ends.
 
-    A host whose value is the name of an error (`EAI_AGAIN`) fails with that; one under .test that is not there fails
-    with EAI_NONAME.
+    If the value of a host is the name of an error (`EAI_AGAIN`), its look-up fails with that error. A host under .test
+    that is not in the file fails with EAI_NONAME.
     """
-    asked = socket.getaddrinfo
+    before = socket.getaddrinfo
     _install(path)
     try:
         yield
     finally:
-        socket.getaddrinfo = asked
+        socket.getaddrinfo = before
 
 
 def wrapper(path: Path) -> tuple[str, ...]:
-    """Return the `wrapper` of a launch whose functions look into the file at `path` first."""
+    """Return the `wrapper` of a launch that makes the functions read the file at `path` first."""
     return (__file__, str(path))
 
 
 def _install(path: Path) -> None:
-    ask = socket.getaddrinfo
+    original = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
@@ -44,17 +44,17 @@ def _install(path: Path) -> None:
         if name not in known:
             if isinstance(name, str) and name.endswith(_DOMAIN):
                 raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-            return ask(host, port, *arguments, **options)
+            return original(host, port, *arguments, **options)
         if isinstance(known[name], str):
             raise socket.gaierror(getattr(socket, known[name]), "the stand-in's name service is away")
-        found = [ask(address, port, *arguments, **options) for address in known[name]]
+        found = [original(address, port, *arguments, **options) for address in known[name]]
         return [entry for entries in found for entry in entries]
 
     socket.getaddrinfo = getaddrinfo
 
 
 def main(path: str, module: str) -> None:
-    """Run `module` as the main program, with `sys.argv` as it would be."""
+    """Run `module` as the main program, with the `sys.argv` that it expects."""
     _install(Path(path))
     del sys.argv[:2]
     if module.endswith(".py"):

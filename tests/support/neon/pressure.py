@@ -1,4 +1,4 @@
-"""Faults that are made from inside: by what an administrator says to PostgreSQL and to PgBouncer."""
+"""Faults that an administrator's commands to PostgreSQL and PgBouncer cause."""
 
 import contextlib
 import time
@@ -8,8 +8,8 @@ import psycopg
 
 from tests.support.neon.stand_in import StandIn
 
-# All but those of administrators. The server waits until each backend has ended (milliseconds): a request that comes
-# later cannot meet a dying one.
+# Ends all connections but those of superusers. The server waits until each backend has ended (milliseconds), so a later
+# request cannot reach a backend that is about to end.
 _TERMINATE = """
 select pg_terminate_backend(a.pid, 10000) from pg_stat_activity a join pg_roles r on r.rolname = a.usename
 where a.backend_type = 'client backend' and not r.rolsuper
@@ -19,7 +19,7 @@ _TAKER = "stand-in: taker"
 
 
 def make_read_only(stand_in: StandIn) -> None:
-    """Make every transaction read-only, for who is connected and who comes, and end all connections of users."""
+    """Make every transaction read-only, on open and new connections, and end all connections of users."""
     with stand_in.observer() as admin:
         admin.execute("alter system set default_transaction_read_only = on")
         admin.execute("select pg_reload_conf()")
@@ -27,7 +27,7 @@ def make_read_only(stand_in: StandIn) -> None:
 
 
 def make_writable(stand_in: StandIn) -> None:
-    """End what `make_read_only` began, and the connections that were made meanwhile."""
+    """End what `make_read_only` began, and end the connections that users opened meanwhile."""
     with stand_in.observer() as admin:
         admin.execute("set default_transaction_read_only = off")
         admin.execute("alter system reset default_transaction_read_only")
@@ -36,13 +36,13 @@ def make_writable(stand_in: StandIn) -> None:
 
 
 def take_connections(stand_in: StandIn) -> None:
-    """Take all of PostgreSQL's connections that are for users, those included which somebody has."""
+    """Take all of PostgreSQL's connections that users may have, those that are in use included."""
     stand_in.compute.wake()
     deadline = time.monotonic() + _TAKEN_WITHIN_SECONDS
     others = "select pg_terminate_backend(pid, 1000) from pg_stat_activity where usename = %s"
     while time.monotonic() < deadline:
-        # Not while the observer is there, whose place would be free afterwards.
-        with contextlib.suppress(psycopg.OperationalError):  # there is no place left
+        # Without an observer, because its connection would be free afterwards.
+        with contextlib.suppress(psycopg.OperationalError):  # all connections are taken
             while True:
                 stand_in.taken.append(psycopg.connect(stand_in.direct_url, application_name=_TAKER))
         with stand_in.observer() as admin:
@@ -52,7 +52,7 @@ def take_connections(stand_in: StandIn) -> None:
 
 
 def give_connections(stand_in: StandIn) -> None:
-    """Give back what `take_connections` took, and return when PostgreSQL has noticed."""
+    """Close what `take_connections` opened, and return when PostgreSQL has noticed."""
     while stand_in.taken:
         stand_in.taken.pop().close()
     deadline = time.monotonic() + _TAKEN_WITHIN_SECONDS
@@ -64,14 +64,14 @@ def give_connections(stand_in: StandIn) -> None:
 
 
 def limit_clients(stand_in: StandIn) -> None:
-    """Let PgBouncer take no client more than it has."""
+    """Make PgBouncer refuse new clients."""
     with _console(stand_in) as console:
         stand_in.client_limit = _setting(console, "max_client_conn")
         console.execute("set max_client_conn = 0")
 
 
 def allow_clients(stand_in: StandIn) -> None:
-    """Give PgBouncer its old limit of clients back."""
+    """Set PgBouncer's limit of clients to its earlier value."""
     with _console(stand_in) as console:
         console.execute(f"set max_client_conn = {int(stand_in.client_limit)}")
 
@@ -81,7 +81,7 @@ def _setting(console: psycopg.Connection[Any], name: str) -> int:
 
 
 def _console(stand_in: StandIn) -> psycopg.Connection[Any]:
-    """Connect to PgBouncer's console, which knows the simple query protocol only, and no transactions."""
+    """Connect to PgBouncer's console, which has only the simple query protocol and no transactions."""
     if stand_in.console_url is None:
         raise ValueError("the stand-in has no PgBouncer")
     stand_in.compute.wake()

@@ -1,4 +1,4 @@
-"""Neon's proxy where it answers by itself: TLS with a certificate of its own, then an error before authentication."""
+"""The errors of Neon's proxy itself, which come before authentication, over TLS with the proxy's certificate."""
 
 import contextlib
 import socket
@@ -6,10 +6,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-SQLSTATE = "XX000"  # every error of the proxy's has it
+from tests.support.neon.conversation import HANDSHAKE, SSL_REQUEST
+
+SQLSTATE = "XX000"  # of every error that the proxy sends
 _PATIENCE_SECONDS = 5.0
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-_HANDSHAKE = 0x16
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Certificates:
-    """What the stand-in can show to clients: one that is right, and those that verification must refuse."""
+    """The certificates that the stand-in can show: a valid one, and those that clients must refuse."""
 
     valid: Certificate
     expired: Certificate
@@ -32,29 +32,29 @@ class Certificates:
 
 @dataclass(frozen=True)
 class ProxyAnswer:
-    """An error with `text`, over TLS with `certificate`; without one in plain text, as a server without TLS does."""
+    """An error with `text`, over TLS with `certificate`. Without a certificate it is sent in plain text."""
 
     text: str
     certificate: Certificate | None = None
 
 
-def answer(client: socket.socket, say: ProxyAnswer) -> None:
-    """Answer a new connection and close it. What the client does wrong (it may leave at any moment) ends it early."""
+def answer(client: socket.socket, reply: ProxyAnswer) -> None:
+    """Answer a new connection and close it. If the client leaves early or sends nonsense, close it at once."""
     client.settimeout(_PATIENCE_SECONDS)
-    with contextlib.closing(client) as plain, contextlib.suppress(OSError):  # ssl.SSLError is one
-        context = None if say.certificate is None else _context(say.certificate)
+    with contextlib.closing(client) as plain, contextlib.suppress(OSError):  # includes ssl.SSLError
+        context = None if reply.certificate is None else _context(reply.certificate)
         first = plain.recv(1, socket.MSG_PEEK)
-        if first and first[0] == _HANDSHAKE and context is not None:
-            _refuse(context.wrap_socket(plain, server_side=True), say.text)
+        if first and first[0] == HANDSHAKE and context is not None:
+            _refuse(context.wrap_socket(plain, server_side=True), reply.text)
             return
         startup = _packet(plain)
-        if startup == _SSL_REQUEST:
+        if startup == SSL_REQUEST:
             plain.sendall(b"N" if context is None else b"S")
             if context is not None:
-                _refuse(context.wrap_socket(plain, server_side=True), say.text)
+                _refuse(context.wrap_socket(plain, server_side=True), reply.text)
                 return
             startup = _packet(plain)
-        plain.sendall(_error(say.text))
+        plain.sendall(_error(reply.text))
 
 
 def _refuse(client: socket.socket, text: str) -> None:
@@ -72,7 +72,7 @@ def _context(certificate: Certificate) -> ssl.SSLContext:
 
 
 def _packet(client: socket.socket) -> bytes:
-    """Read one packet without a type, as clients send before they are logged in."""
+    """Read one packet without a type. Clients send such packets before they are logged in."""
     length = client.recv(4, socket.MSG_WAITALL) if not isinstance(client, ssl.SSLSocket) else client.recv(4)
     if len(length) < 4:
         raise ConnectionError("the client has left")

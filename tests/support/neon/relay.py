@@ -1,6 +1,6 @@
-"""The relay of the fault laboratory: it passes bytes unchanged until a method makes it fail.
+"""The relay of the fault laboratory. It passes bytes unchanged until a method makes it fail.
 
-Each fault holds from the method's return until `restore`.
+A fault begins before its method returns, and lasts until `restore`.
 """
 
 import asyncio
@@ -14,8 +14,11 @@ from local.relay import CHUNK, Connection, Relay, Target, bound
 from tests.support.neon.conversation import Conversation
 from tests.support.neon.proxy import ProxyAnswer, answer
 
-# An answer is complete after the server was silent for this long. The first bytes of a long one may come before COMMIT.
+# An answer is complete once the server was silent for this long. A long one may begin before COMMIT.
 _QUIET_SECONDS = 0.05
+# `drip` passes this many bytes at a time, with this pause after each piece.
+_DRIP_BYTES = 4
+_DRIP_SECONDS = 0.2
 
 
 class Fate(Enum):
@@ -38,11 +41,14 @@ class _Connection(Connection):
         super().__init__(client)
         self.conversation = Conversation()
         self.fate: Fate | None = None
-        self.spoiled = False  # the relay discarded bytes, so the connection cannot continue
+        self.spoiled = False  # the relay discards bytes, so the connection cannot continue
+        self.reads = True
+        self.reading: asyncio.Task[bytes] | None = None
+        self.passes_requests = False  # also if the connection is spoiled
 
 
 class FaultRelay(Relay[_Connection]):
-    """A relay on 127.0.0.1:`port` that can refuse, delay, reset, lose and silence."""
+    """A relay on 127.0.0.1:`port` that can refuse, delay, drip, reset, lose and silence."""
 
     def __init__(
         self,
@@ -59,6 +65,8 @@ class FaultRelay(Relay[_Connection]):
         self._proxy: ProxyAnswer | None = None
         self._fates: list[Fate] = []
         self._one_way = 0.0
+        self._drips = False
+        self.accepted = 0  # connections of clients since the start, the closed ones included
 
     @property
     def to_come(self) -> int:
@@ -73,29 +81,42 @@ class FaultRelay(Relay[_Connection]):
         """Accept new connections and never answer them. Open ones go on."""
         self._silence = Silence.NEW
 
+    def silence_open(self, *, reads: bool = True, answers_only: bool = False) -> None:
+        """Pass nothing on over the connections that are open now. New connections work.
+
+        If `reads` is false, the relay does not even read what the clients send, so that their send buffers fill up. If
+        `answers_only` is true, the server still gets the requests, and the relay discards the answers.
+        """
+        self._do(self._silence_open(reads, answers_only))
+
     def silence_all(self) -> None:
         """Read what comes on new and open connections and pass nothing on. The client sees ACKs and no FIN."""
         self._silence = Silence.ALL
 
     def reset_answers(self, times: int = 1) -> None:
-        """For the next `times` requests, on any connection: pass half of the answer's first bytes on, then send RST."""
+        """For the next `times` requests, on any connection, pass half of the answer's first bytes, then send RST."""
         self._fates = [Fate.RESET] * times
 
     def lose_answers(self, times: int = 1) -> None:
-        """For the next `times` requests: let the server answer, discard the answer and close the connection."""
+        """For the next `times` requests, let the server answer, discard the answer and close the connection."""
         self._fates = [Fate.LOST] * times
 
     def delay(self, seconds: float) -> None:
         """Add this to each round trip, half of it in each direction."""
         self._one_way = seconds / 2
 
+    def drip(self) -> None:
+        """Pass what servers send in small pieces with pauses. Requests pass at once."""
+        self._drips = True
+
     def answer_with(self, proxy: ProxyAnswer) -> None:
-        """Answer new connections with an error, as Neon's proxy does before it authenticates. Open ones go on."""
+        """Answer new connections with an error, as Neon's proxy does before authentication. Open ones go on."""
         self._proxy = proxy
 
     def restore(self) -> None:
-        """End every fault. Reset each connection of which bytes were discarded, because it cannot continue."""
+        """End every fault. Reset each connection whose bytes were discarded, because it cannot continue."""
         self._silence, self._proxy, self._fates, self._one_way = Silence.NONE, None, [], 0.0
+        self._drips = False
         self._do(self._restore())
 
     async def _refuse(self) -> None:
@@ -106,12 +127,19 @@ class FaultRelay(Relay[_Connection]):
         # A bound socket that does not listen refuses connections, and no other process can take its port.
         self._listener = bound(self.port)
 
+    async def _silence_open(self, reads: bool, answers_only: bool) -> None:
+        for connection in self._open:
+            connection.spoiled, connection.reads, connection.passes_requests = True, reads, answers_only
+            if connection.reading is not None and not reads:
+                connection.reading.cancel()
+
     async def _restore(self) -> None:
         await self._drop(lambda connection: connection.spoiled, reset=True)
         if self._accepting is None:
             await self._listen()
 
     async def _answer(self, connection: _Connection) -> None:
+        self.accepted += 1
         if self._proxy is not None:
             await self._answer_as_proxy(connection, self._proxy)
         elif self._silence is not Silence.NONE:
@@ -132,13 +160,25 @@ class FaultRelay(Relay[_Connection]):
             if self._silence is Silence.NEW:
                 await asyncio.Event().wait()  # reads nothing at all
 
+    async def _read(self, connection: _Connection) -> bytes:
+        """Return what the client sends next. Never return if `silence_open` stops the reading."""
+        connection.reading = self._loop.create_task(self._loop.sock_recv(connection.client, CHUNK))
+        try:
+            if connection.reads:
+                await asyncio.wait((connection.reading,))
+            if not connection.reads:
+                await asyncio.Event().wait()
+            return connection.reading.result()
+        finally:
+            connection.reading.cancel()
+
     async def _pass_up(self, connection: _Connection, server: socket.socket) -> None:
-        while data := await self._loop.sock_recv(connection.client, CHUNK):
+        while data := await self._read(connection):
             self._on_traffic()
             if self._silence is Silence.ALL:
                 connection.spoiled = True
                 continue
-            if connection.spoiled:
+            if connection.spoiled and not connection.passes_requests:
                 continue
             fates = self._fates  # another thread may replace the list
             if connection.conversation.sent(data) and fates and connection.fate is None:
@@ -165,7 +205,16 @@ class FaultRelay(Relay[_Connection]):
                 await self._loop.sock_sendall(connection.client, data[: len(data) // 2])
                 connection.reset = True
                 return
-            await self._loop.sock_sendall(connection.client, data)
+            await self._send(connection.client, data)
         if self._silence is Silence.ALL:
             connection.spoiled = True
+        if connection.spoiled:
             await asyncio.Event().wait()  # the client gets no FIN either
+
+    async def _send(self, client: socket.socket, data: bytes) -> None:
+        """Send `data` to the client, slowly if `drip` holds."""
+        while self._drips and data:
+            await self._loop.sock_sendall(client, data[:_DRIP_BYTES])
+            data = data[_DRIP_BYTES:]
+            await asyncio.sleep(_DRIP_SECONDS)
+        await self._loop.sock_sendall(client, data)

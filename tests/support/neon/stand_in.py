@@ -1,4 +1,4 @@
-"""Neon on one machine: servers that sleep and wake, behind a relay that can fail, with a name and a certificate."""
+"""A stand-in for Neon: servers that sleep and wake, behind a relay that can fail, with a name and a certificate."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from tests.support.neon.proxy import Certificates, ProxyAnswer
 from tests.support.neon.relay import FaultRelay
 from tests.support.neon.wall_clock import WallClock
 
-# What a fault may need that not every stand-in has.
+# What some faults need and some stand-ins lack.
 Need = Literal["pgbouncer", "tls", "names", "standbys", "wall_clock"]
 HOST = "ep-stand-in.local.test"
 _WELL_WITHIN_SECONDS = 60.0
@@ -29,7 +29,7 @@ where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start
 
 
 class StandIn:
-    """What the functions take for Neon, from `with` to the end of its block; then both servers are stopped.
+    """A stand-in for Neon that the functions connect to. At the end of its `with` block both servers stop.
 
     `url` is the functions' DATABASE_URL, through the relay. Tests use `relay` and `compute` directly, or the
     faults of faults.py.
@@ -54,12 +54,12 @@ class StandIn:
         say: Callable[[str], None] = lambda line: None,
         revive: bool = False,
     ) -> None:
-        """Take servers that run, and the ways to them.
+        """Take running servers, and URLs of them.
 
-        `app_url` is the functions' role at PgBouncer (at PostgreSQL without one), `direct_url` the owner's and
-        `admin_url` a superuser's at PostgreSQL, `console_url` PgBouncer's console. With `names`, a file to be written,
-        `url` has the host HOST, which is resolved by that file only; without it 127.0.0.1. `wall_clock` is what
-        PostgreSQL takes for the time; `standbys` says that it can wait for one at COMMIT. The others are Compute's.
+        `app_url` is for the functions' role, at PgBouncer if there is one. `direct_url` is for the owner at PostgreSQL,
+        and `admin_url` for a superuser. `console_url` is PgBouncer's console. If `names` is given, the stand-in writes
+        this file, and `url` has the host HOST, which only this file resolves. Otherwise it has 127.0.0.1.
+        `wall_clock` is PostgreSQL's clock. `standbys` says that COMMIT can wait for a standby. `Compute` gets the rest.
         """
         self.postgres: Server = postgres
         self.pgbouncer = pgbouncer
@@ -97,7 +97,7 @@ class StandIn:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Listen; the servers run already. Whoever gave a clock calls the compute's `tick`."""
+        """Listen; the servers run already. If the caller gave a clock, the caller also calls the compute's `tick`."""
         self._open.callback(self.compute.close)
         self._open.enter_context(self.relay)
         if self._ticks:
@@ -126,7 +126,7 @@ class StandIn:
 
     @property
     def has(self) -> frozenset[Need]:
-        """What a fault may need and this stand-in has."""
+        """What this stand-in has of the things that a fault may need."""
         have: dict[Need, object] = {
             "pgbouncer": self.pgbouncer,
             "tls": self.certificates,
@@ -134,17 +134,17 @@ class StandIn:
             "standbys": self._standbys or None,
             "wall_clock": self.wall_clock,
         }
-        return frozenset(need for need, it in have.items() if it is not None)
+        return frozenset(need for need, thing in have.items() if thing is not None)
 
     @contextlib.contextmanager
     def observer(self) -> Iterator[psycopg.Connection[Any]]:
-        """Yield an autocommit connection of the superuser that no fault of the relay touches; a sleeper is woken."""
+        """Wake the compute and yield a superuser's autocommit connection, which does not use the relay."""
         self.compute.wake()
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             yield connection
 
     def resolve(self, *addresses: str) -> None:
-        """Let the name service say `addresses` for HOST (127.0.0.1), or fail with the one error named there."""
+        """Let the name service return `addresses` (127.0.0.1) for HOST, or fail with the error that is named there."""
         if self.names is None:
             return
         failing = len(addresses) == 1 and addresses[0].startswith("EAI_")
@@ -154,11 +154,11 @@ class StandIn:
         new.replace(self.names)
 
     def proxy(self, text: str) -> ProxyAnswer:
-        """Return the answer of Neon's proxy with `text`, over TLS where this stand-in has a certificate."""
+        """Return the answer of Neon's proxy with `text`, over TLS if this stand-in has a certificate."""
         return ProxyAnswer(text, None if self.certificates is None else self.certificates.valid)
 
     def wait_until_well(self) -> None:
-        """Wait until the functions' role is let in past the relay: PgBouncer remembers a failed log-in for a while."""
+        """Wait until the functions' role can log in past the relay. PgBouncer remembers a failed log-in for a while."""
         deadline = time.monotonic() + _WELL_WITHIN_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The wall clock of one server process, which can be set back and forth while the machine's own clock goes on."""
+"""The wall clock of one server process, which can be set without a change of the machine's clock."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from pathlib import Path
 class WallClock:
     """An offset in a file, which libfaketime reads each time that the server looks at its clock.
 
-    Only wall time moves. The monotonic clock and the times of files stay the machine's, so that no wait of the server
-    becomes longer or shorter by a step.
+    Only wall time moves. The monotonic clock and the times of files stay those of the machine. So a step makes no wait
+    of the server longer or shorter.
     """
 
     def __init__(self, library: Path, offset: Path) -> None:
-        """Take the path of libfaketime.so.1 and that of the file; the server must be able to read the file."""
+        """Take the paths of libfaketime.so.1 and of the file. The server must be able to read the file."""
         self._library = library
         self._offset = offset
         self.set(0)
@@ -22,14 +22,14 @@ class WallClock:
         return {
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
-            # Otherwise a step reaches each process of the server up to ten seconds later.
+            # Otherwise each process of the server sees a step up to ten seconds later.
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
 
     def set(self, seconds: int) -> None:
-        """Let the server's clock be so many seconds ahead of the machine's (negative: behind it), from now on."""
+        """Set the server's clock `seconds` ahead of the machine's. If `seconds` is negative, set it behind."""
         new = self._offset.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
         new.chmod(0o644)

@@ -1,4 +1,4 @@
-"""Where a server listens, as URLs that libpq understands."""
+"""The address of a server, as URLs that libpq understands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from urllib.parse import quote, urlencode
 
 @dataclass(frozen=True)
 class Address:
-    """A TCP host or, when `host` starts with a slash, the folder of a unix socket; `query` holds libpq's options."""
+    """A TCP host, or the folder of a unix socket if `host` starts with a slash. `query` holds libpq's options."""
 
     host: str
     port: int
     query: Mapping[str, str]
 
     def url(self, user: str, password: str, dbname: str) -> str:
-        """Return postgresql://user:password@host:port/dbname?options; without the password where it is empty."""
+        """Return postgresql://user:password@host:port/dbname?options. An empty password is left out."""
         login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
         if self.host.startswith("/"):
             query = {"host": self.host, "port": str(self.port), **self.query}

@@ -16,13 +16,13 @@ _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Authority:
-    """A private CA; `root_cert` is its certificate as a PEM file that every user can read."""
+    """A private CA. `root_cert` is its certificate, as a PEM file that every user can read."""
 
     ca: trustme.CA
     root_cert: Path
 
     def issue(self, account: Account, folder: Path) -> tuple[Path, Path]:
-        """Issue a certificate for SERVER_NAMES; return (certificate, private key) in `folder`."""
+        """Issue a certificate for SERVER_NAMES into `folder`. Return the paths of certificate and private key."""
         issued = self.ca.issue_cert(*SERVER_NAMES)
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         certificate = account.write(folder / "server.crt", chain)
@@ -30,7 +30,7 @@ class Authority:
         return certificate, key
 
     def certificates(self, folder: Path) -> Certificates:
-        """Issue what the stand-in for Neon shows to clients, into `folder`."""
+        """Issue the certificates that the stand-in for Neon shows to clients, into `folder`."""
         past = datetime.now(UTC) - timedelta(days=1)
         return Certificates(
             valid=_files(self.ca.issue_cert(*SERVER_NAMES), folder / "valid"),
@@ -41,7 +41,7 @@ class Authority:
 
 
 def make_authority(folder: Path) -> Authority:
-    """Make a new CA whose certificate is written into `folder`."""
+    """Make a new CA, and write its certificate into `folder`."""
     ca = trustme.CA()
     root_cert = folder / "ca.pem"
     root_cert.write_bytes(ca.cert_pem.bytes())

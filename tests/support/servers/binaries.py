@@ -13,7 +13,7 @@ VERSIONS = range(15, 19)
 
 
 class MissingBinaryError(Exception):
-    """A server's program is not installed on this machine; the message says which package brings it."""
+    """A server's program is not installed on this machine. The message names the package that has it."""
 
 
 def debian_postgres() -> tuple[Path, int]:
@@ -21,8 +21,8 @@ def debian_postgres() -> tuple[Path, int]:
     folders = list(Path("/usr/lib/postgresql").glob("*/bin"))
     pg_config = shutil.which("pg_config")
     if pg_config is not None:
-        asked = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
-        folders.append(Path(asked.stdout.strip()))
+        done = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
+        folders.append(Path(done.stdout.strip()))
     found = {_version(folder): folder for folder in folders if (folder / "initdb").exists()}
     usable = [version for version in found if version in VERSIONS]
     if not usable:
@@ -32,7 +32,7 @@ def debian_postgres() -> tuple[Path, int]:
 
 def debian_pgbouncer() -> Path:
     """Return PgBouncer's program."""
-    # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
+    # Debian installs it in /usr/sbin, which is not on every user's PATH.
     path = os.environ.get("PATH", os.defpath)
     found = shutil.which("pgbouncer", path=os.pathsep.join((path, "/usr/sbin", "/usr/local/sbin")))
     if found is None:
@@ -41,7 +41,7 @@ def debian_pgbouncer() -> Path:
 
 
 def debian_libfaketime() -> Path:
-    """Return the library that moves a program's clock."""
+    """Return the path of the library that moves a program's clock."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not found:
         raise MissingBinaryError("no libfaketime here, so no server's clock can step: apt-get install libfaketime")
@@ -49,7 +49,7 @@ def debian_libfaketime() -> Path:
 
 
 def skip_without(find: Callable[[], object]) -> None:
-    """Skip the test when `find` raises MissingBinaryError; in CI, which installs everything, let it fail."""
+    """Skip the test if `find` raises MissingBinaryError. CI installs everything, so there the test fails."""
     try:
         find()
     except MissingBinaryError as missing:
@@ -59,7 +59,7 @@ def skip_without(find: Callable[[], object]) -> None:
 
 
 def _version(folder: Path) -> int:
-    asked = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)
-    match = re.search(r"\d+", asked.stdout)
-    assert match is not None, f"{folder}/postgres --version says {asked.stdout!r}"
+    done = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)
+    match = re.search(r"\d+", done.stdout)
+    assert match is not None, f"{folder}/postgres --version says {done.stdout!r}"
     return int(match.group())

@@ -1,4 +1,4 @@
-"""One database per test: cloned from a template that was migrated once per server and run."""
+"""One database per test, cloned from a template. The template is migrated once per server and test run."""
 
 import secrets
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ TEMPLATE = "robot_brain_template"
 class Database:
     """One migrated, empty database.
 
-    `app_url` is DATABASE_URL (as robot_brain_app, through the pooler where `kind` is pooled), `direct_url` is
-    DIRECT_DATABASE_URL (as the role that migrates, never through the pooler).
+    `app_url` is DATABASE_URL, for robot_brain_app. It goes through the pooler if `kind` is pooled. `direct_url` is
+    DIRECT_DATABASE_URL, for the role that migrates. It never goes through the pooler.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Database:
     postgres: Postgres
 
     def admin(self) -> psycopg.Connection:
-        """Return an autocommit connection of the superuser, past the pooler; close it with `with`."""
+        """Return an autocommit connection of the superuser, not through the pooler. Close it with `with`."""
         return self.postgres.admin(self.name)
 
     def app(self) -> psycopg.Connection:
@@ -41,18 +41,18 @@ class Database:
 
 @dataclass(frozen=True)
 class Template:
-    """A server whose template database is migrated, and where robot_brain_app can log in."""
+    """A server whose template database is migrated, and at which robot_brain_app can log in."""
 
     postgres: Postgres
     app_password: str
 
     def app_url(self, dbname: str, through: Address | None = None) -> str:
-        """Return robot_brain_app's URL of `dbname`, at the address `through` or else at the server itself."""
+        """Return robot_brain_app's URL of `dbname`, at the address `through`, or at the server itself without it."""
         return (through or self.postgres.address).url(APP, self.app_password, dbname)
 
     @contextmanager
     def clone(self, kind: str, through: Address | None = None) -> Iterator[Database]:
-        """Make a database for one test, and drop it afterwards with whoever is still connected to it."""
+        """Make a database for one test. Drop it afterwards, and end the connections that are still open."""
         name = f"test_{secrets.token_hex(6)}"
         with self.postgres.admin() as admin:
             admin.execute(
@@ -64,13 +64,13 @@ class Template:
         try:
             yield Database(kind, name, self.app_url(name, through), self.postgres.direct_url(name), self.postgres)
         finally:
-            # Another connection: a test may have started the server anew.
+            # Another connection: a test may have restarted the server.
             with self.postgres.admin() as admin:
                 drop_database(admin, name)
 
 
 def make_template(postgres: Postgres) -> Template:
-    """Migrate a template database as the role that Neon gives, and let robot_brain_app log in (once per server)."""
+    """Migrate a template database as the role that Neon gives, and let robot_brain_app log in. Once per server."""
     app_password = secrets.token_urlsafe(24) if postgres.migrator_password else ""
     with postgres.admin() as admin:
         create_database(admin, TEMPLATE)
@@ -87,18 +87,18 @@ def create_database(admin: psycopg.Connection, name: str) -> None:
 
 
 def drop_database(admin: psycopg.Connection, name: str) -> None:
-    """Drop a database, connections to it included."""
+    """Drop a database, and end the connections to it."""
     admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def set_app_login(admin: psycopg.Connection, password: str) -> None:
-    """Let robot_brain_app log in with `password`; with none (trust) where it is empty."""
+    """Let robot_brain_app log in with `password`. If `password` is empty, the server must trust it."""
     admin.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(APP), password or None))
 
 
 def _repeat_grants(admin: psycopg.Connection, name: str) -> None:
-    """Give `name` the rights that the migrations set on the template database itself: a clone does not have them."""
-    # As it is, and not granted anew statement by statement, so that a right the migrations forget shows in the tests.
+    """Copy the template database's own rights to `name`, because a clone does not have them."""
+    # We copy them and grant nothing ourselves, so the tests show if the migrations forget a right.
     admin.execute(
         """
         update pg_database clone set datacl = template.datacl from pg_database template

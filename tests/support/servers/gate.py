@@ -1,4 +1,4 @@
-"""A gate inside a database where a migration waits, so that it can be killed at a chosen statement."""
+"""A gate inside a database that makes a migration wait, so that a test can kill it at a chosen statement."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ import psycopg
 
 from tests.support.waiting import wait_until
 
-# Two integers: advisory locks of one bigint, which the migration itself takes, are told apart by objsubid.
+# Two integers, because the migration itself locks one bigint. pg_locks.objsubid differs between the two kinds.
 _KEY = (0x0D00, 1)
-# A sequence counts also what is rolled back. The lock_timeout that the migrations set would open the gate by itself.
+# A sequence also counts what is rolled back. Without lock_timeout 0 the timeout of the migrations would open the gate.
 _INSTALL = """
 create schema gate;
 create sequence gate.statements;
@@ -46,32 +46,32 @@ where l.locktype = 'advisory' and not l.granted and l.classid = %s and l.objid =
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of one database; statements that define something are counted from 1."""
+    """The gate of one database. It counts the DDL statements from 1."""
 
     admin: psycopg.Connection
 
     def close(self, at_statement: int) -> None:
-        """Make whoever comes to the statement numbered `at_statement` wait."""
+        """Make each client wait that reaches the statement numbered `at_statement`."""
         self.admin.execute("insert into gate.stop values (%s)", [at_statement])
         self.admin.execute("select pg_advisory_lock(%s, %s)", _KEY)
 
     def wait_for_arrival(self, *clients: "subprocess.Popen[str]") -> int:
-        """Return the pid of the server process that waits at the gate, once one does; fail if a client ends first."""
+        """Return the pid of a server process once it waits at the gate. Fail if a client ends before."""
         return wait_for_pid(self.admin, _WAITING, _KEY, *clients)
 
     def open(self) -> None:
-        """Let everybody through, now and later."""
+        """Let all clients through, now and later."""
         self.admin.execute("delete from gate.stop")
         self.admin.execute("select pg_advisory_unlock(%s, %s)", _KEY)
 
     def seen(self) -> list[tuple[int, int]]:
-        """Return (statement, files applied before it) of all that went through and was committed."""
+        """Return (statement, files applied before it) of each statement that passed and was committed."""
         return [(row[0], row[1]) for row in self.admin.execute("select * from gate.seen order by 1").fetchall()]
 
 
 @contextmanager
 def gate_in(admin: psycopg.Connection) -> Iterator[Gate]:
-    """Build a gate into the database `admin` is connected to, and remove it in the end."""
+    """Build a gate into the database that `admin` is connected to, and remove it after the block."""
     # An event trigger's function takes no parameters; both values are numbers of this module.
     admin.execute(_INSTALL % {"class": _KEY[0], "key": _KEY[1]})
     yield Gate(admin)
@@ -82,18 +82,18 @@ def gate_in(admin: psycopg.Connection) -> Iterator[Gate]:
 def wait_for_pid(
     admin: psycopg.Connection, question: str, parameters: Sequence[object], *clients: "subprocess.Popen[str]"
 ) -> int:
-    """Repeat `question` until it returns a row; return its first column.
+    """Repeat the query `question` until it returns a row, and return the first column.
 
-    Raises TimeoutError if no row comes, AssertionError with what it wrote when one of `clients` ends before.
+    Raises TimeoutError if no row comes, and AssertionError with a client's output if one of `clients` ends before.
     """
     pids: list[int] = []
 
-    def came() -> bool:
+    def arrived() -> bool:
         pids.extend(row[0] for row in admin.execute(question, parameters).fetchall())
         if not pids:
             for client in clients:
                 assert client.poll() is None, client.communicate()
         return bool(pids)
 
-    wait_until(came, lambda: question)
+    wait_until(arrived, lambda: question)
     return pids[0]

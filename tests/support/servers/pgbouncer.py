@@ -27,7 +27,7 @@ from tests.support.servers.process import (
 
 POOL_SIZE = 20
 LOOKUP_ROLE = "pgbouncer_lookup"
-# PgBouncer 1.18 keeps no database of its own for this query: it runs in whatever database the client asks for.
+# PgBouncer 1.18 runs this query in the database that the client asks for.
 _LOOKUP = "select rolname, rolpassword from pg_catalog.pg_authid where rolname = $1 and rolcanlogin"
 _CONFIG = """
 [databases]
@@ -49,7 +49,7 @@ client_tls_sslmode = require
 client_tls_cert_file = {certificate}
 client_tls_key_file = {key}
 server_tls_sslmode = verify-full
-; Seconds; it is 15 otherwise. So long nobody is let in after one failed log-in at PostgreSQL.
+; Seconds, 15 by default. After one failed log-in at PostgreSQL, PgBouncer refuses all log-ins for this long.
 server_login_retry = 1
 server_tls_ca_file = {root_cert}
 """
@@ -57,7 +57,7 @@ server_tls_ca_file = {root_cert}
 
 @dataclass(frozen=True)
 class PgBouncer:
-    """A running PgBouncer before one PostgreSQL server; it serves every database of that server."""
+    """A running PgBouncer in front of one PostgreSQL server. It serves every database of that server."""
 
     postgres: Postgres
     address: Address
@@ -66,19 +66,19 @@ class PgBouncer:
 
     @property
     def console_url(self) -> str:
-        """The URL of PgBouncer's own console, where one cannot use the extended query protocol."""
+        """The URL of PgBouncer's own console, which lacks the extended query protocol."""
         return self.address.url(SUPERUSER, self.postgres.superuser_password, "pgbouncer")
 
     def console(self) -> psycopg.Connection:
         """Return a connection to PgBouncer's own console (`show pools`, `pause`, `kill`); close it with `with`."""
-        # The console knows the simple query protocol only, and no transactions.
+        # The console has only the simple query protocol, and no transactions.
         return psycopg.connect(self.console_url, autocommit=True, cursor_factory=psycopg.ClientCursor)
 
     @contextmanager
     def only_connection_taken(self, url: str) -> Iterator[None]:
-        """Hold the one server connection that there is for the user and database of `url`, which had none before.
+        """Hold the only server connection for the user and database of `url`, which must have no open one before.
 
-        Whoever else asks meanwhile gets query_wait_timeout (08P01) after one to two seconds.
+        Any other client gets query_wait_timeout (08P01) meanwhile, after one to two seconds.
         """
         with self.console() as console:
             console.execute("set default_pool_size = 1")
@@ -98,12 +98,12 @@ class PgBouncer:
 
 
 def start_pgbouncer(postgres: Postgres, authority: Authority) -> PgBouncer:
-    """Start PgBouncer before `postgres`. Raise MissingBinaryError where it is not installed."""
+    """Start PgBouncer in front of `postgres`. Raises MissingBinaryError if it is not installed."""
     program = debian_pgbouncer()
     account = unprivileged_account("postgres")
     lookup_password = secrets.token_urlsafe(24)
     with postgres.admin() as admin:
-        # Reading pg_authid takes a superuser, or a function in every single database.
+        # To read pg_authid takes a superuser, or a function in every database.
         admin.execute(
             sql.SQL("create role {} login superuser password {}").format(sql.Identifier(LOOKUP_ROLE), lookup_password)
         )

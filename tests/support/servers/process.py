@@ -1,4 +1,4 @@
-"""Child processes that are servers: started as an unprivileged user, awaited, stopped by pid."""
+"""Child processes that are servers. They start as an unprivileged user, and stop by their pid."""
 
 import contextlib
 import ctypes
@@ -25,16 +25,16 @@ _PR_SET_PDEATHSIG = 1
 
 
 class ServerStartError(Exception):
-    """A server did not come up: the message ends with the tail of its log."""
+    """A server did not start. The message ends with the last lines of its log."""
 
 
 class PortTakenError(ServerStartError):
-    """Somebody else took the port between choosing and binding it: try another one."""
+    """Another process took the port after we had chosen it and before the server bound it. Try another port."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The system user that servers run as; `switch` is false where that is the user of the test run itself."""
+    """The system user that servers run as. `switch` is false if it is the user of the test run itself."""
 
     name: str
     switch: bool
@@ -59,7 +59,7 @@ class Account:
         return path
 
     def run(self, command: Sequence[str | Path], folder: Path) -> None:
-        """Run `command` in `folder` to its end. Raise ServerStartError with its output if it fails."""
+        """Run `command` in `folder` to its end. Raises ServerStartError with its output if it fails."""
         done = subprocess.run(
             [str(word) for word in command],
             cwd=folder,
@@ -84,10 +84,10 @@ class Account:
         stopped_by: signal.Signals,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> "ServerProcess":
-        """Start `command` in `folder` with its output appended to `log`; `environment` is added to a server's.
+        """Start `command` in `folder`. Append its output to `log`, and add `environment` to a server's environment.
 
         The child has a process group of its own, so that Ctrl-C reaches it only after the tests' teardown. On Linux
-        it also gets the signal `stopped_by` when the test run dies without a teardown.
+        the child also gets the signal `stopped_by` if the test run dies without a teardown.
         """
 
         def launch() -> "subprocess.Popen[bytes]":
@@ -113,10 +113,10 @@ class Account:
 
 
 class ServerProcess:
-    """One server, running from the beginning; it can be ended and started again at the same address."""
+    """One server process. It runs from the beginning, and can end and start again at the same address."""
 
     def __init__(self, launch: "Callable[[], subprocess.Popen[bytes]]", log: Path, stopped_by: signal.Signals) -> None:
-        """Start it by `launch`."""
+        """Start the process by `launch`."""
         self._launch = launch
         self._answers: Callable[[], bool] = lambda: True
         self.log = log
@@ -134,7 +134,7 @@ class ServerProcess:
         return "\n".join(lines[-LOG_TAIL_LINES:])
 
     def wait_until_ready(self, answers: Callable[[], bool]) -> None:
-        """Poll `answers` until it is true. Raise ServerStartError when the process ends or time runs out."""
+        """Poll `answers` until it is true. Raises ServerStartError if the process ends or time runs out."""
         self._answers = answers
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not answers():
@@ -152,10 +152,10 @@ class ServerProcess:
         return self.popen.poll() is None
 
     def start(self) -> None:
-        """Start an ended server again and return when it answers. Raise ServerStartError if it does not.
+        """Start an ended server again and return when it answers. Raises ServerStartError if it does not.
 
-        It is tried more than once: what a killed server leaves (its children, somebody's connection from its port) may
-        be in the way for a moment. On Linux the server ends with the thread that calls this.
+        There may be several attempts, because a killed server leaves children, and connections from its port, that may
+        prevent a start for a moment. On Linux the server ends with the thread that calls this.
         """
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while True:
@@ -171,11 +171,11 @@ class ServerProcess:
                 return
 
     def kill(self) -> None:
-        """End the process with SIGKILL, its children too (on Linux), and return when it is gone.
+        """End the process with SIGKILL, on Linux its children too, and return when it is gone.
 
-        A killed PostgreSQL leaves its backends, and one may answer another request before it notices.
+        A killed PostgreSQL leaves its backends behind, and one could answer another request before it notices.
         """
-        self.popen.send_signal(signal.SIGSTOP)  # so that it has no more children than are listed
+        self.popen.send_signal(signal.SIGSTOP)  # so that it starts no more children
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         for child in children.read_text().split() if children.exists() else []:
             with contextlib.suppress(ProcessLookupError):
@@ -184,7 +184,7 @@ class ServerProcess:
         self.popen.wait()
 
     def stop(self) -> None:
-        """Stop the server in its own way; with SIGKILL if it is still there after a minute."""
+        """Stop the server with its own signal, or with SIGKILL if it still runs after a minute."""
         if self.popen.poll() is not None:
             return
         self.popen.send_signal(self.stopped_by)
@@ -196,21 +196,21 @@ class ServerProcess:
 
 
 def unprivileged_account(*preferred: str) -> Account:
-    """Return the first of `preferred` that exists when run as root (servers refuse root), else oneself."""
+    """Return the user to run servers as: the current one, or under root the first of `preferred` that exists."""
     if os.geteuid() != 0:
         return Account(pwd.getpwuid(os.geteuid()).pw_name, switch=False)
     known = {entry.pw_name for entry in pwd.getpwall()}
     for name in (*preferred, "nobody"):
         if name in known:
             return Account(name, switch=True)
-    raise ServerStartError(f"run as root, and none of the users {preferred} nor nobody exists to run a server as")
+    raise ServerStartError(f"servers refuse root, and no user of {preferred} exists, nor the user `nobody`")
 
 
 def server_folder() -> Path:
-    """Make a temporary folder for one server; short, because a unix socket's path has about 100 bytes.
+    """Make a temporary folder for one server. Its path is short, because a unix socket's path has about 100 bytes.
 
-    It lies in memory where there is room: a database is 500 files, cloned in 15 ms there and in 350 ms on a disk.
-    Folders of test runs that were killed are removed: they would hold that memory for ever.
+    The folder lies in memory if there is room. A clone of a database has 500 files, and takes 15 ms in memory and
+    350 ms on a disk. Folders of killed test runs are removed, because they would keep that memory.
     """
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free >= ROOM_BYTES and os.access(memory, os.W_OK)
@@ -223,12 +223,12 @@ def server_folder() -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a server's folder; a server killed a moment ago may still be unlinking its own files there."""
+    """Remove a server's folder. A server killed a moment ago may still delete its own files there."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now; whoever binds it must cope with losing the race."""
+    """Return a TCP port of 127.0.0.1 that is free now. Another process may bind it before the caller does."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -236,7 +236,7 @@ def free_port() -> int:
 
 
 def server_environment() -> dict[str, str]:
-    """Return the environment a server gets: nothing of the test run's that could change its behaviour."""
+    """Return the environment of a server. Variables of the test run that could change its behaviour are left out."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 
@@ -246,12 +246,12 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # somebody else's
+        return True  # a process of another user
     return True
 
 
 def _die_with_parent(number: signal.Signals) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # resolved before the fork: the child may call as little as possible
+    libc = ctypes.CDLL(None)  # loaded before the fork, because the child may call as little as possible
 
     def ask_for_signal() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(number))

@@ -1,4 +1,4 @@
-"""Commits that hang: a server waits for a synchronous standby that is not there, as Neon does without its quorum."""
+"""Commits that hang: a server waits for a missing synchronous standby, as Neon does without its quorum."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.servers.databases import APP
 from tests.support.servers.gate import wait_for_pid
 from tests.support.servers.postgres import Postgres
 
-# The settings that a server needs at its start, so that its commits can wait for a standby.
+# A server must start with these settings so that its commits can wait for a standby.
 SETTINGS = {"synchronous_commit": "on", "wal_level": "replica", "max_wal_senders": "4"}
 
 _HANGS = "select pid from pg_stat_activity where wait_event = 'SyncRep' and usename = %s"
@@ -18,12 +18,12 @@ _HANGS = "select pid from pg_stat_activity where wait_event = 'SyncRep' and usen
 
 @contextlib.contextmanager
 def stalled_commits(postgres: Postgres) -> Iterator[psycopg.Connection]:
-    """Let no commit end during the block; yield a superuser's connection whose own commits do not wait.
+    """Let no commit end during the block. Yield a superuser's connection whose own commits do not wait.
 
-    The server may end during the block; then start it before the block ends.
+    If the server ends during the block, start it again before the block ends.
     """
     with contextlib.ExitStack() as stack:
-        # Left without `with`: the server may be gone, and there is nothing to commit.
+        # No `with`: it would commit, and the server may be gone.
         admin = postgres.admin()
         stack.callback(admin.close)
         admin.execute("set synchronous_commit = local")
@@ -33,5 +33,5 @@ def stalled_commits(postgres: Postgres) -> Iterator[psycopg.Connection]:
 
 
 def wait_for_hanging_commit(admin: psycopg.Connection) -> int:
-    """Return the server process of the functions whose commit hangs, once one does."""
+    """Wait until a commit of the functions hangs, and return the pid of its server process."""
     return wait_for_pid(admin, _HANGS, [APP])

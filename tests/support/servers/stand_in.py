@@ -1,4 +1,4 @@
-"""The stand-in for Neon with servers of its own: PostgreSQL with TLS, PgBouncer before it, one migrated database."""
+"""The stand-in for Neon with its own servers: PostgreSQL with TLS, PgBouncer, and one migrated database."""
 
 import contextlib
 import secrets
@@ -16,8 +16,8 @@ from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import remove_folder, server_folder
 
 DATABASE = "robot_brain"
-# What was acknowledged must outlive SIGKILL; and few enough to be all taken.
-# A standby is waited for only by a server that could have one.
+# Acknowledged writes must survive SIGKILL. There are few connections, so that a fault can take all of them. A server
+# waits for a standby only if it could have one.
 _SETTINGS = {"synchronous_commit": "on", "max_connections": "40", "wal_level": "replica", "max_wal_senders": "2"}
 
 
@@ -31,10 +31,10 @@ def neon_stand_in(
     wake_seconds: float = 0.0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[StandIn]:
-    """Run servers that nobody else uses behind the stand-in, and remove them.
+    """Run servers for this stand-in alone, and remove them afterwards.
 
     With `names` the URL has a name that only the file of `resolve_with` (tests/support/neon/names.py) knows.
-    Without libfaketime it has no clock that steps. Raise MissingBinaryError where PostgreSQL or PgBouncer is not
+    Without libfaketime no test can step its clock. Raises MissingBinaryError if PostgreSQL or PgBouncer is not
     installed.
     """
     folder = server_folder()

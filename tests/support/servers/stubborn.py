@@ -1,4 +1,4 @@
-"""A server of single connections whose script may drip, flood or hold an answer, with TLS or without."""
+"""A server that runs a script per connection. A script may drip, flood or hold its answer, with or without TLS."""
 
 import select
 import socket
@@ -20,7 +20,7 @@ class _ClientLeftError(Exception):
 
 @dataclass
 class Stubborn:
-    """What clients of the server did: `left` is set once one closed its connection before the script was done."""
+    """What clients of the server did. `left` is set once a client closes its connection before the script is done."""
 
     port: int
     connections: int = 0
@@ -28,12 +28,12 @@ class Stubborn:
     requests: list[bytes] = field(default_factory=list)
 
     def assert_left(self) -> None:
-        """Assert that the client closed its connection although the server wanted to go on."""
+        """Assert that the client closed its connection before the script was done."""
         assert self.left.wait(PATIENCE_SECONDS)
 
 
 class Client:
-    """One connection, as a script uses it. Each method ends the script if the client left or the test is over."""
+    """One connection of a script. Each method ends the script if the client has left or the test is over."""
 
     def __init__(self, connection: socket.socket, server: Stubborn, ended: threading.Event) -> None:
         self.connection = connection
@@ -72,7 +72,7 @@ class Client:
         raise _ClientLeftError
 
     def hold(self) -> None:
-        """Say nothing until the client leaves."""
+        """Send nothing until the client leaves."""
         while True:
             self.pause()
 
@@ -99,7 +99,7 @@ Script = Callable[[Client], None]
 
 @contextmanager
 def stubborn(script: Script, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Stubborn]:
-    """Run `script` for each connection, one after the other; with a `context` after its TLS handshake."""
+    """Run `script` for each connection, one after the other. If `context` is given, the TLS handshake comes first."""
     ended = threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -132,7 +132,7 @@ def stubborn(script: Script, context: ssl.SSLContext | None = None, host: str = 
 
 
 def answers(head: bytes, dripped: bytes = b"", tail: bytes = b"") -> Script:
-    """Return a script that reads a request and answers it: `head` at once, `dripped` slowly, `tail` at once."""
+    """Return a script that reads a request and sends `head` at once, `dripped` slowly and `tail` at once."""
 
     def script(client: Client) -> None:
         client.read_request()
@@ -141,26 +141,3 @@ def answers(head: bytes, dripped: bytes = b"", tail: bytes = b"") -> Script:
         client.send(tail)
 
     return script
-
-
-@contextmanager
-def slowed(port: int, slow: threading.Event) -> Iterator[Stubborn]:
-    """Relay one client after the other to `port`; what comes back drips once `slow` is set, in a TLS record too."""
-
-    def script(client: Client) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as target:
-            while True:
-                ready = select.select([client.connection, target], [], [], PATIENCE_SECONDS)[0]
-                if client.connection in ready:
-                    target.sendall(client.receive())
-                if target in ready:
-                    data = target.recv(65_536)
-                    if not data:
-                        return
-                    if slow.is_set():
-                        client.drip(data, 4)
-                    else:
-                        client.send(data)
-
-    with stubborn(script) as server:
-        yield server

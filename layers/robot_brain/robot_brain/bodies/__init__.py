@@ -1,1 +1,1 @@
-"""Bodies of requests, validated."""
+"""Validate the bodies of requests."""

@@ -1,7 +1,7 @@
-"""The body of a write: one turn or a batch, checked by what `make contract` compiled (schemas.py).
+"""Validate the body of a write, one turn or a batch, by the schemas that `make contract` compiled (schemas.py).
 
 Only the core of Pydantic is imported. Its package takes 70 ms more at each cold start (docs/decisions/0018).
-The result is plain dicts, so nothing is taken apart again before it is sent.
+The result is plain dicts, which need no conversion before they are sent.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _ONE_TURN = SchemaValidator(ONE_TURN)
 _BATCH = SchemaValidator(BATCH)
-# The core's own encoder takes 2 us less for a turn, but 2 ms at its first use: it then imports fractions and uuid.
+# The core's own encoder takes 2 us less for a turn, but its first use takes 2 ms, to import fractions and uuid.
 as_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
-# The validator's own words are those of Python ("a valid dictionary"); a client reads those of JSON.
-_SAID = {
+# The validator's messages name types of Python ("a valid dictionary"). These messages name types of JSON.
+_MESSAGES = {
     "bool_type": "must be true or false",
     "dict_type": "must be an object",
-    "extra_forbidden": "is not a member that is known here",
+    "extra_forbidden": "is not a known member",
     "greater_than_equal": "must be at least {ge}",
     "int_type": "must be a whole number",
     "less_than_equal": "must be at most {le}",
@@ -40,19 +40,19 @@ _SAID = {
 }
 
 
-def _said(found: ErrorDetails) -> str:
-    """Return what the rule is that was broken; what this module raises itself says it already."""
-    said = _SAID.get(found["type"])
-    return found["msg"] if said is None else said.format_map(found.get("ctx", {}))
+def _message(found: ErrorDetails) -> str:
+    """Return the broken rule in words. The errors of our own checks have their words already."""
+    message = _MESSAGES.get(found["type"])
+    return found["msg"] if message is None else message.format_map(found.get("ctx", {}))
 
 
 class Write:
-    """A valid write: `messages` as a JSON array of turns with defaults filled in, `user_metadata` as JSON or None."""
+    """A valid write: `messages` is a JSON array of turns with their defaults, `user_metadata` is JSON or None."""
 
     __slots__ = ("messages", "turns", "user_metadata")
 
     def __init__(self, document: dict[str, Any]) -> None:
-        """Validate a parsed body, one turn or a batch. Raise InvalidRequestError, which names every broken rule."""
+        """Validate a parsed body, one turn or a batch. Raises InvalidRequestError, which lists the broken rules."""
         try:
             valid = (_BATCH if "messages" in document else _ONE_TURN).validate_python(document)
         except ValidationError as error:
@@ -62,7 +62,7 @@ class Write:
                 ) from None
             raise InvalidRequestError(
                 [
-                    {"loc": ["body", *found["loc"]], "msg": _said(found), "type": found["type"]}
+                    {"loc": ["body", *found["loc"]], "msg": _message(found), "type": found["type"]}
                     for found in error.errors(include_url=False, include_input=False)
                 ]
             ) from None

@@ -1,1 +1,1 @@
-"""The database: its SQL functions, the connection to it and the retries of its calls. Knows no HTTP."""
+"""The database: its SQL functions, the connection to it and the retries of calls. Contains no HTTP."""

@@ -1,4 +1,4 @@
-"""The SQL functions of the database. One function here is one call there: one statement, one round trip."""
+"""The SQL functions of the database. Each function here makes one call: one statement, one round trip."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from robot_brain.deadline import Deadline
 from robot_brain.errors import SessionNotFoundError
 from robot_brain.settings import settings
 
-# The schema that these calls need. An older one would drop what it does not know, so it refuses them.
+# The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
 SCHEMA_VERSION = 2
 
-# A value has the name of its parameter.
+# Each value has the name of its parameter.
 _WRITE = """
 select body, replayed, etag from robot_brain_api.write_message(
   p_tenant_id => %(tenant_id)s,
@@ -65,21 +65,21 @@ class Written(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page as JSON text, None if the client's copy is still right; and the session's entity tag."""
+    """A page as JSON text, or None if the client's copy is current, and the session's entity tag."""
 
     body: str | None
     etag: str
 
 
 class Figures(NamedTuple):
-    """Statistics as JSON text, and whether a refresh would change them that is due by their age."""
+    """Statistics as JSON text, and whether a refresh is due and would change them."""
 
     body: str
     stale: bool
 
 
 class Health(NamedTuple):
-    """The server's own report as JSON text, and what only the client sees of it."""
+    """The server's own report as JSON text, with what only the client can measure."""
 
     body: str
     milliseconds: float
@@ -98,8 +98,8 @@ def write_message(
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
-    Without the client's `key` the write is known by its first turn's id, which is made here, so that a retry cannot
-    write twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a DatabaseError.
+    Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
+    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a DatabaseError.
     """
     arguments = {
         "tenant_id": settings().tenant_id,
@@ -150,7 +150,8 @@ def read_session(
 def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
     """Return the tenant's figures, or one session's. Raises SessionNotFoundError or a DatabaseError.
 
-    They are stale if they are older than `max_age` seconds and something was written since; with 0 they never are.
+    They are stale if the last refresh is older than `max_age` seconds and turns were written since, or if too many rows
+    are uncounted. If `max_age` is 0 they are never stale.
     """
     arguments = {
         "tenant_id": settings().tenant_id,
@@ -165,10 +166,10 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
 
 
 def health(deadline: Deadline) -> Health:
-    """Return what the database says of itself, and how long it took to say it. Raises a DatabaseError.
+    """Return the database's report on itself, and how long the answer took. Raises a DatabaseError.
 
     A probe makes one attempt. If it fails on a reused connection, that connection may simply be stale, so it makes
-    another one on a new connection.
+    a second attempt on a new connection.
     """
     arguments = {"max_age": settings().stats_max_age, "schema_version": SCHEMA_VERSION}
     attempts = 2 if lazy_connection().is_open else 1
@@ -178,23 +179,24 @@ def health(deadline: Deadline) -> Health:
 
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
-    """Count what is not counted yet, for all tenants, and return {"counted": …} as JSON text. Raises a DatabaseError.
+    """Count the uncounted turns of all tenants and return {"counted": …} as JSON text. Raises a DatabaseError.
 
-    With `if_older` seconds it waits for no other refresh: returns None if one is running, or if none is due.
+    With `if_older` seconds, do not wait for another refresh. Returns None if another refresh is running, or if no
+    refresh is due.
     """
     return _step("refresh_stats", _REFRESH, deadline, if_older=if_older)
 
 
 def refresh_view(deadline: Deadline, wait: bool) -> str | None:
-    """Make the longest sessions of `stats` anew and return {"as_of": …} as JSON text. Raises a DatabaseError.
+    """Rebuild the longest sessions of `stats` and return {"as_of": …} as JSON text. Raises a DatabaseError.
 
-    Without `wait` it returns None if another refresh is running.
+    Returns None if another refresh is running and `wait` is false.
     """
     return _step("refresh_view", _VIEW, deadline, wait=wait)
 
 
 def make_month(deadline: Deadline) -> str:
-    """Make one missing month, return {"made": month or null, "failed": […]} as JSON text. Raises a DatabaseError."""
+    """Create one missing month. Return {"made": month or null, "failed": […]} as JSON text. Raises a DatabaseError."""
     return str(_step("make_month", _MONTH, deadline))
 
 
@@ -204,7 +206,7 @@ def clear_keys(deadline: Deadline) -> str:
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:
-    """Do one step of a refresh, which may take longer than a request may."""
+    """Do one step of a refresh. It may run until the deadline, longer than the SQL function of a request."""
     arguments["schema_version"] = SCHEMA_VERSION
     body: str | None = call(function, statement, arguments, deadline, until_deadline=True).row[0]
     return body
@@ -212,8 +214,7 @@ def _step(function: str, statement: str, deadline: Deadline, **arguments: object
 
 def _random_uuid() -> str:
     """Return a random UUID (RFC 9562, version 4) as 32 hexadecimal digits."""
-    # Neither the module uuid, which a cold start would pay for, nor random, which repeats itself after a SnapStart
-    # restore.
+    # The module uuid would slow a cold start. The module random would repeat its numbers after a SnapStart restore.
     number = bytearray(os.urandom(16))
     number[6] = number[6] & 0x0F | 0x40
     number[8] = number[8] & 0x3F | 0x80

@@ -1,6 +1,7 @@
-"""The one way into the database: `call` calls an SQL function, and retries it if that is safe and may help.
+"""`call` calls an SQL function, and retries the call if a retry is safe and may help. Each request uses it.
 
-All attempts of a call share one deadline. The pauses between them have full jitter. An unknown outcome stays unknown.
+All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a
+write has an unknown outcome and no retry succeeds, the outcome of the call is unknown too.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from robot_brain.deadline import Deadline
 from robot_brain.errors import DatabaseError, DeadlineExceededError, RobotBrainError, SettingsError
 from robot_brain.settings import settings
 
-# Seconds. The role's statement_timeout is ten: a server that is silent for two more has gone.
+# Seconds. The role's statement_timeout is 10 s. A server that stays silent for 2 s more is lost.
 _LONGEST_ANSWER = 12.0
-# Seconds. With less time left, no other attempt is made.
+# Seconds. With less time left there is no retry.
 _SHORTEST_ATTEMPT = 0.1
-# Python's other generator repeats itself in every environment that is restored from one SnapStart snapshot.
+# Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.
 _random = random.SystemRandom()
 
 Row = tuple[Any, ...]
 
 
 class Answer(NamedTuple):
-    """The row that an SQL function returned, and the seconds and the connection of the attempt that succeeded."""
+    """The row that an SQL function returned, with the duration and the connection of the successful attempt."""
 
     row: Row
     seconds: float
@@ -51,14 +52,16 @@ def call(
     retried_with: Mapping[str, object] | None = None,
     until_deadline: bool = False,
 ) -> Answer:
-    """Call an SQL function by its statement, which returns one row. Retry if that is safe and may help.
+    """Call an SQL function by `statement`, which returns one row. Retry if a retry is safe and may help.
 
-    `attempts` is the most in all, DB_MAX_RETRIES if it is not given. A retry has the arguments `retried_with` instead
-    of the first ones. The server has 12 seconds for each answer; `until_deadline` gives it all the time that is left.
+    `attempts` limits the attempts, the first one included. Its default is DB_MAX_RETRIES. The arguments `retried_with`
+    replace those of the same name on a retry. The server has 12 seconds for each answer. With `until_deadline` it has
+    all the time that is left.
 
-    Raises the error of the last attempt, but DeadlineExceededError if time ran out after a call that nobody answered.
-    If it `writes`, raises DeadlineExceededError whatever the last attempt met, if an attempt before may have been done:
-    a refusal of a retry says nothing about the attempt that is perhaps still under way.
+    Raises DeadlineExceededError if time ran out after a call was sent and its outcome is unknown. For a call that
+    `writes`, also raises it if the call fails and any attempt has an unknown outcome, even if a retry was refused. The
+    refusal says only that the retry did nothing. The earlier attempt may be done, or may still run.
+    Otherwise raises the error of the last attempt.
     """
     failed = _FailedAttempts(deadline, attempts, writes)
     while True:
@@ -75,7 +78,7 @@ def call(
             failed.pause_after(error, connecting=connection is None)
             arguments = {**arguments, **(retried_with or {})}
         else:
-            assert row is not None  # a function in the select list always returns a row
+            assert row is not None  # each of these SQL functions returns exactly one row
             seconds = time.monotonic() - started
             _report(function, seconds)
             return Answer(row, seconds, connection)
@@ -84,20 +87,20 @@ def call(
 def _until(
     deadline: Deadline, connection: WatchedConnection, statement: str, arguments: Mapping[str, object]
 ) -> Row | None:
-    """Execute in a transaction that may take what is left of the deadline.
+    """Execute the statement in a transaction that may run until the deadline.
 
-    SET LOCAL comes before the statement, because a timeout that is set inside the function does not count for it.
+    Set the timeout in a statement of its own, because a timeout set inside the SQL function has no effect on that call.
     """
     connection.watch(deadline)
     with connection.transaction():
-        # At least one: PostgreSQL takes 0 for no limit.
+        # At least 1, because 0 means no limit in PostgreSQL.
         milliseconds = math.ceil(deadline.remaining() * 1000)
         connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
         return connection.execute(statement, arguments).fetchone()
 
 
 class _FailedAttempts:
-    """What became of a call so far, and whether another attempt follows."""
+    """The failed attempts of one call. Decides whether a retry follows."""
 
     __slots__ = ("_deadline", "_most", "_number", "_unknown", "_writes")
 
@@ -106,11 +109,11 @@ class _FailedAttempts:
         self._most = most
         self._writes = writes
         self._number = 0
-        # The errors of attempts that may have been done.
+        # The errors of attempts with an unknown outcome.
         self._unknown: list[psycopg.Error] = []
 
     def pause_after(self, error: Exception, *, connecting: bool) -> None:
-        """Return when it is time for the next attempt. Raises what the call raises if there is to be none."""
+        """Sleep until the next attempt. Raises the error of the whole call if there is no next attempt."""
         self._number += 1
         try:
             if isinstance(error, psycopg.Error):
@@ -141,7 +144,7 @@ class _FailedAttempts:
         too_late = pause + _SHORTEST_ATTEMPT >= self._deadline.left()
         if not failure.repeat or self._number >= (self._most or settings().max_attempts) or too_late:
             telemetry.note(database_error=cause(error), attempts=self._number)
-            # A pooler that says it lost its server is an answer: with an SQLSTATE.
+            # An error with an SQLSTATE is an answer, for example a pooler's report that it lost its server.
             if too_late and any(each.sqlstate is None for each in self._unknown):
                 raise DeadlineExceededError(cause(error)) from error
             raise failure.error from error
@@ -149,7 +152,7 @@ class _FailedAttempts:
         time.sleep(pause)
 
     def _note(self, error: Exception, connecting: bool) -> None:
-        """Note why no connection was tried: DATABASE_URL or its secret is wrong or away, or no time is left."""
+        """Log why no connection was tried: DATABASE_URL or its secret is wrong or unavailable, or no time is left."""
         if connecting and isinstance(error, RobotBrainError):
             telemetry.note(database_error=str(error), attempts=self._number)
             if not isinstance(error, DeadlineExceededError):

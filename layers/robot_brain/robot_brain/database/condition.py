@@ -1,4 +1,4 @@
-"""The condition of the database, as an operator wants to read it: one shape whether it answers or not."""
+"""The report on the database's condition for an operator. It has the same members if the database does not answer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from robot_brain.errors import (
 )
 from robot_brain.settings import settings
 
-# Seconds. A probe gives up early; so do we.
+# The most seconds for a report, because probes give up early.
 LONGEST = 3.0
-# Seconds of them that Neon's API may take to say whether the compute sleeps.
+# The seconds among them that Neon's API gets to say whether the compute sleeps.
 _LONGEST_LOOK = 1.0
 
-# Why it does not answer, in words that stay the same. What the server said is for the log.
+# A stable word for each reason why the database does not answer. The server's own text is only in the log.
 _REASONS: dict[type[DatabaseError], str] = {
     DatabaseWakingError: "waking",
     DatabaseOverloadedError: "overloaded",
@@ -39,7 +39,7 @@ _REASONS: dict[type[DatabaseError], str] = {
 
 
 class Condition(NamedTuple):
-    """The report as JSON text, whether the database serves, and after how many seconds to ask again if that helps."""
+    """The report as JSON text, whether the database serves, and the seconds until a retry if a retry may help."""
 
     report: str
     serves: bool
@@ -47,9 +47,9 @@ class Condition(NamedTuple):
 
 
 def condition(deadline: Deadline) -> Condition:
-    """Ask the database how it is, within LONGEST and the deadline. Raises SettingsError if the settings are wrong.
+    """Return the database's condition within LONGEST and the deadline. Raises SettingsError if the settings are wrong.
 
-    If Neon's API says that the compute sleeps it is left asleep: that is how it saves, and no fault.
+    If Neon's API says that the compute is asleep, do not wake it. An asleep compute saves money and is no fault.
     """
     within = deadline.at_most(LONGEST)
     compute = _compute(within)
@@ -70,7 +70,7 @@ def condition(deadline: Deadline) -> Condition:
         compute,
         latency_ms=found.milliseconds,
         tls=found.tls,
-        # A pooler announces a process number of its own, not that of the server it lends.
+        # A pooler announces a process number of its own, not the number of the server's process.
         pooled=found.backend_pid != server["backend_pid"],
         server_version=server["server_version"],
         schema_version=server["schema_version"],
@@ -82,7 +82,7 @@ def condition(deadline: Deadline) -> Condition:
 def _compute(within: Deadline) -> str | None:
     if not settings().neon_endpoint_id:
         return None
-    # Only a deployment that gave a key pays for these imports.
+    # Imported here, so that only a deployment with a key of Neon's API pays for the import.
     from robot_brain.services.neon import compute_state
 
     return compute_state(settings(), within.at_most(_LONGEST_LOOK))
@@ -96,11 +96,11 @@ def _degraded(found: api.Health, server: dict[str, Any]) -> list[str]:
         "schema": server["schema_version"] != api.SCHEMA_VERSION,
         "read_only": server["read_only"],
     }
-    return [reason for reason, holds in reasons.items() if holds]
+    return [reason for reason, applies in reasons.items() if applies]
 
 
 def _report(status: str, reasons: list[str], compute: str | None, **known: object) -> str:
-    """Return the report as JSON text. What only the database knows is null unless it is in `known`."""
+    """Return the report as JSON text. A member that only the database knows is null unless it is in `known`."""
     lazy, seen = lazy_connection(), patterns()
     report = {
         "status": status,

@@ -1,7 +1,7 @@
-"""Opening a connection within one deadline, however many addresses a name has and whatever they do.
+"""Open a connection within one deadline, even if a name has many addresses and some never answer.
 
-psycopg.connect waits per address, in whole seconds and at least two, and looks names up without any limit: three
-addresses that drop what they are sent took three times DB_CONNECTION_TIMEOUT.
+psycopg.connect applies its timeout to each address, in whole seconds and at least two. Its look-up of names has no
+limit. Three addresses that drop every packet took three times DB_CONNECTION_TIMEOUT.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from robot_brain.errors import SettingsError
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
-# Seconds until a TCP connection is there. Neon's proxy does not sleep, so that is fast also where the database has to
-# wake, which is a silence after it. Long enough for one SYN to be lost: it is repeated after one second.
+# The seconds that an address gets for its TCP handshake. Neon's proxy does not sleep, so the handshake is fast even if
+# the compute has to wake: only the answer after it is late. A lost SYN is sent again after one second.
 _TCP_SECONDS = 3.0
 
 _BEFORE_TCP = (ConnStatus.NEEDED, ConnStatus.STARTED)
 
-# What libpq says of parameters before it sends anything. The values it quotes may be parts of a mistyped password.
+# libpq's messages about wrong parameters, before it sends anything. A value in them may be part of a mistyped password.
 _WRONG_VALUE = re.compile(
     r'invalid "?([a-z_]+)"? value: |invalid integer value .* for connection option "([a-z_]+)"\s*$'
 )
@@ -41,13 +41,16 @@ _WRONG_VALUES = re.compile(r"invalid .*value|invalid port|weak sslmode|could not
 
 
 def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold: int | None) -> WatchedConnection:
-    """Open a connection in autocommit mode to the first address that takes it.
+    """Return a connection in autocommit mode to the first address that accepts.
 
-    An address gets a short share of the time for its TCP handshake and, once that is done, all that is left. What
-    waiting does not mend, and an overloaded server, ends the attempt: the next address leads to the same database.
-    Raise SettingsError for a parameter that libpq cannot read; psycopg.errors.ConnectionTimeout where an address took
-    the connection and then said nothing until the deadline; psycopg.OperationalError for all else, with the reason of
-    each address that was tried.
+    An address gets a short share of the time for its TCP handshake, and after it all the time that is left. An error
+    that a retry does not solve ends the attempt, and so does an overloaded server. The other addresses lead to the same
+    database.
+
+    Raises SettingsError if libpq cannot read a parameter.
+    Raises psycopg.errors.ConnectionTimeout if the last address accepted the connection but stayed silent until the
+    deadline.
+    Otherwise raises psycopg.OperationalError with the reason of each address that was tried.
     """
     attempts = _attempts(parameters, deadline)
     reasons: list[str] = []
@@ -72,10 +75,12 @@ def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold
 
 
 def _attempts(parameters: Mapping[str, Any], deadline: Deadline) -> list[dict[str, Any]]:
-    """Return parameters with one host and one address each, in the order to try them.
+    """Return the parameters for each address, in the order to try them. Each has one host and one address.
 
-    A look-up cannot be ended, and may take a resolver many seconds, so it gets a thread that is left alone at the
-    deadline. Raise psycopg.OperationalError where no host has an address.
+    A look-up cannot be cancelled and may take many seconds. So a thread does it, and we abandon that thread at the
+    deadline.
+    Raises psycopg.OperationalError if no host has an address, or if the look-up does not end by the deadline.
+    Raises SettingsError if a host is not a valid name.
     """
     if not needs_look_up(parameters):
         return conninfo_attempts(parameters)
@@ -96,14 +101,14 @@ def _attempts(parameters: Mapping[str, Any], deadline: Deadline) -> list[dict[st
     if not failed:
         raise psycopg.OperationalError("the look-up of the host's name did not end in time")
     if isinstance(failed[0], UnicodeError):
-        raise SettingsError("the host in DATABASE_URL cannot be a host's name") from None
+        raise SettingsError("the host in DATABASE_URL is not a valid host name") from None
     raise failed[0]
 
 
 def _open(conninfo: str, tcp_seconds: float, deadline: Deadline) -> PGconn:
-    """Open one connection to one address by libpq's asynchronous functions, and leave it ready for psycopg.
+    """Return a connection to one address, opened by libpq's asynchronous functions and ready for psycopg.
 
-    The loop is the one of https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQCONNECTSTARTPARAMS.
+    The loop follows https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQCONNECTSTARTPARAMS.
     """
     pgconn = pq.PGconn.connect_start(conninfo.encode())
     try:
@@ -114,12 +119,12 @@ def _open(conninfo: str, tcp_seconds: float, deadline: Deadline) -> PGconn:
         was_up = False
         while polled != PollingStatus.OK:
             is_up = pgconn.status not in _BEFORE_TCP
-            if was_up and not is_up:  # another connection to the same address, with or without TLS
+            if was_up and not is_up:  # libpq connects to the same address again, with or without TLS
                 tcp = Deadline(tcp_seconds)
             was_up = is_up
             if not _ready(pgconn.socket, polled, deadline.left() if is_up else min(tcp.left(), deadline.left())):
                 if is_up:
-                    raise psycopg.errors.ConnectionTimeout(f"connected to {_address(pgconn)}, which then said nothing")
+                    raise psycopg.errors.ConnectionTimeout(f"connected to {_address(pgconn)}, which then stayed silent")
                 raise psycopg.OperationalError(f"no connection to {_address(pgconn)} in time")
             polled = PollingStatus(pgconn.connect_poll())
             if polled == PollingStatus.FAILED:
@@ -142,7 +147,7 @@ def _address(pgconn: PGconn) -> str:
 
 
 def _refused_at_the_start(text: str) -> Exception:
-    """Return what libpq's refusal to begin means: wrong parameters, or a socket that is not there."""
+    """Return the error for libpq's refusal to start: SettingsError for wrong parameters, else OperationalError."""
     if not _WRONG_VALUES.search(text):
         return psycopg.OperationalError(text)
     found = _WRONG_VALUE.search(text)

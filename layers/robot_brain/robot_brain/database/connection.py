@@ -1,6 +1,6 @@
-"""The one connection of an execution environment: opened on first use, kept, checked without a round trip, replaced.
+"""The one connection of an execution environment. It is opened on first use, reused, and replaced if it is stale.
 
-There is no pool in here: a Lambda environment serves one request at a time, and the pool is Neon's pooler.
+The layer has no pool, because a Lambda environment serves one request at a time. Neon's pooler is the pool.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from robot_brain.settings import credentials, settings
 
 
 class LazyConnection:
-    """Hands out the environment's connection; counts what it opened, reused and retired."""
+    """Holder of the environment's connection. It counts how often it opened, reused and discarded one."""
 
     def __init__(self) -> None:
         """Read the settings. Raises SettingsError if they are wrong."""
@@ -35,11 +35,12 @@ class LazyConnection:
         self.retired = 0
 
     def get(self, deadline: Deadline) -> WatchedConnection:
-        """Return a connection in autocommit mode that is open as far as can be seen without asking the server.
+        """Return an open connection in autocommit mode. A reused one was checked without a round trip.
 
-        Raise psycopg.OperationalError where it cannot be opened within `deadline` and DB_CONNECTION_TIMEOUT,
-        SettingsError where DATABASE_URL is wrong or would send data in plain text to another host, and
-        DeadlineExceededError where there is no time left to begin in.
+        Raises psycopg.OperationalError if no connection opens within `deadline` and DB_CONNECTION_TIMEOUT.
+        Raises SettingsError if DATABASE_URL is wrong, or if it would send data in plain text to another machine.
+        Raises DeadlineExceededError if no time is left to begin.
+        If the URL is in a secret, raises DatabaseAwayError or DatabaseRefusedError if the secret cannot be fetched.
         """
         if self._connection is not None:
             if self._is_fresh(self._connection):
@@ -69,11 +70,11 @@ class LazyConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether a connection is kept; it may be stale."""
+        """True if a connection can be reused. It may be stale."""
         return self._connection is not None
 
     def discard(self) -> None:
-        """Close the connection, if there is one; the next `get` opens another."""
+        """Close the connection, if it is open. The next `get` opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -81,10 +82,10 @@ class LazyConnection:
             telemetry.count("ConnectionsRetired")
 
     def _is_fresh(self, connection: WatchedConnection) -> bool:
-        # The wall clock, because the monotonic one may stand still while Lambda has frozen the environment.
+        # Use the wall clock, because the monotonic clock may stop while Lambda freezes the environment.
         if connection.closed or abs(time.time() - self._used_at) * 1000 > self._settings.idle_timeout_ms:
             return False
-        # An idle connection has nothing to say: if its socket is readable, the server has closed it or is about to.
+        # The server sends nothing on an idle connection. If the socket is readable, the server has closed it, or will.
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         return not poll.poll(0)
@@ -92,7 +93,7 @@ class LazyConnection:
     def _url(self, deadline: Deadline) -> str:
         if self._settings.database_url:
             return self._settings.database_url
-        # Only a deployment with a secret pays for these imports.
+        # Imported here, so that only a deployment with a secret pays for the import.
         from robot_brain.services.secret import fetch_database_url
 
         return fetch_database_url(
@@ -101,5 +102,5 @@ class LazyConnection:
 
 
 def lazy_connection() -> LazyConnection:
-    """Return the execution environment's connection holder. Raises SettingsError if the settings are wrong."""
+    """Return the holder of the execution environment's connection. Raises SettingsError if the settings are wrong."""
     return environment.current.made(LazyConnection)

@@ -1,18 +1,18 @@
-"""What a failure of the database means: one table by phase, SQLSTATE and, for errors of connecting only, text.
+"""Classify failures of the database by phase and SQLSTATE. Classify errors of connecting by their text.
 
-While connecting libpq gives no SQLSTATE, and every error of Neon's proxy carries XX000, so the text is all there is.
-PgBouncer takes clients before it has a server for them: what it says then arrives in the answer to the first call, all
-of it as 08P01, and is told by its text as well.
+While connecting, libpq gives no SQLSTATE, and every error of Neon's proxy has XX000. So only the text distinguishes
+these errors. PgBouncer accepts a client before it has a server for it. Its errors then arrive in the answer to the
+first call, always as 08P01, so only the text distinguishes them as well.
 
-Whether a call may be repeated is a property of the failure alone, because every call is safe to repeat: a write
-carries the client's key or an id of its own, a read changes nothing, and the refresh of the statistics goes on from
-where the last one was committed. What nobody foresaw is not repeated once a call was sent.
+The failure alone decides whether a call may be retried, because every call is safe to retry. A write carries the
+client's key or an id of its own. A read changes nothing. A refresh of the statistics continues after the last committed
+step. After a call was sent, an unexpected failure is not retried.
 
-A call is unknown if it may have been done although it failed: the connection was lost before the answer came.
-An error that PostgreSQL sends is never unknown, because it comes with a rollback. That holds for a FATAL such as 57P01
-too: PostgreSQL holds interrupts back from the commit on, and ends a wait for a synchronous standby without an error
-(SyncRepWaitForLSN in src/backend/replication/syncrep.c). Only a PANIC may follow the record of the commit.
-PgBouncer's own text says whether the call was still in its queue.
+The outcome of a failed call is unknown if the connection was lost before the answer came: the call may be done.
+After an error from PostgreSQL the outcome is known, because PostgreSQL rolled back. This includes a FATAL error such as
+57P01. PostgreSQL blocks interrupts from the commit on, and ends a wait for a synchronous standby without an error
+(SyncRepWaitForLSN in src/backend/replication/syncrep.c). Only a PANIC may come after the commit record.
+PgBouncer's text says whether the call was still in its queue.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from robot_brain.errors import (
 
 
 class Failure(NamedTuple):
-    """What to raise, whether the call may be repeated or be done already, and whether the connection is gone.
+    """The error to raise, whether a retry is allowed, and whether the connection is lost.
 
-    `unknown` is false if the call surely did nothing.
+    `unknown` is false if the call certainly did nothing, and true if it may be done.
     """
 
     error: RobotBrainError
@@ -59,13 +59,13 @@ class Failure(NamedTuple):
         """The most seconds to wait before the second attempt.
 
         When the server is overloaded many clients retry at once, so they wait longer than after a short outage. Neon
-        also limits the attempts themselves.
+        also limits attempts to connect.
         """
         return 1.0 if isinstance(self.error, DatabaseOverloadedError) else 0.2
 
 
-# Texts of connecting in lower case; the first that is found decides. Texts that waiting does not mend come first, as
-# some of them contain one that it does.
+# Parts of error texts in lower case. The first match decides. Errors that a retry does not solve come first,
+# because some of their texts contain the text of an error that a retry may solve.
 _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
     (
         SettingsError,
@@ -112,7 +112,7 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
             "no more connections allowed",
             "connection slots are reserved",
             "client connections exceeded",
-            # PgBouncer says both to a client in its queue, and "query timeout" about a query that runs.
+            # PgBouncer sends both to a client in its queue. About a running query it says "query timeout".
             "query_wait_timeout",
             "query_timeout",
         ),
@@ -128,8 +128,8 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
             "the database system is in recovery mode",
         ),
     ),
-    # And everything that is not here: Connection refused, server closed the connection unexpectedly,
-    # failed to resolve host. A resolver that is down itself answers that there is no such name.
+    # This is also the class of every text that is not listed: Connection refused, server closed the connection
+    # unexpectedly, failed to resolve host. A resolver that is down answers that the name does not exist.
     (
         DatabaseAwayError,
         (
@@ -144,26 +144,26 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
 )
 
 _NEXT_STEP = {
-    SchemaOutdatedError: "the schema is older than the functions, or not there: "
+    SchemaOutdatedError: "the schema is older than the functions, or missing: "
     "run make migrate with DIRECT_DATABASE_URL",
     SettingsError: "libpq cannot read a certificate or key file that DATABASE_URL or DB_SSL_ROOT_CERT names",
 }
 
-# What the SQL functions refuse, with facts for the client as JSON in DETAIL.
+# Refusals of the SQL functions, whose DETAIL has facts for the client as JSON.
 _REFUSALS: dict[str, type[RequestError]] = {"RB412": PreconditionFailedError, "RB422": IdempotencyKeyReusedError}
 
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
-    # A retry was faster and has written the turn. "Try again" would double it.
+    # A retry overtook this attempt and has written the turn. A client that tried again would write it twice.
     "RB409": (DeadlineExceededError, False, False),
-    "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the call is repeated whole
-    "40P01": (ConflictError, True, False),  # deadlock_detected: likewise
-    "55P03": (ConflictError, False, False),  # lock_not_available: waited for lock_timeout already
+    "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the whole call is retried
+    "40P01": (ConflictError, True, False),  # deadlock_detected: as 40001
+    "55P03": (ConflictError, False, False),  # lock_not_available: the call already waited for lock_timeout
     "57014": (DeadlineExceededError, False, False),  # query_canceled: statement_timeout
     "25P04": (DeadlineExceededError, False, True),  # transaction_timeout
     "53300": (DatabaseOverloadedError, True, True),  # too_many_connections
     "57P03": (DatabaseWakingError, True, True),  # cannot_connect_now
-    "57P01": (DatabaseAwayError, True, True),  # admin_shutdown: also what a suspend says
+    "57P01": (DatabaseAwayError, True, True),  # admin_shutdown: also sent when the compute suspends
     "57P02": (DatabaseAwayError, True, True),  # crash_shutdown
     "57P05": (DatabaseAwayError, True, True),  # idle_session_timeout
     "25P03": (DatabaseAwayError, True, True),  # idle_in_transaction_session_timeout
@@ -171,7 +171,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "08003": (DatabaseAwayError, True, True),  # connection_does_not_exist
     "08006": (DatabaseAwayError, True, True),  # connection_failure
     "08007": (DatabaseAwayError, True, True),  # transaction_resolution_unknown
-    # read_only_sql_transaction: a failover; a new connection finds the new server
+    # read_only_sql_transaction: a failover; a new connection reaches the new server
     "25006": (DatabaseReadOnlyError, True, True),
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
@@ -180,30 +180,30 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
     "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
-    # internal_error: "cache lookup failed for function", if a migration dropped and made the function during the call
+    # internal_error: "cache lookup failed for function", if a migration replaced the function during the call
     "XX000": (UnexpectedDatabaseError, True, False),
 }
-# The call may be done although one of these came.
+# The outcome of the call is unknown after these.
 _UNKNOWN = frozenset({"57P02", "08000", "08003", "08006", "08007"})
 
 
 def while_connecting(error: psycopg.Error) -> Failure:
-    """Classify what opening a connection raised. Nothing was sent, so repeating is safe wherever it may help."""
+    """Classify an error of connecting. No call was sent, so a retry is always safe."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
-        # Connected, and then silence: so Neon's proxy lets us wait while the database wakes.
+        # The server accepted and then stayed silent, as Neon's proxy does while the compute wakes.
         return _lost(DatabaseWakingError, error)
     return _lost(_kind(error) or DatabaseAwayError, error)
 
 
 def is_final(error: psycopg.Error) -> bool:
-    """Return whether what one address answered holds for the others of the attempt too."""
+    """Return whether the other addresses of the attempt would give the same error."""
     return not isinstance(while_connecting(error).error, DatabaseAwayError | DatabaseWakingError)
 
 
 def while_calling(error: psycopg.Error) -> Failure:
-    """Classify what a call raised."""
+    """Classify an error of a call."""
     if error.sqlstate is None:
-        # libpq lost the connection, or found an answer that it cannot read (psycopg has no class of its own for that).
+        # libpq lost the connection, or could not parse the answer (psycopg has no class of its own for this).
         lost = isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
         if lost:
             return _lost(DatabaseAwayError, error, unknown=True)
@@ -211,7 +211,7 @@ def while_calling(error: psycopg.Error) -> Failure:
     if error.diag.severity_nonlocalized == "PANIC":
         return _lost(DatabaseAwayError, error, unknown=True)
     if error.sqlstate == "08P01":
-        # PgBouncer while it connects or queues. Any other text is about a call that it has passed on.
+        # A known text is PgBouncer's, before it forwarded the call. After any other text the outcome is unknown.
         kind = _kind(error)
         return _lost(kind or DatabaseAwayError, error, unknown=kind is None)
     if error.sqlstate == "RB423":
@@ -223,14 +223,14 @@ def while_calling(error: psycopg.Error) -> Failure:
         facts = json.loads(error.diag.message_detail or "{}")
         return Failure(_REFUSALS[error.sqlstate](facts=facts), repeat=False, lost=False)
     if error.sqlstate == "23514" and not error.diag.constraint_name:
-        # All our constraints have names, a partition's bounds have none: the month of a row was made during the call.
+        # Our constraints have names, but a partition's bounds do not: the row's month was created during the call.
         return Failure(_error(ConflictError, error), repeat=True, lost=False)
     kind, repeat, lost = _BY_SQLSTATE.get(error.sqlstate, (UnexpectedDatabaseError, False, False))
     return Failure(_error(kind, error), repeat, lost, error.sqlstate in _UNKNOWN)
 
 
 def _kind(error: psycopg.Error) -> type[RobotBrainError] | None:
-    """Return what the text of an error of connecting says, None if the table does not have it."""
+    """Return the class of an error of connecting by its text, None if no text of the table matches."""
     text = str(error).lower()
     return next((kind for kind, texts in _BY_TEXT if any(each in text for each in texts)), None)
 
@@ -240,10 +240,10 @@ def _lost(kind: type[RobotBrainError], error: psycopg.Error, *, unknown: bool = 
 
 
 def _error(kind: type[RobotBrainError], error: psycopg.Error) -> RobotBrainError:
-    """Return an error with the next step or the cause, for the operator. A client reads neither of a DatabaseError."""
+    """Return the error with the next step or the cause for the operator. A client sees neither."""
     return kind(_NEXT_STEP.get(kind) or (cause(error) if issubclass(kind, DatabaseError) else None))
 
 
 def cause(error: psycopg.Error) -> str:
-    """Return the cause for the log: without DETAIL and CONTEXT, which quote rows."""
+    """Return the cause for the log, without DETAIL and CONTEXT, because they quote rows."""
     return f"{error.sqlstate} {error.diag.message_primary}" if error.sqlstate else str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""When the statistics are brought up to now: by the schedule, where that wakes nobody, and by a reader of old ones."""
+"""Refresh the statistics: by the schedule, unless the compute is asleep, and by a reader if they are old."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from robot_brain.deadline import Deadline
 from robot_brain.errors import RobotBrainError, UnexpectedDatabaseError
 from robot_brain.settings import settings
 
-# Seconds that a reader waits for a refresh at most. One that takes longer is the schedule's.
+# The most seconds that a reader waits for a refresh. Only the schedule does a refresh that takes longer.
 _READER_WAITS = 5.0
-# A refresh makes no more months than these; the next one goes on.
+# A refresh creates at most so many months. The next refresh continues.
 _MOST_MONTHS = 60
 
 
 def figures(session_id: str | None, deadline: Deadline) -> str:
-    """Return the tenant's figures, or one session's, as JSON text. Raise SessionNotFoundError or a DatabaseError.
+    """Return the tenant's figures, or one session's, as JSON text. Raises SessionNotFoundError or a DatabaseError.
 
-    The figures are exact; only the longest sessions are as of the last refresh. If that is older than STATS_MAX_AGE and
-    something was written since, or if much is not counted yet, one reader at a time refreshes first. The others, and
-    everybody if the refresh fails, get what there is at once.
+    The figures are exact; only the longest sessions are as of the last refresh. A refresh is due if the last one is
+    older than STATS_MAX_AGE and turns were written since, or if many rows are uncounted. Then one reader at a time
+    refreshes first. Other readers get the current figures at once. If the refresh fails, its reader gets them too.
     """
     found = api.stats(session_id, settings().stats_max_age, deadline)
     if not found.stale:
         return found.body
     try:
-        # Half of what is left, so that the answer has the other half.
+        # The refresh gets half of the time that is left, and the answer the other half.
         within = deadline.at_most(min(_READER_WAITS, deadline.remaining() / 2))
         if not _steps(within, if_older=settings().stats_max_age):
             return found.body
@@ -37,21 +37,22 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
     except RobotBrainError as error:
         telemetry.count("RefreshFailures")
         telemetry.logger().warning(
-            "the statistics could not be refreshed on reading; the answer has an older top_sessions",
+            "a reader could not refresh the statistics; the answer has the top_sessions of the last refresh",
             extra={"error": type(error).__name__, "reason": str(error)},
         )
         return found.body
 
 
 def refresh(deadline: Deadline) -> dict[str, Any]:
-    """Bring the statistics of all tenants up to now and return {"as_of", …}. Raises a DatabaseError.
+    """Refresh the statistics of all tenants and return {"as_of", …}. Raises a DatabaseError.
 
-    If Neon's API says that the compute sleeps it is left asleep: {"skipped": "suspended"}. If it cannot say, a
-    refresh would cost a wake each time for as long as the API is away or the key wrong, while `figures` mends what is
-    left out: {"skipped": "unknown"}; unless STATS_MAX_AGE is 0, because nothing else would ever refresh then.
+    If Neon's API says that the compute is asleep, do not wake it: return {"skipped": "suspended"}.
+    If the state is unknown, return {"skipped": "unknown"}. Otherwise each event of the schedule would wake the compute
+    for as long as the API is away or the key is wrong. A reader refreshes later, in `figures`. But if STATS_MAX_AGE is
+    0, no reader ever refreshes, so refresh although the state is unknown.
     """
     if settings().neon_endpoint_id:
-        # Only a deployment that gave a key pays for these imports.
+        # Imported here, so that only a deployment with a key of Neon's API pays for the import.
         from robot_brain.services.neon import compute_state
 
         state = compute_state(settings(), deadline)
@@ -62,10 +63,10 @@ def refresh(deadline: Deadline) -> dict[str, Any]:
 
 
 def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
-    """Do the steps of a refresh, each in a transaction of its own, and return what they did.
+    """Do the steps of a refresh, each in its own transaction, and return their results.
 
-    Returns {} if `if_older` is given and nothing is to do. A step that fails stops no later one. Raises the first
-    error after the last step.
+    Returns {} if `if_older` is given and no refresh is due, or another one is running. If a step fails, do the later
+    steps all the same, then raise the first error.
     """
     done: dict[str, Any] = {}
     failed: list[RobotBrainError] = []
@@ -76,7 +77,7 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
         done = json.loads(counted)
     except RobotBrainError as error:
         failed.append(error)
-    # A view that is young says that the figures are: it is not made after counting failed.
+    # The view's age is the age of the statistics. So if counting failed, the view stays old and a refresh stays due.
     steps = (_months, _keys) if failed else (_view, _months, _keys)
     for step in steps:
         try:
@@ -90,11 +91,11 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
 
 
 def _view(deadline: Deadline, wait: bool) -> dict[str, Any]:
-    return json.loads(api.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # an object of ours
+    return json.loads(api.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # our own object
 
 
 def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
-    """Make the missing months, one in a transaction, so that requests wait for one at the most."""
+    """Create the missing months, one in each transaction, so that a request waits for one month at most."""
     made = 0
     while (month := json.loads(api.make_month(deadline)))["made"] is not None and made < _MOST_MONTHS:
         made += 1
@@ -104,4 +105,4 @@ def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
 
 
 def _keys(deadline: Deadline, _: bool) -> dict[str, Any]:
-    return json.loads(api.clear_keys(deadline))  # type: ignore[no-any-return]  # an object of ours
+    return json.loads(api.clear_keys(deadline))  # type: ignore[no-any-return]  # our own object

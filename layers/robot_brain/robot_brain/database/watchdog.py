@@ -1,6 +1,6 @@
-"""A connection that does not wait for ever: a peer that went silent is left at a moment that is set before each call.
+"""A connection that waits for a silent server only until a deadline, which is set before each call.
 
-libpq has no such limit, and neither keepalives nor tcp_user_timeout notice a peer whose kernel acknowledges and whose
+libpq has no such limit. Keepalives and tcp_user_timeout do not detect a server whose kernel acknowledges while its
 program never answers.
 """
 
@@ -15,24 +15,24 @@ from robot_brain.deadline import Deadline
 
 _Result = TypeVar("_Result")
 
-# Seconds between two looks at the signals and the clock, as in psycopg itself.
+# Seconds between two checks of the signals and the clock, as in psycopg itself.
 _INTERVAL = 0.1
 
 
 class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A psycopg connection whose every wait ends at a deadline."""
+    """A psycopg connection that ends each wait at a deadline."""
 
     _deadline: Deadline | None = None
 
     def watch(self, deadline: Deadline) -> None:
-        """Wait for answers until `deadline` from now on, and for ever where it was never called."""
+        """Set the deadline of every later wait. Before the first call of `watch`, waits have no limit."""
         self._deadline = deadline
 
     def wait(self, gen: PQGen[_Result], interval: float = _INTERVAL, timeout: float | None = None) -> _Result:
         """Wait for the server's answer.
 
-        Raise psycopg.OperationalError without an SQLSTATE, as for any lost connection, where it does not come in time;
-        the connection is closed then. That does not block: the socket does not, and the server is not asked to cancel.
+        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time. It
+        closes the connection first. Closing does not block: the socket is non-blocking, and no cancel is sent.
         """
         if self._deadline is None:
             return super().wait(gen, interval, timeout)
@@ -40,7 +40,7 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
         try:
             return super().wait(gen, interval, left if timeout is None else min(left, timeout))
         except psycopg.OperationalError as error:
-            # An answer in the last moment, an error of the server, is an answer.
+            # An error of the server that arrives in the last moment is still an answer.
             if error.sqlstate is not None or self._deadline.left() > 0:
                 raise
             self.close()

@@ -1,1 +1,1 @@
-"""HTTP: what a request and an answer are. Knows no SQL."""
+"""HTTP: parse requests and form answers. Contains no SQL."""

@@ -1,4 +1,4 @@
-"""A request's body as a JSON object, under the rules that hold for every JSON text we accept."""
+"""Parse a request's body into a JSON object, and check the rules for every JSON text."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def parse(body: str, is_base64: bool) -> dict[str, Any]:
-    """Return the object that `body` holds; of a repeated key the last counts. One byte order mark before it is skipped.
+    """Return the object in `body`. If a key is repeated, the last value counts. One leading byte order mark is ignored.
 
-    Raise MalformedRequestError for what is not UTF-8, base64 or JSON, and for numbers that are NaN, infinite or that a
-    double cannot hold; RequestTooLargeError over 4 MiB; InvalidRequestError for NUL, lone surrogates, nesting over 64,
-    and for JSON that is not an object.
+    Raises MalformedRequestError if the body is not valid base64, UTF-8 or JSON. Also raises it for NaN, infinity and
+    any number that a double cannot represent.
+    Raises RequestTooLargeError if the body is over 4 MiB.
+    Raises InvalidRequestError for NUL, a lone surrogate, nesting over 64, or JSON that is not an object.
     """
     text = _text(body, is_base64)
     try:
@@ -33,7 +34,7 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
         raise MalformedRequestError(_reason(error, text)) from None
     if not isinstance(document, dict):
         raise InvalidRequestError.at(["body"], "must be a JSON object", "object")
-    # NUL and surrogates can only come from an escape, and depth only from brackets: most bodies need no walk.
+    # Only an escape can produce NUL or a surrogate, and only brackets nest. Most bodies have neither: skip the check.
     if "\\u" in text or text.count("{") + text.count("[") > MAX_NESTING:
         _walk(document)
     return document
@@ -51,12 +52,12 @@ def _text(body: str, is_base64: bool) -> str:
             body = data.decode()
         except UnicodeDecodeError:
             raise MalformedRequestError("the body is not UTF-8") from None
-    # RFC 8259 lets a parser skip the mark that editors on Windows put before a text.
+    # RFC 8259 allows a parser to ignore the mark, which editors on Windows put before a text.
     return body.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _reason(error: ValueError, text: str) -> str:
-    """Return what is wrong with `text` and where, quoting nothing."""
+    """Return what is wrong with `text`, and at which position, without a quote from the text."""
     if not text.strip():
         return "the body is not JSON: it is empty"
     if not isinstance(error, json.JSONDecodeError):
@@ -72,17 +73,17 @@ def _constant(name: str) -> float:
 def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise ValueError("a number is beyond a double")
-    # Zero from a text with another digit than 0 before its exponent: the number is not zero, and would be lost.
+        raise ValueError("a number is too large for a double")
+    # The double is zero, but the text has another digit than 0 before its exponent: the number would be lost.
     if not value and _NOT_ZERO.match(text):
         raise ValueError("a number is too near to zero for a double")
     return value
 
 
 def _integer(text: str) -> int:
-    # 309 digits are the most that a double can have before its point.
+    # A double has at most 309 digits before its point.
     if len(text) > 300 and (len(text) > 310 or math.isinf(float(text))):
-        raise ValueError("a number is beyond a double")
+        raise ValueError("a number is too large for a double")
     return int(text)
 
 
@@ -99,7 +100,7 @@ def _walk(document: dict[str, Any]) -> None:
         value, loc = pending.pop()
         if isinstance(value, str):
             if _FORBIDDEN.search(value):
-                raise InvalidRequestError.at(["body", *loc], "holds NUL or a lone surrogate", "forbidden_character")
+                raise InvalidRequestError.at(["body", *loc], "contains NUL or a lone surrogate", "forbidden_character")
         elif isinstance(value, dict):
             if len(loc) >= MAX_NESTING:
                 raise _too_deep(loc)

@@ -1,4 +1,4 @@
-"""Path, query and header parameters, parsed by hand: there are few, and reads need not load a validation library."""
+"""Parse path, query and header parameters by hand. They are few, and so reads load no validation library."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
 from robot_brain.limits import MAX_KEY_LENGTH, MAX_SESSION_ID_LENGTH, MAX_TAG_DIGITS, MAX_VERSION_LENGTH
 
-# Texts, which `re` compiles at their first use and keeps: a function uses few of them.
+# Strings, which `re` compiles and caches on first use, because each Lambda function uses only a few of them.
 _NOT_IN_SESSION_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%]"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
-# What it excludes, as that takes a tenth of the time to compile.
+# The class lists excluded characters, because it then compiles in a tenth of the time.
 _ENTITY_TAG = r'(?:W/)?("[^\x00-\x20\x22\x7f\ud800-\udfff]*")\s*(?:,\s*|$)'
 _IF_MATCH = rf'"([0-9]{{1,{MAX_TAG_DIGITS}}})(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"'
 # Printable ASCII without the comma: an HTTP API joins repeated headers with one.
@@ -21,7 +21,7 @@ _QUOTED = '"[^"]*"'
 
 
 def session_id(text: str, loc: list[str | int]) -> str:
-    """Return `text` where it may name a session. Raise InvalidRequestError at `loc` where it may not."""
+    """Return `text` if it is a valid session id. Raises InvalidRequestError at `loc` if it is not."""
     if not 1 <= len(text) <= MAX_SESSION_ID_LENGTH:
         raise InvalidRequestError.at(
             loc, f"a session id has 1 to {MAX_SESSION_ID_LENGTH} characters", "session_id_length"
@@ -38,8 +38,8 @@ def session_id(text: str, loc: list[str | int]) -> str:
 def query(raw: str, allowed: Collection[str]) -> dict[str, str]:
     """Return the parameters of a raw query string.
 
-    Raise MalformedRequestError where its percent-encoding cannot be decoded, InvalidRequestError where a parameter is
-    unknown or given twice.
+    Raises MalformedRequestError if its percent-encoding cannot be decoded.
+    Raises InvalidRequestError if a parameter is unknown or given more than once.
     """
     if re.search(_BAD_ESCAPE, raw):
         raise MalformedRequestError("the query string has a % that is not followed by two hexadecimal digits")
@@ -73,7 +73,7 @@ def _decoded(text: str) -> str:
 
 
 def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> int | None:
-    """Return the parameter as a whole number, None where absent. Raise InvalidRequestError outside least..most."""
+    """Return the parameter as a whole number, None if absent. Raises InvalidRequestError if not in least..most."""
     text = found.get(name)
     if text is None:
         return None
@@ -83,15 +83,15 @@ def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> 
 
 
 def exclude(found: Mapping[str, str], one: str, other: str) -> None:
-    """Raise InvalidRequestError where two parameters are given that do not go together."""
+    """Raise InvalidRequestError if the request has both parameters, which exclude each other."""
     if one in found and other in found:
-        raise InvalidRequestError.at(["query", one], f"does not go with {other}", "exclusive_parameters")
+        raise InvalidRequestError.at(["query", one], f"cannot be combined with {other}", "exclusive_parameters")
 
 
 def if_match(header: str | None) -> str | None:
-    """Return the state that an If-Match header names: `7`, the last seq, or `7.1f`, a whole entity tag.
+    """Return the state in an If-Match header: `7` for a last seq, or `7.1f` for a whole entity tag.
 
-    None if the header is absent. Raise MalformedRequestError for another syntax.
+    Returns None if the header is absent. Raises MalformedRequestError for any other syntax.
     """
     if header is None:
         return None
@@ -104,9 +104,9 @@ def if_match(header: str | None) -> str | None:
 
 
 def if_none_match(header: str | None) -> list[str]:
-    """Return the entity tags of an If-None-Match header, or ["*"]; weak ones as if strong.
+    """Return the entity tags of an If-None-Match header, or ["*"]. Treat weak tags as strong ones.
 
-    What cannot be read is passed over: the worst that follows is a full answer.
+    Ignore a tag that cannot be parsed, because the only effect is a full answer instead of 304.
     """
     if header is None:
         return []
@@ -114,9 +114,10 @@ def if_none_match(header: str | None) -> list[str]:
 
 
 def idempotency_key(header: str | None) -> str | None:
-    """Return the key, None if it is absent. Raise MalformedRequestError if it is not 1 to 255 printable ASCII.
+    """Return the key, or None if it is absent.
 
-    A key with a comma is refused: it may be two keys, which HTTP APIs join.
+    Raises MalformedRequestError if the key is not 1 to 255 printable ASCII characters without a comma. A value with a
+    comma may be two keys, because HTTP APIs join repeated headers.
     """
     if header is not None and not re.fullmatch(_KEY, header):
         raise MalformedRequestError(
@@ -130,7 +131,7 @@ def content_type(header: str) -> None:
     """Raise UnsupportedMediaTypeError if a Content-Type header is not JSON, or if it was sent more than once."""
     if header == "application/json":
         return
-    # HTTP APIs join repeated headers with a comma; inside quotes a comma belongs to a parameter.
+    # HTTP APIs join repeated headers with a comma. A comma inside quotes belongs to a parameter.
     if "," in header and "," in re.sub(_QUOTED, "", header):
         raise UnsupportedMediaTypeError("Send Content-Type once, as application/json.")
     if header.partition(";")[0].strip().lower() != "application/json":
@@ -141,5 +142,5 @@ def content_encoding(header: str) -> None:
     """Raise UnsupportedMediaTypeError if a Content-Encoding header names an encoding."""
     if header and header.strip().lower() not in ("", "identity"):
         raise UnsupportedMediaTypeError(
-            "Send the body as plain JSON, without Content-Encoding: it is not unpacked here."
+            "Send the body as plain JSON, without Content-Encoding: encoded bodies are not supported."
         )

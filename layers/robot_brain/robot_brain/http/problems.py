@@ -1,4 +1,4 @@
-"""Errors as answers: problem+json (RFC 9457)."""
+"""Turn errors into answers: problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str]:
-    """Return status, headers and body of the answer to an error; what an outsider should not read is left out."""
+    """Return the status, headers and body of the answer to an error, without the details that only the log may have."""
     shown = error if isinstance(error, RobotBrainError) else UnexpectedDatabaseError()
     if isinstance(shown, RequestError):
-        # What it says is for the client. Of the others a client reads the kind, and the log has the rest.
+        # This text is for the client. For every other error the client reads the kind, and only the log has the text.
         detail = str(shown)
     elif shown.status == 500 and not isinstance(shown, SettingsError | UnexpectedEventError):
         detail = UnexpectedDatabaseError.summary()
@@ -34,7 +34,7 @@ def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], str
         "detail": detail,
         "request_id": request_id,
     }
-    # A cache may keep 404, 410 and 413 unless the answer forbids it (RFC 9111), and the next answer may differ.
+    # A cache may store 404, 410 and 413 unless the answer forbids it (RFC 9111). The next answer may differ.
     headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
     if isinstance(shown, RequestError):
         document |= {name: fact for name, fact in shown.facts.items() if name != "etag"}

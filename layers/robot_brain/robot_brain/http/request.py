@@ -1,4 +1,4 @@
-"""Requests and responses: an event in an HTTP API's payload 2.0 becomes a Request, a function answers a Response.
+"""Requests and responses: an HTTP API's event (payload 2.0) becomes a Request, and an endpoint returns a Response.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -18,7 +18,7 @@ JSON = "application/json"
 
 Event = Mapping[str, Any]
 
-# What each member is, if it is there and not null.
+# The type of each member, if it is present and not null.
 _MEMBERS = (
     ("routeKey", str),
     ("rawPath", str),
@@ -34,7 +34,7 @@ _NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an ar
 
 
 class Request(NamedTuple):
-    """A request as the handlers see it. `route` is such as `GET /stats`; header names are in lower case."""
+    """A parsed request for an endpoint. `route` looks like `GET /stats`. Header names are in lower case."""
 
     route: str
     path: Mapping[str, str]
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
     @classmethod
     def parse(cls, event: Event, context: Context) -> Request:
-        """Return the request in a payload 2.0 event. Raise UnexpectedEventError if it is anything else."""
+        """Return the request in a payload 2.0 event. Raises UnexpectedEventError for any other event."""
         _check(event)
         return cls(
             route=f"{event['requestContext']['http']['method']} {event['rawPath']}"
@@ -63,24 +63,24 @@ class Request(NamedTuple):
         )
 
     def path_parameter(self, name: str) -> str:
-        """Return a valid parameter of the path, and add it to the log's line. Raises InvalidRequestError."""
+        """Return a valid parameter of the path, and add it to the request's log line. Raises InvalidRequestError."""
         value = _PATH_PARAMETERS[name](self.path.get(name, ""), ["path", name])
         telemetry.note(**{name: value})
         return value
 
     def query(self, *allowed: str) -> dict[str, str]:
-        """Return the query's parameters. Raise MalformedRequestError or InvalidRequestError."""
+        """Return the query's parameters. Raises what `parameters.query` raises."""
         return parameters.query(self.query_string, allowed)
 
     def json(self) -> dict[str, Any]:
-        """Return the body's JSON object. Raise UnsupportedMediaTypeError and what `json_body.parse` raises."""
+        """Return the body's JSON object. Raises UnsupportedMediaTypeError and what `json_body.parse` raises."""
         parameters.content_type(self.headers.get("content-type", ""))
         parameters.content_encoding(self.headers.get("content-encoding", ""))
         return json_body.parse(self.body, self.is_base64)
 
 
 def _check(event: object) -> None:
-    """Raise UnexpectedEventError if `event` is no request in payload 2.0; its text names the member, not the value."""
+    """Raise UnexpectedEventError if `event` is not in payload 2.0. Its text names the wrong member, not the value."""
     if not isinstance(event, dict):
         raise _unexpected(f"is {_NAMES.get(type(event), 'a number')}")
     context = event.get("requestContext")
@@ -95,11 +95,11 @@ def _check(event: object) -> None:
         if not _ONLY_TEXTS.issuperset(map(type, (event.get(name) or {}).values())):
             raise _unexpected(f"has the member {name}, whose values must be texts")
     if _unnamed(event) and not (type(http.get("method")) is type(event.get("rawPath")) is str):
-        raise _unexpected("has no routeKey, and no method and rawPath either")
+        raise _unexpected("has neither a routeKey nor a method with a rawPath")
 
 
 def _unnamed(event: Event) -> bool:
-    """Return whether the event does not name its route, as that of a function URL."""
+    """Return whether the event names no route. The event of a function URL names none."""
     return event.get("routeKey") in (None, "", "$default")
 
 
@@ -108,7 +108,7 @@ def _unexpected(what: str) -> UnexpectedEventError:
 
 
 class Response(NamedTuple):
-    """An answer; `body` is JSON text, or None for none."""
+    """An answer. `body` is JSON text, or None if there is no body."""
 
     status: int
     body: str | None = None

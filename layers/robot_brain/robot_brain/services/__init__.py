@@ -1,1 +1,1 @@
-"""Other services, called over HTTPS: AWS Secrets Manager and Neon's API. Knows no HTTP requests and no SQL."""
+"""Other services, called over HTTPS: AWS Secrets Manager and Neon's API. Contains no SQL and no client's requests."""

@@ -1,9 +1,10 @@
-"""One request to another service, answered in full or not at all, within one deadline.
+"""Send one request to another service within one deadline. It returns the whole answer, or raises.
 
-http.client counts its timeout anew for each address and for each part of an answer, and never for the look-up of a
-name: a server that sent four bytes each half second held a deadline of 2 s for 9.5 s. So we connect ourselves, and give
-the socket the time that is left before each call. Python bounds such a call as a whole, also a TLS handshake or a TLS
-record. Only a look-up needs a thread. The caller's thread alone has the socket, and closes it at the deadline.
+http.client applies its timeout to each address and to each part of an answer again, and never to the look-up of a name.
+A server that sent four bytes each half second made a request with a deadline of 2 s last 9.5 s.
+So we connect ourselves, and set the socket's timeout to the time that is left before each call. Python applies that
+timeout to the whole call, also to a TLS handshake or a TLS record. Only a look-up needs a thread. Only the caller's
+thread uses the socket, and it closes the socket at the deadline.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _PORTS = {"http": 80, "https": 443}
-# Seconds that an address gets for its TCP handshake if others follow. A lost SYN is sent again after one second.
+# The seconds that an address gets for its TCP handshake if others follow. A lost SYN is sent again after one second.
 _TCP_SECONDS = 3.0
 
 
 class NoAnswerError(Exception):
-    """The service gave no whole answer. The text names its host and the kind of error, and quotes nothing."""
+    """The service did not give a whole answer. The text has only its host and the kind of error, and no quotes."""
 
 
 class TooLargeError(HTTPException):
@@ -37,7 +38,7 @@ class TooLargeError(HTTPException):
 
 
 def split(url: str) -> SplitResult:
-    """Return the parts of a service's URL. Raise SettingsError, which does not quote it, if no request can go there."""
+    """Return the parts of a service's URL. Raises SettingsError, which does not quote it, if the URL is unusable."""
     try:
         parts = urlsplit(url)
         # Reading the port checks it.
@@ -52,18 +53,19 @@ def split(url: str) -> SplitResult:
 def request(
     method: str, url: str, body: bytes | None, headers: Mapping[str, str], deadline: Deadline, largest: int
 ) -> tuple[int, bytes]:
-    """Send one request; return the status and the body of its answer, which has up to `largest` bytes with its headers.
+    """Send one request and return the status and body of its answer. Headers and body have up to `largest` bytes.
 
-    TLS verifies the certificate and the name. No redirect is followed, no proxy is used, and nothing is sent twice.
-    Raise NoAnswerError if no whole answer came by `deadline`; DeadlineExceededError, before anything is sent, if
-    no time is left at the start; SettingsError if `url` is wrong.
+    TLS verifies the certificate and the name. The request follows no redirect, uses no proxy and is never sent twice.
+    Raises NoAnswerError if no whole answer came by `deadline`.
+    Raises DeadlineExceededError and sends nothing if no time is left at the start.
+    Raises SettingsError if `url` is wrong.
     """
     parts = split(url)
     host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     deadline.remaining()
     try:
-        # Before anything waits: it reads a hundred certificates, which takes tens of milliseconds.
+        # Made before we connect, because reading a hundred certificates takes tens of milliseconds.
         context = _verifying() if parts.scheme == "https" else None
         with (
             _connected(_addresses(host, port, deadline), deadline) as plain,
@@ -74,12 +76,12 @@ def request(
     except (OSError, HTTPException) as error:
         raise NoAnswerError(f"{parts.netloc} did not answer: {type(error).__name__}") from error
     except ValueError as error:
-        # Not from its cause: the cause's text may quote a header with a key.
+        # `from None`, because the cause's text may quote a header with a key.
         raise NoAnswerError(f"{parts.netloc} did not answer: {type(error).__name__}") from None
 
 
 def _left(deadline: Deadline) -> float:
-    """Return the seconds left. Raise TimeoutError, as a socket does, if there are none."""
+    """Return the seconds left. Raises TimeoutError, as a socket does, after the deadline."""
     seconds = deadline.left()
     if seconds <= 0:
         raise TimeoutError
@@ -87,10 +89,10 @@ def _left(deadline: Deadline) -> float:
 
 
 def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
-    """Return what getaddrinfo returns.
+    """Return the addresses from getaddrinfo. Raises its error, or TimeoutError at the deadline.
 
-    Nothing can end a look-up, and a resolver may take many seconds. So a thread does it, and we leave that thread alone
-    at the deadline. It has no socket of ours, and ends once the resolver gives up.
+    A look-up cannot be cancelled, and a resolver may take many seconds. So a thread does it, and we abandon that thread
+    at the deadline. The thread holds none of our sockets, and ends when the resolver gives up.
     """
     found: list[tuple[Any, ...]] = []
     failed: list[Exception] = []
@@ -112,7 +114,7 @@ def _addresses(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]
 
 
 def _connected(addresses: list[tuple[Any, ...]], deadline: Deadline) -> socket.socket:
-    """Return a socket connected to the first address that accepts. Raise the last OSError if none does."""
+    """Return a socket connected to the first address that accepts. Raises the last OSError if every address fails."""
     failed: OSError = TimeoutError()
     for number, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
         left = _left(deadline)
@@ -129,7 +131,7 @@ def _connect(family: int, kind: int, protocol: int, address: Any, seconds: float
     try:
         connection.settimeout(seconds)
         connection.connect(address)
-        # http.client sends headers and body apart. Without this the body waits until the headers are acknowledged.
+        # http.client sends headers and body separately. Without this option the body waits for the headers' ACK.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         connection.close()
@@ -151,14 +153,14 @@ def _encrypted(plain: socket.socket, context: ssl.SSLContext, host: str, deadlin
 def _exchange(
     wire: _Wire, method: str, target: str, body: bytes | None, headers: dict[str, str], largest: int
 ) -> tuple[int, bytes]:
-    # http.client calls no other methods of a socket than _Wire has.
+    # _Wire has every method of a socket that http.client calls.
     connected = cast(socket.socket, wire)
     connection = HTTPConnection(headers["host"])
     connection.sock = connected
     connection.request(method, target, body, headers)
     response = HTTPResponse(connected, method=method)
     response.begin()
-    # Without a size http.client would allocate as much as the answer announces.
+    # Without a size http.client would allocate the length that the answer announces.
     text = response.read(largest)
     if response.length:
         raise IncompleteRead(text, response.length)
@@ -166,7 +168,7 @@ def _exchange(
 
 
 class _Wire(RawIOBase):
-    """A socket for http.client that keeps a deadline, and a bound on what it receives. It does not close the socket."""
+    """A socket for http.client with a deadline and a limit on received bytes. It does not close the socket."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline, largest: int) -> None:
         self._connection = connection
@@ -174,14 +176,14 @@ class _Wire(RawIOBase):
         self._room = largest
 
     def sendall(self, data: bytes) -> None:
-        """Send all of `data`. Raise TimeoutError at the deadline."""
+        """Send all of `data`. Raises TimeoutError at the deadline."""
         left = memoryview(data)
         while left:
             self._connection.settimeout(_left(self._deadline))
             left = left[self._connection.send(left) :]
 
     def makefile(self, _: str) -> BufferedReader:
-        """Return the file that an answer is read from."""
+        """Return the file from which http.client reads the answer."""
         return BufferedReader(self)
 
     def readable(self) -> bool:
@@ -189,7 +191,7 @@ class _Wire(RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Receive some bytes. Raise TimeoutError at the deadline, TooLargeError beyond the bound."""
+        """Receive some bytes. Raises TimeoutError at the deadline, and TooLargeError if the answer is too large."""
         self._connection.settimeout(_left(self._deadline))
         count = self._connection.recv_into(buffer)
         self._room -= count

@@ -1,7 +1,7 @@
-"""Whether Neon's compute is awake, asked of Neon's API, which does not wake it.
+"""Ask Neon's API whether the compute is awake. The API does not wake it.
 
 https://api-docs.neon.tech/reference/getprojectendpoint: GET /projects/{project_id}/endpoints/{endpoint_id} answers
-{"endpoint": {"current_state": "init" | "active" | "idle", …}}. Allowed are 700 requests a minute.
+{"endpoint": {"current_state": "init" | "active" | "idle", …}}. Neon allows 700 requests a minute.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from robot_brain.settings import Settings, credentials
 
 State = Literal["active", "idle"]
 
-# Seconds, the key's way out of its secret included.
+# Seconds, with the time to fetch the key from its secret.
 _LONGEST = 3.0
-# Bytes, headers included. Neon describes an endpoint in two thousand.
+# Bytes, with headers. Neon's description of an endpoint has about two thousand.
 _LARGEST_ANSWER = 65_536
 _ADVICE = {
     401: "put a key of this project into NEON_API_KEY",
@@ -29,14 +29,15 @@ _ADVICE = {
 
 
 class _UnknownStateError(Exception):
-    """Neon's API did not tell the state of the compute."""
+    """Neon's API did not return the state of the compute."""
 
 
 def compute_state(settings: Settings, deadline: Deadline) -> State | None:
-    """Return whether the compute runs ("active") or sleeps ("idle"), within three seconds and `deadline`.
+    """Return "active" if the compute is awake and "idle" if it is asleep, within three seconds and `deadline`.
 
-    Return None if Neon is not configured. Return None with one warning in the log if the API does not say: an error,
-    no answer in time, another state. Nothing is sent twice, no redirect is followed, and the key is never logged.
+    Returns None if Neon's API is not configured. Also returns None, and logs one warning, if the state is unknown: an
+    error, no answer in time, or another state. No request is sent twice, no redirect is followed, and the key is never
+    logged.
     """
     if not settings.neon_endpoint_id:
         return None
@@ -61,11 +62,11 @@ def _ask(settings: Settings, deadline: Deadline) -> State:
     url = settings.neon_api_url.rstrip("/") + endpoint
     status, text = https.request("GET", url, None, headers, deadline, _LARGEST_ANSWER)
     if status != 200:
-        raise _UnknownStateError(f"Neon's API answered {status}; {_ADVICE.get(status, 'it may be better soon')}")
+        raise _UnknownStateError(f"Neon's API answered {status}; {_ADVICE.get(status, 'a later request may succeed')}")
     state = _current_state(text)
     if state == "active" or state == "idle":
         return state
-    raise _UnknownStateError("Neon's API answered without a state that is known here")
+    raise _UnknownStateError("Neon's API answered without a known state")
 
 
 def _current_state(text: bytes) -> object:

@@ -1,6 +1,6 @@
-"""Fetch the database's URL and Neon's API key from AWS Secrets Manager, with the standard library alone.
+"""Fetch the database's URL and Neon's API key from AWS Secrets Manager, with only the standard library.
 
-boto3 takes longer to import than a cold start may last (docs/decisions/0012), and a secret is one POST.
+The import of boto3 takes longer than a cold start may last (docs/decisions/0012), and a secret needs only one POST.
 The signature is AWS Signature Version 4, as in the AWS General Reference. A test compares it with botocore's.
 """
 
@@ -19,18 +19,19 @@ from robot_brain.settings import Credentials
 
 _TARGET = "secretsmanager.GetSecretValue"
 _CONTENT_TYPE = "application/x-amz-json-1.1"
-# White space and a byte order mark: what an editor or a pasted line leaves around a secret.
+# White space and a byte order mark, which an editor or a pasted line may leave around a secret.
 _AROUND = " \t\r\n\ufeff"
-# Bytes, headers included. A secret has up to 65,536, and JSON may write each with six.
+# Bytes, with headers. A secret has up to 65,536 bytes, and JSON may need six bytes for each.
 _LARGEST_ANSWER = 524_288
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
 def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
-    """Return the connection string that the secret `arn` holds: the text itself, or its JSON member DATABASE_URL.
+    """Return the connection string in the secret `arn`: the secret's text, or its JSON member DATABASE_URL.
 
-    `endpoint` replaces AWS's own where it is not empty. Raise DatabaseAwayError where asking again may help,
-    DatabaseRefusedError where it will not, SettingsError where the secret holds no connection string.
+    `endpoint` replaces AWS's own endpoint if it is not empty.
+    Raises DatabaseAwayError if a retry may help, and DatabaseRefusedError if it does not.
+    Raises SettingsError if the secret contains no connection string.
     """
     secret = _fetch(arn, endpoint, credentials, deadline)
     found = _member(secret, "DATABASE_URL") if secret.startswith("{") else secret
@@ -42,7 +43,7 @@ def fetch_database_url(arn: str, endpoint: str, credentials: Credentials, deadli
 
 
 def fetch_neon_api_key(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
-    """Return the JSON member NEON_API_KEY of the secret `arn`. Raise what `fetch_database_url` raises."""
+    """Return the JSON member NEON_API_KEY of the secret `arn`. Raises the errors of `fetch_database_url`."""
     found = _member(_fetch(arn, endpoint, credentials, deadline), "NEON_API_KEY")
     if not found:
         raise SettingsError("set NEON_API_KEY, or put a member NEON_API_KEY into the secret of DATABASE_SECRET_ARN")
@@ -52,7 +53,7 @@ def fetch_neon_api_key(arn: str, endpoint: str, credentials: Credentials, deadli
 
 
 def _fetch(arn: str, endpoint: str, credentials: Credentials, deadline: Deadline) -> str:
-    """Return the text of a secret without what is around it, or no text where it is binary."""
+    """Return the text of a secret without surrounding white space, or an empty text if the secret is binary."""
     region = arn.split(":")[3]
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = endpoint or f"https://secretsmanager.{region}.{suffix}"
@@ -80,7 +81,7 @@ def _member(secret: str, name: str) -> str | None:
 
 
 def signed_headers(url: str, region: str, body: bytes, keys: Credentials, now: time.struct_time) -> dict[str, str]:
-    """Return the headers, signature included, of one POST of `body` to Secrets Manager at `url`."""
+    """Return the headers, with the signature, of one POST of `body` to Secrets Manager at `url`."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
     headers = {
         "content-type": _CONTENT_TYPE,
