@@ -1,8 +1,8 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test needs it, and stops at the end of the run. `database` is a migrated, empty database
-on each of three servers in turn. `embedded_database` is one on the embedded server. `-k embedded` (or tls, pooled)
-selects a kind of server.
+A server starts when the first test needs it, and stops at the end of the run. `database` runs a test three times,
+each time with a migrated, empty database on another kind of server. `embedded_database` is one on the embedded server.
+`-k embedded` (or tls, pooled) selects a kind of server.
 """
 
 import os
@@ -82,7 +82,7 @@ def tls_server(authority: Authority) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
-    """PgBouncer in transaction mode before `tls_server`."""
+    """PgBouncer in transaction mode in front of `tls_server`."""
     skip_without(debian_pgbouncer)
     server = start_pgbouncer(tls_server, authority)
     yield server

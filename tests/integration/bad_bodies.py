@@ -37,7 +37,7 @@ UNREADABLE = [
     Bad("a comment", 400, "not JSON", post(f"{json.dumps(_TURN)} // {PRIVATE}")),
     Bad("single quotes", 400, "not JSON", post(str(_TURN))),
     Bad("two byte order marks", 400, "not JSON", post("\ufeff" * 2 + json.dumps(_TURN))),
-    Bad("a byte order mark behind a space", 400, "not JSON", post(" \ufeff" + json.dumps(_TURN))),
+    Bad("a byte order mark after a space", 400, "not JSON", post(" \ufeff" + json.dumps(_TURN))),
     Bad("a byte order mark alone", 400, "empty", post("\ufeff")),
     Bad("base64 without a body", 400, "empty", post(None, is_base64=True)),
     Bad("a form", 400, "not JSON", post(f"user_message={PRIVATE}")),
@@ -110,7 +110,7 @@ BREAKING_A_RULE = [
     Bad("no robot_response", 422, ["body", "robot_response"], post(_without("robot_response"))),
     Bad("an unknown field", 422, ["body", "temperature"], post({**_TURN, "temperature": PRIVATE})),
     Bad("a tenant in the body", 422, ["body", "tenant_id"], post({**_TURN, "tenant_id": PRIVATE})),
-    Bad("robot_personality of no character", 422, ["body", "robot_personality"], post(marked(robot_personality=""))),
+    Bad("an empty robot_personality", 422, ["body", "robot_personality"], post(marked(robot_personality=""))),
     Bad(
         "robot_personality of 51 characters",
         422,
@@ -185,7 +185,10 @@ BREAKING_A_RULE = [
     Bad("success that is 1", 422, ["body", "interaction", "success"], post(_interaction(success=1))),
     Bad("success as text", 422, ["body", "interaction", "success"], post(_interaction(success="true"))),
     Bad(
-        "a type of 51", 422, ["body", "interaction", "interaction_type"], post(_interaction(interaction_type="x" * 51))
+        "a type of 51 characters",
+        422,
+        ["body", "interaction", "interaction_type"],
+        post(_interaction(interaction_type="x" * 51)),
     ),
     Bad("an empty robot_id", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id=""))),
     Bad("robot_id that is null", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id=None))),
@@ -219,9 +222,9 @@ BREAKING_A_RULE = [
         ["body", "messages", 1, "robot_response"],
         post({"messages": [_TURN, turn(robot_response="\0")]}),
     ),
-    Bad("nesting of 65", 422, ["body", "metadata", "a", 0, "a", 0, "a", 0], post(marked(metadata=nested(64)))),
+    Bad("nesting of 65 levels", 422, ["body", "metadata", "a", 0, "a", 0, "a", 0], post(marked(metadata=nested(64)))),
     Bad(
-        "nesting of 65 in a turn of a batch",
+        "nesting of 65 levels in a turn of a batch",
         422,
         ["body", "messages", 0, "metadata", "a", 0, "a", 0],
         post({"messages": [marked(metadata=nested(62))]}),

@@ -64,7 +64,7 @@ def marked(**fields: Any) -> Json:
 
 
 def raw(members: str) -> str:
-    """Return the JSON of such a turn with more `members`, such as '"metadata": {}', inserted unchanged."""
+    """Return the JSON of a turn whose texts are PRIVATE, with more `members` unchanged, such as '"metadata": {}'."""
     return json.dumps(marked())[:-1] + f", {members}}}"
 
 
@@ -130,7 +130,7 @@ def other(name: str, query: str) -> Send:
 
 
 def function_of(request: Json) -> str:
-    """Return the name of the function that serves an event's route by template.yaml."""
+    """Return the name of the function that serves an event's route in template.yaml."""
     (found,) = (route for route in TEMPLATE.routes if f"{route.method} {route.path}" == request["routeKey"])
     return TEMPLATE.functions[found.function].handler.removesuffix(".handler")
 

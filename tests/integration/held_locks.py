@@ -1,4 +1,4 @@
-"""Locks of a test, so that a request waits for as long as the test needs."""
+"""Locks that a test holds, so that a request waits for a known time."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from tests.support.servers.databases import Database
 from tests.support.servers.gate import wait_for_pid
 from tests.support.waiting import PATIENCE_SECONDS
 
-# Not from pg_stat_activity: inside a transaction it always shows what its first query found.
+# pg_stat_activity would not do: a transaction that has read it sees no change until its end.
 _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
 
 
@@ -19,7 +19,7 @@ _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid()
 def held(database: Database, lock: str, seconds: float) -> Iterator[None]:
     """Take a lock with the statement `lock`, and release it after another transaction has waited `seconds` for it.
 
-    The block sends the request that waits. Raises TimeoutError if no transaction waits.
+    The block must send the request that waits. Fails if no transaction waits for the lock.
     """
     taken = threading.Event()
     failures: list[BaseException] = []
@@ -51,16 +51,17 @@ def wait_for_waiter(holder: psycopg.Connection) -> int:
 
 
 def deadlock(database: Database) -> threading.Thread:
-    """Prepare a deadlock for the next write of a turn with an interaction. PostgreSQL ends the write.
+    """Prepare a deadlock in which PostgreSQL ends the next write of a turn with an interaction.
 
-    The first of two transactions locks the interactions, and later waits for the sessions, which the write has locked.
-    The second one blocks the write until then. So it is the write that completes the cycle and detects it.
+    Two other transactions take part. The first locks robot_interactions. The second locks conversations, so that the
+    write waits with its session locked. Then the first waits for sessions, and the second ends.
+    The write now waits for robot_interactions. It closes the cycle, so its own check detects the deadlock.
     """
     ready = threading.Event()
 
     def play() -> None:
         with database.admin() as first, database.admin() as second:
-            # So that the write looks for a deadlock before this transaction does.
+            # With a longer timeout this transaction does not check for a deadlock before the write does.
             first.execute("set deadlock_timeout = '5min'")
             with first.transaction():
                 first.execute("lock table robot_brain.robot_interactions in access exclusive mode")

@@ -29,7 +29,7 @@ select 'local', sha256(convert_to(%(name)s || n, 'UTF8')), sha256('x'), repeat('
 from generate_series(1, %(number)s) n
 """
 _NO_VACUUM = "alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)"
-# Of the table, its indexes and its TOAST table: pages, and entries read from indexes or rows from sequential scans.
+# Pages read from the table, its indexes and its TOAST table, then index entries and rows that scans returned.
 _TOUCHED = """
 select
   sum(pg_stat_get_xact_blocks_fetched(c.oid))::int,
@@ -42,7 +42,7 @@ where c.oid = 'robot_brain.idempotency_keys'::regclass
 
 
 def never_vacuumed(admin: psycopg.Connection) -> None:
-    """Turn autovacuum off for the keys. On a compute that soon sleeps it does not run either."""
+    """Switch autovacuum off for the keys. On a compute that sleeps after minutes, it may never run."""
     admin.execute(_NO_VACUUM)
 
 
@@ -52,7 +52,7 @@ def fill(admin: psycopg.Connection, number: int, since: str, name: str = "old ")
 
 
 def keys(clearing: bool, name: str = "key") -> Iterator[str]:
-    """Yield keys without end whose writes clear expired keys or, if not `clearing`, do not."""
+    """Yield keys without end. A write with such a key clears expired keys if `clearing`, otherwise it does not."""
     for number in itertools.count():
         key = f"{name} {number}"
         if (hashlib.sha256(key.encode()).digest()[0] < CLEARS_BELOW) == clearing:
@@ -79,7 +79,10 @@ def touched(connection: psycopg.Connection, key: str | None) -> tuple[int, int]:
 
 
 def clear(connection: psycopg.Connection, most: int = 20_000, *, whole: bool) -> int:
-    """Clear expired keys, from the beginning if `whole`, else from the stored bound. Return how many."""
+    """Clear at most `most` expired keys and return their number.
+
+    Begins with the oldest key if `whole`, otherwise after the stored bound.
+    """
     row = connection.execute("select robot_brain.clear_keys(%s, %s)", (most, whole)).fetchone()
     assert row is not None
     return int(row[0])
@@ -94,7 +97,7 @@ def expired(admin: psycopg.Connection) -> int:
 
 @contextmanager
 def old_snapshot(database: Database) -> Iterator[None]:
-    """Hold a snapshot and a transaction id, as a dump does. No row that dies meanwhile can be vacuumed."""
+    """Hold a snapshot and a transaction id, as a dump does. No row deleted in the meantime can be vacuumed."""
     with database.admin() as dump:
         dump.execute("begin isolation level repeatable read")
         dump.execute("select pg_current_xact_id()")

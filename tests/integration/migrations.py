@@ -1,4 +1,4 @@
-"""Run migrations as an operator does, and read what they left."""
+"""Run migrations as an operator does, and read their results."""
 
 import os
 import re
@@ -29,7 +29,7 @@ where datname = current_database() and application_name = 'robot-brain-migrate'
   and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
 
-# One row once the server process with this pid has ended.
+# Returns a row as soon as the server process with this pid has ended.
 PROCESS_ENDED = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 # A migration that makes a table.
@@ -78,7 +78,7 @@ def finish(process: "subprocess.Popen[str]") -> list[str]:
     assert process.returncode == 0, log
     if out.strip().startswith("Nothing to do"):
         return []
-    # A transaction that conflicts with that of another database is applied again, and its files are named again.
+    # If a transaction collides with one of another database's migration, it is applied and reported again.
     applied = list(dict.fromkeys(re.findall(r"^applying (\S+)$", log, re.MULTILINE)))
     assert out.strip().splitlines()[-1] == f"Applied {len(applied)} files."
     return applied

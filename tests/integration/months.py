@@ -12,7 +12,7 @@ from tests.support.servers.databases import Database
 
 WRITE = "select body, etag from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"
 READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => %s, p_limit => %s)"
-# As many attempts as the layer makes.
+# The layer's number of attempts.
 _ATTEMPTS = 3
 _TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
 
@@ -44,7 +44,7 @@ def write(connection: psycopg.Connection, session_id: str, number: int = 1, tena
 
 
 def check_page(connection: psycopg.Connection, session_id: str, limit: int = 200) -> int:
-    """Read a page, assert that it lacks no turn and has the tag of its state, and return message_count."""
+    """Read a page, assert that it has every turn and that its entity tag fits, and return its message_count."""
     body, etag = repeated(connection, READ, (session_id, limit))
     page = json.loads(body)
     count = page["session"]["message_count"]

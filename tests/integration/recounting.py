@@ -12,7 +12,8 @@ from tests.support.servers.databases import Database
 Rows = list[tuple[object, ...]]
 
 INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
-# Turns of two months without partitions, so they are in DEFAULT. Two of them lie at the change of the month in UTC.
+# Turns of two months without a partition, so that the default partition holds them.
+# The first two turns are on either side of the change of the month in UTC.
 OLD_TURNS = """
 insert into robot_brain.conversations
   (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)
@@ -83,7 +84,7 @@ def _rows(database: Database, question: str) -> Rows:
 
 
 def change(database: Database, statement: str) -> None:
-    """Run a statement that makes figures wrong, or that adds rows past the API."""
+    """Run a statement that makes figures wrong, or that inserts rows without the API."""
     with database.admin() as admin:
         admin.execute(statement.encode())
 

@@ -1,4 +1,4 @@
-"""answer_bytes of a session is an upper bound for an answer with all its turns, whatever they hold."""
+"""A session's answer_bytes is an upper bound for the size of an answer with all of its turns."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def longest_turn() -> dict[str, Any]:
 
 
 def shortest_turn() -> dict[str, Any]:
-    """Return a turn without everything that may be absent or empty."""
+    """Return a turn without optional members, and with empty texts if they may be empty."""
     return {"robot_personality": "a", "user_message": "", "robot_response": ""}
 
 

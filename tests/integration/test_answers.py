@@ -149,7 +149,7 @@ def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
         assert shape(reply.json) == shape(documented)
         assert list(reply.json) == list(documented)
         if name == "write_message":
-            # The numbers are those of the first turn.
+            # Both answers are about the session's first turn, so their numbers are equal, too.
             assert {**reply.json, "messages": None} == {**documented, "messages": None}
 
 
@@ -188,7 +188,7 @@ def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundl
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_a_number_in_the_query_has_the_bounds_of_the_document(bundle: Bundle) -> None:
+def test_the_numbers_in_the_query_have_the_bounds_and_defaults_of_the_document(bundle: Bundle) -> None:
     numbers = [each for each in operations()[READ]["parameters"] if each["schema"]["type"] == "integer"]
     assert len(numbers) == 4
     bundle.write("s", turn())

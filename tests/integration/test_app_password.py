@@ -47,7 +47,7 @@ def test_the_password_has_128_bits_and_logs_in_over_verified_tls(database: Datab
 
 
 @over_tls
-def test_a_new_password_replaces_the_one_before(database: Database) -> None:
+def test_a_new_password_replaces_the_previous_one(database: Database) -> None:
     first, second = set_app_password(database.direct_url), set_app_password(database.direct_url)
 
     assert first != second
@@ -76,7 +76,7 @@ def test_the_password_is_stored_as_a_scram_verifier_only(database: Database) -> 
 
 
 @over_tls
-def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
+def test_the_command_prints_only_the_url_on_stdout(database: Database) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ops", "app-password"],
         cwd=ROOT,
@@ -122,7 +122,7 @@ def test_the_error_about_a_database_without_our_roles_says_to_migrate_first(empt
     ],
 )
 @pytest.mark.parametrize("work", [migrate, set_app_password])
-def test_a_url_that_cannot_be_read_is_never_quoted(url: str, work: Callable[[str], object]) -> None:
+def test_the_error_for_a_url_that_cannot_be_read_never_quotes_the_url(url: str, work: Callable[[str], object]) -> None:
     with pytest.raises(MigrationError) as raised:
         work(url)
     assert "hush" not in str(raised.value)

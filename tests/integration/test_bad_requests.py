@@ -1,4 +1,4 @@
-"""Every bad request is refused with its status, names the place, reveals nothing and writes nothing."""
+"""Every bad request gets the right status and the place of its fault, reveals no secrets and stores no rows."""
 
 from collections.abc import Iterator
 
@@ -88,7 +88,7 @@ def test_a_request_with_300_000_mistakes_gets_a_short_answer(quiet: tuple[Bundle
 
 
 @pytest.mark.parametrize("place", ["unknown", "nul", "query"])
-def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Connection], place: str) -> None:
+def test_a_very_long_name_is_not_repeated_whole(quiet: tuple[Bundle, psycopg.Connection], place: str) -> None:
     functions, _ = quiet
     name = "€" * (MAX_REQUEST_BYTES // 4)
     send = {

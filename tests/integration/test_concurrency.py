@@ -1,4 +1,4 @@
-"""Many writers of one session: the database keeps their order."""
+"""Many writers to one session: the database keeps the turns in order."""
 
 import json
 import threading
@@ -43,7 +43,7 @@ def in_parallel(database: Database, work: list[object], run: object) -> None:
         raise failures[0]
 
 
-def test_32_writers_on_one_session_leave_no_gap_and_no_duplicate_and_times_in_order(database: Database) -> None:
+def test_32_writers_to_one_session_leave_no_gap_no_duplicate_and_times_in_order(database: Database) -> None:
     answers: list[dict[str, object]] = []
     done = threading.Event()
     walks: list[list[int]] = []
@@ -95,7 +95,7 @@ def test_32_writers_on_one_session_leave_no_gap_and_no_duplicate_and_times_in_or
     assert counter == (total, stored[-1][1])
     times = [created_at for _, created_at, _ in stored]
     assert times == sorted(times)
-    # Each writer got the seqs of its own turns, and the turns of a batch have consecutive seqs.
+    # The writers' answers name each stored turn once, and the turns of a batch have consecutive seqs.
     text_of = {seq: text for seq, _, text in stored}
     answered = [message["seq"] for answer in answers for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
     assert sorted(answered) == list(range(1, total + 1))
@@ -122,7 +122,7 @@ def test_a_request_sent_32_times_at_once_is_written_once(database: Database) -> 
         assert admin.execute("select count(*) from robot_brain.conversations").fetchone() == (1,)
 
 
-def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Database) -> None:
+def test_writes_with_one_key_to_8_sessions_at_once_are_stored_in_one_session(database: Database) -> None:
     refused: list[str | None] = []
 
     def write(connection: psycopg.Connection, session: object) -> None:
@@ -140,7 +140,7 @@ def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Da
     assert row == (1, 1)
 
 
-def test_only_one_of_16_writers_that_expect_the_same_seq_succeeds(database: Database) -> None:
+def test_only_one_of_16_writers_with_the_same_if_match_succeeds(database: Database) -> None:
     outcomes: list[str | None] = []
 
     def write(connection: psycopg.Connection, writer: object) -> None:

@@ -1,4 +1,4 @@
-"""The environment's one connection, on each kind of server: opened at first use, reused and replaced."""
+"""An execution environment opens one connection when it first needs it, reuses it, and replaces a stale one."""
 
 import time
 
@@ -14,7 +14,7 @@ from tests.support.servers.databases import APP, Database
 
 
 def counters() -> tuple[int, int, int]:
-    """Return how often this environment opened, reused and retired a connection."""
+    """Return how often this environment opened, reused and discarded a connection."""
     lazy: LazyConnection = lazy_connection()
     return lazy.opened, lazy.reused, lazy.retired
 
@@ -72,7 +72,7 @@ def test_one_connection_serves_every_request(bundle: Bundle, database: Database)
         assert len(server_processes(admin)) == 1
 
 
-def test_the_report_says_whether_the_connection_has_tls_and_a_pooler(bundle: Bundle, database: Database) -> None:
+def test_the_health_report_shows_tls_and_the_pooler(bundle: Bundle, database: Database) -> None:
     report = bundle.database_health().json
     assert (report["tls"], report["pooled"]) == (database.kind != "embedded", database.kind == "pooled")
     assert report["environment"]["connections"] == {"opened": 1, "reused": 0, "retired": 0}
@@ -89,7 +89,7 @@ def test_a_connection_that_the_server_closed_is_replaced_without_an_error(bundle
 
 
 @without_pooler
-def test_a_closed_connection_is_noticed_before_use(bundle: Bundle, database: Database) -> None:
+def test_a_closed_connection_is_detected_before_a_call_is_sent(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn()).status == 201
     terminate(database)
     with logged() as lines:
@@ -98,7 +98,7 @@ def test_a_closed_connection_is_noticed_before_use(bundle: Bundle, database: Dat
     assert counters() == (2, 0, 1)
 
 
-def test_a_connection_closed_on_our_side_is_replaced(bundle: Bundle) -> None:
+def test_a_connection_that_the_client_closed_is_replaced(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
     connection = lazy_connection()._connection
     assert connection is not None
@@ -115,7 +115,7 @@ def test_an_idle_connection_is_replaced_after_db_idle_timeout(database: Database
         assert counters() == (3, 0, 2)
 
 
-def test_a_connection_is_kept_through_errors_of_the_request(bundle: Bundle) -> None:
+def test_a_connection_is_reused_after_errors_of_a_request(bundle: Bundle) -> None:
     key = {"idempotency-key": "k"}
     assert bundle.write("demo", turn(1), key).status == 201
     assert bundle.write("demo", turn(2), key).status == 422

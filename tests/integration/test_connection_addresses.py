@@ -1,4 +1,4 @@
-"""Connecting with several addresses, with a resolver that fails, or with unreadable parameters, under one deadline."""
+"""Connecting has one deadline, also with several addresses, a failing resolver or unreadable parameters."""
 
 import socket
 import threading
@@ -18,7 +18,8 @@ from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
 from tests.support.servers.failing import HOSTS, never_answers, never_connects, refuses, refuses_connections
 
-# Seconds: an attempt, and its limit on a busy machine. To try one address after the other would take 12 seconds.
+# Seconds: the limit of an attempt, and the most that it may take on a busy machine.
+# Six addresses one after the other would take 12 seconds.
 ATTEMPT = 2.0
 AT_MOST = 9.0
 ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
@@ -26,7 +27,10 @@ ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIE
 
 @contextmanager
 def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | threading.Event) -> Iterator[None]:
-    """Answer look-ups in turn, and repeat the last answer. An event delays an answer until it is set."""
+    """Answer each look-up with the next of `answers`, and all further look-ups with the last one.
+
+    An answer is a list of addresses, an error, or an event to wait for before an error.
+    """
     left = list(answers)
 
     def getaddrinfo(host: str, port: str, *_: object, **__: object) -> list[Any]:
@@ -51,7 +55,7 @@ def timed(bundle: Bundle) -> tuple[Reply, float]:
 
 
 def assert_tried(reasons: str, *, several: bool) -> None:
-    """Assert that hosts were tried in their order: only the first one, or several if there was time."""
+    """Assert that the hosts were tried in order: only the first one, or `several`."""
     tried = tuple(host for host in HOSTS if host in reasons)
     assert tried == HOSTS[: len(tried)]
     assert len(tried) > 1 if several else len(tried) == 1
@@ -103,7 +107,7 @@ def test_silent_addresses_of_one_name_together_take_the_time_of_one_attempt(
         assert_tried(lines()[-1]["database_error"], several=True)
 
 
-def test_the_deadline_ends_an_attempt_that_could_take_longer() -> None:
+def test_a_deadline_before_the_end_of_an_attempt_ends_the_attempt() -> None:
     """No call was sent while the database woke up. So the client gets 503 with Retry-After, and not 504."""
     with (
         never_answers() as port,
@@ -119,7 +123,7 @@ def test_the_deadline_ends_an_attempt_that_could_take_longer() -> None:
 
 
 @over_tcp
-def test_a_live_address_behind_dead_ones_is_found(database: Database) -> None:
+def test_a_live_address_after_dead_ones_is_found(database: Database) -> None:
     port = port_of(database)
     with refuses_connections(HOSTS[1]) as refused, never_connects(HOSTS[0]) as silent:
         url = with_hosts(database, f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refused},127.0.0.1:{port}")
@@ -162,10 +166,10 @@ def test_after_a_refusal_the_next_address_is_not_tried(database: Database) -> No
         ("Couldn't connect to compute node", "DatabaseWakingError", 2, (2, 2)),
         ("Too many connections to this endpoint", "DatabaseOverloadedError", 2, (2, 0)),
         ("Control plane request failed: endpoint is disabled", "DatabaseRefusedError", 1, (1, 0)),
-        ("an error that no version of the proxy sends", "DatabaseAwayError", 2, (2, 2)),
+        ("an error that no list has", "DatabaseAwayError", 2, (2, 2)),
     ],
 )
-def test_the_error_of_the_proxy_decides_whether_addresses_are_tried_again(
+def test_the_error_text_of_the_proxy_decides_which_addresses_are_tried_again(
     text: str, error: str, attempts: int, connections: tuple[int, int]
 ) -> None:
     with refuses(text) as (first, at_first), refuses(text, host=HOSTS[0]) as (second, at_second):
@@ -182,7 +186,7 @@ def test_the_error_of_the_proxy_decides_whether_addresses_are_tried_again(
 
 
 @over_tcp
-def test_a_resolver_that_recovers_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_recovers_causes_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     again = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     url = with_hosts(database, f"localhost:{port_of(database)}")
@@ -193,7 +197,7 @@ def test_a_resolver_that_recovers_costs_no_error(database: Database, monkeypatch
         assert functions.write("demo", turn()).status == 201
 
 
-def test_an_unknown_host_name_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_an_unknown_host_name_gives_database_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}"}

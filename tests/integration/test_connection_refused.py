@@ -1,4 +1,4 @@
-"""A connection that cannot open: the answer depends on what would help, and only the log has the reason."""
+"""Failures to connect: each answer shows whether a retry helps, and only the log holds the reason."""
 
 import time
 import uuid
@@ -58,7 +58,7 @@ def test_a_wrong_password_is_refused(database: Database) -> None:
 
 
 @over_tcp
-def test_a_server_whose_certificate_has_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_server_with_a_certificate_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
     other = make_authority(tmp_path).root_cert
     with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}) as functions, logged() as lines:
@@ -68,7 +68,7 @@ def test_a_server_whose_certificate_has_another_authority_is_refused(database: D
 
 @over_tcp
 def test_a_server_whose_certificate_has_another_name_is_refused(database: Database) -> None:
-    """hostaddr names this machine, but the host name is another. The layer forces verify-full, which notices that."""
+    """The layer forces verify-full. hostaddr leads to this server, but its certificate has another name."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
     with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}) as functions, logged() as lines:
         refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
@@ -76,7 +76,7 @@ def test_a_server_whose_certificate_has_another_name_is_refused(database: Databa
 
 
 @over_tcp
-def test_plain_text_is_refused_by_the_server(database: Database) -> None:
+def test_the_server_refuses_a_connection_without_tls(database: Database) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=disable"
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = functions.read("demo")
@@ -100,7 +100,7 @@ def test_channel_binding_can_be_required(database: Database) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_request_to_a_server_that_is_away_may_be_retried(tmp_path: Path, attempts: int) -> None:
+def test_an_answer_about_a_server_that_is_away_has_retry_after(tmp_path: Path, attempts: int) -> None:
     with refuses_connections() as port:
         for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
             environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
@@ -112,7 +112,7 @@ def test_a_request_to_a_server_that_is_away_may_be_retried(tmp_path: Path, attem
                 assert str(port) not in (reply.body or "")
 
 
-def test_a_server_that_is_back_is_used_at_once(database: Database) -> None:
+def test_a_server_that_refused_a_login_is_used_once_it_accepts_logins(database: Database) -> None:
     with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions:
         admin.execute(f"alter role {APP} nologin".encode())
         try:
@@ -123,7 +123,7 @@ def test_a_server_that_is_back_is_used_at_once(database: Database) -> None:
         wait_until_it_answers(functions)
 
 
-def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: Database) -> None:
+def test_the_log_about_a_database_without_the_schema_names_make_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:
         create_database(admin, name)
@@ -139,7 +139,7 @@ def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: D
             drop_database(admin, name)
 
 
-def test_an_unforeseen_error_of_the_database_is_a_500(bundle: Bundle, database: Database) -> None:
+def test_an_unexpected_error_of_the_database_is_a_500(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute("drop table robot_brain.uncounted cascade")
     with logged() as lines:
@@ -162,7 +162,7 @@ def test_without_time_left_no_connection_is_opened(database: Database) -> None:
         assert functions.write("demo", turn()).json["message_count"] == 1
 
 
-def test_wrong_settings_are_a_500_until_they_are_corrected(database: Database) -> None:
+def test_settings_that_cannot_be_read_give_a_500_without_the_password(database: Database) -> None:
     with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}) as functions, logged() as lines:
         reply = functions.read("demo")
         assert_problem(reply, 500, functions.context.aws_request_id)
@@ -181,7 +181,7 @@ def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
         yield {"DATABASE_SECRET_ARN": arn, "DB_IDLE_TIMEOUT": "1", **keys}, client, arn
 
 
-def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_fetched_once_for_two_connections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with secret(database.app_url) as (environment, client, arn), deployed(environment) as functions:
         assert functions.write("demo", turn()).status == 201
@@ -191,7 +191,7 @@ def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.Monkey
         assert opened() == 2
 
 
-def test_a_missing_secret_is_a_refusal(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_gives_a_503_without_retry_after(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (
         secret(database.app_url) as (environment, client, arn),

@@ -18,7 +18,7 @@ from tests.support.marks import without_pooler
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
 
-# Seconds: much more than a request that gives up after 1 second, and less than one that does not give up (12).
+# Seconds. A request that ends at its deadline takes about 1 second, and one that misses it takes 12.
 AT_MOST = 10.0
 # The layer gives up an answer after half a second. On a busy machine that may be too short for a good answer, so such
 # tests allow many attempts and much time.
@@ -53,7 +53,7 @@ def turns(database: Database) -> int:
         return int(row[0])
 
 
-def test_a_silent_server_is_given_up_at_the_deadline(database: Database) -> None:
+def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
         relay.silence_open()
@@ -69,8 +69,8 @@ def test_a_silent_server_is_given_up_at_the_deadline(database: Database) -> None
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Database) -> None:
-    """The send buffer is full, so even a goodbye would block."""
+def test_a_call_to_a_server_that_reads_nothing_ends_at_the_deadline(database: Database) -> None:
+    """The send buffer is full, so even the message that ends a connection could not be sent."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
         relay.silence_open(reads=False)
@@ -83,10 +83,10 @@ def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(database: Datab
         assert functions.read("demo").json["session"]["message_count"] == 1
 
 
-def test_a_connection_that_died_during_a_freeze_costs_time_and_no_error(
+def test_a_connection_that_died_during_a_freeze_causes_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No FIN arrived, so the connection looks fresh. Its first call gets no answer, and the retry opens a new one."""
+    """The connection looks open, because no FIN came. Its call stays unanswered, and the retry opens another one."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
@@ -119,7 +119,9 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 
 
 @without_pooler
-def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refresh_may_wait_longer_than_other_calls(
+    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A refresh sets a longer statement_timeout, so the layer also waits longer for its answer."""
     assert bundle.write("demo", turn()).status == 201
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
@@ -134,7 +136,7 @@ def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, mo
 
 
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_tcp_gives_up_a_server_that_does_not_acknowledge(bundle: Bundle) -> None:
+def test_a_connection_has_a_tcp_user_timeout_of_five_seconds(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
     connection = lazy_connection()._connection
     assert connection is not None
@@ -151,7 +153,7 @@ def test_tcp_gives_up_a_server_that_does_not_acknowledge(bundle: Bundle) -> None
     ],
 )
 @without_pooler
-def test_the_error_of_a_new_connection_decides_whether_it_is_retried(
+def test_the_error_of_postgresql_to_a_new_connection_decides_about_a_retry(
     database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
     names = {"role": APP, "name": database.name}
@@ -177,7 +179,7 @@ def read_only(admin: psycopg.Connection, database: Database, value: str) -> None
 
 
 @without_pooler
-def test_a_failover_to_a_writable_server_costs_no_error(bundle: Bundle, database: Database) -> None:
+def test_a_failover_to_a_writable_server_causes_no_error(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         read_only(admin, database, "on")
         assert bundle.stats().status == 200
@@ -187,7 +189,7 @@ def test_a_failover_to_a_writable_server_costs_no_error(bundle: Bundle, database
 
 
 @without_pooler
-def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Database) -> None:
+def test_a_server_that_stays_read_only_gives_database_away(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin, logged() as lines:
         read_only(admin, database, "on")
         reply = bundle.write("demo", turn())
@@ -200,15 +202,15 @@ def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Databas
     assert bundle.write("demo", turn()).status == 201
 
 
-@pytest.mark.parametrize(("sqlstate", "in_the_end"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
+@pytest.mark.parametrize(("sqlstate", "last_status"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_call_interrupted_by_other_transactions_is_retried_whole(
-    bundle: Bundle, database: Database, sqlstate: str, in_the_end: int, times: int
+def test_a_call_that_postgresql_aborted_is_retried_as_a_whole(
+    bundle: Bundle, database: Database, sqlstate: str, last_status: int, times: int
 ) -> None:
     with database.admin() as admin:
         admin.execute("create sequence public.calls")
         admin.execute("grant usage on sequence public.calls to public")
-        # A sequence also counts what is rolled back.
+        # A rollback does not undo nextval, so the sequence counts every attempt.
         admin.execute(
             f"""
             create function public.interrupt() returns trigger language plpgsql as $$
@@ -227,7 +229,7 @@ def test_a_call_interrupted_by_other_transactions_is_retried_whole(
         )
     with logged() as lines:
         reply = bundle.write("demo", turn())
-        assert reply.status == (201 if times < 3 else in_the_end)
+        assert reply.status == (201 if times < 3 else last_status)
         assert lines()[-1].get("attempts", 3) == 3
     assert turns(database) == (1 if times < 3 else 0)
     assert lazy_connection().retired == 0

@@ -22,7 +22,7 @@ from tests.support.servers.databases import APP, Database
 from tests.support.servers.failing import never_answers, refuses_connections
 from tests.support.servers.pgbouncer import PgBouncer
 
-# Seconds that a busy machine may add. Without the limit of the service itself the report would take ten seconds.
+# Seconds that a busy machine may take beyond the service's own limit. Without that limit a report would take ten.
 MARGIN = 5.0
 MEMBERS = {
     "status",
@@ -40,7 +40,7 @@ MEMBERS = {
 
 @contextmanager
 def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start the functions with so high a limit that a busy machine does not make an answer `slow`."""
+    """Start the functions with a limit that no busy machine's answer exceeds. The test of `slow` sets its own."""
     with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
         yield functions
 
@@ -116,7 +116,7 @@ def test_old_statistics_are_degraded_if_a_turn_was_written_since(database: Datab
         assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_suspended_compute_is_not_woken(database: Database) -> None:
+def test_a_probe_does_not_wake_a_suspended_compute(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -132,7 +132,7 @@ def test_a_suspended_compute_is_not_woken(database: Database) -> None:
         assert users.fetchone() == (0,)
 
 
-def test_the_database_is_probed_if_the_compute_runs(database: Database) -> None:
+def test_a_probe_calls_the_database_if_its_compute_runs(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -141,7 +141,7 @@ def test_the_database_is_probed_if_the_compute_runs(database: Database) -> None:
             assert reply.json["compute"] == "active"
 
 
-def test_if_neons_api_fails_the_database_is_probed(embedded_database: Database) -> None:
+def test_a_probe_calls_the_database_if_neons_api_fails(embedded_database: Database) -> None:
     with NeonApi(lambda: "idle") as api, never_answers() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
@@ -166,7 +166,7 @@ def test_a_database_of_another_schema_version_is_degraded(bundle: Bundle, databa
     assert reply.json["schema_version"] == 1000
 
 
-def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_read_only_database_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
     assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
@@ -186,7 +186,7 @@ def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypa
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_a_connection_without_an_answer_is_waking() -> None:
+def test_a_database_that_accepts_a_connection_and_stays_silent_is_waking() -> None:
     with never_answers() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
         with logged() as lines:
             reply = probe(functions)
@@ -210,7 +210,7 @@ def test_a_refused_port_is_unhealthy() -> None:
 
 
 @over_tcp
-def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
+def test_a_wrong_password_is_unhealthy_and_only_the_log_holds_the_reason(database: Database) -> None:
     password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
     url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
     with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
@@ -252,12 +252,12 @@ def test_a_pooler_without_a_free_connection_is_overloaded(
     assert condition_in(probe(bundle)) == (200, "healthy", [])
 
 
-def test_without_time_left_the_report_is_unhealthy(bundle: Bundle) -> None:
+def test_a_probe_without_time_left_is_unhealthy(bundle: Bundle) -> None:
     bundle.context.milliseconds = 400
     assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
 
 
-def test_a_missing_answer_is_unhealthy_within_the_time_of_a_probe(bundle: Bundle, database: Database) -> None:
+def test_a_database_that_does_not_answer_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
     assert bundle.read("demo").status == 404
     with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
         assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])

@@ -36,7 +36,7 @@ def test_each_sql_function_has_one_form_and_the_owner_and_grants_of_its_file(dat
         assert admin.execute(_FUNCTIONS).fetchall() == sorted(declared)
 
 
-def test_each_sql_function_is_applied_after_those_that_postgresql_looks_up_at_its_creation(database: Database) -> None:
+def test_each_sql_function_is_created_after_the_functions_that_it_calls(database: Database) -> None:
     place = {file.function: number for number, file in enumerate(FILES)}
     with database.admin() as admin:
         for function, called in admin.execute(_CALLS).fetchall():

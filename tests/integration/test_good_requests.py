@@ -168,7 +168,7 @@ def test_an_unreadable_if_none_match_gives_the_full_answer(bundle: Bundle) -> No
 
 
 def _sent(message: Json) -> Json:
-    """Return the fields of a message that the client sent. Numbers compare as doubles, because jsonb writes digits."""
+    """Return the members of a message that the client sent, with numbers in a form that can be compared."""
     sent = {name: value for name, value in message.items() if name not in ("id", "seq", "created_at")}
     return _numbers_as_read(sent)
 

@@ -1,6 +1,7 @@
 """The limits of the contract hold in SQL too, so a call with the runtime password harms no other tenant.
 
-Each call is made as robot_brain_app, past the layer. SQL refuses it and writes nothing, or accepts it without harm.
+The tests call the SQL functions as robot_brain_app, without the layer. A call is refused and writes nothing,
+or it succeeds and changes nothing for other tenants.
 """
 
 import json
@@ -47,7 +48,7 @@ def interaction(**changes: Any) -> dict[str, Any]:
 
 
 def deep(depth: int) -> Json:
-    """Return an object of `depth` objects, one inside the other."""
+    """Return an object of `depth` objects, each inside the one before it."""
     value: Json = {}
     for _ in range(depth - 1):
         value = {"a": value}
@@ -93,9 +94,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "interaction type of 51 characters": (interaction(interaction_type="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
     "no interaction type": (interaction(interaction_type=None), NOT_NULL),
     "duration over 2^31 - 1": (interaction(duration_ms=MAX_INTEGER + 1), "22003"),
-    "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
+    "duration that is not a whole number": (interaction(duration_ms=1.5), "22P02"),
     "no duration": (interaction(duration_ms=None), NOT_NULL),
-    "success that is no truth value": (interaction(success="perhaps"), "22P02"),
+    "success that is not a boolean": (interaction(success="perhaps"), "22P02"),
     "no success": (interaction(success=None), NOT_NULL),
     "interaction that is null": (messages({"interaction": None}), NOT_NULL),
     "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
@@ -192,7 +193,7 @@ def test_a_write_over_a_limit_is_refused_and_writes_nothing(database: Database, 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", TAKEN)
-def test_an_accepted_write_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
+def test_an_odd_write_that_sql_accepts_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
     arguments = WRITE | TAKEN[name]
     with database.app() as connection:
         for _ in range(2):
@@ -223,7 +224,7 @@ READS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
+def test_a_read_beyond_a_limit_gives_an_error_or_a_page_within_the_limit(bundle: Bundle, database: Database) -> None:
     with database.app() as connection:
         for _ in range(3):
             call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
@@ -246,7 +247,7 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_figures_of_many_sessions_and_personalities_stay_within_the_limits_of_the_contract(bundle: Bundle) -> None:
+def test_statistics_list_no_more_sessions_and_personalities_than_the_contract_allows(bundle: Bundle) -> None:
     for number in range(TOP_SESSIONS + 1):
         bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
     bundle.refresh()

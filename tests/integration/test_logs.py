@@ -1,4 +1,4 @@
-"""No line of any log holds a user's text, whatever happens to the request."""
+"""No log line holds a user's text, also if the request fails."""
 
 import json
 
@@ -86,7 +86,7 @@ def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pyt
 def test_a_higher_log_level_still_logs_metrics_and_failures(
     bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # POWERTOOLS_LOG_LEVEL does the same when the logger is made. Here the logger is that of all tests.
+    # POWERTOOLS_LOG_LEVEL sets the level when the logger is created. All tests of this process share one logger.
     telemetry.logger().setLevel("WARNING")
     try:
         bundle.write("s", turn())

@@ -61,7 +61,7 @@ def test_the_plan_for_an_empty_database_names_every_file_and_changes_nothing(
     assert admin.execute("select to_regnamespace('robot_brain_migrations')").fetchone() == (None,)
 
 
-def test_the_command_prints_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_its_plan_and_after_the_migration_an_empty_plan(direct_url: str) -> None:
     def printed() -> list[str]:
         return subprocess.run(
             [sys.executable, "-m", "ops", "migrate", "--plan"],
@@ -120,7 +120,7 @@ def test_a_migration_that_was_applied_and_is_missing_is_refused(direct_url: str,
             command(direct_url, sql)
 
 
-def test_a_migration_that_comes_before_an_applied_one_is_refused(direct_url: str, sql: Path) -> None:
+def test_a_new_migration_with_a_number_before_an_applied_one_is_refused(direct_url: str, sql: Path) -> None:
     add(sql, "migrations/9003_last", TABLE.format("last"))
     migrate(direct_url, sql)
     add(sql, "migrations/9002_late", TABLE.format("late"))
@@ -130,9 +130,7 @@ def test_a_migration_that_comes_before_an_applied_one_is_refused(direct_url: str
             command(direct_url, sql)
 
 
-def test_a_database_with_a_migration_that_the_checkout_does_not_have_is_newer_and_refused(
-    direct_url: str, sql: Path
-) -> None:
+def test_a_database_with_a_migration_that_the_checkout_lacks_is_refused_as_newer(direct_url: str, sql: Path) -> None:
     add(sql, "migrations/9002_more", TABLE.format("more"))
     migrate(direct_url, sql)
 
@@ -141,7 +139,7 @@ def test_a_database_with_a_migration_that_the_checkout_does_not_have_is_newer_an
             command(direct_url)
 
 
-def test_a_database_with_a_higher_schema_version_is_newer_and_refused(
+def test_a_database_with_a_higher_schema_version_is_refused_as_newer(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     version = "functions/robot_brain/schema_version"
@@ -156,7 +154,9 @@ def test_a_database_with_a_higher_schema_version_is_newer_and_refused(
     assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
-def test_the_schema_version_is_raised_by_functions_alone(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
+def test_a_changed_function_alone_can_raise_the_schema_version(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
     migrate(direct_url, sql)
     version = "functions/robot_brain/schema_version"
     add(sql, version, (sql / f"{version}.sql").read_text().replace(NOW, NEXT))
@@ -166,7 +166,7 @@ def test_the_schema_version_is_raised_by_functions_alone(admin: psycopg.Connecti
     assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
-def test_a_function_whose_file_is_gone_is_refused_until_a_migration_drops_it(
+def test_a_missing_function_file_is_refused_until_a_migration_drops_the_function(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     gone = add(sql, "functions/robot_brain/gone", ONE.format("gone", "p_number"))
@@ -197,7 +197,7 @@ def test_a_function_that_was_dropped_is_made_again(admin: psycopg.Connection, di
     assert catalogue(admin) == whole
 
 
-def test_functions_in_sql_are_applied_after_those_that_they_call(
+def test_functions_in_sql_are_applied_after_the_functions_that_they_call(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     first = add(sql, "functions/robot_brain/zzz", ONE.format("zzz", "p_number + 1"))
@@ -236,7 +236,7 @@ def test_a_second_form_of_a_function_is_refused_unless_its_file_drops_the_older_
     assert admin.execute("select robot_brain.one(p_number => 7)").fetchone() == (7,)
 
 
-def test_a_file_that_makes_another_function_than_its_name_says_is_refused(direct_url: str, sql: Path) -> None:
+def test_a_file_that_makes_a_function_of_another_name_is_refused(direct_url: str, sql: Path) -> None:
     add(sql, "functions/robot_brain/one", ONE.format("other", "p_number"))
     with pytest.raises(MigrationError, match=r"one\.sql does not create robot_brain\.one"):
         migrate(direct_url, sql)

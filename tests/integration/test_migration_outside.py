@@ -1,4 +1,4 @@
-"""Migrations outside a transaction: earlier files are committed first, and a run that failed is repeated."""
+"""A migration outside a transaction begins after all earlier files are committed. If it fails, it runs again."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ QUERY = "select query from pg_stat_activity where pid = %s"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('robot_brain.sessions_version_idx')"
 
 
-def test_a_migration_outside_a_transaction_comes_between_two_transactions(
+def test_a_migration_outside_a_transaction_runs_between_two_transactions(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -72,7 +72,7 @@ def test_a_migration_outside_a_transaction_shows_which_statement_runs(
     assert shown == [f"statement {number} of 6" for number in range(1, 7)]
 
 
-def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before_and_it_is_run_again(
+def test_a_failed_migration_outside_a_transaction_keeps_earlier_files_and_runs_again(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -89,7 +89,7 @@ def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before
     assert migrate(direct_url, sql) == [broken, after]
 
 
-def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its_start(
+def test_a_killed_migration_outside_a_transaction_runs_again_from_its_start(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -105,7 +105,7 @@ def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its
     assert admin.execute(VALID).fetchone() == (True,)
 
 
-def test_a_migration_that_makes_an_index_concurrently_does_not_wait_for_another_migration_that_waits_for_it(
+def test_an_index_is_made_concurrently_although_another_migration_waits_for_the_lock(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)

@@ -1,4 +1,4 @@
-"""Migrations with the role that Neon gives, on every version: all files or none, whatever interrupts them."""
+"""Migrations run as the role that Neon gives, on every PostgreSQL version, and apply all files or no file."""
 
 import re
 import secrets
@@ -34,7 +34,10 @@ where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 
 @pytest.fixture(scope="session")
 def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
-    """An undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
+    """Run one migration to its end. Return its statements and the catalogue that it makes.
+
+    Each statement is (its number, the number of files applied before it).
+    """
     name = f"whole_{secrets.token_hex(6)}"
     with cluster.admin() as main:
         create_database(main, name)
@@ -48,7 +51,7 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
             drop_database(main, name)
 
 
-def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
+def test_an_empty_database_gets_every_file_and_a_second_migration_applies_no_file(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     assert migrate(direct_url) == FILES
@@ -60,7 +63,7 @@ def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
     assert catalogue(admin) == before
 
 
-def test_the_command_prints_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_the_applied_files_and_then_that_it_has_nothing_to_do(direct_url: str) -> None:
     with migrating(direct_url) as process:
         assert finish(process) == FILES
     with migrating(direct_url) as process:
@@ -175,7 +178,9 @@ def test_the_next_migration_waits_for_the_server_process_of_a_killed_one(
     assert catalogue(admin) == undisturbed
 
 
-def test_without_createrole_the_error_names_this_right(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_the_error_for_a_role_without_createrole_names_this_right(
+    empty_cluster: Postgres, admin: psycopg.Connection
+) -> None:
     admin.execute("create role poor login nosuperuser nocreaterole password 'poor'")
     admin.execute(f"alter database {admin.info.dbname} owner to poor")
     url = empty_cluster.address.url("poor", "poor", admin.info.dbname)
@@ -191,7 +196,7 @@ def test_without_createrole_the_error_names_this_right(empty_cluster: Postgres, 
     assert "Traceback" not in log
 
 
-def test_a_role_that_does_not_own_the_database_gets_an_error_that_says_so(
+def test_the_error_for_a_role_that_does_not_own_the_database_says_so(
     empty_cluster: Postgres, admin: psycopg.Connection
 ) -> None:
     admin.execute("create role stranger login createrole password 'stranger'")
@@ -233,7 +238,7 @@ def test_the_error_about_a_silent_server_has_no_password() -> None:
 @pytest.mark.parametrize(
     "password", ["s3cr/3t", "12/s3cr3t", "12@s3cr3t", "s3cr@3t", "s3?cr/3t", "s3#cr/3t", "%s3cr3t"]
 )
-def test_a_password_that_a_url_cannot_hold_is_an_error_that_does_not_quote_it(password: str) -> None:
+def test_the_error_about_a_password_that_needs_escaping_does_not_quote_the_password(password: str) -> None:
     with pytest.raises(MigrationError, match="%25") as caught:
         migrate(f"postgresql://someone:{password}@127.0.0.1:1/nothing?connect_timeout=2")
     assert not [part for part in re.findall("[a-z0-9]+", password) if part in str(caught.value)]

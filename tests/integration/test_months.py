@@ -1,4 +1,4 @@
-"""A missing month harms no request, neither while its turns are in DEFAULT nor while it is made."""
+"""No request fails while a month is missing, while its turns are in the default partition, or while it is made."""
 
 import random
 import threading
@@ -29,7 +29,10 @@ PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
 
 
 def lose_this_month(database: Database, number: int) -> str:
-    """Drop this month and write `number` turns to each session, into DEFAULT. Return the month's name."""
+    """Drop this month, write `number` turns to each session and return the month's name.
+
+    The turns land in the default partition.
+    """
     name = drop_month(database)
     with database.app() as connection:
         for session in SESSIONS:
@@ -72,7 +75,7 @@ def test_making_a_month_waits_until_running_requests_have_ended(database: Databa
             write(other, "b")
             making = threads.submit(maker.execute, MAKE)
             wait_for_waiter(one)
-            # Repeated requests succeed, although another transaction waits to lock the whole table.
+            # The two transactions hold their locks already, so the waiting make_month does not block the same requests.
             assert check_page(one, "a") == 10
             write(other, "b")
         assert making.result(30).fetchone() == (True,)
@@ -81,7 +84,7 @@ def test_making_a_month_waits_until_running_requests_have_ended(database: Databa
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Database, seed: int) -> None:
+def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: Database, seed: int) -> None:
     print(f"seed {seed}")
     name = lose_this_month(database, 100)
     written = [0] * 8
@@ -128,7 +131,7 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, seed: int) -> None:
+def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Database, seed: int) -> None:
     """Write and read several months in rounds, while two connections make months."""
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -164,14 +167,14 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
     assert "conversations_default" not in places(database)
 
 
-def test_a_turn_written_while_make_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
+def test_a_turn_written_while_make_month_waits_for_the_default_partition_is_moved_later(database: Database) -> None:
     name = drop_month(database)
     with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
         with writer.transaction():
             write(writer, "a")
             making = threads.submit(make_months, maker)
-            # DEFAULT shows no turn of this month yet. So make_month does not lock the parent, and waits for DEFAULT.
+            # The turn in the default partition is not visible yet. So make_month waits for the default partition only.
             wait_for_waiter(writer)
         assert making.result(30) == ([], [])
         assert not is_month(maker, name)
@@ -182,7 +185,7 @@ def test_a_turn_written_while_make_month_waits_for_default_is_moved_by_the_next_
 
 
 @pytest.mark.parametrize("table", ["conversations", "conversations_default"])
-def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
+def test_during_a_dump_requests_succeed_and_the_month_is_made_afterwards(
     bundle: Bundle, database: Database, table: str
 ) -> None:
     name = lose_this_month(database, 3)
@@ -203,7 +206,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
     assert bundle.stats().json["totals"]["messages"] == 13
 
 
-def test_a_write_does_not_wait_for_a_month_without_turns_in_default(database: Database) -> None:
+def test_a_write_does_not_wait_while_a_month_without_turns_is_made(database: Database) -> None:
     drop_month(database, 2)
     with database.app() as connection, database.admin() as maker, maker.transaction():
         write(connection, "a")

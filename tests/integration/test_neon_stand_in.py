@@ -1,4 +1,4 @@
-"""The stand-in for Neon as a bare client sees it: each fault has its effect, and none after its end."""
+"""The stand-in for Neon: a psycopg client sees the expected error of each fault, and no error after its end."""
 
 import contextlib
 import re
@@ -32,8 +32,8 @@ select body from robot_brain_api.write_message(
 # How long a client waits if no answer is expected. psycopg waits at least two seconds for a connection.
 SILENCE_SECONDS = 2
 
-# What a client sees on a new connection, and on one that was opened before the fault. None is success, SILENCE is no
-# answer, and any other text is in the error.
+# For each fault: the result of a write over a new connection, then over one opened before the fault.
+# None is success, SILENCE is no answer, and any other text is a pattern of the error.
 SILENCE = "silence"
 GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
 VERIFY = "certificate verify failed"
@@ -152,7 +152,7 @@ def error_of_a_write(
     return None
 
 
-def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
+def test_the_table_of_expected_results_has_every_fault(stand_in: StandIn) -> None:
     assert list(EXPECTED) == list(FAULTS)
     assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # needs libfaketime
 
@@ -179,7 +179,7 @@ def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, 
 
 
 @pytest.mark.parametrize("name", ["kill_pgbouncer", "suspend", "refused", "proxy_connect"])
-def test_a_client_sees_the_end_of_its_connection_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
+def test_an_open_connection_ends_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
     for _ in range(4):
         with connect(stand_in) as connection, fault(stand_in, name):
             ended = bool(select.select([connection.pgconn.socket], [], [], 0)[0])
@@ -201,7 +201,7 @@ def test_an_answer_is_lost_after_commit_as_often_as_requested(stand_in: StandIn)
     assert stand_in.relay.to_come == 0
 
 
-def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_on_a_reused_connection(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         for number in range(3):
             write(connection, "warm", f"warm {number}")
@@ -212,7 +212,7 @@ def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn)
         assert _turns(observer, "warm") == 4
 
 
-def test_a_goodbye_does_not_count_as_a_request_whose_answer_is_lost(stand_in: StandIn) -> None:
+def test_the_end_of_a_connection_does_not_count_as_a_lost_answer(stand_in: StandIn) -> None:
     connection = connect(stand_in)
     stand_in.relay.lose_answers()
     connection.close()
@@ -231,7 +231,7 @@ def test_each_round_trip_takes_the_delay(stand_in: StandIn) -> None:
     assert took >= 0.2
 
 
-def test_after_silence_a_used_connection_is_reset_and_an_idle_one_still_works(stand_in: StandIn) -> None:
+def test_after_a_silence_a_connection_that_was_idle_still_works(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with fault(stand_in, "acknowledge_silence"):
             assert error_of_a_write(used, stand_in, SILENCE_SECONDS) == SILENCE
@@ -249,7 +249,7 @@ def test_ten_connections_wake_the_compute_once_and_wait_for_it(authority: Author
         assert (made.compute.state, made.compute.wakes) == ("active", 1)
 
 
-def test_the_compute_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
+def test_the_compute_sleeps_after_five_minutes_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
     made, clock = sleeper
     with connect(made) as connection:
         clock.advance(299)
@@ -300,7 +300,7 @@ def test_a_client_gets_neons_error_while_the_compute_cannot_start(sleeper: tuple
     assert error_of_a_write(None, made) is None
 
 
-def test_a_name_outside_the_file_of_names_is_resolved_by_the_machine(stand_in: StandIn) -> None:
+def test_a_name_that_the_stand_in_does_not_know_is_resolved_by_the_machine(stand_in: StandIn) -> None:
     assert socket.getaddrinfo("127.0.0.1", 1)[0][4][0] == "127.0.0.1"
     stand_in.resolve("127.0.0.2", "127.0.0.3")
     addresses = [entry[4][0] for entry in socket.getaddrinfo(HOST, 5432, type=socket.SOCK_STREAM)]

@@ -1,4 +1,4 @@
-"""The stand-in before the embedded PostgreSQL, as `make run SCALE_TO_ZERO=30` has it: no TLS, no PgBouncer."""
+"""The stand-in with the embedded PostgreSQL, as in `make run SCALE_TO_ZERO=30`: without TLS and PgBouncer."""
 
 import contextlib
 import re
@@ -62,7 +62,7 @@ def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, 
     assert error_of_a_query(stand_in) is None
 
 
-def test_the_time_that_a_database_was_dead_does_not_count_as_idle_time() -> None:
+def test_a_database_restarted_after_a_kill_stays_awake_for_its_whole_idle_time() -> None:
     server = start_embedded()
     clock, said = ManualClock(), list[str]()
     with contextlib.closing(

@@ -1,4 +1,4 @@
-"""A missing month loses no turn, and making it moves its turns out of DEFAULT."""
+"""A missing month loses no turn, and the refresh that makes it moves its turns out of the default partition."""
 
 import psycopg
 import pytest
@@ -10,14 +10,16 @@ from tests.support.log_lines import logged
 from tests.support.servers.databases import Database
 
 
-def test_a_turn_without_a_month_lands_in_default_and_is_read(bundle: Bundle, database: Database) -> None:
+def test_a_turn_without_a_month_lands_in_the_default_partition_and_is_read(bundle: Bundle, database: Database) -> None:
     drop_month(database)
     assert bundle.write("s", turn(1)).status == 201
     assert places(database) == {"conversations_default": 1}
     assert [message["user_message"] for message in bundle.read("s").json["messages"]] == ["question 1"]
 
 
-def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_makes_a_missing_month_and_moves_the_turns_of_every_tenant(
+    bundle: Bundle, database: Database
+) -> None:
     drop_month(database)
     bundle.write("s", {"messages": [turn(number) for number in range(1, 4)]})
     with psycopg.connect(database.app_url, autocommit=True) as other:
@@ -39,7 +41,7 @@ def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle:
     assert bundle.stats().json["totals"]["messages"] == 4
 
 
-def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         for ahead in (2, 3, 4):
             row = admin.execute(
@@ -69,10 +71,10 @@ alter table robot_brain.conversations attach partition robot_brain.conversations
 """
 
 
-def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month(
+def test_a_turn_whose_month_is_attached_during_its_write_lands_in_that_month(
     bundle: Bundle, database: Database
 ) -> None:
-    """PostgreSQL chose DEFAULT before the month existed, and raises 23514 without the name of a constraint."""
+    """PostgreSQL chose the default partition before the month existed, so it raises 23514 without a constraint name."""
     drop_month(database)
     assert bundle.read("s").status == 404
     with logged() as lines:
@@ -84,7 +86,7 @@ def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
-def test_months_and_times_are_utc_whatever_the_servers_time_zone(bundle: Bundle, database: Database, zone: str) -> None:
+def test_months_and_times_are_utc_in_any_time_zone_of_the_server(bundle: Bundle, database: Database, zone: str) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set timezone = '{zone}'".encode())
         bounds = admin.execute(
