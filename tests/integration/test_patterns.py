@@ -1,4 +1,4 @@
-"""A pattern of failures is reported once, with advice. A slow call is logged with its name and time only."""
+"""The log reports a pattern of failures once, with advice, and a slow call with its name and time only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def set_login(database: Database, allowed: str) -> None:
 
 
 @embedded
-def test_connections_that_fail_in_a_row_are_reported_once_and_again_after_a_success(database: Database) -> None:
+def test_failed_connections_in_a_row_are_reported_once_and_again_after_a_success(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "1"}
     with deployed(environment) as functions, logged() as lines:
         try:

@@ -88,7 +88,7 @@ def relations(database: Database) -> Sequence[tuple[int, str, str, str]]:
     return found
 
 
-def test_the_connection_of_these_tests_is_that_of_the_app_without_superuser_rights(app: psycopg.Connection) -> None:
+def test_these_privileges_are_tested_as_the_app_without_superuser_rights(app: psycopg.Connection) -> None:
     row = app.execute("select session_user, current_user, current_setting('is_superuser')").fetchone()
     assert row == (APP, APP, "off")
 
@@ -109,7 +109,7 @@ def test_the_app_cannot_touch_any_table_partition_or_view(database: Database, ap
     assert tried >= 26 + 8, "the loop must cover the partitions and the tables"
 
 
-def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database) -> None:
+def test_the_catalog_grants_the_app_no_privilege_on_any_relation_or_column(database: Database) -> None:
     # In the catalog, because without USAGE on the schema a query fails whatever the rights on its tables are.
     with database.admin() as admin:
         for oid, kind, schema, name in relations(database):
@@ -125,7 +125,7 @@ def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database
             assert answer == (False, False), f"{schema}.{name}"
 
 
-def test_the_app_may_use_the_schema_of_the_api_only(database: Database) -> None:
+def test_the_app_may_use_only_the_schema_of_the_api(database: Database) -> None:
     with database.admin() as admin:
         for schema in [*SCHEMAS, "public"]:
             answer = admin.execute(
@@ -163,7 +163,7 @@ def test_the_app_cannot_become_any_other_role(database: Database, app: psycopg.C
         refused(app, sql.SQL("set session authorization {}").format(sql.Identifier(name)))
 
 
-def test_the_app_is_member_of_no_role_and_has_no_attribute_but_login(database: Database) -> None:
+def test_the_app_is_a_member_of_no_role_and_has_only_the_right_to_log_in(database: Database) -> None:
     with database.admin() as admin:
         member_of = admin.execute(
             "select roleid::regrole::text from pg_auth_members where member = %s::regrole", [APP]

@@ -98,7 +98,7 @@ def test_max_chars_counts_code_points_and_stays_within_limit_and_before(bundle: 
     assert (seqs(page), page["page"]) == ([2, 3], {"before": 2, "after": 3})
 
 
-def test_following_before_gives_each_turn_once_whatever_is_written_meanwhile(seven: Bundle) -> None:
+def test_following_before_gives_each_turn_once_also_during_writes(seven: Bundle) -> None:
     seen: list[int] = []
     page = seven.read("s", limit=2).json
     while True:
@@ -122,24 +122,24 @@ def test_the_etag_is_the_last_seq_and_a_version_that_only_user_metadata_changes(
     assert all(re.fullmatch("[0-9a-f]{1,13}", version) for version in versions)
 
 
-def test_two_sessions_have_versions_of_their_own(bundle: Bundle) -> None:
+def test_each_session_has_a_version_of_its_own_in_its_tag(bundle: Bundle) -> None:
     tags = {bundle.write(session, turn()).headers["etag"] for session in ("a", "b", "c")}
     assert len(tags) == 3
 
 
 @pytest.mark.parametrize("copy", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
-def test_a_copy_with_the_present_tag_is_not_sent_again(seven: Bundle, copy: str) -> None:
+def test_a_session_is_not_sent_again_if_the_client_has_its_present_tag(seven: Bundle, copy: str) -> None:
     tag = seven.read("s").headers["etag"]
     reply = seven.read("s", {"if-none-match": copy.format(tag=tag)})
     assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, tag)
 
 
 @pytest.mark.parametrize("copy", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
-def test_a_copy_with_another_tag_is_replaced(seven: Bundle, copy: str) -> None:
+def test_a_session_is_sent_if_the_client_has_another_tag(seven: Bundle, copy: str) -> None:
     assert seven.read("s", {"if-none-match": copy}).status == 200
 
 
-def test_an_unknown_session_is_not_found_whatever_copy_the_client_has(bundle: Bundle) -> None:
+def test_an_unknown_session_is_not_found_if_any_tag_matches(bundle: Bundle) -> None:
     assert bundle.read("unknown", {"if-none-match": "*"}).status == 404
 
 

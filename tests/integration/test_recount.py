@@ -124,7 +124,7 @@ def test_a_day_without_its_row_gets_one_and_other_days_stay(talked: Database) ->
         admin.execute("insert into robot_brain.daily_stats values ('local', '2001-02-01', 70, 80)")
         admin.execute("insert into robot_brain.daily_stats values ('local', '1999-01-01', 7, 8)")
     recounted(talked)
-    # Days are history: they count more turns than are still stored.
+    # Days are history: a day may count more turns than are still stored.
     wanted = [row for row in stored(talked) if row[2] != "2001-02-01"]
     wanted += [("day", "local", "2001-02-01", 70, 80, 0), ("day", "local", "1999-01-01", 7, 8, 0)]
     found = [row for row in sums(talked) if row[0] == "day"]

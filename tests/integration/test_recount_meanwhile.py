@@ -61,7 +61,7 @@ def test_writes_and_refreshes_between_the_steps_of_a_recount_are_not_counted_twi
     assert sums(talked) == stored(talked)
 
 
-def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Database) -> None:
+def test_writers_and_refreshers_during_many_recounts_lose_no_turn(talked: Database) -> None:
     done = threading.Event()
     failures: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""When the statistics are refreshed: for a reader, if turns were written, and if that does not wake the database."""
+"""When the statistics are refreshed: by the schedule if the compute is awake, and by a reader of old figures."""
 
 import json
 import threading
@@ -36,7 +36,9 @@ def connections(database: Database) -> int:
     return int(row[0])
 
 
-def test_a_suspended_compute_is_not_woken(database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_schedule_does_not_wake_a_suspended_compute(
+    database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = refreshed_at(database)
     with deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle:
         assert bundle.refresh() == {"skipped": "suspended"}
@@ -61,7 +63,7 @@ def test_the_schedule_refreshes_if_the_compute_is_awake(database: Database) -> N
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("fault", ["401", "503", "init", "garbage", "hang"])
-def test_if_neon_does_not_say_whether_the_compute_is_awake_the_schedule_does_not_wake_it(
+def test_the_schedule_does_not_wake_the_compute_if_neons_api_fails(
     database: Database,
     api: NeonApi,
     capfd: pytest.CaptureFixture[str],
@@ -89,7 +91,7 @@ def test_if_neon_does_not_say_whether_the_compute_is_awake_the_schedule_does_not
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_if_only_the_schedule_refreshes_it_does_so_also_without_an_answer_of_neon(
+def test_the_schedule_refreshes_although_neons_api_fails_if_readers_do_not_refresh(
     database: Database, api: NeonApi
 ) -> None:
     api.fail(503)
@@ -147,7 +149,7 @@ def test_a_reader_refreshes_if_too_many_rows_are_uncounted(embedded_database: Da
     assert uncounted(embedded_database) == 0
 
 
-def test_a_view_made_in_the_future_of_the_clock_counts_as_old(embedded_database: Database) -> None:
+def test_a_view_made_by_a_clock_that_was_ahead_counts_as_old(embedded_database: Database) -> None:
     with embedded_database.admin() as admin:
         admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
     with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:

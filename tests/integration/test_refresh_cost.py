@@ -57,7 +57,7 @@ def test_a_refresh_without_new_turns_counts_nothing(bundle: Bundle, database: Da
     assert row is not None
     assert row[0] == '{"counted": 0}'
     assert refreshed_at(database) != before, "the figures are up to date"
-    # The months ahead are made nevertheless.
+    # The refresh still makes missing months.
     with database.admin() as admin:
         admin.execute(
             "do $$ begin execute 'drop table robot_brain.conversations_' || to_char("
@@ -80,7 +80,9 @@ def test_a_turn_whose_month_is_missing_is_counted(bundle: Bundle, database: Data
     assert bundle.stats().json["totals"]["messages"] == 1
 
 
-def test_the_longest_sessions_of_31_days_are_right_though_the_view_is_older(bundle: Bundle, database: Database) -> None:
+def test_the_longest_sessions_of_31_days_are_right_although_the_view_is_older(
+    bundle: Bundle, database: Database
+) -> None:
     bundle.write("old", {"messages": [turn()] * 3})
     bundle.write("new", turn())
     with database.admin() as admin:

@@ -122,7 +122,7 @@ def test_a_first_attempt_that_arrives_after_its_retry_writes_nothing(
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_a_retry_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
+def test_a_retry_gives_exactly_the_first_answer(database: Database, size: int) -> None:
     turns = [{**one, "interaction": INTERACTION} for one in BATCH[:size]]
     first_id = uuid.uuid4()
     with database.app() as connection:
@@ -153,7 +153,7 @@ def test_a_retry_finds_a_turn_whose_time_is_ahead_of_the_clock(database: Databas
     assert stored(database) == (4, 0, 4)
 
 
-# The state after a write while the clock was ahead by this interval.
+# Moves all turns two hours back, as if the clock had jumped ahead after their write.
 JUMP = """
 with turns as (update robot_brain.conversations set created_at = created_at - interval '2 hours')
 update robot_brain.sessions set created_at = created_at - interval '2 hours',
@@ -243,7 +243,7 @@ def test_an_attempt_that_a_stopped_server_process_reads_after_its_retry_writes_n
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
     assert patient.read("s").status == (200 if known else 404)
     with database.admin() as admin:
-        # A sequence also counts what is rolled back.
+        # A rollback does not undo nextval, so the sequence counts every attempt.
         admin.execute("create sequence public.attempts")
         admin.execute("grant usage on sequence public.attempts to public")
         admin.execute(

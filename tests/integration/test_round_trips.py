@@ -1,4 +1,4 @@
-"""Every request is one statement, as the server counts them, and one round trip on the wire."""
+"""Every request is one statement in the server's statistics, and one round trip on the wire."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,7 +65,7 @@ def test_a_request_is_one_round_trip_on_the_wire(embedded_database: Database, na
     assert status in (200, 201, 304, 404, 412)
 
 
-def test_shallow_health_sends_nothing(embedded_database: Database) -> None:
+def test_get_health_sends_nothing_to_the_database(embedded_database: Database) -> None:
     with counted(embedded_database) as (bundle, relay):
         assert bundle.health().status == 200
         assert relay.counted().round_trips == 0

@@ -35,7 +35,7 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_the_tables_of_the_origin_exist_with_their_names_and_columns(admin: psycopg.Connection) -> None:
+def test_the_tables_of_the_original_schema_exist_with_their_columns(admin: psycopg.Connection) -> None:
     for table, columns in ORIGIN.items():
         found = admin.execute(
             "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
@@ -122,7 +122,7 @@ def test_the_partitions_are_this_month_24_ahead_and_a_default(admin: psycopg.Con
     assert len(found) == MONTHS_AHEAD + 2
 
 
-def test_the_owner_sees_the_turns_of_the_tenant_it_set_and_no_turn_of_a_partition_directly(
+def test_the_owner_sees_only_the_turns_of_its_tenant_and_none_in_a_partition(
     database: Database, admin: psycopg.Connection
 ) -> None:
     with psycopg.connect(database.app_url, autocommit=True) as app:

@@ -53,7 +53,7 @@ def test_an_older_schema_is_unhealthy_and_refuses_a_refresh(bundle: Bundle, data
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
-def test_a_newer_schema_serves_the_functions_of_the_release_before(
+def test_a_newer_schema_serves_the_functions_of_the_previous_release(
     bundle: Bundle, database: Database, request_name: str
 ) -> None:
     assert bundle.write("s", turn()).status == 201
@@ -76,7 +76,9 @@ $$
 """
 
 
-def test_a_parameter_that_a_release_adds_does_not_stop_the_functions_before(bundle: Bundle, database: Database) -> None:
+def test_a_new_parameter_does_not_break_the_functions_of_the_previous_release(
+    bundle: Bundle, database: Database
+) -> None:
     with database.admin() as admin:
         admin.execute(_ONE_MORE)
         names: Any = admin.execute(

@@ -1,4 +1,4 @@
-"""Every answer is the same whatever settings the server, the database, the role or the connection has."""
+"""No setting of the server, the database, the role or the connection changes an answer."""
 
 import datetime
 from collections.abc import Iterator, Mapping
@@ -122,7 +122,7 @@ def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("of", ["database {}", "role robot_brain_app in database {}"], ids=["database", "role"])
-def test_every_answer_is_the_same_whatever_settings_the_database_or_the_role_has(
+def test_no_setting_of_the_database_or_the_role_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
@@ -137,7 +137,7 @@ def test_every_answer_is_the_same_whatever_settings_the_database_or_the_role_has
         assert bounds(admin) == expected_bounds(MONTHS)
 
 
-def test_every_answer_is_the_same_whatever_variables_of_libpq_are_set(
+def test_no_environment_variable_of_libpq_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
@@ -154,7 +154,7 @@ def test_every_answer_is_the_same_whatever_variables_of_libpq_are_set(
 
 @pytest.mark.parametrize("server", ["embedded", "tls"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migrating_session_has(
+def test_no_setting_of_the_migrating_connection_changes_months_or_answers(
     request: pytest.FixtureRequest,
     usual: dict[int, Transcript],
     name: str,
@@ -169,7 +169,7 @@ def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migr
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_months_are_made_at_midnight_utc_whatever_the_session_that_makes_them_has(database: Database) -> None:
+def test_no_setting_of_the_connection_that_makes_months_changes_their_bounds(database: Database) -> None:
     with database.admin() as admin:
         for settings in SETTINGS.values():
             for month in range(MONTHS):
@@ -184,9 +184,7 @@ def test_months_are_made_at_midnight_utc_whatever_the_session_that_makes_them_ha
             assert bounds(admin) == expected_bounds(MONTHS)
 
 
-def test_every_answer_is_the_same_whatever_collation_the_database_has(
-    tls_template: Template, usual: dict[int, Transcript]
-) -> None:
+def test_no_collation_of_the_database_changes_an_answer(tls_template: Template, usual: dict[int, Transcript]) -> None:
     expected = usual_on(tls_template, usual)
     english = "create database {} template template0 owner {} locale_provider icu icu_locale 'en-US'"
     with migrated_with(tls_template, {"timezone": "UTC"}, english) as database:

@@ -85,7 +85,7 @@ def test_an_unknown_session_has_no_figures(bundle: Bundle) -> None:
     assert bundle.stats(session_id="unknown").status == 404
 
 
-def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database) -> None:
+def test_a_refresh_counts_every_tenant_and_stats_shows_one_tenant(database: Database) -> None:
     for tenant, turns in (("red", 2), ("blue", 3)):
         with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write(f"session of {tenant}", {"messages": [turn(robot_personality=tenant)] * turns})
@@ -140,7 +140,9 @@ def test_two_refreshes_at_once_count_each_turn_once(database: Database, bundle: 
     assert bundle.stats().json["totals"]["messages"] == 50
 
 
-def test_a_session_silent_for_31_days_leaves_the_view_and_still_answers(bundle: Bundle, database: Database) -> None:
+def test_a_session_without_turns_for_31_days_leaves_the_view_and_keeps_its_figures(
+    bundle: Bundle, database: Database
+) -> None:
     bundle.write("old", turn())
     bundle.write("new", turn())
     with database.admin() as admin:

@@ -41,7 +41,7 @@ def size_in(server: psycopg.Connection, value: Any) -> int:
 @given(value=values)
 @example(value=[-0.0, 0.0, 1e308, -1e308, 5e-324, 1e16, 1e-5, 123456789.125, 2.5e-10, 1.7976931348623157e308])
 @example(value={"": "", "\x7f\x80\u2028": '\x01\x1f\b\f\n\r\t"\\/', "é": [], "b": {}, "a": [[], {}]})
-def test_the_stored_size_is_that_of_postgresql(server: psycopg.Connection, value: Any) -> None:
+def test_the_computed_size_of_metadata_is_its_size_in_postgresql(server: psycopg.Connection, value: Any) -> None:
     assert stored_size(value) == size_in(server, value)
 
 
@@ -50,7 +50,7 @@ def test_the_stored_size_is_that_of_postgresql(server: psycopg.Connection, value
 @example(text="-0.0")
 @example(text="1E+3")
 @example(text="100.00")
-def test_the_stored_size_of_a_number_is_that_of_postgresql_however_it_is_written(
+def test_the_computed_size_of_a_number_in_any_spelling_is_its_size_in_postgresql(
     server: psycopg.Connection, text: str
 ) -> None:
     try:

@@ -150,7 +150,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
 
 
 @pytest.mark.parametrize("files", [1, 3, 5])
-def test_a_takeover_of_a_part_of_schema_2_is_refused_with_advice_and_changes_nothing(
+def test_a_takeover_of_an_incomplete_schema_2_is_refused_with_advice_and_changes_nothing(
     admin: psycopg.Connection, direct_url: str, files: int
 ) -> None:
     migrate_with_yoyo(direct_url, files)
@@ -201,7 +201,7 @@ def test_a_lock_row_of_a_dead_process_of_yoyo_does_not_stop_a_takeover(
     assert admin.execute(LEFT).fetchall() == [("files",)]
 
 
-def test_tables_that_an_older_checkout_leaves_after_a_takeover_are_dropped_by_the_next_migration(
+def test_the_next_migration_drops_tables_that_an_older_checkout_made_after_a_takeover(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     migrate_with_yoyo(direct_url)

@@ -59,7 +59,7 @@ REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_an_unanswered_write_is_504_whatever_refusal_its_retry_gets(database: Database, refusal: str) -> None:
+def test_an_unanswered_write_is_504_if_its_retry_is_refused(database: Database, refusal: str) -> None:
     prepare, headers, sqlstate = REFUSALS[refusal]
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.read("s").status == 404
@@ -120,7 +120,7 @@ def test_a_wrong_secret_counts_as_a_failure_and_the_log_line_has_the_cause(datab
     assert line["database_error"] == line["reason"]
 
 
-def test_an_unanswered_read_gets_the_answer_of_its_retry_whatever_it_is(database: Database) -> None:
+def test_an_unanswered_read_gets_the_answer_of_its_retry(database: Database) -> None:
     with relayed(database) as (functions, relay):
         assert functions.write("s", turn()).status == 201
         for status, session_id in ((200, "s"), (404, "unknown")):

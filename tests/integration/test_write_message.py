@@ -96,7 +96,7 @@ def test_a_replay_comes_before_if_match(bundle: Bundle) -> None:
     assert first.body == again.body == other.body
 
 
-def test_a_request_is_the_same_whatever_the_order_of_its_keys_and_with_its_defaults(bundle: Bundle) -> None:
+def test_the_order_of_members_and_explicit_defaults_do_not_change_a_request(bundle: Bundle) -> None:
     key = {"idempotency-key": "k"}
     full = '{"robot_personality":"p","user_message":"u","robot_response":"r","metadata":{"b":1,"a":2}}'
     moved = '{"metadata":{"a":2,"b":1},"robot_response":"r","user_message":"u","robot_personality":"p"}'
@@ -132,7 +132,7 @@ def test_a_key_used_for_another_request_is_refused(
     assert rows(database, counts) == [(1, 1)]
 
 
-def test_only_a_successful_write_is_remembered(bundle: Bundle) -> None:
+def test_a_key_of_a_refused_write_is_not_remembered(bundle: Bundle) -> None:
     failed = bundle.write("s", turn(), {"idempotency-key": "k", "if-match": '"5"'})
     written = bundle.write("s", turn(), {"idempotency-key": "k"})
     assert (failed.status, written.status) == (412, 201)
@@ -217,7 +217,7 @@ def test_if_match_takes_the_etag_of_a_read(bundle: Bundle) -> None:
     assert bundle.write("s", turn(), {"if-match": etag}).status == 201
 
 
-def test_a_whole_tag_matches_one_state_and_the_last_seq_any_version_of_it(bundle: Bundle) -> None:
+def test_if_match_with_a_whole_tag_matches_one_state_and_with_a_seq_any_version(bundle: Bundle) -> None:
     first = bundle.write("s", turn()).headers["etag"]
     with_metadata = bundle.write("s", {**turn(), "user_metadata": {"a": 1}}, {"if-match": first}).headers["etag"]
     stale = '"2.' + first.partition(".")[2]
