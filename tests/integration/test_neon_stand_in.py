@@ -1,21 +1,16 @@
 """The stand-in for Neon: a psycopg client sees the expected error of each fault, and no error after its end."""
 
-import contextlib
 import re
 import select
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import errors
 
-from tests.support.neon.clock import ManualClock
+from tests.integration.stand_in_client import GONE, SILENCE, SILENCE_SECONDS, connect, error_of_a_write, write
 from tests.support.neon.faults import FAULTS, PERMANENT_TEXTS, TRANSIENT_TEXTS, fault, possible
 from tests.support.neon.names import resolve_with
 from tests.support.neon.stand_in import HOST, StandIn
@@ -24,19 +19,9 @@ from tests.support.servers.binaries import debian_libfaketime, debian_pgbouncer,
 from tests.support.servers.stand_in import neon_stand_in
 from tests.support.waiting import PATIENCE_SECONDS
 
-WRITE = """
-select body from robot_brain_api.write_message(
-  'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
-  null, null, %s, null, false)
-"""
-# How long a client waits if no answer is expected. psycopg waits at least two seconds for a connection.
-SILENCE_SECONDS = 2
-
+VERIFY = "certificate verify failed"
 # For each fault: the result of a write over a new connection, then over one opened before the fault.
 # None is success, SILENCE is no answer, and any other text is a pattern of the error.
-SILENCE = "silence"
-GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
-VERIFY = "certificate verify failed"
 EXPECTED: dict[str, tuple[str | None, str | None]] = {
     "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits for a server
     "kill_pgbouncer": ("Couldn't connect to compute node", GONE),
@@ -75,81 +60,6 @@ def stand_in(authority: Authority) -> Iterator[StandIn]:
         assert made.names is not None
         with resolve_with(made.names):
             yield made
-
-
-@pytest.fixture
-def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
-    """A stand-in that sleeps after five minutes of a simulated clock, and the clock."""
-    skip_without(debian_postgres)
-    skip_without(debian_pgbouncer)
-    clock = ManualClock()
-    with neon_stand_in(authority, clock=clock, suspend_after=300) as made:
-        clock.listeners.append(made.compute.tick)
-        yield made, clock
-
-
-def connect(stand_in: StandIn, patience: float = PATIENCE_SECONDS) -> "psycopg.Connection[Any]":
-    """Connect as a function does: resolve the name, connect to the address and verify the name."""
-    parts = urlsplit(stand_in.url)
-    assert parts.hostname is not None
-    found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    return psycopg.connect(
-        stand_in.url, hostaddr=found[0][4][0], connect_timeout=int(patience), autocommit=True, prepare_threshold=None
-    )
-
-
-def write(
-    connection: "psycopg.Connection[Any]",
-    session: str = "faults",
-    key: str | None = None,
-    patience: float = PATIENCE_SECONDS,
-) -> None:
-    """Write one turn. Raises TimeoutError if the server has said nothing for `patience` seconds."""
-    done, given_up = threading.Event(), threading.Event()
-
-    def give_up() -> None:
-        if not done.wait(patience):
-            given_up.set()
-            # To the client this looks as if the server had closed the connection.
-            with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
-                own.shutdown(socket.SHUT_RDWR)
-
-    watch = threading.Thread(target=give_up)
-    watch.start()
-    try:
-        connection.execute(WRITE, [session, key or f"{session}-{time.time_ns()}"])
-    except psycopg.OperationalError as error:
-        if given_up.is_set():
-            raise TimeoutError(SILENCE) from error
-        raise
-    finally:
-        done.set()
-        watch.join()
-
-
-def _duplicate(connection: "psycopg.Connection[Any]") -> int:
-    return socket.dup(connection.fileno())
-
-
-def error_of_a_write(
-    connection: "psycopg.Connection[Any] | None", stand_in: StandIn, patience: float = PATIENCE_SECONDS
-) -> str | None:
-    """Write over `connection`, or over a new one, and return the error or None."""
-    try:
-        if connection is not None:
-            write(connection, patience=patience)
-        else:
-            with connect(stand_in, patience) as fresh:
-                write(fresh, patience=patience)
-    except TimeoutError:
-        return SILENCE
-    except errors.ConnectionTimeout:
-        return SILENCE
-    except socket.gaierror as error:
-        return next(name for name in ("EAI_AGAIN", "EAI_NONAME") if getattr(socket, name) == error.errno)
-    except psycopg.Error as error:
-        return str(error)
-    return None
 
 
 def test_the_table_of_expected_results_has_every_fault(stand_in: StandIn) -> None:
@@ -236,68 +146,6 @@ def test_after_a_silence_a_connection_that_was_idle_still_works(stand_in: StandI
         with fault(stand_in, "acknowledge_silence"):
             assert error_of_a_write(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
-
-
-def test_ten_connections_wake_the_compute_once_and_wait_for_it(authority: Authority) -> None:
-    skip_without(debian_postgres)
-    skip_without(debian_pgbouncer)
-    with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
-        made.compute.suspend()
-        began = time.monotonic()
-        assert list(pool.map(lambda _: error_of_a_write(None, made), range(10))) == [None] * 10
-        assert time.monotonic() - began >= 0.3
-        assert (made.compute.state, made.compute.wakes) == ("active", 1)
-
-
-def test_the_compute_sleeps_after_five_minutes_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, clock = sleeper
-    with connect(made) as connection:
-        clock.advance(299)
-        write(connection)
-        clock.advance(299)
-        assert made.compute.awake_seconds == 598
-        clock.advance(10)
-        # An idle client of the pooler does not keep the compute awake. Its connection ends without a message.
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        assert poll.poll(PATIENCE_SECONDS * 1000)
-        with pytest.raises(psycopg.OperationalError, match=GONE):
-            write(connection)
-    clock.advance(24 * 3600)
-    assert (made.compute.wakes, made.compute.awake_seconds) == (0, 599)
-    assert error_of_a_write(None, made) is None
-    clock.advance(60)
-    assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
-
-
-def test_an_open_transaction_keeps_the_compute_awake(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, clock = sleeper
-    with connect(made) as connection:
-        with connection.transaction():
-            connection.execute("select 1")
-            clock.advance(3600)
-            assert made.compute.awake_seconds == 3600
-        clock.advance(300)
-        clock.advance(300)
-    assert (made.compute.state, made.compute.awake_seconds) == ("idle", 3900)
-
-
-def test_a_client_gets_neons_error_while_the_compute_cannot_start(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, _ = sleeper
-
-    class NeverStartsError(Exception):
-        pass
-
-    def fail() -> None:
-        raise NeverStartsError
-
-    made.compute.suspend()
-    started = made.postgres.start
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(made.postgres, "start", fail)
-        assert "Couldn't connect to compute node" in str(error_of_a_write(None, made))
-    assert made.postgres.start == started
-    assert error_of_a_write(None, made) is None
 
 
 def test_a_name_that_the_stand_in_does_not_know_is_resolved_by_the_machine(stand_in: StandIn) -> None:

@@ -1,22 +1,16 @@
 """The layer's retries of a write without a key: the turns are written once, whichever attempt arrives first."""
 
 import json
-import os
-import signal
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from robot_brain.database import call
-from robot_brain.database.connection import lazy_connection
-from tests.integration.held_locks import held, wait_for_waiter
-from tests.support.bundle import Bundle, deployed, turn
+from tests.integration.held_locks import wait_for_waiter
 from tests.support.plans import touched
-from tests.support.servers.databases import APP, Database
-from tests.support.servers.gate import wait_for_pid
+from tests.support.servers.databases import Database
 from tests.support.waiting import PATIENCE_SECONDS
 
 WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, %s, %s, null, %s, %s)"
@@ -49,17 +43,6 @@ def prepare(database: Database, known: bool) -> int:
         with database.app() as connection:
             write(connection, uuid.uuid4(), repeated=False)
     return int(known)
-
-
-@pytest.fixture
-def patient(database: Database) -> Iterator[Bundle]:
-    """The functions on `database`, with more attempts and more time.
-
-    With a short wait for an answer, a busy machine could give up an attempt that would have been answered.
-    """
-    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "10"}) as functions:
-        functions.context.milliseconds = 60_000
-        yield functions
 
 
 def stored(database: Database) -> tuple[int, int, int | None]:
@@ -219,55 +202,3 @@ def test_a_retry_finds_its_turn_among_many_by_the_index(database: Database) -> N
             scanned = touched(admin, "select robot_brain.answer_of('local', 's7', %s, 1)", (first_id,))
             assert scanned
             assert all(sequential == 0 for _, sequential in scanned.values()), scanned
-
-
-def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_retry(
-    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The layer gave up the attempt, but the server still runs it."""
-    assert patient.write("s", turn()).status == 201
-    monkeypatch.setattr(call, "_LONGEST_ANSWER", 1.0)
-    with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
-        reply = patient.write("s", turn())
-    assert (reply.status, reply.json["message_count"]) == (201, 2)
-    assert "idempotent-replayed" not in reply.headers
-    assert lazy_connection().retired >= 1
-    assert stored(database) == (2, 0, 2)
-
-
-@sessions
-def test_an_attempt_that_a_stopped_server_process_reads_after_its_retry_writes_nothing(
-    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    before = prepare(database, known)
-    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
-    assert patient.read("s").status == (200 if known else 404)
-    with database.admin() as admin:
-        # A rollback does not undo nextval, so the sequence counts every attempt.
-        admin.execute("create sequence public.attempts")
-        admin.execute("grant usage on sequence public.attempts to public")
-        admin.execute(
-            "create function public.count() returns trigger language plpgsql as"
-            " 'begin perform nextval(''public.attempts''); return new; end'"
-        )
-        admin.execute(
-            "create trigger count before insert on robot_brain.sessions for each row execute function public.count()"
-        )
-        standing = wait_for_pid(
-            admin, "select pid from pg_stat_activity where datname = current_database() and usename = %s", [APP]
-        )
-        os.kill(standing, signal.SIGSTOP)
-        try:
-            reply = patient.write("s", turn())
-        finally:
-            os.kill(standing, signal.SIGCONT)
-        assert (reply.status, reply.json["message_count"]) == (201, before + 1)
-        wait_for_pid(
-            admin,
-            "select 1 where not exists (select from pg_stat_activity where pid = %s)",
-            [standing],
-        )
-        attempts = admin.execute("select last_value from public.attempts").fetchone()
-        assert attempts is not None
-        assert attempts[0] >= 2
-    assert stored(database) == (before + 1, 0, before + 1)
