@@ -1,7 +1,8 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test asks for it and stops with the run. `database` gives a migrated, empty database
-on each of three servers in turn; `embedded_database` on the embedded one only. `-k embedded` (or tls, pooled) picks.
+A server starts when the first test needs it, and stops at the end of the run. `database` runs a test three times,
+each time with a migrated, empty database on another kind of server. `embedded_database` is one on the embedded server.
+`-k embedded` (or tls, pooled) selects a kind of server.
 """
 
 import os
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.bundle import Bundle, deployed
+from tests.support.neon.api import NeonApi
 from tests.support.servers.authority import Authority, make_authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.databases import Database, Template, make_template
@@ -21,12 +23,12 @@ KINDS = ("embedded", "tls", "pooled")
 
 
 def pytest_configure() -> None:
-    """Forget libpq's own variables: a developer's PGHOST or PGOPTIONS must not reach a test's connections."""
+    """Remove the variables of libpq, so that a developer's PGHOST or PGOPTIONS cannot change a connection."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
 
-# The files that take longest, longest first: if one began last, all other workers would wait for it.
+# The files that take longest, longest first. If one of them began last, all other workers would wait for it.
 LONGEST = (
     "test_every_fault.py",
     "test_soak.py",
@@ -54,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def authority() -> Iterator[Authority]:
-    """A CA of this run's own; its certificate is readable by every user of the machine."""
+    """A certificate authority for this run. Every user of the machine can read its certificate."""
     folder = server_folder()
     folder.chmod(0o755)
     yield make_authority(folder)
@@ -80,7 +82,7 @@ def tls_server(authority: Authority) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def pooler(tls_server: Postgres, authority: Authority) -> Iterator[PgBouncer]:
-    """PgBouncer in transaction mode before `tls_server`."""
+    """PgBouncer in transaction mode in front of `tls_server`."""
     skip_without(debian_pgbouncer)
     server = start_pgbouncer(tls_server, authority)
     yield server
@@ -101,7 +103,7 @@ def tls_template(tls_server: Postgres) -> Template:
 
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A migrated, empty database on each kind of server; `parametrize("database", [...], indirect=True)` picks."""
+    """A migrated, empty database on each kind of server. `parametrize("database", …, indirect=True)` selects kinds."""
     kind: str = request.param
     if kind == "embedded":
         template, through = request.getfixturevalue("embedded_template"), None
@@ -119,6 +121,13 @@ def embedded_database(embedded_template: Template) -> Iterator[Database]:
     """A migrated, empty database on the embedded server, for tests that need no other kind of server."""
     with embedded_template.clone("embedded") as cloned:
         yield cloned
+
+
+@pytest.fixture
+def api() -> Iterator[NeonApi]:
+    """Neon's API. It reports the endpoint as idle."""
+    with NeonApi(lambda: "idle") as server:
+        yield server
 
 
 @pytest.fixture

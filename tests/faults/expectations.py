@@ -1,11 +1,11 @@
 """docs/faults.md as data. The tests compare the functions with the same table that people read."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from local.settings import ROOT
 from tests.support.bundle import Reply
 
-TABLE = Path(__file__).resolve().parents[2].joinpath("docs", "faults.md")
+TABLE = ROOT / "docs" / "faults.md"
 OPERATIONS = ("write", "read", "stats", "health")
 CONNECTIONS = ("fresh", "reused")
 

@@ -1,4 +1,4 @@
-"""Bad bodies of a write: what cannot be read (400, 413, 415), and what can be read and breaks a rule (422)."""
+"""Bad bodies of a write: some cannot be read (400, 413, 415), the others break a rule (422)."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ UNREADABLE = [
     Bad("a comment", 400, "not JSON", post(f"{json.dumps(_TURN)} // {PRIVATE}")),
     Bad("single quotes", 400, "not JSON", post(str(_TURN))),
     Bad("two byte order marks", 400, "not JSON", post("\ufeff" * 2 + json.dumps(_TURN))),
-    Bad("a byte order mark behind a space", 400, "not JSON", post(" \ufeff" + json.dumps(_TURN))),
+    Bad("a byte order mark after a space", 400, "not JSON", post(" \ufeff" + json.dumps(_TURN))),
     Bad("a byte order mark alone", 400, "empty", post("\ufeff")),
     Bad("base64 without a body", 400, "empty", post(None, is_base64=True)),
     Bad("a form", 400, "not JSON", post(f"user_message={PRIVATE}")),
@@ -65,7 +65,7 @@ UNREADABLE = [
         "an integer of a million digits", 400, "too large for a double", post(raw(f'"metadata": {{"x": {"7" * MIB}}}'))
     ),
     Bad("a lone surrogate as it is", 400, "UTF-8", post('{"user_message": "\ud83d"}')),
-    Bad("base64 that is none", 400, "base64", post(f"%%% {PRIVATE} %%%", is_base64=True)),
+    Bad("a body that is not base64", 400, "base64", post(f"%%% {PRIVATE} %%%", is_base64=True)),
     Bad("base64 without its padding", 400, "base64", post("eyJhIjogMX0", is_base64=True)),
     Bad("base64 with a line break", 400, "base64", post("eyJhIjog\nMX0=", is_base64=True)),
     Bad("base64 in the alphabet of URLs", 400, "base64", post("eyJhIjog-_0=", is_base64=True)),
@@ -77,7 +77,9 @@ UNREADABLE = [
     Bad("a text in place of JSON", 415, "application/json", post(PRIVATE, content_type="text/plain")),
     Bad("no content type", 415, "application/json", post(_TURN, content_type=None)),
     Bad("an empty content type", 415, "application/json", post(_TURN, content_type="")),
-    Bad("JSON's relative", 415, "application/json", post(_TURN, content_type="application/problem+json")),
+    Bad(
+        "a content type similar to JSON", 415, "application/json", post(_TURN, content_type="application/problem+json")
+    ),
     Bad(
         "a content type that only starts right", 415, "application/json", post(_TURN, content_type="application/json5")
     ),
@@ -89,12 +91,12 @@ UNREADABLE = [
         "Content-Encoding",
         post("", base64_of=gzip.compress(json.dumps(_TURN).encode()), content_encoding="gzip"),
     ),
-    Bad("JSON that says it is brotli", 415, "Content-Encoding", post(_TURN, content_encoding="br")),
+    Bad("a content encoding of brotli", 415, "Content-Encoding", post(_TURN, content_encoding="br")),
     Bad("one byte over 4 MiB", 413, "4 MiB", post(json.dumps(_TURN).ljust(4 * MIB + 1))),
-    Bad("over 4 MiB in bytes, not in characters", 413, "4 MiB", post(turn(user_message="ü" * (2 * MIB)))),
+    Bad("over 4 MiB in bytes but not in characters", 413, "4 MiB", post(turn(user_message="ü" * (2 * MIB)))),
     Bad("6 MB", 413, "4 MiB", post(turn(user_message="a" * 6_000_000))),
     Bad("base64 of 4 MiB and a byte", 413, "4 MiB", post("", base64_of=json.dumps(_TURN).ljust(4 * MIB + 1).encode())),
-    Bad("6 MB that are no JSON", 413, "4 MiB", post("[" * 6_000_000)),
+    Bad("6 MB that are not JSON", 413, "4 MiB", post("[" * 6_000_000)),
 ]
 
 BREAKING_A_RULE = [
@@ -108,8 +110,13 @@ BREAKING_A_RULE = [
     Bad("no robot_response", 422, ["body", "robot_response"], post(_without("robot_response"))),
     Bad("an unknown field", 422, ["body", "temperature"], post({**_TURN, "temperature": PRIVATE})),
     Bad("a tenant in the body", 422, ["body", "tenant_id"], post({**_TURN, "tenant_id": PRIVATE})),
-    Bad("robot_personality of no character", 422, ["body", "robot_personality"], post(marked(robot_personality=""))),
-    Bad("robot_personality of 51", 422, ["body", "robot_personality"], post(marked(robot_personality="ü" * 51))),
+    Bad("an empty robot_personality", 422, ["body", "robot_personality"], post(marked(robot_personality=""))),
+    Bad(
+        "robot_personality of 51 characters",
+        422,
+        ["body", "robot_personality"],
+        post(marked(robot_personality="ü" * 51)),
+    ),
     Bad("robot_personality that is a number", 422, ["body", "robot_personality"], post(marked(robot_personality=7))),
     Bad("robot_personality that is null", 422, ["body", "robot_personality"], post(marked(robot_personality=None))),
     Bad("user_message that is null", 422, ["body", "user_message"], post(turn(user_message=None))),
@@ -131,7 +138,7 @@ BREAKING_A_RULE = [
     Bad("NUL in base64", 422, ["body", "user_message"], post("", base64_of=b'{"user_message": "\\u0000"}')),
     Bad("half an emoji", 422, ["body", "user_message"], post(raw('"user_message": "\\ud83d"'))),
     Bad(
-        "two halves in the wrong order",
+        "the halves of an emoji in the wrong order",
         422,
         ["body", "metadata", "a"],
         post(raw('"metadata": {"a": "\\ude00\\ud83d"}')),
@@ -167,7 +174,7 @@ BREAKING_A_RULE = [
         ["body", "interaction", "duration_ms"],
         post(_interaction_without("duration_ms")),
     ),
-    Bad("an interaction with more", 422, ["body", "interaction", "mood"], post(_interaction(mood=PRIVATE))),
+    Bad("an interaction with an unknown field", 422, ["body", "interaction", "mood"], post(_interaction(mood=PRIVATE))),
     Bad("a duration below 0", 422, ["body", "interaction", "duration_ms"], post(_interaction(duration_ms=-1))),
     Bad("a duration of 2^31", 422, ["body", "interaction", "duration_ms"], post(_interaction(duration_ms=2**31))),
     Bad("a duration of 1e2", 422, ["body", "interaction", "duration_ms"], post(_interaction(duration_ms=1e2))),
@@ -178,11 +185,14 @@ BREAKING_A_RULE = [
     Bad("success that is 1", 422, ["body", "interaction", "success"], post(_interaction(success=1))),
     Bad("success as text", 422, ["body", "interaction", "success"], post(_interaction(success="true"))),
     Bad(
-        "a type of 51", 422, ["body", "interaction", "interaction_type"], post(_interaction(interaction_type="x" * 51))
+        "a type of 51 characters",
+        422,
+        ["body", "interaction", "interaction_type"],
+        post(_interaction(interaction_type="x" * 51)),
     ),
     Bad("an empty robot_id", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id=""))),
     Bad("robot_id that is null", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id=None))),
-    Bad("robot_id of 51", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id="ü" * 51))),
+    Bad("robot_id of 51 characters", 422, ["body", "interaction", "robot_id"], post(_interaction(robot_id="ü" * 51))),
     Bad("no turn", 422, ["body", "messages"], post({"messages": []})),
     Bad("101 turns", 422, ["body", "messages"], post({"messages": [_TURN] * 101})),
     Bad("turns that are null", 422, ["body", "messages"], post({"messages": None})),
@@ -194,22 +204,27 @@ BREAKING_A_RULE = [
         ["body", "messages", 2, "user_message"],
         post({"messages": [_TURN] * 2 + [{}]}),
     ),
-    Bad("a turn beside turns", 422, ["body", "user_message"], post({"messages": [_TURN], "user_message": PRIVATE})),
     Bad(
-        "user_metadata inside a turn of several",
+        "the fields of a turn beside messages",
+        422,
+        ["body", "user_message"],
+        post({"messages": [_TURN], "user_message": PRIVATE}),
+    ),
+    Bad(
+        "user_metadata in a turn of a batch",
         422,
         ["body", "messages", 0, "user_metadata"],
         post({"messages": [marked(user_metadata={})]}),
     ),
     Bad(
-        "NUL in a turn of several",
+        "NUL in a turn of a batch",
         422,
         ["body", "messages", 1, "robot_response"],
         post({"messages": [_TURN, turn(robot_response="\0")]}),
     ),
-    Bad("nesting of 65", 422, ["body", "metadata", "a", 0, "a", 0, "a", 0], post(marked(metadata=nested(64)))),
+    Bad("nesting of 65 levels", 422, ["body", "metadata", "a", 0, "a", 0, "a", 0], post(marked(metadata=nested(64)))),
     Bad(
-        "nesting of 65 in a turn of several",
+        "nesting of 65 levels in a turn of a batch",
         422,
         ["body", "messages", 0, "metadata", "a", 0, "a", 0],
         post({"messages": [marked(metadata=nested(62))]}),

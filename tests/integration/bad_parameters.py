@@ -1,6 +1,6 @@
 """Bad paths, queries and headers, and writes that the state of a session refuses.
 
-Where a row says session `kept`, it has the two turns and the metadata that KEPT writes.
+The session `kept` has the two turns and the metadata that KEPT writes.
 """
 
 from tests.integration.edge import Bad, Send, get, marked, other, post
@@ -38,7 +38,7 @@ _NOT_WHOLE = {
     "nothing": "",
     "a space": "+",
     "a space before": "+5",
-    "a line feed behind": "5%0A",
+    "a line feed at its end": "5%0A",
     "a plus": "%2B5",
     "a minus": "-1",
     "a point": "5.0",
@@ -98,7 +98,7 @@ QUERIES = [
     Bad("an empty session id on /stats", 422, _QUERY, other("stats", "session_id=")),
     Bad("NUL in a session id on /stats", 422, _QUERY, other("stats", f"session_id={PRIVATE}%00")),
     Bad("a slash in a session id on /stats", 422, _QUERY, other("stats", f"session_id={PRIVATE}%2Fb")),
-    Bad("101 characters on /stats", 422, _QUERY, other("stats", f"session_id={'a' * 101}")),
+    Bad("a session id of 101 characters on /stats", 422, _QUERY, other("stats", f"session_id={'a' * 101}")),
     Bad("two session ids on /stats", 422, _QUERY, other("stats", "session_id=a&session_id=b")),
     Bad("half an emoji on /stats", 422, _QUERY, other("stats", "session_id=\ud83d")),
     Bad("a per cent sign alone", 400, "%", get("limit=%")),
@@ -122,14 +122,14 @@ HEADERS = [
     Bad("a list in If-Match", 400, "If-Match", post(_TURN, if_match='"0", "1"')),
     Bad("a word in If-Match", 400, "If-Match", post(_TURN, if_match=f'"{PRIVATE}"')),
     Bad("If-Match sent twice", 400, "If-Match", post(_TURN, if_match='"0","0"')),
-    Bad("If-Match with a comma behind", 400, "If-Match", post(_TURN, if_match='"0",')),
+    Bad("If-Match with a comma at its end", 400, "If-Match", post(_TURN, if_match='"0",')),
     Bad("If-Match below 0", 400, "If-Match", post(_TURN, if_match='"-1"')),
     Bad("a space in If-Match", 400, "If-Match", post(_TURN, if_match='" 0"')),
     Bad("Arabic-Indic digits in If-Match", 400, "If-Match", post(_TURN, if_match='"\u0660"')),
     Bad("forty digits in If-Match", 400, "If-Match", post(_TURN, if_match=f'"{"1" * 40}"')),
     Bad("If-Match that ends in a dot", 400, "If-Match", post(_TURN, if_match='"0."')),
     Bad("an empty Idempotency-Key", 400, "Idempotency-Key", post(_TURN, idempotency_key="")),
-    Bad("a key of 256", 400, "Idempotency-Key", post(_TURN, idempotency_key=PRIVATE.ljust(256, "x"))),
+    Bad("a key of 256 characters", 400, "Idempotency-Key", post(_TURN, idempotency_key=PRIVATE.ljust(256, "x"))),
     Bad("a key that is not ASCII", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{PRIVATE}é")),
     Bad("a key with a tab", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{PRIVATE}\tx")),
     Bad("a key with a line feed at its end", 400, "Idempotency-Key", post(_TURN, idempotency_key=f"{PRIVATE}\n")),
@@ -139,17 +139,22 @@ HEADERS = [
 ]
 
 REFUSED_BY_STATE = [
-    Bad("If-Match behind the session", 412, "If-Match", post(_TURN, "kept", if_match='"1"')),
-    Bad("If-Match ahead of the session", 412, "If-Match", post(_TURN, "kept", if_match='"3"')),
+    Bad("If-Match of an earlier state of the session", 412, "If-Match", post(_TURN, "kept", if_match='"1"')),
+    Bad("If-Match of a later state of the session", 412, "If-Match", post(_TURN, "kept", if_match='"3"')),
     Bad("If-Match of a new session", 412, "If-Match", post(_TURN, "kept", if_match='"0"')),
-    Bad("If-Match and a session that is not", 412, "If-Match", post(_TURN, "nowhere", if_match='"1"')),
+    Bad("If-Match and an unknown session", 412, "If-Match", post(_TURN, "nowhere", if_match='"1"')),
     Bad("If-Match of eighteen digits", 412, "If-Match", post(_TURN, "kept", if_match=f'"{"9" * 18}"')),
-    Bad("If-Match behind, with a key", 412, "If-Match", post(_TURN, "kept", if_match='"1"', idempotency_key="new")),
+    Bad(
+        "If-Match of an earlier state, with a key",
+        412,
+        "If-Match",
+        post(_TURN, "kept", if_match='"1"', idempotency_key="new"),
+    ),
     Bad("a key used for another body", 422, "Idempotency-Key", _keyed(_TURN)),
     Bad("a key used for another session", 422, "Idempotency-Key", _keyed(KEPT, "elsewhere")),
     Bad("a key used without user_metadata", 422, "Idempotency-Key", _keyed({"messages": KEPT["messages"]})),
     Bad(
-        "a key used for one turn more",
+        "a key used for the same turns and another one",
         422,
         "Idempotency-Key",
         _keyed({"messages": [turn(1), turn(2), turn(3)], "user_metadata": KEPT["user_metadata"]}),
@@ -166,6 +171,6 @@ REFUSED_BY_STATE = [
         ["body", "user_metadata"],
         post(marked(user_metadata={PRIVATE: "x" * 9000}), "kept", idempotency_key="new"),
     ),
-    Bad("a session that is not", 404, "session", get(session="nowhere")),
-    Bad("the figures of a session that is not", 404, "session", other("stats", "session_id=nowhere")),
+    Bad("an unknown session", 404, "session", get(session="nowhere")),
+    Bad("the figures of an unknown session", 404, "session", other("stats", "session_id=nowhere")),
 ]

@@ -1,8 +1,8 @@
-"""What the catalogue of a database says of our schemas and roles: a line for each thing, to compare two databases."""
+"""List our schemas and roles in a database's catalogue, one line for each object, to compare two databases."""
 
 import psycopg
 
-# Constraints of type n are the not null ones, which PostgreSQL 18 names; the columns say the same.
+# Leave out NOT NULL constraints (type n): only PostgreSQL 18 lists them, and each column's line has attnotnull.
 _CATALOGUE = """
 with ours as (select oid, nspname from pg_namespace where nspname in ('robot_brain', 'robot_brain_api')),
 relations as (select c.*, nspname from pg_class c join ours on ours.oid = c.relnamespace)

@@ -1,4 +1,4 @@
-"""Clusters for the migration tests, where nothing is migrated yet, and a database for the tests of a recount."""
+"""Clusters for the tests of migrations, in which nothing is migrated yet, and a database for those of a recount."""
 
 import secrets
 import shutil
@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.sql_files import SQL
-from tests.integration.migrations import ROOT, empty
+from tests.integration.migrations import empty
 from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.binaries import debian_postgres, skip_without
@@ -31,7 +32,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 
 @pytest.fixture
 def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
-    """A cluster without our databases and, as roles are shared by all databases of a cluster, without our roles."""
+    """A cluster without our databases and roles. All databases of a cluster share its roles."""
     empty(cluster)
     yield cluster
     empty(cluster)
@@ -39,7 +40,7 @@ def empty_cluster(cluster: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def make_database(empty_cluster: Postgres) -> Callable[[], str]:
-    """A function that makes another empty database of the migrating role in this cluster and returns its name."""
+    """A function that makes an empty database of the migrating role in this cluster and returns its name."""
 
     def make() -> str:
         name = f"test_{secrets.token_hex(6)}"
@@ -52,14 +53,14 @@ def make_database(empty_cluster: Postgres) -> Callable[[], str]:
 
 @pytest.fixture
 def admin(empty_cluster: Postgres, make_database: Callable[[], str]) -> Iterator[psycopg.Connection]:
-    """A superuser's connection to an empty database that waits for its first migration."""
+    """A superuser's connection to an empty database that is not migrated yet."""
     with empty_cluster.admin(make_database()) as connection:
         yield connection
 
 
 @pytest.fixture
 def direct_url(empty_cluster: Postgres, admin: psycopg.Connection) -> str:
-    """The migrating role's URL of the database `admin` is connected to."""
+    """The migrating role's URL of the database that `admin` is connected to."""
     return empty_cluster.direct_url(admin.info.dbname)
 
 
@@ -72,7 +73,7 @@ def sql(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def talked(bundle: Bundle, database: Database) -> Database:
-    """Two sessions with five turns and an interaction, all counted."""
+    """A database with two sessions, five turns and an interaction, all counted."""
     bundle.write("long", {"messages": [turn(n) for n in range(3)]})
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))

@@ -1,4 +1,4 @@
-"""Requests at the edge as data: what is sent, and what a refusal must look like."""
+"""Requests at the limits of the contract as data, and the form of every refusal."""
 
 import base64
 import json
@@ -15,13 +15,12 @@ from tests.support.private_text import PRIVATE
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 
-# Stands in texts and values of bad requests; no answer may repeat it.
-
 Send = Callable[[Bundle], Reply]
 
 TABLES = ("sessions", "conversations", "idempotency_keys", "robot_interactions")
 
-_NEVER_TOLD = (
+# What no answer may contain: the words of a request, code, SQL and addresses.
+_NEVER_ANSWERED = (
     PRIVATE,
     "Traceback",
     'File "',
@@ -41,7 +40,7 @@ _NEVER_TOLD = (
 
 @dataclass(frozen=True)
 class Bad:
-    """A request that is refused: `points` is the `loc` of an error, or words of `detail`."""
+    """A request that is refused. `points` is the `loc` of an error, or a part of `detail`."""
 
     says: str
     status: int
@@ -51,7 +50,7 @@ class Bad:
 
 @dataclass(frozen=True)
 class Good:
-    """A write that is taken, and the turns (as sent) that reading the session gives back."""
+    """A write that is accepted, and the turns, as sent, that a read of the session returns."""
 
     says: str
     session: str
@@ -60,12 +59,12 @@ class Good:
 
 
 def marked(**fields: Any) -> Json:
-    """Return a valid turn whose texts are marked."""
+    """Return a valid turn whose texts are PRIVATE."""
     return turn(user_message=PRIVATE, robot_response=PRIVATE, **fields)
 
 
 def raw(members: str) -> str:
-    """Return the JSON text of a marked turn with more `members`, such as '"metadata": {}', written as they are."""
+    """Return the JSON of a turn whose texts are PRIVATE, with more `members` unchanged, such as '"metadata": {}'."""
     return json.dumps(marked())[:-1] + f", {members}}}"
 
 
@@ -86,9 +85,10 @@ def post(
     is_base64: bool = False,
     **headers: str | None,
 ) -> Send:
-    """Return a write of `body` (text as it is, None for no body, else as JSON), or of base64 of `base64_of`.
+    """Return a write of `body`, or of `base64_of` in base64.
 
-    Underscores in header names become hyphens; None leaves the header out.
+    A text is sent unchanged, None is no body, and any other body becomes JSON. Underscores in header names become
+    hyphens. None removes a header.
     """
 
     def send(bundle: Bundle) -> Reply:
@@ -130,7 +130,7 @@ def other(name: str, query: str) -> Send:
 
 
 def function_of(request: Json) -> str:
-    """Return the name of the function that serves an event's route, as template.yaml says."""
+    """Return the name of the function that serves an event's route in template.yaml."""
     (found,) = (route for route in TEMPLATE.routes if f"{route.method} {route.path}" == request["routeKey"])
     return TEMPLATE.functions[found.function].handler.removesuffix(".handler")
 
@@ -142,13 +142,13 @@ def row_counts(admin: psycopg.Connection) -> dict[str, int]:
 
 
 def assert_problem(reply: Reply, status: int, request_id: str) -> None:
-    """Assert that the answer is problem+json with its members and tells nothing that an outsider must not read."""
+    """Assert that the answer is problem+json with its members, and holds no text that a client must not read."""
     assert reply.status == status, reply.body
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.headers["cache-control"] == "no-store"
     answer = reply.json
-    facts = {"Precondition failed": {"last_seq"}, "Idempotency key reused": {"session_id", "seq"}}
-    members = {"type", "title", "status", "detail", "request_id"} | facts.get(answer["title"], set())
+    more = {"Precondition failed": {"last_seq"}, "Idempotency key reused": {"session_id", "seq"}}
+    members = {"type", "title", "status", "detail", "request_id"} | more.get(answer["title"], set())
     assert set(answer) - {"errors"} == members
     assert answer["type"] == "about:blank"
     assert answer["status"] == status
@@ -161,21 +161,21 @@ def assert_problem(reply: Reply, status: int, request_id: str) -> None:
         assert error["loc"][0] in ("body", "query", "path")
         assert error["msg"]
         assert error["type"]
-    assert_tells_nothing(reply)
+    assert_nothing_private(reply)
 
 
-def assert_tells_nothing(reply: Reply) -> None:
-    """Assert that neither code, SQL nor what was sent is in an answer."""
+def assert_nothing_private(reply: Reply) -> None:
+    """Assert that an answer holds neither code nor SQL nor PRIVATE."""
     text = json.dumps([dict(reply.headers), reply.body])
-    told = [words for words in _NEVER_TOLD if words in text or words in (reply.body or "")]
-    assert told == []
+    found = [words for words in _NEVER_ANSWERED if words in text or words in (reply.body or "")]
+    assert found == []
 
 
-def points(reply: Reply, where: list[str | int] | str) -> bool:
-    """Return whether a problem points where it should: an error's `loc`, or words in `detail`."""
-    if isinstance(where, str):
-        return where in reply.json["detail"]
-    return where in [error["loc"] for error in reply.json.get("errors", [])]
+def points(reply: Reply, place: list[str | int] | str) -> bool:
+    """Return whether a problem names `place`: as the `loc` of an error, or in `detail`."""
+    if isinstance(place, str):
+        return place in reply.json["detail"]
+    return place in [error["loc"] for error in reply.json.get("errors", [])]
 
 
 def _set(headers: dict[str, str], changes: Mapping[str, str | None]) -> None:

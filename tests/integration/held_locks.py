@@ -1,4 +1,4 @@
-"""Locks that a test holds so that a request really waits, and for as long as it says."""
+"""Locks that a test holds, so that a request waits for a known time."""
 
 import threading
 import time
@@ -11,15 +11,15 @@ from tests.support.servers.databases import Database
 from tests.support.servers.gate import wait_for_pid
 from tests.support.waiting import PATIENCE_SECONDS
 
-# Not pg_stat_activity, which stays as it was at its first look until the transaction ends.
+# pg_stat_activity would not do: a transaction that has read it sees no change until its end.
 _WAITS_FOR_US = "select pid from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
 
 
 @contextmanager
 def held(database: Database, lock: str, seconds: float) -> Iterator[None]:
-    """Take a lock with the statement `lock`, and keep it until somebody has waited for it for `seconds`.
+    """Take a lock with the statement `lock`, and release it after another transaction has waited `seconds` for it.
 
-    The block makes the request that waits; without one this fails.
+    The block must send the request that waits. Fails if no transaction waits for the lock.
     """
     taken = threading.Event()
     failures: list[BaseException] = []
@@ -46,21 +46,22 @@ def held(database: Database, lock: str, seconds: float) -> Iterator[None]:
 
 
 def wait_for_waiter(holder: psycopg.Connection) -> int:
-    """Return the server process that waits for a lock of `holder`, once one does."""
+    """Wait until a server process waits for a lock of `holder`, and return its pid."""
     return wait_for_pid(holder, _WAITS_FOR_US, ())
 
 
 def deadlock(database: Database) -> threading.Thread:
-    """Prepare a deadlock for the next write of a turn with an interaction; the write is the one that PostgreSQL ends.
+    """Prepare a deadlock in which PostgreSQL ends the next write of a turn with an interaction.
 
-    One of two other transactions has locked the interactions and asks for the sessions, which the write holds; the
-    other lets the write in between only then, so that the write closes the circle, and finds it.
+    Two other transactions take part. The first locks robot_interactions. The second locks conversations, so that the
+    write waits with its session locked. Then the first waits for sessions, and the second ends.
+    The write now waits for robot_interactions. It closes the cycle, so its own check detects the deadlock.
     """
     ready = threading.Event()
 
     def play() -> None:
         with database.admin() as first, database.admin() as second:
-            # So that the write looks for the circle before this one does.
+            # With a longer timeout this transaction does not check for a deadlock before the write does.
             first.execute("set deadlock_timeout = '5min'")
             with first.transaction():
                 first.execute("lock table robot_brain.robot_interactions in access exclusive mode")
@@ -68,14 +69,14 @@ def deadlock(database: Database) -> threading.Thread:
                     second.execute("lock table robot_brain.conversations in access exclusive mode")
                     ready.set()
                     wait_for_waiter(second)
-                    asking = threading.Thread(
+                    waiting = threading.Thread(
                         target=first.execute, args=("lock table robot_brain.sessions in access exclusive mode",)
                     )
-                    asking.start()
+                    waiting.start()
                     wait_for_pid(
                         second, "select pid from pg_locks where pid = %s and not granted", [first.info.backend_pid]
                     )
-                asking.join(PATIENCE_SECONDS)
+                waiting.join(PATIENCE_SECONDS)
 
     thread = threading.Thread(target=play)
     thread.start()

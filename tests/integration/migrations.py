@@ -1,4 +1,4 @@
-"""Running migrations as an operator does, and looking at what they left."""
+"""Run migrations as an operator does, and read their results."""
 
 import os
 import re
@@ -11,23 +11,26 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.settings import ROOT
 from ops.sql_files import read_sql
 from tests.support.servers.databases import drop_database
 from tests.support.servers.gate import Gate
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
 from tests.support.waiting import PATIENCE_SECONDS
 
-ROOT = Path(__file__).resolve().parents[2]
 _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
 FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
 
-# A migration that found the lock taken, and asks for it again soon.
+# A migration that found the lock taken and will soon try again.
 WAITS_FOR_MIGRATION = """
 select pid from pg_stat_activity
 where datname = current_database() and application_name = 'robot-brain-migrate'
   and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
 """
+
+# Returns a row as soon as the server process with this pid has ended.
+PROCESS_ENDED = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 # A migration that makes a table.
 TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_id text not null);\n"
@@ -35,7 +38,7 @@ TABLE = "set local role robot_brain_owner;\ncreate table robot_brain.{} (tenant_
 
 @contextmanager
 def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[str]"]:
-    """Run `python -m ops migrate` of `root` beside the test; kill it if the test leaves before it ends."""
+    """Run `python -m ops migrate` of `root` during the block, and kill it if it still runs at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ops", "migrate"],
         cwd=root,
@@ -54,7 +57,7 @@ def migrating(direct_url: str, root: Path = ROOT) -> Iterator["subprocess.Popen[
 
 @contextmanager
 def killed_at(gate: Gate, direct_url: str, statement: int, root: Path = ROOT) -> Iterator[int]:
-    """Kill -9 a migration that waits before its `statement`; yield the pid of the server process it leaves behind."""
+    """Kill a migration that waits before its `statement`, and yield the pid of its server process."""
     gate.close(statement)
     with migrating(direct_url, root) as process:
         backend = gate.wait_for_arrival(process)
@@ -70,19 +73,19 @@ def add(sql: Path, name: str, text: str) -> str:
 
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:
-    """Wait for a migration that must succeed, and return what it says it applied."""
+    """Wait for a migration, assert that it succeeds, and return the names of the files that it applied."""
     out, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, log
     if out.strip().startswith("Nothing to do"):
         return []
-    # A transaction that met another database's is applied again, and says so again.
+    # If a transaction collides with one of another database's migration, it is applied and reported again.
     applied = list(dict.fromkeys(re.findall(r"^applying (\S+)$", log, re.MULTILINE)))
     assert out.strip().splitlines()[-1] == f"Applied {len(applied)} files."
     return applied
 
 
 def recorded(admin: psycopg.Connection) -> list[str]:
-    """Return the names of the files that the database says it has, in the order in which they are applied."""
+    """Return the names of the files that the database records, in the order in which they are applied."""
     if admin.execute("select to_regclass('robot_brain_migrations.files')").fetchone() == (None,):
         return []
     names = {name for (name,) in admin.execute("select name from robot_brain_migrations.files").fetchall()}
@@ -90,7 +93,7 @@ def recorded(admin: psycopg.Connection) -> list[str]:
 
 
 def empty(cluster: Postgres) -> None:
-    """Drop all databases and roles of `cluster` but the server's own and the migrating role."""
+    """Drop all databases and roles of `cluster` except the server's own and the migrating role."""
     with cluster.admin() as admin:
         for (name,) in admin.execute(
             "select datname from pg_database where not datistemplate and datname <> 'postgres'"

@@ -1,4 +1,4 @@
-"""Months of turns as a test makes, loses and counts them, and calls as the layer repeats them."""
+"""Make, drop and count months of turns, and call SQL functions with the retries of the layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.servers.databases import Database
 
 WRITE = "select body, etag from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"
 READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => %s, p_limit => %s)"
-# As many attempts as the layer makes.
+# The layer's number of attempts.
 _ATTEMPTS = 3
 _TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
 
@@ -23,7 +23,7 @@ def turns(number: int, **fields: Any) -> str:
 
 
 def repeated(connection: psycopg.Connection, call: str, parameters: tuple[object, ...]) -> tuple[Any, ...]:
-    """Call a function as often as the layer would. Raises the error of the last attempt."""
+    """Call an SQL function with as many attempts as the layer makes. Raises the error of the last attempt."""
     attempt = 1
     while True:
         try:
@@ -38,13 +38,13 @@ def repeated(connection: psycopg.Connection, call: str, parameters: tuple[object
 
 
 def write(connection: psycopg.Connection, session_id: str, number: int = 1, tenant: str = "local") -> tuple[Any, ...]:
-    """Write turns; return the answer as JSON and the entity tag."""
+    """Write turns. Return the answer as JSON, and the entity tag."""
     body, etag = repeated(connection, WRITE, (tenant, session_id, turns(number)))
     return json.loads(body), etag
 
 
 def check_page(connection: psycopg.Connection, session_id: str, limit: int = 200) -> int:
-    """Read a page, assert that it lacks no turn and that its tag names its state; return its message_count."""
+    """Read a page, assert that it has every turn and that its entity tag fits, and return its message_count."""
     body, etag = repeated(connection, READ, (session_id, limit))
     page = json.loads(body)
     count = page["session"]["message_count"]
@@ -65,7 +65,7 @@ def month_name(admin: psycopg.Connection, months_from_now: int = 0) -> str:
 
 
 def drop_month(database: Database, months_from_now: int = 0) -> str:
-    """Leave a month without its partition, as if nobody had made one; return its name."""
+    """Drop the partition of a month and return its name."""
     with database.admin() as admin:
         name = month_name(admin, months_from_now)
         admin.execute(f"drop table robot_brain.{name}".encode())
@@ -73,8 +73,8 @@ def drop_month(database: Database, months_from_now: int = 0) -> str:
 
 
 def move_to(database: Database, session_id: str, moment: str) -> None:
-    """Give the session's turns the time `moment`, an expression of SQL."""
-    # One transaction, so that an expression of now() has one value.
+    """Set the time of the session's turns to `moment`, an expression of SQL."""
+    # One transaction, so that now() has one value.
     with database.admin() as admin, admin.transaction():
         admin.execute(
             f"update robot_brain.conversations set created_at = {moment} where session_id = %s".encode(), [session_id]
@@ -86,7 +86,7 @@ def move_to(database: Database, session_id: str, moment: str) -> None:
 
 
 def places(database: Database) -> dict[str, int]:
-    """Return the number of turns in each partition that has any."""
+    """Return the number of turns in each partition that holds turns."""
     with database.admin() as admin:
         return dict(
             admin.execute(
@@ -107,7 +107,7 @@ def is_month(admin: psycopg.Connection, name: str) -> bool:
 
 
 def make_months(connection: psycopg.Connection) -> tuple[list[str], list[str]]:
-    """Make months until nothing is made; return the months made and those that failed last."""
+    """Call make_month until it makes no month. Return the months made, and those that failed in the last call."""
     made: list[str] = []
     while True:
         row = connection.execute("select body::json from robot_brain_api.make_month()").fetchone()

@@ -1,18 +1,19 @@
-"""The statistics' rows, and running a recount as an operator does."""
+"""Read the rows of the statistics, and run a recount as an operator does."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
+from local.settings import ROOT
 from ops.recount import Difference, recount
-from tests.integration.migrations import ROOT
 from tests.support.servers.databases import Database
 
 Rows = list[tuple[object, ...]]
 
 INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
-# Turns of two months that exist nowhere else, so DEFAULT has them. Their days meet where the UTC month changes.
+# Turns of two months without a partition, so that the default partition holds them.
+# The first two turns are on either side of the change of the month in UTC.
 OLD_TURNS = """
 insert into robot_brain.conversations
   (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)
@@ -68,12 +69,12 @@ def sums(database: Database) -> Rows:
 
 
 def uncounted(database: Database) -> Rows:
-    """Return the totals and personalities of what is not counted yet, in the form of `sums`."""
+    """Return the totals and personalities of the uncounted rows, in the form of `sums`."""
     return _rows(database, _UNCOUNTED)
 
 
 def stored(database: Database) -> Rows:
-    """Return what `sums` must be if everything is counted, by a scan of all rows, in the form of `sums`."""
+    """Scan all rows and return what `sums` must return if all of them are counted."""
     return _rows(database, _STORED)
 
 
@@ -83,18 +84,18 @@ def _rows(database: Database, question: str) -> Rows:
 
 
 def change(database: Database, statement: str) -> None:
-    """Run a statement that makes the figures wrong, or rows that were not written by the API."""
+    """Run a statement that makes figures wrong, or that inserts rows without the API."""
     with database.admin() as admin:
         admin.execute(statement.encode())
 
 
 def recounted(database: Database, dry_run: bool = False) -> list[Difference]:
-    """Recount all tenants and return what differed."""
+    """Recount all tenants and return the differences."""
     return [difference for found in recount(database.direct_url, dry_run) for difference in found]
 
 
 def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-    """Start `python -m ops recount` beside the test."""
+    """Start `python -m ops recount` as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "ops", "recount", *arguments],
         cwd=ROOT,
@@ -106,6 +107,6 @@ def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subpro
 
 
 def finished(process: "subprocess.Popen[str]") -> tuple[int, list[str], str]:
-    """Wait for a recount and return its exit status, the lines it printed, and what it wrote to stderr."""
+    """Wait for a recount. Return its exit status, the lines of its stdout, and its stderr."""
     out, errors = process.communicate(timeout=60)
     return process.returncode, out.splitlines(), errors

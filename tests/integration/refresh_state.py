@@ -1,13 +1,16 @@
-"""The state of a database's refresh, for tests that look whether one was made."""
+"""The state of a database's refresh, by which a test sees whether a refresh happened."""
 
 from tests.support.servers.databases import Database
 
-# Older than an hour, and something counted that the view lacks, or nothing.
+# More than the default of STATS_MAX_AGE.
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"
+
+# Taken until the end of a transaction, as a refresh and a recount take it.
+REFRESH_LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
 
 
 def refreshed_at(database: Database) -> str:
-    """Return the moment that top_sessions shows, as the server writes it: to be compared, not to be read."""
+    """Return the time of the last refresh as the server's text, to compare it."""
     with database.admin() as admin:
         row = admin.execute("select refreshed_at::text from robot_brain.refresh_state").fetchone()
     assert row is not None
@@ -15,7 +18,7 @@ def refreshed_at(database: Database) -> str:
 
 
 def uncounted(database: Database) -> int:
-    """Return how many rows are not counted yet."""
+    """Return how many uncounted rows exist."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.uncounted").fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""A session's answer_bytes: no answer that holds all of its turns is longer, whatever the turns hold."""
+"""A session's answer_bytes is an upper bound for the size of an answer with all of its turns."""
 
 import json
 from typing import Any
@@ -10,13 +10,13 @@ from contract.write_message import Turn
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
-# The character that takes most after PostgreSQL and Lambda have escaped it: seven bytes.
+# PostgreSQL and Lambda escape this character to seven bytes, the most of all characters.
 LONGEST = "\x01"
 TURNS = 5
 
 
 def longest_turn() -> dict[str, Any]:
-    """Return a turn with every text of the contract, each as long as it may be, or 2,000 characters."""
+    """Return a turn with every text of the contract. Each has its greatest length, but at most 2,000 characters."""
     members = TypeAdapter(Turn).json_schema()["properties"]
     texts = {name: schema["maxLength"] for name, schema in members.items() if schema.get("type") == "string"}
     assert {"robot_personality", "user_message", "robot_response"} <= texts.keys()
@@ -24,14 +24,14 @@ def longest_turn() -> dict[str, Any]:
 
 
 def shortest_turn() -> dict[str, Any]:
-    """Return a turn with nothing in it that can be absent or empty."""
+    """Return a turn without optional members, and with empty texts if they may be empty."""
     return {"robot_personality": "a", "user_message": "", "robot_response": ""}
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("turn", [longest_turn(), shortest_turn()], ids=["longest", "shortest"])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_an_answer_is_no_longer_than_its_sessions_bound(
+def test_an_answer_is_no_longer_than_answer_bytes_of_its_session(
     turn: dict[str, Any], at_once: bool, database: Database
 ) -> None:
     with deployed({"DATABASE_URL": database.app_url}) as bundle:

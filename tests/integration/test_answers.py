@@ -1,4 +1,4 @@
-"""What the functions answer is what the contract and docs/openapi.json say: bodies, headers and statuses."""
+"""The answers of the functions agree with the contract and docs/openapi.json: bodies, headers and statuses."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ DATABASE = "GET /health/database"
 
 KEY = {"idempotency-key": "order-4711"}
 NEW = {"user_message": "", "robot_response": "", "robot_personality": "barista"}
-# Sent in this order: route, status, request.
+# Sent in this order. Each has a route, a status and a request.
 REQUESTS: list[tuple[str, int, Send]] = [
     (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
     (WRITE, 201, lambda b: b.write("s", turn(interaction=event_interaction()), KEY)),
@@ -58,7 +58,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (DATABASE, 200, lambda b: b.database_health()),
     (DATABASE, 422, other("stats_database_health", "page=1")),
 ]
-# Without a database that answers, or without settings.
+# Sent without a database that answers, or without settings.
 UNSERVED: list[tuple[str, Send]] = [
     (WRITE, lambda b: b.write("s", turn())),
     (READ, lambda b: b.read("s")),
@@ -73,7 +73,7 @@ def event_interaction() -> Any:
 
 
 def assert_documented(route: str, reply: Reply) -> None:
-    """Assert that the document has this answer of `route`, and the contract each of its members."""
+    """Assert that the document describes this answer of `route`, and the contract each of its members."""
     documented = operations()[route]["responses"][str(reply.status)]
     headers = {name.lower(): header for name, header in documented.get("headers", {}).items()}
     sent = {name: value for name, value in reply.headers.items() if name != "content-type"}
@@ -84,14 +84,14 @@ def assert_documented(route: str, reply: Reply) -> None:
     if reply.body is None:
         assert "content" not in documented
         return
-    # The gateway leaves out the body of an answer to HEAD.
+    # The gateway removes the body of an answer to HEAD.
     if not route.startswith("HEAD"):
         assert errors_of(documented["content"][reply.headers["content-type"]]["schema"], reply.json) == []
     assert any(fits(form, reply.json) for form in forms(route, reply)), reply.body
 
 
 def forms(route: str, reply: Reply) -> list[Any]:
-    """Return the forms that the contract has for a body."""
+    """Return the forms that the contract allows for a body."""
     (declared,) = (each for each in ROUTES if f"{each.method} {each.path}" == route)
     if reply.headers["content-type"] == "application/problem+json":
         return [problems.body_of(kind) for kind in declared.errors if kind.status == reply.status]
@@ -99,7 +99,7 @@ def forms(route: str, reply: Reply) -> list[Any]:
 
 
 def fits(form: Any, value: Any) -> bool:
-    """Return whether a value has all members of a form, and no other one."""
+    """Return whether a value has all members of a form, and no other member."""
     try:
         TypeAdapter(form).validate_python(value)
     except ValidationError:
@@ -108,7 +108,7 @@ def fits(form: Any, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_every_answer_is_one_of_the_document(bundle: Bundle) -> None:
+def test_every_answer_is_described_in_the_document(bundle: Bundle) -> None:
     for route, status, send in REQUESTS:
         reply = send(bundle)
         assert reply.status == status, (route, reply.body)
@@ -122,7 +122,7 @@ def test_every_answer_is_one_of_the_document(bundle: Bundle) -> None:
 
 
 def shape(value: Any) -> Any:
-    """Return a value without its texts and numbers; of a list its first element."""
+    """Return a value without its texts and numbers, and with only the first element of each list."""
     if isinstance(value, dict):
         return {name: shape(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -131,7 +131,9 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, database: Database) -> None:
+def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
+    bundle: Bundle, database: Database
+) -> None:
     for function, name, route, example in (
         ("write_message", "write_message", WRITE, "write_message"),
         ("read_session", "read_session", READ, "read_session"),
@@ -147,11 +149,13 @@ def test_the_examples_of_answers_are_those_that_the_events_get(bundle: Bundle, d
         assert shape(reply.json) == shape(documented)
         assert list(reply.json) == list(documented)
         if name == "write_message":
-            # The numbers are those of the first turn.
+            # Both answers are about the session's first turn, so their numbers are equal, too.
             assert {**reply.json, "messages": None} == {**documented, "messages": None}
 
 
-def test_the_examples_of_problems_are_those_that_the_bad_events_get(embedded_database: Database) -> None:
+def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_events(
+    embedded_database: Database,
+) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
     for route in (WRITE, READ, STATS):
@@ -171,7 +175,7 @@ def bad_events() -> list[Any]:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_the_parameters_that_a_function_knows_are_those_of_the_document(bundle: Bundle, route: Route) -> None:
+def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
     sent = event(route.name if route.name != "database_health" else "stats_database_health")
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [
@@ -184,7 +188,7 @@ def test_the_parameters_that_a_function_knows_are_those_of_the_document(bundle: 
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_a_number_in_the_query_has_the_bounds_of_the_document(bundle: Bundle) -> None:
+def test_the_numbers_in_the_query_have_the_bounds_and_defaults_of_the_document(bundle: Bundle) -> None:
     numbers = [each for each in operations()[READ]["parameters"] if each["schema"]["type"] == "integer"]
     assert len(numbers) == 4
     bundle.write("s", turn())

@@ -1,4 +1,4 @@
-"""`make app-password`: how the runtime role gets, and changes, its password."""
+"""`make app-password` sets or changes the password of the runtime role."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.app_password import app_url, set_app_password
 from ops.errors import MigrationError
 from ops.migrate import migrate
-from tests.integration.migrations import ROOT
 from tests.support.marks import over_tls
 from tests.support.servers.databases import APP, Database, Template, set_app_login
 from tests.support.servers.pgbouncer import PgBouncer
@@ -21,7 +21,7 @@ from tests.support.servers.postgres import Postgres
 
 @pytest.fixture(autouse=True)
 def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The role belongs to the whole server: other tests log in with the password it had before."""
+    """Restore the role's first password. All databases of the server share the role, so other tests need it."""
     yield
     if "database" in request.fixturenames:
         template: Template = request.getfixturevalue("tls_template")
@@ -29,7 +29,7 @@ def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
             set_app_login(admin, template.app_password)
 
 
-def who(url: str) -> tuple[object, ...] | None:
+def user_and_tls(url: str) -> tuple[object, ...] | None:
     with psycopg.connect(url, connect_timeout=10) as connection:
         return connection.execute("select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
 
@@ -40,20 +40,20 @@ def test_the_password_has_128_bits_and_logs_in_over_verified_tls(database: Datab
 
     password = urlsplit(url).password
     assert password is not None
-    # Of the URL-safe base64 alphabet each character carries six bits.
+    # In the URL-safe base64 alphabet each character holds six bits.
     assert len(password) * 6 >= 128
     assert parse_qs(urlsplit(url).query)["sslmode"] == ["verify-full"]
-    assert who(url) == (APP, True)
+    assert user_and_tls(url) == (APP, True)
 
 
 @over_tls
-def test_a_new_password_replaces_the_one_before(database: Database) -> None:
+def test_a_new_password_replaces_the_previous_one(database: Database) -> None:
     first, second = set_app_password(database.direct_url), set_app_password(database.direct_url)
 
     assert first != second
-    assert who(second) == (APP, True)
+    assert user_and_tls(second) == (APP, True)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        who(first)
+        user_and_tls(first)
 
 
 @over_tls
@@ -61,7 +61,7 @@ def test_the_pooler_takes_a_new_password_at_once(database: Database, pooler: PgB
     for _ in range(2):
         password = urlsplit(set_app_password(database.direct_url)).password
         assert password is not None
-        assert who(pooler.address.url(APP, password, database.name)) == (APP, True)
+        assert user_and_tls(pooler.address.url(APP, password, database.name)) == (APP, True)
 
 
 @over_tls
@@ -76,7 +76,7 @@ def test_the_password_is_stored_as_a_scram_verifier_only(database: Database) -> 
 
 
 @over_tls
-def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
+def test_the_command_prints_only_the_url_on_stdout(database: Database) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ops", "app-password"],
         cwd=ROOT,
@@ -86,13 +86,13 @@ def test_the_command_prints_the_url_alone_on_stdout(database: Database) -> None:
         check=True,
     )
     (url,) = done.stdout.splitlines()
-    assert who(url) == (APP, True)
+    assert user_and_tls(url) == (APP, True)
     password = urlsplit(url).password
     assert password is not None
     assert password not in done.stderr
 
 
-def test_the_url_for_neon_leads_to_the_pooler() -> None:
+def test_the_url_for_neon_names_the_pooler() -> None:
     direct = "postgresql://owner:o@ep-quiet-sun-a1b2c3d4.eu-central-1.aws.neon.tech/brain?sslmode=require"
 
     assert urlsplit(app_url(direct, "p/w")).hostname == "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
@@ -102,12 +102,12 @@ def test_the_url_for_neon_leads_to_the_pooler() -> None:
     assert "owner" not in app_url(direct, "p/w")
 
 
-def test_a_url_that_is_pooled_already_and_a_host_that_is_not_neon_stay_as_they_are() -> None:
+def test_a_pooled_host_and_a_host_outside_neon_stay_unchanged() -> None:
     for host in ("ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech", "db.example.org", "127.0.0.1"):
         assert urlsplit(app_url(f"postgresql://owner:o@{host}:5433/brain", "p")).netloc == f"{APP}:p@{host}:5433"
 
 
-def test_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
+def test_the_error_about_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match="make migrate"):
         set_app_password(empty_cluster.direct_url("postgres"))
 
@@ -122,7 +122,7 @@ def test_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postg
     ],
 )
 @pytest.mark.parametrize("work", [migrate, set_app_password])
-def test_a_url_that_cannot_be_read_is_never_quoted(url: str, work: Callable[[str], object]) -> None:
+def test_the_error_for_a_url_that_cannot_be_read_never_quotes_the_url(url: str, work: Callable[[str], object]) -> None:
     with pytest.raises(MigrationError) as raised:
         work(url)
     assert "hush" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Every bad request is refused with the right status, says where, tells nothing, and leaves nothing behind."""
+"""Every bad request gets the right status and the place of its fault, reveals no secrets and stores no rows."""
 
 from collections.abc import Iterator
 
@@ -31,7 +31,7 @@ _FILES_STATUS = {
 
 @pytest.fixture(scope="module")
 def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connection]]:
-    """One database for the whole table, because nothing may be written to it, with the session `kept` in it."""
+    """One database with the session `kept` for the whole table, because no bad request may write."""
     with (
         embedded_template.clone("embedded") as database,
         deployed({"DATABASE_URL": database.app_url}) as functions,
@@ -42,7 +42,7 @@ def quiet(embedded_template: Template) -> Iterator[tuple[Bundle, psycopg.Connect
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_bad_request_is_refused_and_leaves_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
+def test_a_bad_request_is_refused_and_writes_nothing(quiet: tuple[Bundle, psycopg.Connection], row: Bad) -> None:
     functions, admin = quiet
     before = row_counts(admin)
 
@@ -50,19 +50,19 @@ def test_a_bad_request_is_refused_and_leaves_nothing(quiet: tuple[Bundle, psycop
 
     assert_problem(reply, row.status, functions.context.aws_request_id)
     assert points(reply, row.points), reply.body
-    # `errors` goes with broken rules; a key that was used before breaks none of the body's.
+    # An answer has `errors` if a rule is broken. A key that was used for another request breaks no rule of the body.
     assert ("errors" in reply.json) == (row.status == 422 and isinstance(row.points, list))
     assert "retry-after" not in reply.headers
     assert row_counts(admin) == before
 
 
-def test_the_table_has_each_row_once() -> None:
+def test_no_two_bad_requests_have_the_same_name() -> None:
     sentences = [row.says for row in TABLE]
     assert len(set(sentences)) == len(sentences)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_bad_event_file_is_refused_and_leaves_nothing(database: Database, bundle: Bundle, name: str) -> None:
+def test_a_bad_event_file_is_refused_and_writes_nothing(database: Database, bundle: Bundle, name: str) -> None:
     request = event(f"bad/{name}")
 
     reply = bundle.call(function_of(request), request)
@@ -87,15 +87,15 @@ def test_a_request_with_300_000_mistakes_gets_a_short_answer(quiet: tuple[Bundle
     assert row_counts(admin) == before
 
 
-@pytest.mark.parametrize("where", ["unknown", "nul", "query"])
-def test_a_very_long_name_is_not_sent_back_whole(quiet: tuple[Bundle, psycopg.Connection], where: str) -> None:
+@pytest.mark.parametrize("place", ["unknown", "nul", "query"])
+def test_a_very_long_name_is_not_repeated_whole(quiet: tuple[Bundle, psycopg.Connection], place: str) -> None:
     functions, _ = quiet
     name = "€" * (MAX_REQUEST_BYTES // 4)
     send = {
         "unknown": post(marked(**{name: 0})),
         "nul": post(marked(metadata={name: "\0"})),
         "query": post(marked(), query=f"{name}=1"),
-    }[where]
+    }[place]
 
     reply = send(functions)
 

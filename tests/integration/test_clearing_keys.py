@@ -1,4 +1,4 @@
-"""Expired keys are cleared by writes with a key and by the refresh, in bounded steps, and none is forgotten."""
+"""Writes with a key and the refresh clear expired keys in bounded steps, and miss no key."""
 
 import itertools
 import threading
@@ -20,7 +20,7 @@ HOLD = "select from robot_brain.idempotency_keys where key_hash = sha256(convert
 
 
 def bound_is(admin: psycopg.Connection, condition: str) -> bool:
-    """Return whether the moment up to which keys are cleared meets a condition of SQL."""
+    """Return whether the time up to which keys are cleared meets a condition of SQL."""
     row = admin.execute(f"select cleared_until {condition} from robot_brain.key_clearing".encode()).fetchone()
     assert row is not None
     return bool(row[0])
@@ -30,7 +30,7 @@ def clearing_key(name: str = "key") -> str:
     return next(keys(True, name))
 
 
-def test_a_write_clears_the_oldest_of_many_and_remembers_where_it_ended(database: Database) -> None:
+def test_a_write_clears_the_oldest_keys_and_the_next_write_continues_after_them(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 2 * STEP + 100, "-2 hours")
         fill(admin, 10, "1 hour", "live ")
@@ -43,18 +43,18 @@ def test_a_write_clears_the_oldest_of_many_and_remembers_where_it_ended(database
         assert bound_is(admin, "> now() - interval '1 minute'")
 
 
-def test_keys_behind_the_bound_are_cleared_by_the_refresh(bundle: Bundle, database: Database) -> None:
-    """A clock that stepped back gives a key an earlier end than keys that are cleared already."""
+def test_a_refresh_clears_expired_keys_from_before_the_bound(bundle: Bundle, database: Database) -> None:
+    """If the clock steps back, a new key can expire before keys that are cleared already."""
     with database.admin() as admin:
         clear(admin, whole=False)
         fill(admin, 50, "-1 hour")
         write(admin, clearing_key())
-        assert expired(admin) == 50, "a write looks from the bound on"
+        assert expired(admin) == 50, "a write clears from the bound on"
         assert bundle.refresh()["keys_cleared"] == 50
         assert expired(admin) == 0
 
 
-def test_a_bound_that_lies_in_the_future_holds_no_write_back(database: Database) -> None:
+def test_a_bound_in_the_future_does_not_stop_a_write_from_clearing_keys(database: Database) -> None:
     with database.admin() as admin:
         admin.execute("update robot_brain.key_clearing set cleared_until = now() + interval '1 day'")
         fill(admin, 50, "-1 hour")
@@ -64,12 +64,12 @@ def test_a_bound_that_lies_in_the_future_holds_no_write_back(database: Database)
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_key_that_another_transaction_holds_is_cleared_once_that_has_ended(database: Database, whole: bool) -> None:
+def test_a_key_locked_by_another_transaction_is_cleared_after_its_end(database: Database, whole: bool) -> None:
     with database.admin() as admin, database.admin() as holder:
         fill(admin, 100, "-1 hour")
         with holder.transaction():
-            for held in ("old 7", "old 60"):
-                holder.execute(HOLD, [held])
+            for name in ("old 7", "old 60"):
+                holder.execute(HOLD, [name])
             assert clear(admin, whole=whole) == 98
             assert clear(admin, whole=False) == 0
             assert bound_is(admin, "<= (select min(expires_at) from robot_brain.idempotency_keys)")
@@ -77,7 +77,7 @@ def test_a_key_that_another_transaction_holds_is_cleared_once_that_has_ended(dat
         assert expired(admin) == 0
 
 
-def test_a_key_that_is_held_beyond_a_full_step_is_not_forgotten(database: Database) -> None:
+def test_a_locked_key_before_a_full_step_of_others_is_cleared_later(database: Database) -> None:
     with database.admin() as admin, database.admin() as holder:
         fill(admin, 100, "-1 hour")
         with holder.transaction():
@@ -86,7 +86,7 @@ def test_a_key_that_is_held_beyond_a_full_step_is_not_forgotten(database: Databa
         assert clear(admin, 30, whole=False) == 1
 
 
-def test_of_two_that_clear_at_once_the_second_waits_for_nobody_and_clears_nothing(database: Database) -> None:
+def test_the_second_of_two_connections_that_clear_at_once_neither_waits_nor_clears(database: Database) -> None:
     with database.admin() as one, database.admin() as other:
         fill(one, 300, "-1 hour")
         other.execute("set lock_timeout = '1ms'")
@@ -98,7 +98,7 @@ def test_of_two_that_clear_at_once_the_second_waits_for_nobody_and_clears_nothin
         assert clear(other, 200, whole=False) == 100
 
 
-def test_many_writers_that_clear_at_once_clear_each_key_once_and_lose_no_write(database: Database) -> None:
+def test_many_writers_at_once_clear_each_key_once_and_lose_no_write(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 3_000, "-2 hours")
         work = list(itertools.islice(keys(clearing=True), 40))
@@ -122,14 +122,14 @@ def test_many_writers_that_clear_at_once_clear_each_key_once_and_lose_no_write(d
         assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (40,)
 
 
-def test_70000_expired_keys_are_cleared_in_steps_of_20000_by_refreshes(bundle: Bundle, database: Database) -> None:
+def test_refreshes_clear_70000_expired_keys_in_steps_of_20000(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 70_000, "-1 day")
         assert [bundle.refresh()["keys_cleared"] for _ in range(5)] == [20_000, 20_000, 20_000, 10_000, 0]
         assert expired(admin) == 0
 
 
-def test_70000_expired_keys_cost_no_write_more_than_one_step_of_them(database: Database) -> None:
+def test_with_70000_expired_keys_a_write_clears_one_step_of_500(database: Database) -> None:
     with database.admin() as admin, database.admin() as connection:
         fill(admin, 70_000, "-1 day")
         for number, key in enumerate(itertools.islice(keys(clearing=True), 5), start=1):
@@ -151,7 +151,7 @@ def test_a_write_that_is_rolled_back_clears_nothing_and_moves_no_bound(database:
 
 
 @pytest.mark.parametrize("clearing", [False, True])
-def test_an_expired_key_that_nobody_has_cleared_is_a_new_key(
+def test_an_expired_key_that_is_not_cleared_yet_counts_as_new(
     bundle: Bundle, database: Database, clearing: bool
 ) -> None:
     key = {"idempotency-key": next(keys(clearing))}
@@ -167,7 +167,7 @@ def test_an_expired_key_that_nobody_has_cleared_is_a_new_key(
         assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (1,)
 
 
-def test_keys_of_every_tenant_are_cleared_and_none_that_lives(database: Database) -> None:
+def test_expired_keys_of_every_tenant_are_cleared_and_others_are_kept(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, 20, "-1 hour")
         fill(admin, 20, "1 hour", "live ")

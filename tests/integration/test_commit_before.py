@@ -1,4 +1,4 @@
-"""The functions of the commit before go on against the present schema: an upgrade migrates first and deploys later."""
+"""The functions of the previous commit work with the present schema: an upgrade migrates first and deploys later."""
 
 import json
 import os
@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from local.settings import ROOT
 from robot_brain.database.api import SCHEMA_VERSION
-from tests.integration.migrations import ROOT
 from tests.support.servers.databases import Database
 
 DATABASE = "health of the database"
-# Each is (file of functions/, file of events/), in this order, in one execution environment.
+# Each is (file of functions/, file of events/). They run in this order in one execution environment.
 CALLS = {
     "a write": ("write_message", "write_message"),
     "a batch": ("write_message", "write_message_batch"),
@@ -28,7 +28,7 @@ CALLS = {
     "health": ("health", "health"),
     DATABASE: ("stats", "stats_database_health"),
 }
-# Commits before this route was moved serve it here.
+# In commits from before the route moved to StatsFunction, HealthFunction serves it.
 BEFORE_THE_MOVE = ("health", "health_database")
 _RUN = """
 import importlib, json, pathlib, sys
@@ -46,8 +46,8 @@ for function, event in json.loads(sys.argv[1]):
 
 
 @pytest.fixture
-def commit_before(tmp_path: Path) -> Path:
-    """A folder with functions/, layers/ and events/ of the commit before."""
+def previous_commit(tmp_path: Path) -> Path:
+    """A folder with functions/, layers/ and events/ of the previous commit."""
     archive = tmp_path / "before.tar"
     with archive.open("wb") as output:
         try:
@@ -62,24 +62,24 @@ def commit_before(tmp_path: Path) -> Path:
         except FileNotFoundError:
             pytest.skip("git is not installed")
     if made.returncode:
-        pytest.skip(f"the commit before is not here: {made.stderr.strip()}")
+        pytest.skip(f"this checkout lacks the previous commit: {made.stderr.strip()}")
     subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)
     return tmp_path
 
 
 @pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
-def test_the_functions_of_the_commit_before_go_on_against_the_present_schema(
-    database: Database, commit_before: Path
+def test_the_functions_of_the_previous_commit_work_with_the_present_schema(
+    database: Database, previous_commit: Path
 ) -> None:
     calls = dict(CALLS)
-    if (commit_before / "events" / "health_database.json").exists():
+    if (previous_commit / "events" / "health_database.json").exists():
         calls[DATABASE] = BEFORE_THE_MOVE
     done = subprocess.run(
         [sys.executable, "-c", _RUN, json.dumps(list(calls.values()))],
-        cwd=commit_before,
+        cwd=previous_commit,
         env={
             "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": f"{commit_before / 'functions'}:{commit_before / 'layers/robot_brain'}",
+            "PYTHONPATH": f"{previous_commit / 'functions'}:{previous_commit / 'layers/robot_brain'}",
             "DATABASE_URL": database.app_url,
         },
         capture_output=True,
@@ -101,9 +101,9 @@ def test_the_functions_of_the_commit_before_go_on_against_the_present_schema(
     }, done.stdout
     assert answers["its replay"]["body"] == answers["a write with a key"]["body"]
     assert answers["its replay"]["headers"]["idempotent-replayed"] == "true"
-    # A schema that is newer than the functions is named, and serves them all the same.
+    # If the schema is newer than the functions, the report says so, and every request still succeeds.
     assert json.loads(answers[DATABASE]["body"])["reasons"] == (
-        [] if version_of(commit_before) == SCHEMA_VERSION else ["schema"]
+        [] if version_of(previous_commit) == SCHEMA_VERSION else ["schema"]
     )
     assert "counted" in json.dumps(refreshed)
 

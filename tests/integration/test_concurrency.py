@@ -1,4 +1,4 @@
-"""Many writers, one session: the database alone keeps the order."""
+"""Many writers to one session: the database keeps the turns in order."""
 
 import json
 import threading
@@ -21,13 +21,13 @@ def turns(text: str, number: int = 1) -> str:
 
 
 def in_parallel(database: Database, work: list[object], run: object) -> None:
-    """Call run(connection, item) for every item at once, each on its own connection; raise the first failure."""
+    """Call run(connection, item) for all items at once, each with its own connection. Raises the first failure."""
     failures: list[BaseException] = []
     barrier = threading.Barrier(len(work))
 
     def one(item: object) -> None:
         try:
-            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with database.app() as connection:
                 barrier.wait(60)
                 run(connection, item)  # type: ignore[operator]  # a callable of two
         except BaseException as error:
@@ -43,14 +43,14 @@ def in_parallel(database: Database, work: list[object], run: object) -> None:
         raise failures[0]
 
 
-def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(database: Database) -> None:
+def test_32_writers_to_one_session_leave_no_gap_no_duplicate_and_times_in_order(database: Database) -> None:
     answers: list[dict[str, object]] = []
     done = threading.Event()
     walks: list[list[int]] = []
 
     def walk() -> None:
-        # A reader that follows `before` while everybody writes sees each turn once, down to the first.
-        with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
+        # A reader that follows `before` during the writes gets each turn once, down to the first one.
+        with database.app() as connection:
             while not done.is_set() or not walks:
                 seen: list[int] = []
                 before: int | None = None
@@ -95,10 +95,10 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
     assert counter == (total, stored[-1][1])
     times = [created_at for _, created_at, _ in stored]
     assert times == sorted(times)
-    # What each writer was told is what is stored, and a batch lies together.
+    # The writers' answers name each stored turn once, and the turns of a batch have consecutive seqs.
     text_of = {seq: text for seq, _, text in stored}
-    told = [message["seq"] for answer in answers for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
-    assert sorted(told) == list(range(1, total + 1))
+    answered = [message["seq"] for answer in answers for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
+    assert sorted(answered) == list(range(1, total + 1))
     for answer in answers:
         seqs = [message["seq"] for message in answer["messages"]]  # type: ignore[attr-defined]  # JSON
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
@@ -108,7 +108,7 @@ def test_32_writers_on_one_session_leave_no_gap_no_double_and_time_in_order(data
         assert seen == list(range(1, len(seen) + 1))
 
 
-def test_the_same_request_sent_32_times_at_once_is_written_once(database: Database) -> None:
+def test_a_request_sent_32_times_at_once_is_written_once(database: Database) -> None:
     bodies: list[str] = []
 
     def write(connection: psycopg.Connection, _: object) -> None:
@@ -122,7 +122,7 @@ def test_the_same_request_sent_32_times_at_once_is_written_once(database: Databa
         assert admin.execute("select count(*) from robot_brain.conversations").fetchone() == (1,)
 
 
-def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Database) -> None:
+def test_writes_with_one_key_to_8_sessions_at_once_are_stored_in_one_session(database: Database) -> None:
     refused: list[str | None] = []
 
     def write(connection: psycopg.Connection, session: object) -> None:
@@ -140,7 +140,7 @@ def test_one_key_for_two_sessions_at_once_is_written_in_one_of_them(database: Da
     assert row == (1, 1)
 
 
-def test_of_16_writers_that_expect_the_same_seq_one_wins(database: Database) -> None:
+def test_only_one_of_16_writers_with_the_same_if_match_succeeds(database: Database) -> None:
     outcomes: list[str | None] = []
 
     def write(connection: psycopg.Connection, writer: object) -> None:

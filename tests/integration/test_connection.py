@@ -1,4 +1,4 @@
-"""The environment's one connection on each kind of server: opened lazily, kept, and replaced."""
+"""An execution environment opens one connection when it first needs it, reuses it, and replaces a stale one."""
 
 import time
 
@@ -14,13 +14,13 @@ from tests.support.servers.databases import APP, Database
 
 
 def counters() -> tuple[int, int, int]:
-    """Return how many connections this environment opened, reused and retired."""
+    """Return how often this environment opened, reused and discarded a connection."""
     lazy: LazyConnection = lazy_connection()
     return lazy.opened, lazy.reused, lazy.retired
 
 
 def server_processes(admin: psycopg.Connection) -> list[int]:
-    """Return the server processes that serve the functions' role in this database."""
+    """Return the pids of the server processes of the functions' role in this database."""
     found = admin.execute(
         "select pid from pg_stat_activity where usename = %s and datname = current_database()", [APP]
     ).fetchall()
@@ -28,7 +28,7 @@ def server_processes(admin: psycopg.Connection) -> list[int]:
 
 
 def terminate(database: Database) -> None:
-    """End every server process of the functions, and return when they are gone."""
+    """End the server processes of the functions, and wait until they are gone."""
     with database.admin() as admin:
         ended = server_processes(admin)
         assert ended
@@ -47,7 +47,7 @@ def test_health_needs_no_database_and_no_settings(variables: dict[str, str]) -> 
         assert LazyConnection not in environment.current.objects
 
 
-def test_bad_requests_and_health_open_nothing(bundle: Bundle, database: Database) -> None:
+def test_bad_requests_and_health_open_no_connection(bundle: Bundle, database: Database) -> None:
     assert bundle.health().status == 200
     assert bundle.write("demo", "{").status == 400
     assert bundle.write("demo", {}).status == 422
@@ -72,13 +72,13 @@ def test_one_connection_serves_every_request(bundle: Bundle, database: Database)
         assert len(server_processes(admin)) == 1
 
 
-def test_the_report_knows_tls_and_the_pooler(bundle: Bundle, database: Database) -> None:
+def test_the_health_report_shows_tls_and_the_pooler(bundle: Bundle, database: Database) -> None:
     report = bundle.database_health().json
     assert (report["tls"], report["pooled"]) == (database.kind != "embedded", database.kind == "pooled")
     assert report["environment"]["connections"] == {"opened": 1, "reused": 0, "retired": 0}
 
 
-def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(bundle: Bundle, database: Database) -> None:
+def test_a_connection_that_the_server_closed_is_replaced_without_an_error(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn(1)).status == 201
     terminate(database)
     assert bundle.write("demo", turn(2)).json["message_count"] == 2
@@ -89,7 +89,7 @@ def test_a_connection_that_the_server_closed_is_replaced_and_nobody_notices(bund
 
 
 @without_pooler
-def test_a_closed_connection_is_seen_before_it_is_used(bundle: Bundle, database: Database) -> None:
+def test_a_closed_connection_is_detected_before_a_call_is_sent(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn()).status == 201
     terminate(database)
     with logged() as lines:
@@ -98,16 +98,16 @@ def test_a_closed_connection_is_seen_before_it_is_used(bundle: Bundle, database:
     assert counters() == (2, 0, 1)
 
 
-def test_a_connection_closed_on_our_side_is_replaced(bundle: Bundle) -> None:
+def test_a_connection_that_the_client_closed_is_replaced(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
-    held = lazy_connection()._connection
-    assert held is not None
-    held.close()
+    connection = lazy_connection()._connection
+    assert connection is not None
+    connection.close()
     assert bundle.read("demo").status == 200
     assert counters() == (2, 0, 1)
 
 
-def test_an_idle_connection_is_replaced_after_its_time(database: Database) -> None:
+def test_an_idle_connection_is_replaced_after_db_idle_timeout(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url, "DB_IDLE_TIMEOUT": "1"}) as functions:
         for _ in range(3):
             assert functions.write("demo", turn()).status == 201
@@ -115,7 +115,7 @@ def test_an_idle_connection_is_replaced_after_its_time(database: Database) -> No
         assert counters() == (3, 0, 2)
 
 
-def test_a_connection_is_kept_through_errors_of_the_request(bundle: Bundle) -> None:
+def test_a_connection_is_reused_after_errors_of_a_request(bundle: Bundle) -> None:
     key = {"idempotency-key": "k"}
     assert bundle.write("demo", turn(1), key).status == 201
     assert bundle.write("demo", turn(2), key).status == 422

@@ -1,4 +1,4 @@
-"""Several addresses, a resolver that fails, parameters that cannot be read: connecting has one deadline."""
+"""Connecting has one deadline, also with several addresses, a failing resolver or unreadable parameters."""
 
 import socket
 import threading
@@ -16,18 +16,21 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
-from tests.support.servers.failing import never_answers, never_connects, refuses
+from tests.support.servers.failing import HOSTS, never_answers, never_connects, refuses, refuses_connections
 
-# Seconds. An attempt, and how much a busy machine may make of it. One address after the other would take 12 seconds.
+# Seconds: the limit of an attempt, and the most that it may take on a busy machine.
+# Six addresses one after the other would take 12 seconds.
 ATTEMPT = 2.0
 AT_MOST = 9.0
-HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 ONE_ATTEMPT = {"DB_CONNECTION_TIMEOUT": str(int(ATTEMPT * 1000)), "DB_MAX_RETRIES": "1"}
 
 
 @contextmanager
 def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | threading.Event) -> Iterator[None]:
-    """Answer look-ups in turn, the last answer for ever: by addresses, an error, or not before an event."""
+    """Answer each look-up with the next of `answers`, and all further look-ups with the last one.
+
+    An answer is a list of addresses, an error, or an event to wait for before an error.
+    """
     left = list(answers)
 
     def getaddrinfo(host: str, port: str, *_: object, **__: object) -> list[Any]:
@@ -45,14 +48,14 @@ def resolved(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError | th
 
 
 def timed(bundle: Bundle) -> tuple[Reply, float]:
-    """Write a turn; return the answer and how long it took."""
+    """Write a turn. Return the answer and its seconds."""
     started = time.monotonic()
     reply = bundle.write("demo", turn())
     return reply, time.monotonic() - started
 
 
 def assert_tried(reasons: str, *, several: bool) -> None:
-    """Assert that the hosts were tried in their order: the first alone, or as many as there was time for."""
+    """Assert that the hosts were tried in order: only the first one, or `several`."""
     tried = tuple(host for host in HOSTS if host in reasons)
     assert tried == HOSTS[: len(tried)]
     assert len(tried) > 1 if several else len(tried) == 1
@@ -71,7 +74,7 @@ def with_hosts(database: Database, hosts: str) -> str:
 @pytest.mark.parametrize(
     ("silent", "error"), [(never_connects, "DatabaseAwayError"), (never_answers, "DatabaseWakingError")]
 )
-def test_silent_hosts_together_take_the_time_of_one(silent: Any, error: str) -> None:
+def test_silent_hosts_together_take_the_time_of_one_attempt(silent: Any, error: str) -> None:
     with ExitStack() as stack:
         hosts = ",".join(f"{host}:{stack.enter_context(silent(host))}" for host in HOSTS)
         environment = {"DATABASE_URL": f"postgresql://u:p@{hosts}/d", **ONE_ATTEMPT}
@@ -85,7 +88,7 @@ def test_silent_hosts_together_take_the_time_of_one(silent: Any, error: str) -> 
         assert_tried(lines()[-1]["database_error"], several=silent is never_connects)
 
 
-def test_silent_addresses_of_a_name_together_take_the_time_of_one(
+def test_silent_addresses_of_one_name_together_take_the_time_of_one_attempt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     bundle_file = tmp_path / "ca.pem"
@@ -104,8 +107,8 @@ def test_silent_addresses_of_a_name_together_take_the_time_of_one(
         assert_tried(lines()[-1]["database_error"], several=True)
 
 
-def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
-    """Waiting for a database that wakes is no call: the client is told to come back, not that it is too late."""
+def test_a_deadline_before_the_end_of_an_attempt_ends_the_attempt() -> None:
+    """No call was sent while the database woke up. So the client gets 503 with Retry-After, and not 504."""
     with (
         never_answers() as port,
         deployed({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions,
@@ -120,22 +123,19 @@ def test_the_deadline_comes_before_the_time_of_an_attempt() -> None:
 
 
 @over_tcp
-def test_a_live_address_behind_a_dead_one_is_found(database: Database) -> None:
+def test_a_live_address_after_dead_ones_is_found(database: Database) -> None:
     port = port_of(database)
-    with socket.socket() as refusing:
-        refusing.bind((HOSTS[1], 0))
-        with never_connects(HOSTS[0]) as silent:
-            dead = f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refusing.getsockname()[1]}"
-            url = with_hosts(database, f"{dead},127.0.0.1:{port}")
-            with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
-                assert functions.write("demo", turn()).status == 201
-                assert functions.read("demo").status == 200
-                assert "database_error" not in lines()[-1]
-                assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
+    with refuses_connections(HOSTS[1]) as refused, never_connects(HOSTS[0]) as silent:
+        url = with_hosts(database, f"{HOSTS[0]}:{silent},{HOSTS[1]}:{refused},127.0.0.1:{port}")
+        with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
+            assert functions.write("demo", turn()).status == 201
+            assert functions.read("demo").status == 200
+            assert "database_error" not in lines()[-1]
+            assert (lazy_connection().opened, lazy_connection().reused) == (1, 1)
 
 
 @over_tcp
-def test_the_certificate_is_held_against_the_name_at_every_address(
+def test_the_certificate_is_verified_against_the_host_name_at_every_address(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = port_of(database)
@@ -150,7 +150,7 @@ def test_the_certificate_is_held_against_the_name_at_every_address(
 
 
 @over_tcp
-def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database) -> None:
+def test_after_a_refusal_the_next_address_is_not_tried(database: Database) -> None:
     port = port_of(database)
     with FaultRelay(("127.0.0.1", port)) as second:
         url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
@@ -161,18 +161,18 @@ def test_a_refusal_is_not_asked_for_again_at_the_next_address(database: Database
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "attempts", "asked"),
+    ("text", "error", "attempts", "connections"),
     [
         ("Couldn't connect to compute node", "DatabaseWakingError", 2, (2, 2)),
         ("Too many connections to this endpoint", "DatabaseOverloadedError", 2, (2, 0)),
         ("Control plane request failed: endpoint is disabled", "DatabaseRefusedError", 1, (1, 0)),
-        ("nobody has read this before", "DatabaseAwayError", 2, (2, 2)),
+        ("an error that no list has", "DatabaseAwayError", 2, (2, 2)),
     ],
 )
-def test_what_the_proxy_says_decides_who_is_asked_again(
-    text: str, error: str, attempts: int, asked: tuple[int, int]
+def test_the_error_text_of_the_proxy_decides_which_addresses_are_tried_again(
+    text: str, error: str, attempts: int, connections: tuple[int, int]
 ) -> None:
-    with refuses(text) as (first, came_first), refuses(text, host=HOSTS[0]) as (second, came_second):
+    with refuses(text) as (first, at_first), refuses(text, host=HOSTS[0]) as (second, at_second):
         url = f"postgresql://u:p@127.0.0.1:{first},{HOSTS[0]}:{second}/d?sslmode=disable"
         environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": "2"}
         with deployed(environment) as functions, logged() as lines:
@@ -182,11 +182,11 @@ def test_what_the_proxy_says_decides_who_is_asked_again(
             assert (lines()[-1]["error"], lines()[-1]["attempts"]) == (error, attempts)
             assert text in lines()[-1]["database_error"]
             assert text not in (reply.body or "")
-        assert (len(came_first), len(came_second)) == asked
+        assert (len(at_first), len(at_second)) == connections
 
 
 @over_tcp
-def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_recovers_causes_no_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     again = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     url = with_hosts(database, f"localhost:{port_of(database)}")
@@ -197,7 +197,7 @@ def test_a_resolver_that_comes_back_costs_no_error(database: Database, monkeypat
         assert functions.write("demo", turn()).status == 201
 
 
-def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_an_unknown_host_name_gives_database_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}"}
@@ -209,7 +209,7 @@ def test_a_name_that_is_not_known_is_a_database_that_is_away(monkeypatch: pytest
         assert lines()[-1]["attempts"] == 3
 
 
-def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_resolver_that_hangs_takes_no_longer_than_an_attempt(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     bundle_file = tmp_path / "ca.pem"
     bundle_file.touch()
     environment = {"DATABASE_URL": f"postgresql://u:p@db.example/d?sslrootcert={bundle_file}", **ONE_ATTEMPT}
@@ -237,10 +237,9 @@ def test_a_resolver_that_hangs_takes_no_more_than_an_attempt(monkeypatch: pytest
         ("sslmode=verify-full&sslrootcert=/hush4711", "sslrootcert"),
     ],
 )
-def test_a_parameter_that_libpq_refuses_is_a_wrong_setting(query: str, names: str) -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d?{query}"
+def test_a_url_parameter_that_libpq_refuses_is_a_settings_error(query: str, names: str) -> None:
+    with refuses_connections() as port:
+        url = f"postgresql://u:p@127.0.0.1:{port}/d?{query}"
         with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             reply = functions.write("demo", turn())
             assert_problem(reply, 500, functions.context.aws_request_id)

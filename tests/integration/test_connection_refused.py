@@ -1,6 +1,5 @@
-"""What keeps the connection from opening: told apart by what helps, and the reason stands in the log alone."""
+"""Failures to connect: each answer shows whether a retry helps, and only the log holds the reason."""
 
-import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.support.log_lines import logged
 from tests.support.marks import over_tcp
 from tests.support.servers.authority import make_authority
 from tests.support.servers.databases import APP, Database, create_database, drop_database
+from tests.support.servers.failing import refuses_connections
 from tests.support.waiting import wait_until
 
 
@@ -28,28 +28,20 @@ def opened() -> int:
 
 
 def with_other_password(url: str) -> str:
-    """Return the URL with a password that is none."""
+    """Return the URL with a wrong password."""
     parameters = psycopg.conninfo.conninfo_to_dict(url)
     return url.replace(f":{parameters['password']}@", ":MARKED-4711@")
 
 
 def refused(bundle: Bundle, reply: Reply, lines: list[dict[str, Any]], error: str) -> None:
-    """Assert a 503 that no waiting mends: no Retry-After, one attempt, and the reason in the log alone."""
+    """Assert a 503 for which a retry is useless: one attempt, no Retry-After, and the reason only in the log."""
     assert_problem(reply, 503, bundle.context.aws_request_id)
     assert "retry-after" not in reply.headers
     assert (lines[-1]["error"], lines[-1]["attempts"]) == (error, 1)
 
 
-@contextmanager
-def nobody_listening() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that refuses, and that nobody else gets meanwhile."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
 def wait_until_it_answers(functions: Bundle) -> None:
-    """Repeat a read until it is answered: PgBouncer refuses for a while after a login that failed."""
+    """Repeat a read until it is answered. PgBouncer refuses logins for a while after one that failed."""
     wait_until(lambda: functions.read("demo").status == 404)
 
 
@@ -66,7 +58,7 @@ def test_a_wrong_password_is_refused(database: Database) -> None:
 
 
 @over_tcp
-def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_server_with_a_certificate_of_another_authority_is_refused(database: Database, tmp_path: Path) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=verify-full"
     other = make_authority(tmp_path).root_cert
     with deployed({"DATABASE_URL": url, "DB_SSL_ROOT_CERT": str(other)}) as functions, logged() as lines:
@@ -75,8 +67,8 @@ def test_a_server_of_another_authority_is_refused(database: Database, tmp_path: 
 
 
 @over_tcp
-def test_a_server_of_the_right_authority_under_another_name_is_refused(database: Database) -> None:
-    """hostaddr leads to this machine, the name does not: verify-full is forced and sees it."""
+def test_a_server_whose_certificate_has_another_name_is_refused(database: Database) -> None:
+    """The layer forces verify-full. hostaddr leads to this server, but its certificate has another name."""
     url = database.app_url.replace("verify-full", "require").replace("@127.0.0.1:", "@database.example:")
     with deployed({"DATABASE_URL": f"{url}&hostaddr=127.0.0.1"}) as functions, logged() as lines:
         refused(functions, functions.read("demo"), lines(), "DatabaseRefusedError")
@@ -84,7 +76,7 @@ def test_a_server_of_the_right_authority_under_another_name_is_refused(database:
 
 
 @over_tcp
-def test_plain_text_is_refused_by_the_server(database: Database) -> None:
+def test_the_server_refuses_a_connection_without_tls(database: Database) -> None:
     url = database.app_url.partition("?")[0] + "?sslmode=disable"
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         reply = functions.read("demo")
@@ -93,7 +85,7 @@ def test_plain_text_is_refused_by_the_server(database: Database) -> None:
 
 
 @over_tcp
-def test_the_ca_bundle_of_the_settings_serves(database: Database) -> None:
+def test_the_ca_bundle_of_the_settings_is_used(database: Database) -> None:
     url, _, query = database.app_url.partition("?")
     root = query.partition("sslrootcert=")[2]
     environment = {"DATABASE_URL": f"{url}?sslmode=verify-full&sslrootcert=system", "DB_SSL_ROOT_CERT": root}
@@ -108,8 +100,8 @@ def test_channel_binding_can_be_required(database: Database) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int) -> None:
-    with nobody_listening() as port:
+def test_an_answer_about_a_server_that_is_away_has_retry_after(tmp_path: Path, attempts: int) -> None:
+    with refuses_connections() as port:
         for url in (f"postgresql://u:p@127.0.0.1:{port}/d", f"postgresql://u@/d?host={tmp_path}&port={port}"):
             environment = {"DATABASE_URL": url, "DB_MAX_RETRIES": str(attempts)}
             with deployed(environment) as functions, logged() as lines:
@@ -120,7 +112,7 @@ def test_a_server_that_is_away_may_be_asked_again(tmp_path: Path, attempts: int)
                 assert str(port) not in (reply.body or "")
 
 
-def test_a_server_that_came_back_is_used_at_once(database: Database) -> None:
+def test_a_server_that_refused_a_login_is_used_once_it_accepts_logins(database: Database) -> None:
     with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions:
         admin.execute(f"alter role {APP} nologin".encode())
         try:
@@ -131,7 +123,7 @@ def test_a_server_that_came_back_is_used_at_once(database: Database) -> None:
         wait_until_it_answers(functions)
 
 
-def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: Database) -> None:
+def test_the_log_about_a_database_without_the_schema_names_make_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:
         create_database(admin, name)
@@ -147,7 +139,7 @@ def test_a_database_without_the_schema_tells_the_operator_to_migrate(database: D
             drop_database(admin, name)
 
 
-def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, database: Database) -> None:
+def test_an_unexpected_error_of_the_database_is_a_500(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute("drop table robot_brain.uncounted cascade")
     with logged() as lines:
@@ -160,7 +152,7 @@ def test_a_fault_of_the_database_nobody_foresaw_is_a_500(bundle: Bundle, databas
     assert "MARKED-4711" not in str(line)
 
 
-def test_without_time_left_nothing_is_opened(database: Database) -> None:
+def test_without_time_left_no_connection_is_opened(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         functions.context.milliseconds = 400
         reply = functions.write("demo", turn())
@@ -170,7 +162,7 @@ def test_without_time_left_nothing_is_opened(database: Database) -> None:
         assert functions.write("demo", turn()).json["message_count"] == 1
 
 
-def test_wrong_settings_are_a_500_until_they_are_right(database: Database) -> None:
+def test_settings_that_cannot_be_read_give_a_500_without_the_password(database: Database) -> None:
     with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}) as functions, logged() as lines:
         reply = functions.read("demo")
         assert_problem(reply, 500, functions.context.aws_request_id)
@@ -180,16 +172,16 @@ def test_wrong_settings_are_a_500_until_they_are_right(database: Database) -> No
 
 @contextmanager
 def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
-    """Keep `text` as a secret; give the functions' environment for it, a client that can change it, and its ARN."""
+    """Store `text` as a secret. Yield the functions' environment for it, a client that can change it, and its ARN."""
     with moto_server() as url:
         client = secrets_manager(url)
-        # moto keeps what it was told for the life of the process, not of the server.
+        # moto keeps its secrets for the life of the process, not of its server.
         arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=text)["ARN"]
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_SECRETS_MANAGER": url}
         yield {"DATABASE_SECRET_ARN": arn, "DB_IDLE_TIMEOUT": "1", **keys}, client, arn
 
 
-def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_fetched_once_for_two_connections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with secret(database.app_url) as (environment, client, arn), deployed(environment) as functions:
         assert functions.write("demo", turn()).status == 201
@@ -199,7 +191,7 @@ def test_a_secret_is_fetched_once(database: Database, monkeypatch: pytest.Monkey
         assert opened() == 2
 
 
-def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_gives_a_503_without_retry_after(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (
         secret(database.app_url) as (environment, client, arn),
@@ -211,8 +203,8 @@ def test_a_secret_that_is_not_there_is_refused(database: Database, monkeypatch: 
         assert_problem(reply, 503, functions.context.aws_request_id)
         assert "retry-after" not in reply.headers
         assert "ResourceNotFoundException" in lines()[-1]["reason"]
-        for told in ("Secret", "AWS", arn):
-            assert told not in (reply.body or "")
+        for private in ("Secret", "AWS", arn):
+            assert private not in (reply.body or "")
 
 
 @over_tcp

@@ -1,4 +1,4 @@
-"""A server that goes silent, fails over, is full or interrupts: the call ends in time, and nothing is doubled."""
+"""A server that is silent, fails over, is full or interrupts: each call ends in time, and writes at most once."""
 
 import socket
 import threading
@@ -18,10 +18,10 @@ from tests.support.marks import without_pooler
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
 
-# Seconds: far more than a request may take that gives up after one, and less than one takes that does not (12).
+# Seconds. A request that ends at its deadline takes about 1 second, and one that misses it takes 12.
 AT_MOST = 10.0
-# A silence is noticed after half a second, which on a busy machine may be too short for an answer that comes. So there
-# are attempts and time enough for the one that is answered.
+# The layer gives up an answer after half a second. On a busy machine that may be too short for a good answer, so such
+# tests allow many attempts and much time.
 SOON = 0.5
 PATIENT = {"DB_MAX_RETRIES": "10"}
 PATIENT_MILLISECONDS = 60_000
@@ -29,7 +29,7 @@ PATIENT_MILLISECONDS = 60_000
 
 @contextmanager
 def relayed(database: Database, environment: Mapping[str, str] | None = None) -> Iterator[tuple[Bundle, FaultRelay]]:
-    """Yield the functions, which reach `database` through a relay, and the relay."""
+    """Yield the functions and the relay through which they reach `database`."""
     if database.kind == "embedded":
         folder = database.postgres.address.host
         target: tuple[str, int] | str = f"{folder}/.s.PGSQL.5432"
@@ -46,14 +46,14 @@ def relayed(database: Database, environment: Mapping[str, str] | None = None) ->
 
 
 def turns(database: Database) -> int:
-    """Return how many turns there are."""
+    """Return how many turns are stored."""
     with database.admin() as admin:
         row = admin.execute("select count(*) from robot_brain.conversations").fetchone()
         assert row is not None
         return int(row[0])
 
 
-def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
+def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
         relay.silence_open()
@@ -69,8 +69,8 @@ def test_a_silent_server_is_left_at_the_deadline(database: Database) -> None:
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
-def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -> None:
-    """The send buffer is full, so that even a goodbye would have to wait."""
+def test_a_call_to_a_server_that_reads_nothing_ends_at_the_deadline(database: Database) -> None:
+    """The send buffer is full, so even the message that ends a connection could not be sent."""
     with relayed(database) as (functions, relay):
         assert functions.write("demo", turn()).status == 201
         relay.silence_open(reads=False)
@@ -83,10 +83,10 @@ def test_a_peer_that_takes_nothing_does_not_hold_us_either(database: Database) -
         assert functions.read("demo").json["session"]["message_count"] == 1
 
 
-def test_a_connection_that_died_in_a_freeze_costs_time_and_no_error(
+def test_a_connection_that_died_during_a_freeze_causes_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No FIN came, so it looks fresh; its first use is not answered, and the same request goes on with another."""
+    """The connection looks open, because no FIN came. Its call stays unanswered, and the retry opens another one."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", SOON)
     with relayed(database, PATIENT) as (functions, relay), logged() as lines:
         functions.context.milliseconds = PATIENT_MILLISECONDS
@@ -119,8 +119,10 @@ def test_a_write_whose_answer_was_lost_is_not_written_twice(
 
 
 @without_pooler
-def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives itself a longer statement_timeout, so a longer silence is none."""
+def test_a_refresh_may_wait_longer_than_other_calls(
+    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh sets a longer statement_timeout, so the layer also waits longer for its answer."""
     assert bundle.write("demo", turn()).status == 201
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.2)
     with database.admin() as admin:
@@ -134,13 +136,13 @@ def test_a_refresh_has_its_whole_deadline(bundle: Bundle, database: Database, mo
 
 
 @pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
+def test_a_connection_has_a_tcp_user_timeout_of_five_seconds(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
-    held = lazy_connection()._connection
-    assert held is not None
-    with socket.socket(fileno=held.fileno()) as seen:
-        assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
-        seen.detach()
+    connection = lazy_connection()._connection
+    assert connection is not None
+    with socket.socket(fileno=connection.fileno()) as own:
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        own.detach()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_tcp_gives_up_a_peer_that_does_not_acknowledge(bundle: Bundle) -> None:
     ],
 )
 @without_pooler
-def test_what_postgresql_says_to_a_newcomer_decides(
+def test_the_error_of_postgresql_to_a_new_connection_decides_about_a_retry(
     database: Database, forbid: str, allow: str, title: str, attempts: int
 ) -> None:
     names = {"role": APP, "name": database.name}
@@ -172,12 +174,12 @@ def test_what_postgresql_says_to_a_newcomer_decides(
 
 
 def read_only(admin: psycopg.Connection, database: Database, value: str) -> None:
-    """Make new sessions of the functions read-only, as on a standby, or not."""
+    """Set whether new connections of the functions are read-only, as on a standby."""
     admin.execute(f"alter role {APP} in database {database.name} set default_transaction_read_only = {value}".encode())
 
 
 @without_pooler
-def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database: Database) -> None:
+def test_a_failover_to_a_writable_server_causes_no_error(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         read_only(admin, database, "on")
         assert bundle.stats().status == 200
@@ -187,7 +189,7 @@ def test_a_failover_to_a_server_that_writes_is_not_seen(bundle: Bundle, database
 
 
 @without_pooler
-def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Database) -> None:
+def test_a_server_that_stays_read_only_gives_database_away(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin, logged() as lines:
         read_only(admin, database, "on")
         reply = bundle.write("demo", turn())
@@ -200,15 +202,15 @@ def test_a_server_that_stays_read_only_is_away(bundle: Bundle, database: Databas
     assert bundle.write("demo", turn()).status == 201
 
 
-@pytest.mark.parametrize(("sqlstate", "in_the_end"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
+@pytest.mark.parametrize(("sqlstate", "last_status"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_call_that_others_got_in_the_way_of_is_repeated_whole(
-    bundle: Bundle, database: Database, sqlstate: str, in_the_end: int, times: int
+def test_a_call_that_postgresql_aborted_is_retried_as_a_whole(
+    bundle: Bundle, database: Database, sqlstate: str, last_status: int, times: int
 ) -> None:
     with database.admin() as admin:
         admin.execute("create sequence public.calls")
         admin.execute("grant usage on sequence public.calls to public")
-        # A sequence counts also what is rolled back.
+        # A rollback does not undo nextval, so the sequence counts every attempt.
         admin.execute(
             f"""
             create function public.interrupt() returns trigger language plpgsql as $$
@@ -227,7 +229,7 @@ def test_a_call_that_others_got_in_the_way_of_is_repeated_whole(
         )
     with logged() as lines:
         reply = bundle.write("demo", turn())
-        assert reply.status == (201 if times < 3 else in_the_end)
+        assert reply.status == (201 if times < 3 else last_status)
         assert lines()[-1].get("attempts", 3) == 3
     assert turns(database) == (1 if times < 3 else 0)
     assert lazy_connection().retired == 0

@@ -1,48 +1,19 @@
-"""GET /health/database: healthy, degraded, waking or unhealthy, each with its reason, in the time a probe has."""
+"""GET /health/database reports healthy or degraded with its reasons, within the time of a probe."""
 
-import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from robot_brain.database import api as database_calls
-from robot_brain.database.condition import LONGEST
 from robot_brain.database.connection import lazy_connection
 from robot_brain.database.patterns import LATELY
-from tests.integration.edge import assert_problem
 from tests.integration.held_locks import deadlock, held
-from tests.support.bundle import Bundle, Reply, deployed, turn
-from tests.support.log_lines import logged
-from tests.support.marks import over_tcp
+from tests.integration.probes import assert_no_figures, condition_in, probe, unhurried
+from tests.support.bundle import Bundle, turn
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import APP, Database
-from tests.support.servers.pgbouncer import PgBouncer
-
-# Seconds that a busy machine may take longer than the service does. Without the service's own limit it would be ten.
-MARGIN = 5.0
-MEMBERS = {
-    "status",
-    "reasons",
-    "compute",
-    "latency_ms",
-    "tls",
-    "pooled",
-    "server_version",
-    "schema_version",
-    "statistics",
-    "environment",
-}
-
-
-@contextmanager
-def unhurried(variables: Mapping[str, str]) -> Iterator[Bundle]:
-    """Start the functions where no busy machine's answer is `slow`; the test of that has a limit of its own."""
-    with deployed({"DB_SLOW_QUERY_MS": "30000", **variables}) as functions:
-        yield functions
+from tests.support.servers.failing import never_answers
 
 
 @pytest.fixture
@@ -50,33 +21,6 @@ def bundle(database: Database) -> Iterator[Bundle]:
     """The functions on `database`."""
     with unhurried({"DATABASE_URL": database.app_url}) as functions:
         yield functions
-
-
-def probe(functions: Bundle) -> Reply:
-    """Ask for the report, and see that it came in time and has its shape."""
-    started = time.monotonic()
-    reply = functions.database_health()
-    assert time.monotonic() - started < LONGEST + MARGIN
-    assert reply.headers["content-type"] == "application/json"
-    assert reply.headers["cache-control"] == "no-store"
-    report = reply.json
-    assert set(report) == MEMBERS
-    assert set(report["statistics"]) == {"as_of", "age_seconds"}
-    assert set(report["environment"]) == {"scope", "connections", "retries", "failures", "wakes"}
-    assert "this execution environment" in report["environment"]["scope"]
-    return reply
-
-
-def condition_in(reply: Reply) -> tuple[int, str, list[str]]:
-    """Return status, condition and reasons, which a monitor looks at."""
-    return reply.status, reply.json["status"], reply.json["reasons"]
-
-
-def assert_nothing_known(report: dict[str, Any]) -> None:
-    """Assert that what only the database can tell is null."""
-    unknown = ("latency_ms", "tls", "pooled", "server_version", "schema_version")
-    assert [report[name] for name in unknown] == [None] * 5
-    assert report["statistics"] == {"as_of": None, "age_seconds": None}
 
 
 def test_a_database_that_answers_is_healthy(bundle: Bundle) -> None:
@@ -99,7 +43,7 @@ def test_a_slow_answer_is_degraded(database: Database) -> None:
         assert reply.json["latency_ms"] >= 100
 
 
-def test_old_statistics_are_degraded_where_something_was_written_since(database: Database) -> None:
+def test_old_statistics_are_degraded_if_a_turn_was_written_since(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "STATS_MAX_AGE": "60"}
     with unhurried(environment) as functions:
         with database.admin() as admin:
@@ -116,14 +60,14 @@ def test_old_statistics_are_degraded_where_something_was_written_since(database:
         assert condition_in(probe(functions)) == (200, "healthy", [])
 
 
-def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
+def test_a_probe_does_not_wake_a_suspended_compute(database: Database) -> None:
     with NeonApi(lambda: "idle") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
             reply = probe(functions)
             assert condition_in(reply) == (200, "healthy", ["suspended"])
             assert reply.json["compute"] == "idle"
-            assert_nothing_known(reply.json)
+            assert_no_figures(reply.json)
             assert (api.calls, lazy_connection().opened) == (1, 0)
     with database.admin() as admin:
         users = admin.execute(
@@ -132,7 +76,7 @@ def test_a_suspended_compute_is_left_asleep(database: Database) -> None:
         assert users.fetchone() == (0,)
 
 
-def test_a_compute_that_runs_is_asked(database: Database) -> None:
+def test_a_probe_calls_the_database_if_its_compute_runs(database: Database) -> None:
     with NeonApi(lambda: "active") as api:
         environment = {"DATABASE_URL": database.app_url, **api.environment}
         with unhurried(environment) as functions:
@@ -141,8 +85,8 @@ def test_a_compute_that_runs_is_asked(database: Database) -> None:
             assert reply.json["compute"] == "active"
 
 
-def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: Database) -> None:
-    with NeonApi(lambda: "idle") as api, silent() as port:
+def test_a_probe_calls_the_database_if_neons_api_fails(embedded_database: Database) -> None:
+    with NeonApi(lambda: "idle") as api, never_answers() as port:
         environment = {"DATABASE_URL": embedded_database.app_url, **api.environment}
         for misbehave in (api.hang, lambda: api.fail(503)):
             misbehave()
@@ -155,7 +99,7 @@ def test_where_neons_api_says_nothing_the_database_is_asked(embedded_database: D
             assert condition_in(probe(functions)) == (503, "waking", ["waking"])
 
 
-def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_database_of_another_schema_version_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
@@ -166,15 +110,13 @@ def test_another_schema_is_degraded(bundle: Bundle, database: Database) -> None:
     assert reply.json["schema_version"] == 1000
 
 
-def test_a_database_that_takes_no_writes_is_degraded(bundle: Bundle, database: Database) -> None:
+def test_a_read_only_database_is_degraded(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
     assert condition_in(probe(bundle)) == (200, "degraded", ["read_only"])
 
 
-def test_what_was_repeated_lately_is_degraded(
-    bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recent_retry_is_degraded(bundle: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     thread = deadlock(database)
     order = {"interaction_type": "order", "duration_ms": 1, "success": True}
     assert bundle.write("demo", turn(interaction=order)).status == 201
@@ -182,110 +124,7 @@ def test_what_was_repeated_lately_is_degraded(
     reply = probe(bundle)
     assert condition_in(reply) == (200, "degraded", ["retries"])
     assert (reply.json["environment"]["retries"], reply.json["environment"]["failures"]) == (1, 0)
-    # As after a freeze of so long: Lambda's clock goes on, and with it the connection is renewed.
+    # As after a freeze of this length: the clock of Lambda continues, so the idle connection is replaced.
     later = time.time() + LATELY + 1
     monkeypatch.setattr(time, "time", lambda: later)
     assert condition_in(probe(bundle)) == (200, "healthy", [])
-
-
-@contextmanager
-def silent() -> Iterator[int]:
-    """Give a port of 127.0.0.1 that accepts connections and never says a word, as Neon's proxy does in a wake."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener.getsockname()[1]
-
-
-def test_a_connection_that_is_held_is_waking() -> None:
-    with silent() as port, unhurried({"DATABASE_URL": f"postgresql://u:p@127.0.0.1:{port}/d"}) as functions:
-        with logged() as lines:
-            reply = probe(functions)
-            (line,) = [line for line in lines() if line["message"] == "answered"]
-        assert condition_in(reply) == (503, "waking", ["waking"])
-        assert int(reply.headers["retry-after"]) > 0
-        assert_nothing_known(reply.json)
-        assert reply.json["environment"]["failures"] == 1
-        assert (line["status"], line["error"], line["attempts"]) == (503, "DatabaseWakingError", 1)
-
-
-def test_a_refused_port_is_unhealthy() -> None:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"postgresql://u:p@127.0.0.1:{bound.getsockname()[1]}/d"
-        with unhurried({"DATABASE_URL": url}) as functions:
-            reply = probe(functions)
-            assert condition_in(reply) == (503, "unhealthy", ["away"])
-            assert_nothing_known(reply.json)
-            assert reply.json["environment"]["retries"] == 0
-
-
-@over_tcp
-def test_a_wrong_password_is_unhealthy_and_only_the_log_says_why(database: Database) -> None:
-    password = psycopg.conninfo.conninfo_to_dict(database.app_url)["password"]
-    url = database.app_url.replace(f":{password}@", ":MARKED-4711@")
-    with unhurried({"DATABASE_URL": url}) as functions, logged() as lines:
-        reply = probe(functions)
-        assert condition_in(reply) == (503, "unhealthy", ["refused"])
-        assert "retry-after" not in reply.headers
-        assert "authentication failed" in lines()[-1]["database_error"]
-        assert "authentication" not in (reply.body or "")
-        assert "MARKED-4711" not in f"{lines()}{reply.body}"
-
-
-def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Database) -> None:
-    with database.admin() as admin:
-        admin.execute("drop schema robot_brain_api cascade")
-    with logged() as lines:
-        reply = probe(bundle)
-        assert condition_in(reply) == (503, "unhealthy", ["schema"])
-        assert "make migrate" in lines()[-1]["reason"]
-        assert "migrate" not in (reply.body or "")
-
-
-@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_role_without_a_connection_left_is_overloaded(bundle: Bundle, database: Database) -> None:
-    with database.admin() as admin:
-        admin.execute(f"alter role {APP} connection limit 0".encode())
-        try:
-            assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
-        finally:
-            admin.execute(f"alter role {APP} connection limit -1".encode())
-    assert condition_in(probe(bundle)) == (200, "healthy", [])
-
-
-@pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_a_connection_left_is_overloaded(
-    bundle: Bundle, database: Database, pooler: PgBouncer
-) -> None:
-    with pooler.only_connection_taken(database.app_url):
-        assert condition_in(probe(bundle)) == (503, "unhealthy", ["overloaded"])
-    assert condition_in(probe(bundle)) == (200, "healthy", [])
-
-
-def test_without_time_left_it_is_unhealthy(bundle: Bundle) -> None:
-    bundle.context.milliseconds = 400
-    assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
-
-
-def test_an_answer_that_does_not_come_is_unhealthy_in_time(bundle: Bundle, database: Database) -> None:
-    assert bundle.read("demo").status == 404
-    with held(database, "lock table robot_brain.refresh_state in access exclusive mode", LONGEST + 0.5):
-        assert condition_in(probe(bundle)) == (503, "unhealthy", ["deadline"])
-    assert condition_in(probe(bundle)) == (200, "healthy", [])
-
-
-def test_a_kept_connection_that_went_stale_says_nothing_of_the_database(bundle: Bundle, database: Database) -> None:
-    assert bundle.read("demo").status == 404
-    with database.admin() as admin:
-        admin.execute(
-            "select pg_terminate_backend(pid, 30000) from pg_stat_activity"
-            " where usename = %s and datname = current_database()",
-            [APP],
-        )
-    assert probe(bundle).status == 200
-
-
-@pytest.mark.parametrize("url", ["no URL", "postgresql://u:MARKED-4711@[x/d"])
-def test_settings_that_cannot_be_read_are_a_500(url: str) -> None:
-    with unhurried({"DATABASE_URL": url}) as functions:
-        reply = functions.database_health()
-        assert_problem(reply, 500, functions.context.aws_request_id)

@@ -1,4 +1,4 @@
-"""The functions in the catalogue are those of sql/functions: one form each, its owner and grants those of the file."""
+"""A database has the SQL functions of sql/functions, each with one form and the owner and grants of its file."""
 
 import re
 
@@ -14,7 +14,7 @@ from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname in ('robot_brain', 'robot_brain_api')
 order by 1
 """
-# What a function in SQL calls when it is created; of others PostgreSQL keeps no note.
+# The functions that a function in SQL calls. For functions in PL/pgSQL PostgreSQL records no calls.
 _CALLS = """
 select distinct p.oid::regproc::text, d.refobjid::regproc::text
 from pg_depend d join pg_proc p on p.oid = d.objid and d.classid = 'pg_proc'::regclass
@@ -26,7 +26,7 @@ where p.pronamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regname
 pytestmark = without_pooler
 
 
-def test_each_function_has_one_form_and_the_owner_and_grants_of_its_file(database: Database) -> None:
+def test_each_sql_function_has_one_form_and_the_owner_and_grants_of_its_file(database: Database) -> None:
     declared = []
     for file in FILES:
         (owner,) = re.findall(r"^set local role (\w+);$", file.text, re.MULTILINE)
@@ -36,7 +36,7 @@ def test_each_function_has_one_form_and_the_owner_and_grants_of_its_file(databas
         assert admin.execute(_FUNCTIONS).fetchall() == sorted(declared)
 
 
-def test_the_order_of_the_files_holds_what_postgresql_looks_up_when_it_creates_a_function(database: Database) -> None:
+def test_each_sql_function_is_created_after_the_functions_that_it_calls(database: Database) -> None:
     place = {file.function: number for number, file in enumerate(FILES)}
     with database.admin() as admin:
         for function, called in admin.execute(_CALLS).fetchall():

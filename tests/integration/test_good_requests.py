@@ -1,4 +1,4 @@
-"""Requests at the very edge of what is allowed: taken, and read back exactly as they were sent."""
+"""Requests exactly at the limits of the contract are accepted, and read back as they were sent."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ TABLE = [
     _one("texts of spaces and line breaks", "spaces", turn(user_message=" \n\t\r ", robot_response="\n")),
     _one("every odd character", "odd", turn(user_message=_ODD, robot_response=_ODD[::-1], metadata={_ODD: _ODD})),
     _one("texts of 256 KiB", "large", turn(user_message="a" * 256 * KIB, robot_response="\U0001f916" * 64 * KIB)),
-    _one("a text of 256 KiB that is all escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
+    _one("a text of 256 KiB that JSON escapes", "escapes", turn(user_message='"' * 128 * KIB + "\\" * 128 * KIB)),
     _one("metadata of 16 KiB", "metadata", turn(metadata={"a": "b" * (16 * KIB - 9)})),
     _one("metadata of 16 KiB in bytes", "bytes", turn(metadata={"ü": "€" * 5458})),
     _one("metadata with null in it", "null", turn(metadata={"a": None, "b": [None, {"c": None}], "": False})),
@@ -64,14 +64,14 @@ TABLE = [
     ),
     Good("4 MiB", "whole", post(json.dumps(turn(8)).ljust(4 * KIB * KIB), "whole"), [turn(8)]),
     Good(
-        "the last of a repeated key",
+        "a repeated key, of which the last value counts",
         "repeated",
         post(json.dumps(_PLAIN)[:-1] + ', "user_message": "b"}', "repeated"),
         [{**_PLAIN, "user_message": "b"}],
     ),
     Good("a byte order mark", "mark", post("\ufeff" + json.dumps(turn(3)), "mark"), [turn(3)]),
     Good("a byte order mark in base64", "mark 64", post("", "mark 64", base64_of=b"\xef\xbb\xbf" + _JSON), [turn(3)]),
-    _one("the encoding that is none", "identity", turn(), content_encoding="identity"),
+    _one("the content encoding identity", "identity", turn(), content_encoding="identity"),
     _one("a charset", "charset", turn(), content_type="application/json; charset=utf-8"),
     _one("a content type in capitals", "capitals", turn(), content_type="Application/JSON"),
     _one("a key of 255 characters", "key", turn(), idempotency_key="~" * 255),
@@ -80,13 +80,13 @@ TABLE = [
     _session("of one character", "a"),
     _session("of 100 characters of four bytes", "\U0001f916" * 100),
     _session("of three dots", "..."),
-    _session("with what URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
+    _session("with characters that URLs escape", " !\"$&'()*+,;:@<>[]^`{|}~é"),
     _session("that looks like SQL", "'; drop table robot_brain.sessions; --"),
 ]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
-def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
+def test_a_request_at_a_limit_reads_back_as_sent(embedded_database: Database, row: Good) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         written = row.send(functions)
 
@@ -101,7 +101,7 @@ def test_a_request_at_the_edge_reads_back_as_sent(embedded_database: Database, r
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: str) -> None:
+def test_an_event_file_of_a_write_is_accepted(embedded_database: Database, name: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
 
@@ -124,13 +124,13 @@ def test_an_event_file_of_a_write_is_taken(embedded_database: Database, name: st
         "limit=5&before=2&max_chars=9",
     ],
 )
-def test_a_query_at_the_edge_is_answered(embedded_database: Database, query: str) -> None:
+def test_a_query_at_a_limit_is_answered(embedded_database: Database, query: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.write("kept", turn()).status == 201
         assert get(query)(functions).status == 200
 
 
-def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Database) -> None:
+def test_an_interaction_is_stored_with_its_robot(bundle: Bundle, database: Database) -> None:
     shortest = {"interaction_type": "a", "duration_ms": 0, "success": False}
     longest = {"interaction_type": "ü" * 50, "duration_ms": 2**31 - 1, "success": True, "robot_id": "€" * 50}
     turns = [turn(interaction=shortest), turn(), turn(interaction=longest)]
@@ -145,7 +145,7 @@ def test_an_interaction_is_kept_with_its_robot(bundle: Bundle, database: Databas
     assert kept == [(1, "barista", "a", 0, False), (3, "€" * 50, "ü" * 50, 2**31 - 1, True)]
 
 
-def test_user_metadata_of_16_kib_in_two_parts_is_kept(bundle: Bundle) -> None:
+def test_user_metadata_of_16_kib_in_two_writes_is_stored(bundle: Bundle) -> None:
     first, second = {"a": "x" * 8000}, {"b": "y" * (16 * KIB - 8000 - 18)}
     assert bundle.write("s", turn(user_metadata=first)).status == 201
     assert bundle.write("s", turn(user_metadata=second)).status == 201
@@ -168,13 +168,13 @@ def test_an_unreadable_if_none_match_gives_the_full_answer(bundle: Bundle) -> No
 
 
 def _sent(message: Json) -> Json:
-    """Return what of a message the client had sent; jsonb writes a double in digits, so numbers compare as doubles."""
+    """Return the members of a message that the client sent, with numbers in a form that can be compared."""
     sent = {name: value for name, value in message.items() if name not in ("id", "seq", "created_at")}
     return _numbers_as_read(sent)
 
 
 def _numbers_as_read(sent: Json) -> Json:
     text = json.dumps(sent)
-    # 1.5e300 comes back as 301 digits: an integer for Python, the same number for JSON.
+    # 1.5e300 is read back as 301 digits. That is an integer in Python, but the same number in JSON.
     found: Json = json.loads(text, parse_int=lambda digits: float(digits) if len(digits) == 301 else int(digits))
     return found

@@ -1,4 +1,4 @@
-"""A plan that a connection made while a table was small finds one row by its index after the table has grown."""
+"""A plan that was made while a table was small still uses the index after the table has grown."""
 
 import psycopg
 import pytest
@@ -32,6 +32,6 @@ def test_a_session_is_found_by_its_index_although_the_plan_is_of_an_empty_table(
 
 
 def try_and_undo(connection: psycopg.Connection, call: str) -> None:
-    """Call a function and roll back: the connection keeps its plans, and the table stays empty."""
+    """Call an SQL function and roll back. The connection keeps its plans, and the table stays empty."""
     with connection.transaction(force_rollback=True):
         connection.execute(call.encode())

@@ -1,4 +1,7 @@
-"""A write with a key costs its own key, whatever was cleared, is open, or is not known to the planner."""
+"""A write with a key reads little more than its own key.
+
+This holds after many keys were cleared, during a long transaction, and without the planner's statistics.
+"""
 
 import itertools
 import statistics
@@ -15,14 +18,14 @@ pytestmark = without_pooler
 
 
 def measure(connection: psycopg.Connection, clearing: bool, name: str) -> tuple[float, float, int]:
-    """Return the medians of pages and entries of 30 writes, and the most pages of one."""
+    """Return the medians of pages and entries of 30 writes, and the most pages of one write."""
     taken = [touched(connection, key) for key in itertools.islice(keys(clearing, name), 30)]
     pages, entries = zip(*taken, strict=True)
     return statistics.median(pages), statistics.median(entries), max(pages)
 
 
 @pytest.mark.parametrize("clearing", [False, True], ids=["a write that clears nothing", "a write that clears"])
-def test_thousands_of_cleared_keys_cost_a_write_nothing_while_a_dump_runs(database: Database, clearing: bool) -> None:
+def test_thousands_of_cleared_keys_slow_no_write_during_a_dump(database: Database, clearing: bool) -> None:
     with database.admin() as admin:
         never_vacuumed(admin)
         fill(admin, MANY, "1 day", "live ")
@@ -38,11 +41,11 @@ def test_thousands_of_cleared_keys_cost_a_write_nothing_while_a_dump_runs(databa
     print(f"pages, entries, most pages: without {without}, with {measured}")
     assert measured[0] <= without[0] + 2
     assert measured[1] <= without[1] + 2
-    # A write may split a page of an index, or be the first to read where a clearing ended.
+    # A write may split a page of an index, or be the first one to read the entries that a clearing left.
     assert measured[2] <= without[2] + 10
 
 
-def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_runs(database: Database) -> None:
+def test_steps_that_clear_thousands_of_keys_do_not_grow_during_a_dump(database: Database) -> None:
     with old_snapshot(database), database.admin() as admin:
         never_vacuumed(admin)
         fill(admin, MANY, "-2 hours")
@@ -58,8 +61,10 @@ def test_writes_clear_thousands_of_keys_in_steps_that_do_not_grow_while_a_dump_r
 
 @pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "plans of a small table"])
 @pytest.mark.parametrize("known", ["nothing", "an empty table", "a few keys"])
-def test_the_index_finds_a_key_whatever_the_planner_knows(database: Database, known: str, kept: bool) -> None:
-    """After each restart of the server nobody knows that the table has grown, and autovacuum has not run."""
+def test_a_key_is_found_by_its_index_with_any_statistics_of_the_planner(
+    database: Database, known: str, kept: bool
+) -> None:
+    """A restart of the server loses its counters of changed rows, so autovacuum does not notice that the table grew."""
     table = "robot_brain.idempotency_keys"
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
@@ -78,13 +83,13 @@ def test_the_index_finds_a_key_whatever_the_planner_knows(database: Database, kn
             print(f"clearing {clearing}: pages {pages}, entries {entries}")
             assert pages <= 30
             assert entries <= 10
-        # A replay, too.
+        # A replay is as cheap.
         key = next(keys(False, "late"))
         assert write(connection, key)[1]
         assert touched(connection, key)[0] <= 10
 
 
-def test_a_write_without_a_key_touches_no_key(database: Database) -> None:
+def test_a_write_without_a_key_reads_no_key(database: Database) -> None:
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
         fill(admin, 2_000, "-2 hours")
@@ -93,7 +98,7 @@ def test_a_write_without_a_key_touches_no_key(database: Database) -> None:
         assert expired(admin) == 2_000
 
 
-def test_a_write_that_clears_nothing_touches_no_expired_key(database: Database) -> None:
+def test_a_write_that_clears_nothing_reads_no_expired_key(database: Database) -> None:
     with database.admin() as admin, database.admin() as connection:
         never_vacuumed(admin)
         fill(admin, 2_000, "-2 hours")

@@ -1,6 +1,7 @@
-"""The limits of the contract hold in SQL too: a call with the runtime password harms no other tenant.
+"""The limits of the contract hold in SQL too, so a call with the runtime password harms no other tenant.
 
-Each call is made as robot_brain_app, past the layer. It is refused and leaves nothing, or it is taken and harms nobody.
+The tests call the SQL functions as robot_brain_app, without the layer. A call is refused and writes nothing,
+or it succeeds and changes nothing for other tenants.
 """
 
 import json
@@ -11,143 +12,20 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from robot_brain.limits import (
-    MAX_INTEGER,
-    MAX_METADATA_BYTES,
-    MAX_NAME_LENGTH,
     MAX_PAGE_TURNS,
     MAX_PERSONALITIES,
-    MAX_SESSION_ID_LENGTH,
-    MAX_TEXT_BYTES,
     MAX_TURNS,
     STATS_DAYS,
     TOP_SESSIONS,
 )
 from tests.integration.edge import row_counts
-from tests.support.bundle import Bundle, Json, turn
+from tests.integration.odd_calls import CHECK, INTERACTION, REFUSED, TAKEN, TURN, WRITE
+from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
-
-TURN: Json = {"robot_personality": "p", "user_message": "q", "robot_response": "a", "metadata": {}}
-INTERACTION: Json = {"robot_id": "r", "interaction_type": "t", "duration_ms": 1, "success": True}
-WRITE: dict[str, Any] = {"p_tenant_id": "other", "p_session_id": "s", "p_messages": Jsonb([TURN])}
-
-# What {"a": ""} leaves of the largest metadata.
-FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
-
-NOT_NULL = "23502"
-CHECK = "23514"
-TOO_LONG = "22001"
-INVALID = "22023"
-
-
-def messages(*changes: Json, **first: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose first turn has other members, followed by turns with `changes`."""
-    return {"p_messages": Jsonb([TURN | first, *(TURN | change for change in changes)])}
-
-
-def interaction(**changes: Any) -> dict[str, Any]:
-    """Return the arguments of a write whose second turn has an interaction with other members."""
-    return messages({"interaction": INTERACTION | changes})
-
-
-def deep(depth: int) -> Json:
-    """Return an object of `depth` objects, one inside the other."""
-    value: Json = {}
-    for _ in range(depth - 1):
-        value = {"a": value}
-    return value
-
-
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "personality of 8,000 characters": (messages(robot_personality="x" * 8000), TOO_LONG),
-    "personality of 51 characters": (messages(robot_personality="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
-    "personality of 51 characters in the last turn": (
-        messages(TURN, {"robot_personality": "ü" * (MAX_NAME_LENGTH + 1)}),
-        TOO_LONG,
-    ),
-    "no personality": (messages(robot_personality=None), NOT_NULL),
-    "session id of 101 characters": ({"p_session_id": "x" * (MAX_SESSION_ID_LENGTH + 1)}, TOO_LONG),
-    "session id of 8,000 characters": ({"p_session_id": "x" * 8000}, TOO_LONG),
-    "no session id": ({"p_session_id": None}, NOT_NULL),
-    "tenant of 129 characters": ({"p_tenant_id": "x" * 129}, TOO_LONG),
-    "tenant of 8,000 characters": ({"p_tenant_id": "x" * 8000}, TOO_LONG),
-    "session id of 100 characters and a space": ({"p_session_id": "x" * MAX_SESSION_ID_LENGTH + " "}, TOO_LONG),
-    "tenant of 128 characters and a space": ({"p_tenant_id": "x" * 128 + " "}, "42501"),
-    "empty tenant": ({"p_tenant_id": ""}, "42501"),
-    "no tenant": ({"p_tenant_id": None}, "42501"),
-    "the tenant of the rows of all tenants": ({"p_tenant_id": "*"}, INVALID),
-    "user message over 256 KiB": (messages(user_message="x" * (MAX_TEXT_BYTES + 1)), CHECK),
-    "user message over 256 KiB of UTF-8": (messages(user_message="ü" * (MAX_TEXT_BYTES // 2 + 1)), CHECK),
-    "no user message": (messages(user_message=None), NOT_NULL),
-    "robot response over 256 KiB": (messages(robot_response="x" * (MAX_TEXT_BYTES + 1)), CHECK),
-    "no robot response": (messages(robot_response=None), NOT_NULL),
-    "metadata over 16 KiB": (messages(metadata={"a": "x" * FILLING + "x"}), CHECK),
-    "a number of 100,000 digits in metadata": (
-        {"p_messages": json.dumps([TURN | {"metadata": {"a": 0}}]).replace('"a": 0', '"a": 1e100000')},
-        CHECK,
-    ),
-    "metadata that is an array": (messages(metadata=[1]), CHECK),
-    "metadata that is null": (messages(metadata=None), CHECK),
-    "no metadata": ({"p_messages": Jsonb([{k: v for k, v in TURN.items() if k != "metadata"}])}, NOT_NULL),
-    "user_metadata over 16 KiB": ({"p_user_metadata": Jsonb({"a": "x" * FILLING + "x"})}, "RB423"),
-    "user_metadata that is an array": ({"p_user_metadata": Jsonb([1])}, INVALID),
-    "user_metadata that is a JSON null": ({"p_user_metadata": "null"}, INVALID),
-    "robot id of 51 characters": (interaction(robot_id="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
-    "no robot id": (interaction(robot_id=None), NOT_NULL),
-    "interaction type of 51 characters": (interaction(interaction_type="x" * (MAX_NAME_LENGTH + 1)), TOO_LONG),
-    "no interaction type": (interaction(interaction_type=None), NOT_NULL),
-    "duration over 2^31 - 1": (interaction(duration_ms=MAX_INTEGER + 1), "22003"),
-    "duration that is no whole number": (interaction(duration_ms=1.5), "22P02"),
-    "no duration": (interaction(duration_ms=None), NOT_NULL),
-    "success that is no truth value": (interaction(success="perhaps"), "22P02"),
-    "no success": (interaction(success=None), NOT_NULL),
-    "interaction that is null": (messages({"interaction": None}), NOT_NULL),
-    "interaction that is an array": (messages({"interaction": [INTERACTION]}), NOT_NULL),
-    "101 turns": ({"p_messages": Jsonb([TURN] * (MAX_TURNS + 1))}, INVALID),
-    "no turns": ({"p_messages": Jsonb([])}, INVALID),
-    "messages that are an object": ({"p_messages": Jsonb(TURN)}, INVALID),
-    "messages that are a text": ({"p_messages": Jsonb("x")}, INVALID),
-    "messages that are a JSON null": ({"p_messages": "null"}, INVALID),
-    "messages that are null": ({"p_messages": None}, INVALID),
-    "a turn that is null": ({"p_messages": Jsonb([TURN, None])}, NOT_NULL),
-    "a turn that is an array": ({"p_messages": Jsonb([[TURN]])}, NOT_NULL),
-    "a turn that is a text": ({"p_messages": Jsonb(["x"])}, NOT_NULL),
-    "JSON too deep to read": ({"p_messages": "[" * 100_000 + "]" * 100_000}, "54001"),
-}
-
-TAKEN: dict[str, dict[str, Any]] = {
-    # The layer refuses these. They are of no use and harm nobody.
-    "personality with a million spaces": messages(robot_personality="x" + " " * 10**6),
-    "one of many personalities with a million spaces": messages(TURN, robot_personality="x" + " " * 10**6),
-    "robot id with a million spaces": interaction(robot_id="x" + " " * 10**6),
-    "empty personality": messages(robot_personality=""),
-    "empty session id": {"p_session_id": ""},
-    "empty robot id": interaction(robot_id=""),
-    "empty interaction type": interaction(interaction_type=""),
-    "negative duration": interaction(duration_ms=-1),
-    "personality of 50 characters of four bytes": messages(robot_personality="🤖" * MAX_NAME_LENGTH),
-    "session id of 100 characters of four bytes": {"p_session_id": "🤖" * MAX_SESSION_ID_LENGTH},
-    "tenant of 128 characters": {"p_tenant_id": "x" * 128},
-    "texts of 256 KiB": messages(user_message="x" * MAX_TEXT_BYTES, robot_response="ü" * (MAX_TEXT_BYTES // 2)),
-    "metadata of 16 KiB": messages(metadata={"a": "x" * FILLING}),
-    "metadata 2,300 deep": messages(metadata=deep(2_300)),
-    "100 turns of one personality each": {
-        "p_messages": Jsonb(
-            [TURN | {"robot_personality": f"{n:03}" + "🤖" * (MAX_NAME_LENGTH - 3)} for n in range(MAX_TURNS)]
-        )
-    },
-    "key of 1 MB": {"p_key": "k" * 2**20},
-    "empty key": {"p_key": ""},
-    "if-match of 1 MB": {"p_if_match": None, "p_key": "é\n,"},
-    "no user_metadata": {"p_user_metadata": None},
-    "no first id": {"p_first_id": None, "p_repeated": None},
-    "repeated without a first id": {"p_repeated": True},
-    "no schema version": {"p_schema_version": None},
-    "duration of 2^31 - 1": interaction(duration_ms=MAX_INTEGER),
-}
 
 
 def call(connection: psycopg.Connection, function: str, arguments: dict[str, Any]) -> tuple[Any, ...]:
-    """Call a function of robot_brain_api by the names of its parameters."""
+    """Call a function of robot_brain_api with named parameters."""
     names = ", ".join(f"{name} => %({name})s" for name in arguments)
     row = connection.execute(f"select * from robot_brain_api.{function}({names})".encode(), arguments).fetchone()
     assert row is not None
@@ -166,8 +44,8 @@ from (select count(*) as turns from robot_brain.conversations) c
 """
 
 
-def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
-    """Assert that another tenant writes, reads, is counted, and that a refresh does all of its steps."""
+def assert_no_tenant_is_harmed(bundle: Bundle, database: Database) -> None:
+    """Assert that another tenant can write and read and is counted, and that a refresh does all its steps."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
     assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared"}
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
@@ -179,7 +57,7 @@ def assert_nobody_is_harmed(bundle: Bundle, database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, name: str) -> None:
+def test_a_write_over_a_limit_is_refused_and_writes_nothing(database: Database, name: str) -> None:
     arguments, sqlstate = REFUSED[name]
     with database.app() as connection, database.admin() as admin:
         for key in (None, "key"):
@@ -195,7 +73,7 @@ def test_a_write_over_a_limit_is_refused_and_leaves_nothing(database: Database, 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, name: str) -> None:
+def test_an_odd_write_that_sql_accepts_harms_no_other_tenant(bundle: Bundle, database: Database, name: str) -> None:
     arguments = WRITE | TAKEN[name]
     with database.app() as connection:
         for _ in range(2):
@@ -205,7 +83,7 @@ def test_a_write_that_is_taken_harms_nobody(bundle: Bundle, database: Database, 
         assert (
             json.loads(call(connection, "stats", {"p_tenant_id": place["p_tenant_id"]})[0])["totals"]["sessions"] == 1
         )
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 LARGEST = 2**63 - 1
@@ -226,7 +104,7 @@ READS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle: Bundle, database: Database) -> None:
+def test_a_read_beyond_a_limit_gives_an_error_or_a_page_within_the_limit(bundle: Bundle, database: Database) -> None:
     with database.app() as connection:
         for _ in range(3):
             call(connection, "write_message", WRITE | {"p_messages": Jsonb([TURN] * 100)})
@@ -245,11 +123,11 @@ def test_a_read_beyond_a_limit_gives_a_page_that_is_no_larger_or_an_error(bundle
         for missing in (None, "", "x" * 10**6, "*"):
             assert call(connection, "read_session", place | {"p_tenant_id": missing}) == (None, None)
             assert call(connection, "read_session", place | {"p_session_id": missing}) == (None, None)
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contract_says(bundle: Bundle) -> None:
+def test_statistics_list_no_more_sessions_and_personalities_than_the_contract_allows(bundle: Bundle) -> None:
     for number in range(TOP_SESSIONS + 1):
         bundle.write(f"s{number}", {"messages": [turn(robot_personality=f"{number} {n}") for n in range(MAX_TURNS)]})
     bundle.refresh()
@@ -260,7 +138,7 @@ def test_the_figures_of_many_sessions_and_personalities_are_as_many_as_the_contr
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, database: Database) -> None:
+def test_a_step_of_a_refresh_with_odd_arguments_harms_no_tenant(bundle: Bundle, database: Database) -> None:
     ends = (None, 0, -1, 2**31 - 1, -(2**31))
     with database.app() as connection:
         call(connection, "write_message", WRITE)
@@ -275,4 +153,4 @@ def test_a_step_of_a_refresh_with_odd_arguments_harms_nobody(bundle: Bundle, dat
             call(connection, "refresh_stats", {"p_if_older": seconds})
         for wait in (None, False, True):
             call(connection, "refresh_view", {"p_wait": wait})
-    assert_nobody_is_harmed(bundle, database)
+    assert_no_tenant_is_harmed(bundle, database)

@@ -1,4 +1,4 @@
-"""No line of any log holds a message's text, whatever happens to the request."""
+"""No log line holds a user's text, also if the request fails."""
 
 import json
 
@@ -10,8 +10,8 @@ from tests.support.private_text import PRIVATE
 from tests.support.servers.databases import Database
 
 
-def marked(**fields: object) -> dict[str, object]:
-    """Return a turn that carries the mark in every place that holds a user's words."""
+def private_turn(**fields: object) -> dict[str, object]:
+    """Return a turn with PRIVATE in each place that can hold a user's words."""
     return {
         **turn(
             user_message=f"u {PRIVATE}",
@@ -22,34 +22,33 @@ def marked(**fields: object) -> dict[str, object]:
     }
 
 
-def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_log_line_holds_a_users_text(bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     key = {"idempotency-key": "k"}
     metadata = {"user_metadata": {"m": PRIVATE}}
     statuses = [
-        bundle.write("s", {**marked(), **metadata}, key).status,
-        bundle.write("s", {**marked(), **metadata}, key).status,
-        bundle.write("s", marked(metadata={"x": PRIVATE}), key).status,
-        bundle.write("s", {"messages": [marked()] * 3}).status,
-        bundle.write("s", marked(), {"if-match": '"77"'}).status,
-        bundle.write("s", marked(unknown=PRIVATE)).status,
-        bundle.write("s", marked(user_message=f"{PRIVATE}\0")).status,
-        bundle.write("s", marked(metadata={"x": PRIVATE * 2000})).status,
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(400)}}).status,
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(500, 900)}}).status,
-        bundle.write("s", json.dumps(marked())[:-5]).status,
-        bundle.write("s", marked(), {"content-type": "text/plain"}).status,
+        bundle.write("s", {**private_turn(), **metadata}, key).status,
+        bundle.write("s", {**private_turn(), **metadata}, key).status,
+        bundle.write("s", private_turn(metadata={"x": PRIVATE}), key).status,
+        bundle.write("s", {"messages": [private_turn()] * 3}).status,
+        bundle.write("s", private_turn(), {"if-match": '"77"'}).status,
+        bundle.write("s", private_turn(unknown=PRIVATE)).status,
+        bundle.write("s", private_turn(user_message=f"{PRIVATE}\0")).status,
+        bundle.write("s", private_turn(metadata={"x": PRIVATE * 2000})).status,
+        bundle.write("s", {**private_turn(), "user_metadata": {str(n): PRIVATE for n in range(400)}}).status,
+        bundle.write("s", {**private_turn(), "user_metadata": {str(n): PRIVATE for n in range(500, 900)}}).status,
+        bundle.write("s", json.dumps(private_turn())[:-5]).status,
+        bundle.write("s", private_turn(), {"content-type": "text/plain"}).status,
         bundle.read("s").status,
         bundle.stats().status,
     ]
-    # A server that is gone, one that refuses, one without the schema, and one whose functions fail on the row.
-    for change in ("drop schema robot_brain_api cascade",):
-        with database.admin() as admin:
-            admin.execute(change.encode())
-        statuses.append(bundle.write("s", marked()).status)
+    # A database without the schema, a server that is away, and settings that cannot be read.
+    with database.admin() as admin:
+        admin.execute("drop schema robot_brain_api cascade")
+    statuses.append(bundle.write("s", private_turn()).status)
     with deployed({"DATABASE_URL": "postgresql://app:secret@127.0.0.1:1/none", "DB_MAX_RETRIES": "1"}) as away:
-        statuses.append(away.write("s", marked()).status)
+        statuses.append(away.write("s", private_turn()).status)
     with deployed({"DATABASE_URL": f"{PRIVATE} is no URL"}) as wrong:
-        statuses.append(wrong.write("s", marked()).status)
+        statuses.append(wrong.write("s", private_turn()).status)
     # fmt: off
     assert statuses == [201, 201, 422, 201, 412, 422, 422, 422, 201, 422, 400, 415, 200, 200, 503, 503, 500]
     # fmt: on
@@ -59,12 +58,12 @@ def test_no_log_line_holds_a_text(bundle: Bundle, database: Database, capfd: pyt
     assert [line for line in lines if PRIVATE in line or "secret" in line] == []
 
 
-def test_the_servers_own_log_holds_no_text(bundle: Bundle, database: Database) -> None:
-    bundle.write("s", marked(), {"idempotency-key": "k"})
-    bundle.write("s", marked(user_message=PRIVATE), {"idempotency-key": "k"})
-    bundle.write("s", marked(), {"if-match": '"77"'})
+def test_the_log_of_postgresql_holds_no_users_text(bundle: Bundle, database: Database) -> None:
+    bundle.write("s", private_turn(), {"idempotency-key": "k"})
+    bundle.write("s", private_turn(user_message=PRIVATE), {"idempotency-key": "k"})
+    bundle.write("s", private_turn(), {"if-match": '"77"'})
     for start in (0, 500):
-        bundle.write("s", {**marked(), "user_metadata": {str(n): PRIVATE for n in range(start, start + 400)}})
+        bundle.write("s", {**private_turn(), "user_metadata": {str(n): PRIVATE for n in range(start, start + 400)}})
     log = database.postgres.process.log.read_text(errors="replace")
     assert "the session is not in the state that If-Match names" in log
     assert PRIVATE not in log
@@ -78,16 +77,16 @@ def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pyt
     assert wrote["session_id"] == read["session_id"] == "s"
     assert (wrote["turns"], wrote["status"], wrote["level"]) == (1, 201, "INFO")
     assert "turns" not in read
-    told = {metric["Name"] for metric in wrote["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert told >= {"Milliseconds", "QueryMilliseconds", "ConnectionsOpened"}
+    metrics = {metric["Name"] for metric in wrote["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert metrics >= {"Milliseconds", "QueryMilliseconds", "ConnectionsOpened"}
     assert wrote["ConnectionsOpened"] == [1.0]
     assert read["ConnectionsReused"] == [1.0]
 
 
-def test_a_higher_log_level_leaves_the_metrics_and_what_failed(
+def test_a_higher_log_level_still_logs_metrics_and_failures(
     bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # What POWERTOOLS_LOG_LEVEL does when the logger is made; here it lives as long as the process.
+    # POWERTOOLS_LOG_LEVEL sets the level when the logger is created. All tests of this process share one logger.
     telemetry.logger().setLevel("WARNING")
     try:
         bundle.write("s", turn())

@@ -1,4 +1,4 @@
-"""The step of a refresh that makes months: every month that has turns in DEFAULT, and one that fails stops no other."""
+"""A refresh makes every month with turns in the default partition. A month that fails does not stop the others."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,15 +21,17 @@ from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
 from tests.support.servers.gate import wait_for_pid
 
-NEVER = "alter function robot_brain.make_month(date) set lock_timeout = 0"
+NO_LOCK_TIMEOUT = "alter function robot_brain.make_month(date) set lock_timeout = 0"
 
 
 def dashed(name: str) -> str:
-    """Return a partition's month as an answer writes it."""
+    """Return a partition's month in the form of an answer: YYYY-MM."""
     return name.removeprefix("conversations_").replace("_", "-")
 
 
-def test_every_month_with_turns_in_default_is_made_however_far_it_is(bundle: Bundle, database: Database) -> None:
+def test_every_month_with_turns_in_the_default_partition_is_made_near_or_far(
+    bundle: Bundle, database: Database
+) -> None:
     moments = {
         "past 1": "now() - interval '1 month'",
         "past 2": "now() - interval '14 months'",
@@ -52,7 +54,7 @@ def test_every_month_with_turns_in_default_is_made_however_far_it_is(bundle: Bun
     assert bundle.refresh()["months_made"] == 0
 
 
-def test_a_month_is_made_with_the_turns_of_every_tenant_and_no_other_month(database: Database) -> None:
+def test_a_new_month_gets_the_turns_of_every_tenant_and_of_no_other_month(database: Database) -> None:
     with database.app() as connection:
         for tenant in ("red", "blue"):
             write(connection, "s", 2, tenant)
@@ -66,7 +68,9 @@ def test_a_month_is_made_with_the_turns_of_every_tenant_and_no_other_month(datab
     assert places(database) == {"conversations_2001_02": 4, "conversations_default": 5}
 
 
-def test_a_table_that_is_no_month_holds_back_no_other_month_and_no_counting(bundle: Bundle, database: Database) -> None:
+def test_a_table_with_the_name_of_a_month_stops_neither_other_months_nor_counting(
+    bundle: Bundle, database: Database
+) -> None:
     name, later = drop_month(database, 0), drop_month(database, 2)
     with database.admin() as admin:
         admin.execute(f"create table robot_brain.{name} (something text)".encode())
@@ -80,7 +84,7 @@ def test_a_table_that_is_no_month_holds_back_no_other_month_and_no_counting(bund
         assert uncounted(database) == 0
         assert admin.execute("select count(*) from robot_brain.session_stats").fetchone() == (1,)
         assert admin.execute("select count(*) from robot_brain.idempotency_keys").fetchone() == (0,)
-    # Requests go on, and so does what the next refresh counts.
+    # Requests still work, and so does the counting of the next refresh.
     assert bundle.write("a", turn()).status == 201
     assert len(bundle.read("a").json["messages"]) == 2
     assert bundle.stats().json["totals"]["messages"] == 2
@@ -93,7 +97,7 @@ def test_a_table_that_is_no_month_holds_back_no_other_month_and_no_counting(bund
     assert places(database) == {name: 2}
 
 
-def test_a_month_that_was_detached_is_reported_until_it_is_attached_again(bundle: Bundle, database: Database) -> None:
+def test_a_detached_month_is_reported_until_it_is_attached_again(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         name = month_name(admin, 1)
         row = admin.execute("select pg_get_expr(relpartbound, oid) from pg_class where relname = %s", [name]).fetchone()
@@ -105,8 +109,10 @@ def test_a_month_that_was_detached_is_reported_until_it_is_attached_again(bundle
     assert bundle.refresh()["months_made"] == 0
 
 
-def test_a_turn_at_infinity_stays_in_default_and_fails_no_refresh(bundle: Bundle, database: Database) -> None:
-    """No write of ours leaves one; a restore of somebody else's rows may."""
+def test_a_turn_at_infinity_stays_in_the_default_partition_and_fails_no_refresh(
+    bundle: Bundle, database: Database
+) -> None:
+    """Our writes never store such a turn, but a restore of other rows may."""
     bundle.write("lost", turn())
     move_to(database, "lost", "timestamptz '-infinity'")
     bundle.write("past", turn())
@@ -117,7 +123,7 @@ def test_a_turn_at_infinity_stays_in_default_and_fails_no_refresh(bundle: Bundle
     assert bundle.stats().json["totals"]["messages"] == 2
 
 
-def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_holds_each_in_its_own(
+def test_turns_in_the_last_and_the_first_microsecond_of_two_months_get_their_own_month(
     database: Database,
 ) -> None:
     with database.app() as connection:
@@ -132,7 +138,7 @@ def test_a_month_with_a_turn_at_its_last_microsecond_and_the_next_ones_first_hol
     assert rows == [("first", "robot_brain.conversations_2001_03"), ("last", "robot_brain.conversations_2001_02")]
 
 
-def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(database: Database) -> None:
+def test_two_refreshes_at_once_make_each_month_once_without_a_deadlock(database: Database) -> None:
     names = [drop_month(database, 0), drop_month(database, 1)]
     with database.app() as connection:
         write(connection, "a", 10)
@@ -144,12 +150,12 @@ def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(databas
         database.app() as other,
         ThreadPoolExecutor(2) as threads,
     ):
-        # A deadlock is found then, and not ended by the timer.
-        admin.execute(NEVER)
+        # Without lock_timeout a deadlock would be detected and fail the test.
+        admin.execute(NO_LOCK_TIMEOUT)
         holder.execute("begin")
         holder.execute("lock table only robot_brain.conversations in share update exclusive mode")
         both = [threads.submit(make_months, connection) for connection in (one, other)]
-        # Each has looked into DEFAULT by now, or has nothing to do.
+        # By now each one has read the default partition, or has nothing to do.
         wait_for_waiter(holder)
         wait_for_pid(
             admin,
@@ -165,7 +171,7 @@ def test_two_at_once_make_each_month_once_and_do_not_wait_for_each_other(databas
         assert check_page(one, "a") == 10
 
 
-def test_months_ahead_are_three_whatever_the_months_length(database: Database) -> None:
+def test_a_refresh_makes_the_next_three_months(database: Database) -> None:
     with database.admin() as admin:
         names = [month_name(admin, ahead) for ahead in range(1, 6)]
         for name in names:

@@ -1,4 +1,4 @@
-"""What `make migrate` does with files that are new, changed, gone or wrong."""
+"""`make migrate` with files that are new, changed, missing or wrong."""
 
 import os
 import subprocess
@@ -8,11 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from local.settings import ROOT
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from robot_brain.database.api import SCHEMA_VERSION
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, ROOT, TABLE, add, recorded
+from tests.integration.migrations import FILES, TABLE, add, recorded
 
 NOW, NEXT = (f"return {version};" for version in (SCHEMA_VERSION, SCHEMA_VERSION + 1))
 
@@ -60,8 +61,8 @@ def test_the_plan_for_an_empty_database_names_every_file_and_changes_nothing(
     assert admin.execute("select to_regnamespace('robot_brain_migrations')").fetchone() == (None,)
 
 
-def test_the_command_says_its_plan_and_afterwards_that_there_is_nothing_to_do(direct_url: str) -> None:
-    def said() -> list[str]:
+def test_the_command_prints_its_plan_and_after_the_migration_an_empty_plan(direct_url: str) -> None:
+    def printed() -> list[str]:
         return subprocess.run(
             [sys.executable, "-m", "ops", "migrate", "--plan"],
             cwd=ROOT,
@@ -71,9 +72,9 @@ def test_the_command_says_its_plan_and_afterwards_that_there_is_nothing_to_do(di
             text=True,
         ).stdout.splitlines()
 
-    assert said() == [f"would apply {name}" for name in FILES]
+    assert printed() == [f"would apply {name}" for name in FILES]
     migrate(direct_url)
-    assert said() == ["Nothing to do: the database is up to date."]
+    assert printed() == ["Nothing to do: the database is up to date."]
 
 
 def test_the_failure_of_one_file_leaves_none_of_them(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_migration_that_was_changed_after_it_was_applied_is_refused(
             command(direct_url, sql)
     assert admin.execute("select to_regclass('robot_brain.other')").fetchone() == (None,)
 
-    # The ends of lines are the checkout's business.
+    # A checkout may change the ends of lines.
     (sql / f"{name}.sql").write_bytes(TABLE.format("more").replace("\n", "\r\n").encode())
     assert migrate(direct_url, sql) == []
 
@@ -119,7 +120,7 @@ def test_a_migration_that_was_applied_and_is_missing_is_refused(direct_url: str,
             command(direct_url, sql)
 
 
-def test_a_migration_that_comes_before_an_applied_one_is_refused(direct_url: str, sql: Path) -> None:
+def test_a_new_migration_with_a_number_before_an_applied_one_is_refused(direct_url: str, sql: Path) -> None:
     add(sql, "migrations/9003_last", TABLE.format("last"))
     migrate(direct_url, sql)
     add(sql, "migrations/9002_late", TABLE.format("late"))
@@ -129,9 +130,7 @@ def test_a_migration_that_comes_before_an_applied_one_is_refused(direct_url: str
             command(direct_url, sql)
 
 
-def test_a_database_with_a_migration_that_the_checkout_does_not_have_is_newer_and_refused(
-    direct_url: str, sql: Path
-) -> None:
+def test_a_database_with_a_migration_that_the_checkout_lacks_is_refused_as_newer(direct_url: str, sql: Path) -> None:
     add(sql, "migrations/9002_more", TABLE.format("more"))
     migrate(direct_url, sql)
 
@@ -140,7 +139,7 @@ def test_a_database_with_a_migration_that_the_checkout_does_not_have_is_newer_an
             command(direct_url)
 
 
-def test_a_database_with_a_higher_schema_version_is_newer_and_refused(
+def test_a_database_with_a_higher_schema_version_is_refused_as_newer(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     version = "functions/robot_brain/schema_version"
@@ -155,7 +154,9 @@ def test_a_database_with_a_higher_schema_version_is_newer_and_refused(
     assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
-def test_the_schema_version_is_raised_by_functions_alone(admin: psycopg.Connection, direct_url: str, sql: Path) -> None:
+def test_a_changed_function_alone_can_raise_the_schema_version(
+    admin: psycopg.Connection, direct_url: str, sql: Path
+) -> None:
     migrate(direct_url, sql)
     version = "functions/robot_brain/schema_version"
     add(sql, version, (sql / f"{version}.sql").read_text().replace(NOW, NEXT))
@@ -165,7 +166,7 @@ def test_the_schema_version_is_raised_by_functions_alone(admin: psycopg.Connecti
     assert admin.execute("select robot_brain.schema_version()").fetchone() == (SCHEMA_VERSION + 1,)
 
 
-def test_a_function_whose_file_is_gone_is_refused_until_a_migration_drops_it(
+def test_a_missing_function_file_is_refused_until_a_migration_drops_the_function(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     gone = add(sql, "functions/robot_brain/gone", ONE.format("gone", "p_number"))
@@ -196,7 +197,7 @@ def test_a_function_that_was_dropped_is_made_again(admin: psycopg.Connection, di
     assert catalogue(admin) == whole
 
 
-def test_functions_in_sql_are_applied_after_those_that_they_call(
+def test_functions_in_sql_are_applied_after_the_functions_that_they_call(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     first = add(sql, "functions/robot_brain/zzz", ONE.format("zzz", "p_number + 1"))
@@ -218,7 +219,7 @@ def test_functions_that_call_each_other_in_a_circle_are_refused(direct_url: str,
         migrate(direct_url, sql)
 
 
-def test_a_second_form_of_a_function_is_refused_and_one_that_drops_the_older_is_not(
+def test_a_second_form_of_a_function_is_refused_unless_its_file_drops_the_older_form(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     name = add(sql, "functions/robot_brain/one", ONE.format("one", "p_number"))
@@ -235,7 +236,7 @@ def test_a_second_form_of_a_function_is_refused_and_one_that_drops_the_older_is_
     assert admin.execute("select robot_brain.one(p_number => 7)").fetchone() == (7,)
 
 
-def test_a_file_that_makes_another_function_than_its_name_says_is_refused(direct_url: str, sql: Path) -> None:
+def test_a_file_that_makes_a_function_of_another_name_is_refused(direct_url: str, sql: Path) -> None:
     add(sql, "functions/robot_brain/one", ONE.format("other", "p_number"))
     with pytest.raises(MigrationError, match=r"one\.sql does not create robot_brain\.one"):
         migrate(direct_url, sql)

@@ -1,4 +1,4 @@
-"""Migrations that run outside a transaction: what comes before is committed, and they are repeated until they end."""
+"""A migration outside a transaction begins after all earlier files are committed. If it fails, it runs again."""
 
 from pathlib import Path
 
@@ -7,12 +7,20 @@ import pytest
 
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
-from tests.integration.migrations import FILES, TABLE, WAITS_FOR_MIGRATION, add, killed_at, migrating, recorded
+from tests.integration.migrations import (
+    FILES,
+    PROCESS_ENDED,
+    TABLE,
+    WAITS_FOR_MIGRATION,
+    add,
+    killed_at,
+    migrating,
+    recorded,
+)
 from tests.support.servers.gate import gate_in, wait_for_pid
 
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
-# An index that a kill leaves behind is not valid: the step begins by dropping it.
-INDEX = """-- An index for nobody.
+# A killed migration leaves an index that is not valid, so the migration drops it first.
+INDEX = """-- An index that no query needs.
 -- outside a transaction
 
 set lock_timeout = '5s';
@@ -27,13 +35,13 @@ begin
 end
 $$;
 """
-# Three statements make the records and drop what yoyo left; the step's first one drops the index.
+# Three statements make the records and drop the tables of yoyo, and the fourth drops the index.
 CREATES_INDEX = 5
 QUERY = "select query from pg_stat_activity where pid = %s"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('robot_brain.sessions_version_idx')"
 
 
-def test_a_migration_outside_a_transaction_comes_between_two_transactions(
+def test_a_migration_outside_a_transaction_runs_between_two_transactions(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -64,7 +72,7 @@ def test_a_migration_outside_a_transaction_shows_which_statement_runs(
     assert shown == [f"statement {number} of 6" for number in range(1, 7)]
 
 
-def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before_and_it_is_run_again(
+def test_a_failed_migration_outside_a_transaction_keeps_earlier_files_and_runs_again(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -81,7 +89,7 @@ def test_the_failure_of_a_migration_outside_a_transaction_keeps_what_came_before
     assert migrate(direct_url, sql) == [broken, after]
 
 
-def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its_start(
+def test_a_killed_migration_outside_a_transaction_runs_again_from_its_start(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)
@@ -91,13 +99,13 @@ def test_a_migration_outside_a_transaction_that_was_killed_is_run_again_from_its
             (query,) = admin.execute(QUERY, [backend]).fetchall()[0]
             assert query.startswith("create index concurrently")
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert recorded(admin) == FILES
     assert migrate(direct_url, sql) == [index]
     assert admin.execute(VALID).fetchone() == (True,)
 
 
-def test_a_migration_that_makes_an_index_concurrently_does_not_wait_for_another_migration_that_waits_for_it(
+def test_an_index_is_made_concurrently_although_another_migration_waits_for_the_lock(
     admin: psycopg.Connection, direct_url: str, sql: Path
 ) -> None:
     migrate(direct_url, sql)

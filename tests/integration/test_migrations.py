@@ -1,8 +1,7 @@
-"""Migrations: as the role that Neon gives, on every version, all files or none, whatever happens in between."""
+"""Migrations run as the role that Neon gives, on every PostgreSQL version, and apply all files or no file."""
 
 import re
 import secrets
-import socket
 from collections.abc import Callable
 
 import psycopg
@@ -11,8 +10,18 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, WAITS_FOR_MIGRATION, empty, finish, killed_at, migrating, recorded
+from tests.integration.migrations import (
+    FILES,
+    PROCESS_ENDED,
+    WAITS_FOR_MIGRATION,
+    empty,
+    finish,
+    killed_at,
+    migrating,
+    recorded,
+)
 from tests.support.servers.databases import create_database, drop_database
+from tests.support.servers.failing import never_answers
 from tests.support.servers.gate import gate_in, wait_for_pid
 from tests.support.servers.postgres import Postgres
 from tests.support.waiting import PATIENCE_SECONDS
@@ -21,12 +30,14 @@ WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
 where l.locktype = 'transactionid' and not l.granted and a.datname = %s
 """
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 
 
 @pytest.fixture(scope="session")
 def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
-    """One undisturbed migration: (statement, files applied before it) of each statement, and the schema it makes."""
+    """Run one migration to its end. Return its statements and the catalogue that it makes.
+
+    Each statement is (its number, the number of files applied before it).
+    """
     name = f"whole_{secrets.token_hex(6)}"
     with cluster.admin() as main:
         create_database(main, name)
@@ -40,7 +51,7 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
             drop_database(main, name)
 
 
-def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
+def test_an_empty_database_gets_every_file_and_a_second_migration_applies_no_file(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     assert migrate(direct_url) == FILES
@@ -52,7 +63,7 @@ def test_an_empty_database_gets_every_file_once_and_nothing_the_second_time(
     assert catalogue(admin) == before
 
 
-def test_the_command_says_what_it_applied_and_then_that_there_is_nothing_to_do(direct_url: str) -> None:
+def test_the_command_prints_the_applied_files_and_then_that_it_has_nothing_to_do(direct_url: str) -> None:
     with migrating(direct_url) as process:
         assert finish(process) == FILES
     with migrating(direct_url) as process:
@@ -74,10 +85,10 @@ def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
     assert recorded(admin) == FILES
 
 
-def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
+def test_two_databases_of_one_cluster_can_be_migrated_at_the_same_moment(
     empty_cluster: Postgres, make_database: Callable[[], str], subtests: pytest.Subtests
 ) -> None:
-    # Which one is first at each shared row is chance, so it is tried some times.
+    # Chance decides which one is first at each shared row, so the test repeats this.
     for attempt in range(3):
         names = [make_database(), make_database()]
         urls = [empty_cluster.direct_url(name) for name in names]
@@ -90,7 +101,7 @@ def test_two_databases_of_one_cluster_can_start_at_the_same_moment(
 
 
 @pytest.mark.parametrize("end_of_the_first", ["succeeds", "is killed"])
-def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_the_shared_roles(
+def test_a_database_can_migrate_while_another_one_makes_the_shared_roles(
     empty_cluster: Postgres,
     admin: psycopg.Connection,
     direct_url: str,
@@ -106,7 +117,7 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
         with migrating(direct_url) as one:
             gate.wait_for_arrival(one)
             with migrating(empty_cluster.direct_url(second)) as other:
-                # It meets the first one's roles, which are there and not committed.
+                # It finds the roles of the first one, which are not committed yet.
                 wait_for_pid(admin, WAITS_FOR_TRANSACTION, [second], other)
                 if end_of_the_first == "is killed":
                     one.kill()
@@ -120,9 +131,9 @@ def test_a_database_migrates_while_another_one_of_the_cluster_is_still_making_th
     assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
 
 
-# A fraction of the statements that come before the kill.
+# The fraction of the statements after which the kill comes.
 @pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
-def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
+def test_a_killed_migration_leaves_no_change_and_no_work_for_an_operator(
     admin: psycopg.Connection,
     direct_url: str,
     whole: tuple[list[tuple[int, int]], list[str]],
@@ -133,7 +144,7 @@ def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     with gate_in(admin) as gate:
         with killed_at(gate, direct_url, chosen) as backend:
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert recorded(admin) == []
         assert admin.execute(
             "select to_regnamespace('robot_brain'), to_regnamespace('robot_brain_migrations')"
@@ -148,7 +159,7 @@ def test_a_migration_killed_leaves_nothing_and_nothing_to_clear_by_hand(
     assert catalogue(admin) == undisturbed
 
 
-def test_the_next_migration_waits_for_what_a_killed_one_still_does(
+def test_the_next_migration_waits_for_the_server_process_of_a_killed_one(
     admin: psycopg.Connection, direct_url: str, whole: tuple[list[tuple[int, int]], list[str]]
 ) -> None:
     statements, undisturbed = whole
@@ -158,7 +169,7 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
         killed_at(gate, direct_url, midway),
         migrating(direct_url) as second,
     ):
-        # The server has not noticed the kill: its process still holds its locks and its transaction.
+        # The server has not noticed the kill. Its process still holds the locks and the transaction.
         wait_for_pid(admin, WAITS_FOR_MIGRATION, [], second)
         gate.open()
         finish(second)
@@ -167,7 +178,9 @@ def test_the_next_migration_waits_for_what_a_killed_one_still_does(
     assert catalogue(admin) == undisturbed
 
 
-def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_the_error_for_a_role_without_createrole_names_this_right(
+    empty_cluster: Postgres, admin: psycopg.Connection
+) -> None:
     admin.execute("create role poor login nosuperuser nocreaterole password 'poor'")
     admin.execute(f"alter database {admin.info.dbname} owner to poor")
     url = empty_cluster.address.url("poor", "poor", admin.info.dbname)
@@ -183,14 +196,16 @@ def test_a_role_without_createrole_is_told_so(empty_cluster: Postgres, admin: ps
     assert "Traceback" not in log
 
 
-def test_a_role_that_does_not_own_the_database_is_told_so(empty_cluster: Postgres, admin: psycopg.Connection) -> None:
+def test_the_error_for_a_role_that_does_not_own_the_database_says_so(
+    empty_cluster: Postgres, admin: psycopg.Connection
+) -> None:
     admin.execute("create role stranger login createrole password 'stranger'")
 
     with pytest.raises(MigrationError, match="owns the database"):
         migrate(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
+def test_the_plan_for_a_role_without_rights_on_the_records_is_an_error_without_a_traceback(
     empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
 ) -> None:
     migrate(direct_url)
@@ -200,18 +215,19 @@ def test_a_role_that_may_not_read_the_records_gets_no_traceback_for_a_plan(
         plan(empty_cluster.address.url("stranger", "stranger", admin.info.dbname))
 
 
-def test_a_server_that_is_not_there_is_told_without_the_password(empty_cluster: Postgres) -> None:
+def test_the_error_about_a_server_that_is_away_has_no_password(empty_cluster: Postgres) -> None:
     with pytest.raises(MigrationError, match=r"cannot connect to 127\.0\.0\.1 port 1: .*refused") as caught:
         migrate("postgresql://someone:s3cr3t@127.0.0.1:1/nothing?connect_timeout=2")
     assert "server is running" in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        with migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process:
-            _, log = process.communicate(timeout=PATIENCE_SECONDS)
+def test_the_error_about_a_silent_server_has_no_password() -> None:
+    with (
+        never_answers() as port,
+        migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process,
+    ):
+        _, log = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert f"cannot connect to 127.0.0.1 port {port}: " in log
     assert "direct host" in log
@@ -222,7 +238,7 @@ def test_a_server_that_says_nothing_is_named_without_the_password() -> None:
 @pytest.mark.parametrize(
     "password", ["s3cr/3t", "12/s3cr3t", "12@s3cr3t", "s3cr@3t", "s3?cr/3t", "s3#cr/3t", "%s3cr3t"]
 )
-def test_a_password_that_a_url_cannot_hold_is_told_and_not_quoted(password: str) -> None:
+def test_the_error_about_a_password_that_needs_escaping_does_not_quote_the_password(password: str) -> None:
     with pytest.raises(MigrationError, match="%25") as caught:
         migrate(f"postgresql://someone:{password}@127.0.0.1:1/nothing?connect_timeout=2")
     assert not [part for part in re.findall("[a-z0-9]+", password) if part in str(caught.value)]

@@ -1,4 +1,4 @@
-"""A missing month never harms a request: not while its turns lie in DEFAULT, and not while it is made."""
+"""No request fails while a month is missing, while its turns are in the default partition, or while it is made."""
 
 import random
 import threading
@@ -24,12 +24,15 @@ from tests.support.servers.databases import Database
 
 MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
 SESSIONS = ("a", "b", "c", "d")
-# Longer than any test runs: what waits must wait for a state, and not for a timer.
+# Longer than any test runs, so that a wait ends by a state and not by a timeout.
 PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
 
 
 def lose_this_month(database: Database, number: int) -> str:
-    """Drop this month and write `number` turns to each session, which land in DEFAULT; return the month's name."""
+    """Drop this month, write `number` turns to each session and return the month's name.
+
+    The turns land in the default partition.
+    """
     name = drop_month(database)
     with database.app() as connection:
         for session in SESSIONS:
@@ -38,7 +41,7 @@ def lose_this_month(database: Database, number: int) -> str:
     return name
 
 
-def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
+def test_a_read_while_the_month_is_made_lacks_no_turn(database: Database) -> None:
     name = lose_this_month(database, 100)
     with database.app() as reader, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
@@ -49,7 +52,7 @@ def test_a_read_that_comes_while_the_month_is_made_lacks_no_turn(database: Datab
     assert places(database) == {name: 400}
 
 
-def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Database) -> None:
+def test_a_write_while_the_month_is_made_is_written_once(database: Database) -> None:
     name = lose_this_month(database, 10)
     with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         with maker.transaction():
@@ -63,7 +66,7 @@ def test_a_write_that_comes_while_the_month_is_made_is_written_once(database: Da
     assert places(database) == {name: 41}
 
 
-def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Database) -> None:
+def test_making_a_month_waits_until_running_requests_have_ended(database: Database) -> None:
     name = lose_this_month(database, 10)
     with database.app() as one, database.app() as other, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
@@ -72,7 +75,7 @@ def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Data
             write(other, "b")
             making = threads.submit(maker.execute, MAKE)
             wait_for_waiter(one)
-            # The same requests again find what they have locked already, although somebody waits to lock it whole.
+            # The two transactions hold their locks already, so the waiting make_month does not block the same requests.
             assert check_page(one, "a") == 10
             write(other, "b")
         assert making.result(30).fetchone() == (True,)
@@ -81,7 +84,7 @@ def test_requests_that_run_when_the_month_is_to_be_made_end_first(database: Data
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Database, seed: int) -> None:
+def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: Database, seed: int) -> None:
     print(f"seed {seed}")
     name = lose_this_month(database, 100)
     written = [0] * 8
@@ -128,8 +131,8 @@ def test_sixteen_writers_and_readers_go_on_while_the_month_is_made(database: Dat
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, seed: int) -> None:
-    """Writers and readers of several months, and two that make months, in rounds."""
+def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Database, seed: int) -> None:
+    """Write and read several months in rounds, while two connections make months."""
     print(f"seed {seed}")
     chance = random.Random(seed)
     with database.admin() as admin:
@@ -164,14 +167,14 @@ def test_months_are_made_and_lost_again_without_a_deadlock(database: Database, s
     assert "conversations_default" not in places(database)
 
 
-def test_a_first_turn_that_comes_while_its_month_waits_for_default_is_moved_by_the_next_try(database: Database) -> None:
+def test_a_turn_written_while_make_month_waits_for_the_default_partition_is_moved_later(database: Database) -> None:
     name = drop_month(database)
     with database.app() as writer, database.admin() as maker, ThreadPoolExecutor(1) as threads:
         maker.execute(PATIENT)
         with writer.transaction():
             write(writer, "a")
             making = threads.submit(make_months, maker)
-            # DEFAULT shows no turn of this month yet, so the parent is free and DEFAULT is waited for.
+            # The turn in the default partition is not visible yet. So make_month waits for the default partition only.
             wait_for_waiter(writer)
         assert making.result(30) == ([], [])
         assert not is_month(maker, name)
@@ -182,14 +185,14 @@ def test_a_first_turn_that_comes_while_its_month_waits_for_default_is_moved_by_t
 
 
 @pytest.mark.parametrize("table", ["conversations", "conversations_default"])
-def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
+def test_during_a_dump_requests_succeed_and_the_month_is_made_afterwards(
     bundle: Bundle, database: Database, table: str
 ) -> None:
     name = lose_this_month(database, 3)
     with database.admin() as dump, database.admin() as admin:
         with dump.transaction():
             dump.execute(f"lock table only robot_brain.{table} in access share mode".encode())
-            # make_month stands before the dump now, and requests behind make_month, until its lock_timeout.
+            # make_month now waits for the dump, and requests wait for make_month, until its lock_timeout ends.
             with database.app() as maker, ThreadPoolExecutor(1) as threads:
                 making = threads.submit(make_months, maker)
                 wait_for_waiter(dump)
@@ -203,7 +206,7 @@ def test_while_a_dump_runs_requests_go_on_and_the_month_is_made_after_it(
     assert bundle.stats().json["totals"]["messages"] == 13
 
 
-def test_a_write_waits_for_no_month_that_holds_no_turn_of_default(database: Database) -> None:
+def test_a_write_does_not_wait_while_a_month_without_turns_is_made(database: Database) -> None:
     drop_month(database, 2)
     with database.app() as connection, database.admin() as maker, maker.transaction():
         write(connection, "a")

@@ -1,21 +1,16 @@
-"""The stand-in for Neon, seen by a bare client: each fault does what it says, and its end mends it."""
+"""The stand-in for Neon: a psycopg client sees the expected error of each fault, and no error after its end."""
 
-import contextlib
 import re
 import select
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import errors
 
-from tests.support.neon.clock import ManualClock
+from tests.integration.stand_in_client import GONE, SILENCE, SILENCE_SECONDS, connect, error_of_a_write, write
 from tests.support.neon.faults import FAULTS, PERMANENT_TEXTS, TRANSIENT_TEXTS, fault, possible
 from tests.support.neon.names import resolve_with
 from tests.support.neon.stand_in import HOST, StandIn
@@ -24,20 +19,10 @@ from tests.support.servers.binaries import debian_libfaketime, debian_pgbouncer,
 from tests.support.servers.stand_in import neon_stand_in
 from tests.support.waiting import PATIENCE_SECONDS
 
-WRITE = """
-select body from robot_brain_api.write_message(
-  'local', %s, '[{"robot_personality": "guide", "user_message": "?", "robot_response": "!", "metadata": {}}]',
-  null, null, %s, null, false)
-"""
-# How long a client waits if the answer is expected not to come; psycopg connects for two seconds at the least.
-SILENCE_SECONDS = 2
-
-# What a client sees with a new connection, and with one that was made before: None is success, SILENCE no answer at
-# all, else the words of the error.
-SILENCE = "silence"
-GONE = r"closed the connection|unexpected eof|Connection reset|crashed|terminating connection"
 VERIFY = "certificate verify failed"
-SEEN: dict[str, tuple[str | None, str | None]] = {
+# For each fault: the result of a write over a new connection, then over one opened before the fault.
+# None is success, SILENCE is no answer, and any other text is a pattern of the error.
+EXPECTED: dict[str, tuple[str | None, str | None]] = {
     "kill_postgres": (SILENCE, f"{GONE}|{SILENCE}"),  # PgBouncer waits for a server
     "kill_pgbouncer": ("Couldn't connect to compute node", GONE),
     "fast_restart": (None, None),
@@ -68,7 +53,7 @@ SEEN: dict[str, tuple[str | None, str | None]] = {
 
 @pytest.fixture(scope="module")
 def stand_in(authority: Authority) -> Iterator[StandIn]:
-    """One stand-in for this file, with a name of its own."""
+    """One stand-in for this file. It has a host name."""
     skip_without(debian_postgres)
     skip_without(debian_pgbouncer)
     with neon_stand_in(authority, names=True) as made:
@@ -77,115 +62,41 @@ def stand_in(authority: Authority) -> Iterator[StandIn]:
             yield made
 
 
-@pytest.fixture
-def sleeper(authority: Authority) -> Iterator[tuple[StandIn, ManualClock]]:
-    """A stand-in that sleeps after five minutes, and the clock that says when they are over."""
-    skip_without(debian_postgres)
-    skip_without(debian_pgbouncer)
-    clock = ManualClock()
-    with neon_stand_in(authority, clock=clock, suspend_after=300) as made:
-        clock.listeners.append(made.compute.tick)
-        yield made, clock
-
-
-def connect(stand_in: StandIn, patience: float = PATIENCE_SECONDS) -> "psycopg.Connection[Any]":
-    """Connect as a function does: resolve the name here, then go to the address and verify the name."""
-    parts = urlsplit(stand_in.url)
-    assert parts.hostname is not None
-    found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
-    return psycopg.connect(
-        stand_in.url, hostaddr=found[0][4][0], connect_timeout=int(patience), autocommit=True, prepare_threshold=None
-    )
-
-
-def write(
-    connection: "psycopg.Connection[Any]",
-    session: str = "faults",
-    key: str | None = None,
-    patience: float = PATIENCE_SECONDS,
-) -> None:
-    """Write one turn. Raises TimeoutError if the server has said nothing for `patience` seconds."""
-    done, given_up = threading.Event(), threading.Event()
-
-    def give_up() -> None:
-        if not done.wait(patience):
-            given_up.set()
-            # As a peer that is gone: the client reads an end that nobody sent.
-            with contextlib.suppress(OSError), socket.socket(fileno=_duplicate(connection)) as own:
-                own.shutdown(socket.SHUT_RDWR)
-
-    watch = threading.Thread(target=give_up)
-    watch.start()
-    try:
-        connection.execute(WRITE, [session, key or f"{session}-{time.time_ns()}"])
-    except psycopg.OperationalError as error:
-        if given_up.is_set():
-            raise TimeoutError(SILENCE) from error
-        raise
-    finally:
-        done.set()
-        watch.join()
-
-
-def _duplicate(connection: "psycopg.Connection[Any]") -> int:
-    return socket.dup(connection.fileno())
-
-
-def seen(
-    connection: "psycopg.Connection[Any] | None", stand_in: StandIn, patience: float = PATIENCE_SECONDS
-) -> str | None:
-    """Write over `connection`, or over a new one, and return what went wrong."""
-    try:
-        if connection is not None:
-            write(connection, patience=patience)
-        else:
-            with connect(stand_in, patience) as fresh:
-                write(fresh, patience=patience)
-    except TimeoutError:
-        return SILENCE
-    except errors.ConnectionTimeout:
-        return SILENCE
-    except socket.gaierror as error:
-        return next(name for name in ("EAI_AGAIN", "EAI_NONAME") if getattr(socket, name) == error.errno)
-    except psycopg.Error as error:
-        return str(error)
-    return None
-
-
-def test_the_table_of_this_file_has_every_fault(stand_in: StandIn) -> None:
-    assert list(SEEN) == list(FAULTS)
-    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # which needs libfaketime
+def test_the_table_of_expected_results_has_every_fault(stand_in: StandIn) -> None:
+    assert list(EXPECTED) == list(FAULTS)
+    assert set(FAULTS) - set(possible(stand_in)) <= {"clock_step"}  # needs libfaketime
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
+def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
     if name == "clock_step":
         skip_without(debian_libfaketime)
-    fresh, reused = SEEN[name]
+    fresh, reused = EXPECTED[name]
     for expected, open_before in ((fresh, False), (reused, True)):
         connection = connect(stand_in) if open_before else None
         with fault(stand_in, name):
-            found = seen(connection, stand_in, SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS)
+            patience = SILENCE_SECONDS if SILENCE in (expected or "") else PATIENCE_SECONDS
+            found = error_of_a_write(connection, stand_in, patience)
             if expected is None:
                 assert found is None
             else:
                 assert re.search(expected, found or "nothing"), found
         if connection is not None:
             if found is None:
-                write(connection)  # it goes on
+                write(connection)  # still works
             connection.close()
-        assert seen(None, stand_in) is None
+        assert error_of_a_write(None, stand_in) is None
 
 
 @pytest.mark.parametrize("name", ["kill_pgbouncer", "suspend", "refused", "proxy_connect"])
-def test_a_client_sees_the_end_of_its_connection_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
+def test_an_open_connection_ends_as_soon_as_the_fault_has_begun(stand_in: StandIn, name: str) -> None:
     for _ in range(4):
         with connect(stand_in) as connection, fault(stand_in, name):
             ended = bool(select.select([connection.pgconn.socket], [], [], 0)[0])
         assert ended
 
 
-def test_an_answer_is_lost_after_commit_and_again_for_each_that_is_asked_for(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_after_commit_as_often_as_requested(stand_in: StandIn) -> None:
     session = "lost"
     stand_in.relay.lose_answers(3)
     for attempt in range(4):
@@ -196,11 +107,11 @@ def test_an_answer_is_lost_after_commit_and_again_for_each_that_is_asked_for(sta
             with pytest.raises(psycopg.OperationalError, match=GONE):
                 write(connection, session, "one key")
         with stand_in.observer() as observer:
-            assert _turns(observer, session) == 1  # committed at the first, repeated under its key by the others
+            assert _turns(observer, session) == 1  # the first attempt committed, the others are replays
     assert stand_in.relay.to_come == 0
 
 
-def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn) -> None:
+def test_an_answer_is_lost_on_a_reused_connection(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         for number in range(3):
             write(connection, "warm", f"warm {number}")
@@ -211,7 +122,7 @@ def test_an_answer_is_lost_on_a_connection_that_has_been_used(stand_in: StandIn)
         assert _turns(observer, "warm") == 4
 
 
-def test_a_goodbye_is_no_request_whose_answer_is_lost(stand_in: StandIn) -> None:
+def test_the_end_of_a_connection_does_not_count_as_a_lost_answer(stand_in: StandIn) -> None:
     connection = connect(stand_in)
     stand_in.relay.lose_answers()
     connection.close()
@@ -220,7 +131,7 @@ def test_a_goodbye_is_no_request_whose_answer_is_lost(stand_in: StandIn) -> None
     stand_in.relay.restore()
 
 
-def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
+def test_each_round_trip_takes_the_delay(stand_in: StandIn) -> None:
     with connect(stand_in) as connection:
         stand_in.relay.delay(0.2)
         began = time.monotonic()
@@ -230,76 +141,14 @@ def test_a_delay_is_there_for_each_round_trip(stand_in: StandIn) -> None:
     assert took >= 0.2
 
 
-def test_after_silence_a_used_connection_is_reset_and_an_idle_one_goes_on(stand_in: StandIn) -> None:
+def test_after_a_silence_a_connection_that_was_idle_still_works(stand_in: StandIn) -> None:
     with connect(stand_in) as idle, connect(stand_in) as used:
         with fault(stand_in, "acknowledge_silence"):
-            assert seen(used, stand_in, SILENCE_SECONDS) == SILENCE
+            assert error_of_a_write(used, stand_in, SILENCE_SECONDS) == SILENCE
         write(idle)
 
 
-def test_a_connection_waits_for_the_compute_and_ten_wake_it_once(authority: Authority) -> None:
-    skip_without(debian_postgres)
-    skip_without(debian_pgbouncer)
-    with neon_stand_in(authority, wake_seconds=0.3) as made, ThreadPoolExecutor(10) as pool:
-        made.compute.suspend()
-        began = time.monotonic()
-        assert list(pool.map(lambda _: seen(None, made), range(10))) == [None] * 10
-        assert time.monotonic() - began >= 0.3
-        assert (made.compute.state, made.compute.wakes) == ("active", 1)
-
-
-def test_it_sleeps_after_the_time_without_traffic(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, clock = sleeper
-    with connect(made) as connection:
-        clock.advance(299)
-        write(connection)
-        clock.advance(299)
-        assert made.compute.awake_seconds == 598
-        clock.advance(10)
-        # An idle pooled client has kept it awake no longer, and sees the end of its stream, without a word.
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        assert poll.poll(PATIENCE_SECONDS * 1000)
-        with pytest.raises(psycopg.OperationalError, match=GONE):
-            write(connection)
-    clock.advance(24 * 3600)
-    assert (made.compute.wakes, made.compute.awake_seconds) == (0, 599)
-    assert seen(None, made) is None
-    clock.advance(60)
-    assert (made.compute.wakes, made.compute.awake_seconds) == (1, 659)
-
-
-def test_an_open_transaction_keeps_it_awake(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, clock = sleeper
-    with connect(made) as connection:
-        with connection.transaction():
-            connection.execute("select 1")
-            clock.advance(3600)
-            assert made.compute.awake_seconds == 3600
-        clock.advance(300)
-        clock.advance(300)
-    assert (made.compute.state, made.compute.awake_seconds) == ("idle", 3900)
-
-
-def test_who_comes_while_nothing_can_start_is_told_what_neon_says(sleeper: tuple[StandIn, ManualClock]) -> None:
-    made, _ = sleeper
-
-    class NeverStartsError(Exception):
-        pass
-
-    def fail() -> None:
-        raise NeverStartsError
-
-    made.compute.suspend()
-    started = made.postgres.start
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(made.postgres, "start", fail)
-        assert "Couldn't connect to compute node" in str(seen(None, made))
-    assert made.postgres.start == started
-    assert seen(None, made) is None
-
-
-def test_a_name_that_is_in_no_file_is_asked_of_the_machine(stand_in: StandIn) -> None:
+def test_a_name_that_the_stand_in_does_not_know_is_resolved_by_the_machine(stand_in: StandIn) -> None:
     assert socket.getaddrinfo("127.0.0.1", 1)[0][4][0] == "127.0.0.1"
     stand_in.resolve("127.0.0.2", "127.0.0.3")
     addresses = [entry[4][0] for entry in socket.getaddrinfo(HOST, 5432, type=socket.SOCK_STREAM)]

@@ -1,4 +1,4 @@
-"""The stand-in before the embedded PostgreSQL, as `make run SCALE_TO_ZERO=30` has it: no TLS, no PgBouncer."""
+"""The stand-in with the embedded PostgreSQL, as in `make run SCALE_TO_ZERO=30`: without TLS and PgBouncer."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from tests.support.servers.postgres import start_embedded
 from tests.support.waiting import PATIENCE_SECONDS
 
 GONE = "closed the connection|terminating connection"
-SEEN = {
+EXPECTED = {
     "kill_postgres": "Couldn't connect to compute node",
     "suspend": None,
     "refused": "Connection refused",
@@ -27,16 +27,16 @@ SEEN = {
 
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[StandIn]:
-    """PostgreSQL from PyPI on a unix socket, behind the relay."""
-    server = start_embedded(settings={"synchronous_commit": "on"})  # what is there must outlive SIGKILL
+    """The stand-in with PostgreSQL from PyPI on a unix socket behind the relay."""
+    server = start_embedded(settings={"synchronous_commit": "on"})  # rows must survive SIGKILL
     url = server.direct_url("postgres")
     with StandIn(server.process, app_url=url, direct_url=url, admin_url=server.admin_url()) as made:
         yield made
     server.stop()
 
 
-def asked(stand_in: StandIn) -> str | None:
-    """Ask over a new connection; return what went wrong."""
+def error_of_a_query(stand_in: StandIn) -> str | None:
+    """Send a query over a new connection, and return the error or None."""
     try:
         with psycopg.connect(stand_in.url, autocommit=True, connect_timeout=int(PATIENCE_SECONDS)) as connection:
             connection.execute("select 1")
@@ -45,24 +45,24 @@ def asked(stand_in: StandIn) -> str | None:
     return None
 
 
-def test_it_has_no_fault_that_needs_what_is_not_there(stand_in: StandIn) -> None:
-    assert set(SEEN) < set(possible(stand_in))
+def test_the_embedded_stand_in_has_only_faults_that_need_neither_tls_nor_pgbouncer(stand_in: StandIn) -> None:
+    assert set(EXPECTED) < set(possible(stand_in))
     assert not {"kill_pgbouncer", "client_limit", "name_lookup", "certificate_expired"} & set(possible(stand_in))
 
 
-@pytest.mark.parametrize("name", SEEN)
-def test_a_fault_does_what_it_says_and_its_end_mends_it(stand_in: StandIn, name: str) -> None:
-    assert asked(stand_in) is None
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_client_sees_each_fault_and_no_fault_after_its_end(stand_in: StandIn, name: str) -> None:
+    assert error_of_a_query(stand_in) is None
     with fault(stand_in, name):
-        found = asked(stand_in)
-        if (expected := SEEN[name]) is None:
+        found = error_of_a_query(stand_in)
+        if (expected := EXPECTED[name]) is None:
             assert found is None
         else:
             assert re.search(expected, found or "nothing"), found
-    assert asked(stand_in) is None
+    assert error_of_a_query(stand_in) is None
 
 
-def test_a_revived_database_is_not_put_to_sleep_for_the_time_it_was_dead() -> None:
+def test_a_database_restarted_after_a_kill_stays_awake_for_its_whole_idle_time() -> None:
     server = start_embedded()
     clock, said = ManualClock(), list[str]()
     with contextlib.closing(

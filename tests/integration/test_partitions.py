@@ -1,46 +1,26 @@
-"""A missing month never loses a turn, and making it moves what DEFAULT holds."""
+"""A missing month loses no turn, and the refresh that makes it moves its turns out of the default partition."""
 
 import psycopg
 import pytest
 
 from tests.integration.held_locks import held
+from tests.integration.months import drop_month, month_name, places
 from tests.support.bundle import Bundle, turn
 from tests.support.log_lines import logged
 from tests.support.servers.databases import Database
 
 
-def this_month(admin: psycopg.Connection) -> str:
-    """Return the name of the current month's partition."""
-    row = admin.execute("select 'conversations_' || to_char(now() at time zone 'UTC', 'YYYY_MM')").fetchone()
-    assert row is not None
-    return str(row[0])
-
-
-def drop_this_month(database: Database) -> None:
-    """Leave the current month without a partition, as if nobody had made one."""
-    with database.admin() as admin:
-        admin.execute(f"drop table robot_brain.{this_month(admin)}".encode())
-
-
-def places(database: Database) -> dict[str, int]:
-    """Return the number of turns in each partition that has any."""
-    with database.admin() as admin:
-        return dict(
-            admin.execute(
-                "select tableoid::regclass::text, count(*) from robot_brain.conversations group by 1"
-            ).fetchall()
-        )
-
-
-def test_a_turn_without_a_month_lands_in_default_and_is_read(bundle: Bundle, database: Database) -> None:
-    drop_this_month(database)
+def test_a_turn_without_a_month_lands_in_the_default_partition_and_is_read(bundle: Bundle, database: Database) -> None:
+    drop_month(database)
     assert bundle.write("s", turn(1)).status == 201
-    assert places(database) == {"robot_brain.conversations_default": 1}
+    assert places(database) == {"conversations_default": 1}
     assert [message["user_message"] for message in bundle.read("s").json["messages"]] == ["question 1"]
 
 
-def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle: Bundle, database: Database) -> None:
-    drop_this_month(database)
+def test_a_refresh_makes_a_missing_month_and_moves_the_turns_of_every_tenant(
+    bundle: Bundle, database: Database
+) -> None:
+    drop_month(database)
     bundle.write("s", {"messages": [turn(number) for number in range(1, 4)]})
     with psycopg.connect(database.app_url, autocommit=True) as other:
         other.execute(
@@ -50,7 +30,7 @@ def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle:
     before = bundle.read("s").body
     assert bundle.refresh()["months_made"] == 1
     with database.admin() as admin:
-        assert places(database) == {f"robot_brain.{this_month(admin)}": 4}
+        assert places(database) == {month_name(admin): 4}
         unforced = admin.execute(
             "select relname from pg_class where relnamespace = 'robot_brain'::regnamespace and relkind in ('r', 'p')"
             " and not (relrowsecurity and relforcerowsecurity)"
@@ -61,7 +41,7 @@ def test_the_refresh_makes_the_month_and_moves_its_turns_of_every_tenant(bundle:
     assert bundle.stats().json["totals"]["messages"] == 4
 
 
-def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         for ahead in (2, 3, 4):
             row = admin.execute(
@@ -73,8 +53,8 @@ def test_the_refresh_keeps_three_months_ahead(bundle: Bundle, database: Database
     assert bundle.refresh()["months_made"] == 0
 
 
-def test_a_busy_table_puts_the_month_off_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
-    drop_this_month(database)
+def test_a_busy_table_delays_the_month_and_the_refresh_succeeds(bundle: Bundle, database: Database) -> None:
+    drop_month(database)
     bundle.write("s", turn())
     with database.admin() as admin, admin.transaction():
         admin.execute("select * from robot_brain.conversations_default")
@@ -91,22 +71,22 @@ alter table robot_brain.conversations attach partition robot_brain.conversations
 """
 
 
-def test_a_turn_whose_month_is_made_by_hand_meanwhile_is_written_into_that_month(
+def test_a_turn_whose_month_is_attached_during_its_write_lands_in_that_month(
     bundle: Bundle, database: Database
 ) -> None:
-    """PostgreSQL chose DEFAULT before the month was there, and raises 23514 without the name of a constraint."""
-    drop_this_month(database)
+    """PostgreSQL chose the default partition before the month existed, so it raises 23514 without a constraint name."""
+    drop_month(database)
     assert bundle.read("s").status == 404
     with logged() as lines:
         with held(database, _ATTACH_THIS_MONTH, 0):
             reply = bundle.write("s", turn())
         assert lines()[-1]["Retries"] == [1]
     assert (reply.status, reply.json["message_count"]) == (201, 1)
-    assert places(database) == {"robot_brain.conversations_made": 1}
+    assert places(database) == {"conversations_made": 1}
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
-def test_months_and_times_are_utc_whatever_the_servers_time_zone(bundle: Bundle, database: Database, zone: str) -> None:
+def test_months_and_times_are_utc_in_any_time_zone_of_the_server(bundle: Bundle, database: Database, zone: str) -> None:
     with database.admin() as admin:
         admin.execute(f"alter database {database.name} set timezone = '{zone}'".encode())
         bounds = admin.execute(

@@ -1,4 +1,4 @@
-"""Failures that make a pattern are told once, with advice; slow calls by name and time, never by arguments."""
+"""The log reports a pattern of failures once, with advice, and a slow call with its name and time only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,20 +22,20 @@ embedded = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 
 
 def reported(lines: Lines) -> list[str]:
-    """Return the patterns that the log reports so far; each is a warning with advice."""
+    """Return the patterns in the log so far, and assert that each is a warning with advice."""
     found = [line for line in lines() if line["message"] == "pattern"]
     assert all(line["level"] == "WARNING" and len(line["advice"]) > 40 for line in found)
     return [line["pattern"] for line in found]
 
 
 def set_login(database: Database, allowed: str) -> None:
-    """Let the functions' role log in, or not."""
+    """Set whether the functions' role may log in: `login` or `nologin`."""
     with database.admin() as admin:
         admin.execute(f"alter role {APP} {allowed}".encode())
 
 
 @embedded
-def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened(database: Database) -> None:
+def test_failed_connections_in_a_row_are_reported_once_and_again_after_a_success(database: Database) -> None:
     environment = {"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "1"}
     with deployed(environment) as functions, logged() as lines:
         try:
@@ -55,7 +55,7 @@ def test_connections_that_fail_in_a_row_are_told_once_and_again_after_one_opened
         ] * 2
 
 
-def test_a_server_that_is_away_is_told_once() -> None:
+def test_a_server_that_is_away_is_reported_once() -> None:
     url = "postgresql://u:p@127.0.0.1:1/d"
     with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
         for _ in range(3):
@@ -65,7 +65,7 @@ def test_a_server_that_is_away_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("database", ["pooled"], indirect=True)
-def test_a_pooler_without_connections_is_told_once(database: Database, pooler: PgBouncer) -> None:
+def test_a_pooler_without_connections_is_reported_once(database: Database, pooler: PgBouncer) -> None:
     environment = {"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "1"}
     with deployed(environment) as functions, logged() as lines:
         with pooler.only_connection_taken(database.app_url):
@@ -74,7 +74,7 @@ def test_a_pooler_without_connections_is_told_once(database: Database, pooler: P
         assert reported(lines) == ["pool_exhaustion"]
 
 
-def test_a_deadlock_is_told_once_and_the_write_succeeds(bundle: Bundle, database: Database) -> None:
+def test_a_deadlock_is_reported_once_and_the_write_succeeds(bundle: Bundle, database: Database) -> None:
     with logged() as lines:
         for number in (1, 2):
             thread = deadlock(database)
@@ -85,10 +85,10 @@ def test_a_deadlock_is_told_once_and_the_write_succeeds(bundle: Bundle, database
 
 
 @embedded
-def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database: Database) -> None:
+def test_calls_slower_than_usual_are_reported_once(bundle: Bundle, database: Database) -> None:
     lock = "lock table robot_brain.sessions in access exclusive mode"
     with logged() as lines:
-        # As few as make a past, so that no three calls of a busy machine are slow before those that are held.
+        # The fewest calls after which calls can be slow, so that a busy machine is unlikely to cause a pattern itself.
         for _ in range(21):
             assert bundle.write("demo", turn()).status == 201
         for _ in range(4):
@@ -101,7 +101,7 @@ def test_calls_slower_than_their_own_past_are_told_once(bundle: Bundle, database
         assert PRIVATE not in str(lines())
 
 
-def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database) -> None:
+def test_a_slow_call_is_logged_with_its_name_and_milliseconds(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url, "DB_SLOW_QUERY_MS": "200"}) as functions:
         assert functions.write("demo", turn()).status == 201
         with logged() as lines, held(database, "select from robot_brain.sessions for update", 0.2):
@@ -119,7 +119,9 @@ def test_a_slow_call_is_told_by_name_and_milliseconds(database: Database) -> Non
 
 
 @embedded
-def test_a_connection_that_was_held_counts_as_a_wake(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_connection_that_took_as_long_as_a_wake_counts_as_a_wake(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = database.postgres.address.host
     with relay_to(f"{folder}/.s.PGSQL.{database.postgres.address.port}") as relay:
         url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}?sslmode=disable"

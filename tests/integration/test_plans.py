@@ -1,4 +1,4 @@
-"""A read costs the months that its session lived in, a write its own key, whatever else is kept."""
+"""A read scans only the months of its session, and a write only its own key, whatever else is stored."""
 
 import hashlib
 import uuid
@@ -20,11 +20,11 @@ TURNS = 9
 
 
 def clears_keys(key: str) -> bool:
-    """Return whether the write with this key is one of those that clear expired keys."""
+    """Return whether a write with this key clears expired keys."""
     return hashlib.sha256(key.encode()).digest()[0] < 2
 
 
-# Turn n of a session was written on day 10 + n of its month; the months before this one are made like any other.
+# Turn n of a session has day 11 + n of its month.
 _SESSION = """
 with life as (
   select n, date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'
@@ -44,8 +44,8 @@ select 'local', %(id)s, n, at, 'barista', 'q', 'a' from life
 
 
 @pytest.fixture
-def lives(database: Database) -> Database:
-    """Sessions `lived 1`, `lived 2` and `lived 3`, named by the months they lived in, up to this one."""
+def with_past_months(database: Database) -> Database:
+    """A database with sessions `lived 1` to `lived 3`, which have turns in so many months up to this one."""
     with database.admin() as admin:
         admin.execute("set timezone = 'UTC'")
         for back in (1, 2):
@@ -68,27 +68,29 @@ def months_lived(admin: psycopg.Connection, months: int) -> list[str]:
 
 @pytest.mark.parametrize("months", [1, 2, 3])
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-def test_the_plan_of_a_read_scans_the_months_the_session_lived_in(lives: Database, months: int, mode: str) -> None:
-    with lives.admin() as admin:
+def test_the_plan_of_a_read_scans_only_the_months_of_its_session(
+    with_past_months: Database, months: int, mode: str
+) -> None:
+    with with_past_months.admin() as admin:
         scans = explain_page(admin, f"lived {months}", 1, TURNS, mode).scans()
         assert [partition for partition, _ in scans] == months_lived(admin, months)
 
 
 @pytest.mark.parametrize("months", [1, 2, 3])
 @pytest.mark.parametrize("max_chars", [None, 10_000])
-def test_a_call_of_read_session_scans_the_months_the_session_lived_in(
-    lives: Database, months: int, max_chars: int | None
+def test_a_call_of_read_session_scans_only_the_months_of_its_session(
+    with_past_months: Database, months: int, max_chars: int | None
 ) -> None:
-    with lives.admin() as admin:
+    with with_past_months.admin() as admin:
         expected = months_lived(admin, months)
-        # More often than PL/pgSQL plans a statement anew before it thinks of keeping a plan.
+        # More often than PL/pgSQL plans a statement again before it considers a generic plan.
         for _ in range(8):
             found = touched(admin, READ, (f"lived {months}", max_chars))
             assert sorted(found) == expected
 
 
-def test_a_read_locks_no_other_month_however_often_it_is_called(lives: Database) -> None:
-    with lives.admin() as admin:
+def test_a_repeated_read_locks_only_the_months_of_its_session(with_past_months: Database) -> None:
+    with with_past_months.admin() as admin:
         for _ in range(8):
             with admin.transaction():
                 admin.execute(READ, ["lived 2", None])
@@ -99,10 +101,10 @@ def test_a_read_locks_no_other_month_however_often_it_is_called(lives: Database)
             assert [name for (name,) in locked] == months_lived(admin, 2)
 
 
-def test_a_month_is_made_while_another_is_vacuumed(lives: Database) -> None:
-    with lives.admin() as vacuum, lives.admin() as admin, vacuum.transaction():
+def test_a_month_is_made_while_another_is_vacuumed(with_past_months: Database) -> None:
+    with with_past_months.admin() as vacuum, with_past_months.admin() as admin, vacuum.transaction():
         (this_month,) = months_lived(admin, 1)
-        # What VACUUM holds while it works on a table.
+        # The lock that VACUUM holds while it works on a table.
         vacuum.execute(f"lock table robot_brain.{this_month} in share update exclusive mode")
         made = admin.execute("select robot_brain.make_month((now() - interval '9 months')::date)").fetchone()
         assert made == (True,)
@@ -128,10 +130,10 @@ def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> N
 
 
 @pytest.mark.parametrize("analyzed", [False, True], ids=["no statistics", "statistics"])
-def test_a_write_reads_its_own_key_alone_and_one_in_128_clears_500(database: Database, analyzed: bool) -> None:
+def test_a_write_reads_only_its_own_key_and_one_in_128_clears_500(database: Database, analyzed: bool) -> None:
     with database.admin() as admin:
         admin.execute("alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)")
-        # 1250 of them expired a while ago, the others will within the day.
+        # 1250 of them have expired, the others will expire within the day.
         admin.execute(
             "insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)"
             " select 'local', sha256(('k' || n)::bytea), '', repeat('x', 200),"

@@ -1,12 +1,12 @@
-"""What robot_brain_app, the role the functions log in as, can do: execute robot_brain_api, and nothing else."""
+"""robot_brain_app, the role of the functions, can execute robot_brain_api and do nothing else."""
 
 from collections.abc import Iterator, Sequence
-from typing import LiteralString
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from tests.integration.forbidden import FORBIDDEN
 from tests.support.servers.databases import APP, Database
 
 FUNCTIONS = [
@@ -22,46 +22,10 @@ FUNCTIONS = [
 SCHEMAS = ["robot_brain", "robot_brain_api", "robot_brain_migrations"]
 TIMEOUTS = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
 
-FORBIDDEN: dict[str, LiteralString] = {
-    "create a schema": "create schema mine",
-    "create a table": "create table public.mine ()",
-    "create a table among ours": "create table robot_brain.mine ()",
-    "create a table among the doors": "create table robot_brain_api.mine ()",
-    "create a temporary table": "create temporary table mine ()",
-    "create a view": "create view public.mine as select 1",
-    "create a sequence": "create sequence public.mine",
-    "create a type": "create type public.mine as enum ('a')",
-    "create a function": "create function public.mine() returns int language sql return 1",
-    "create a temporary function": "create function pg_temp.mine() returns int language sql return 1",
-    "create a function among the doors": "create function robot_brain_api.mine() returns int language sql return 1",
-    "replace a door": "create or replace function robot_brain_api.health(int, int) returns text language sql return ''",
-    "drop a door": "drop function robot_brain_api.health(integer, integer)",
-    "create a role": "create role mine",
-    "give itself a role": f"grant robot_brain_owner to {APP}",
-    "give itself a right": f"grant select on robot_brain.conversations to {APP}",
-    "lift its limits": f"alter role {APP} superuser",
-    "bypass row-level security": f"alter role {APP} bypassrls",
-    "create a database": "create database mine",
-    "create an event trigger": "create event trigger mine on ddl_command_start execute function robot_brain.mine()",
-    "create a foreign data wrapper": "create foreign data wrapper mine",
-    "create a publication for all tables": "create publication mine for all tables",
-    "drop a table": "drop table robot_brain.sessions",
-    "change a table": "alter table robot_brain.sessions disable row level security",
-    "lock a table": "do 'begin lock table robot_brain.sessions in access share mode; end'",
-    "create a policy": "create policy mine on robot_brain.sessions using (true)",
-    "refresh the view by itself": "refresh materialized view robot_brain.session_stats",
-    "switch triggers off": "set session_replication_role = replica",
-    "change the server": "alter system set work_mem = '1GB'",
-    "read a file": "select pg_catalog.pg_read_file('PG_VERSION')",
-    "write a file": "copy (select 1) to '/dev/null'",
-    "run a program": "copy (select 1) to program 'true'",
-    "read password hashes": "select rolpassword from pg_catalog.pg_authid",
-}
-
 
 @pytest.fixture
 def app(database: Database) -> Iterator[psycopg.Connection]:
-    """A connection as the functions have it."""
+    """A connection as the functions open it."""
     with database.app() as connection:
         yield connection
 
@@ -72,7 +36,7 @@ def refused(app: psycopg.Connection, statement: sql.SQL | sql.Composed) -> None:
 
 
 def relations(database: Database) -> Sequence[tuple[int, str, str, str]]:
-    """Return (oid, kind, schema, name) of all tables, partitions, views and sequences that are not the system's."""
+    """Return (oid, kind, schema, name) of all tables, partitions, views and sequences except those of the system."""
     with database.admin() as admin:
         found: Sequence[tuple[int, str, str, str]] = admin.execute(
             """
@@ -86,7 +50,7 @@ def relations(database: Database) -> Sequence[tuple[int, str, str, str]]:
     return found
 
 
-def test_it_is_the_app_that_is_tested_here(app: psycopg.Connection) -> None:
+def test_these_privileges_are_tested_as_the_app_without_superuser_rights(app: psycopg.Connection) -> None:
     row = app.execute("select session_user, current_user, current_setting('is_superuser')").fetchone()
     assert row == (APP, APP, "off")
 
@@ -104,11 +68,11 @@ def test_the_app_cannot_touch_any_table_partition_or_view(database: Database, ap
         refused(app, sql.SQL("truncate {}").format(relation))
         refused(app, sql.SQL("update {} set tenant_id = tenant_id").format(relation))
         tried += 1
-    assert tried >= 26 + 8, "the loop must have seen the partitions and the tables"
+    assert tried >= 26 + 8, "the loop must cover the partitions and the tables"
 
 
-def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database) -> None:
-    # A second look, in the catalog: the test before would also pass for want of USAGE on the schema alone.
+def test_the_catalog_grants_the_app_no_privilege_on_any_relation_or_column(database: Database) -> None:
+    # In the catalog, because without USAGE on the schema a query fails whatever the rights on its tables are.
     with database.admin() as admin:
         for oid, kind, schema, name in relations(database):
             if kind == "S":
@@ -123,14 +87,14 @@ def test_the_app_holds_no_privilege_on_any_relation_or_column(database: Database
             assert answer == (False, False), f"{schema}.{name}"
 
 
-def test_the_app_may_use_the_doors_schema_only(database: Database) -> None:
+def test_the_app_may_use_only_the_schema_of_the_api(database: Database) -> None:
     with database.admin() as admin:
         for schema in [*SCHEMAS, "public"]:
             answer = admin.execute(
                 "select has_schema_privilege(%s, %s, 'usage'), has_schema_privilege(%s, %s, 'create')",
                 [APP, schema, APP, schema],
             ).fetchone()
-            # What `public` lets everybody look up is empty, and nobody but the database's owner can create there.
+            # Every role has USAGE on `public`, which is empty. Only the owner of the database can create objects in it.
             assert answer == (schema in ("robot_brain_api", "public"), False), schema
 
 
@@ -161,7 +125,7 @@ def test_the_app_cannot_become_any_other_role(database: Database, app: psycopg.C
         refused(app, sql.SQL("set session authorization {}").format(sql.Identifier(name)))
 
 
-def test_the_app_is_a_member_of_nothing_and_nobody_special(database: Database) -> None:
+def test_the_app_is_a_member_of_no_role_and_has_only_the_right_to_log_in(database: Database) -> None:
     with database.admin() as admin:
         member_of = admin.execute(
             "select roleid::regrole::text from pg_auth_members where member = %s::regrole", [APP]
@@ -220,7 +184,9 @@ def test_the_app_cannot_call_an_internal_function(database: Database, app: psyco
         refused(app, sql.SQL("select {}({})").format(sql.Identifier("robot_brain", name), nulls))
 
 
-def test_every_door_runs_as_a_role_that_cannot_log_in_and_names_its_search_path(database: Database) -> None:
+def test_every_sql_function_of_the_api_runs_as_a_role_without_login_and_sets_its_search_path(
+    database: Database,
+) -> None:
     with database.admin() as admin:
         doors = admin.execute(
             """
@@ -239,20 +205,18 @@ def test_the_timeouts_of_the_app_are_in_force(database: Database, app: psycopg.C
         row = app.execute("select setting::int, source from pg_settings where name = %s", [name]).fetchone()
         assert row is not None
         milliseconds, source = row
-        # The HTTP API gives up after 30 seconds: nothing may hold a connection or a lock for longer.
+        # The HTTP API gives up after 30 seconds, so no connection and no lock may be held for longer.
         assert 0 < milliseconds < 30_000, name
         assert source == "user", name
 
 
-def test_the_statistics_of_the_planner_show_the_app_no_word_of_a_user(
-    database: Database, app: psycopg.Connection
-) -> None:
+def test_the_app_sees_no_planner_statistics_of_users_texts(database: Database, app: psycopg.Connection) -> None:
     with database.admin() as admin:
         admin.execute("analyze")
     assert app.execute("select count(*) from pg_stats where schemaname like 'robot_brain%'").fetchone() == (0,)
 
 
-def test_nobody_but_the_app_may_open_a_door(database: Database) -> None:
+def test_public_may_execute_no_sql_function_of_robot_brain(database: Database) -> None:
     with database.admin() as admin:
         public = admin.execute(
             """

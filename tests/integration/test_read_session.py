@@ -12,7 +12,7 @@ from tests.support.bundle import Bundle, event, turn
 
 @pytest.fixture
 def seven(bundle: Bundle) -> Bundle:
-    """A session `s` of seven turns."""
+    """The functions on a database with a session `s` of seven turns."""
     for number in range(1, 8):
         assert bundle.write("s", turn(number)).status == 201
     return bundle
@@ -23,7 +23,7 @@ def seqs(reply_json: dict[str, list[dict[str, int]]]) -> list[int]:
     return [message["seq"] for message in reply_json["messages"]]
 
 
-def test_what_was_written_is_read_back(bundle: Bundle) -> None:
+def test_a_turn_that_was_written_is_read_back(bundle: Bundle) -> None:
     sent = turn(1, user_message='é "q" \\ \n\t\x01 \U0001f916 </script>', metadata={"a": [1, 1.5, None, {"b": "ü"}]})
     written = bundle.write("ü ñ+&=", {**sent, "user_metadata": {"k": "v"}}).json
     page = bundle.read("ü ñ+&=").json
@@ -68,7 +68,7 @@ def test_an_unknown_session_is_not_found(bundle: Bundle) -> None:
         ({"after": 2**31 - 1}, [], None, 2**31 - 1),
     ],
 )
-def test_pages(
+def test_a_page_holds_the_turns_that_its_parameters_select(
     seven: Bundle, query: dict[str, Any], expected: list[int], before: int | None, after: int | None
 ) -> None:
     page = seven.read("s", **query).json
@@ -76,7 +76,7 @@ def test_pages(
     assert page["page"] == {"before": before, "after": after}
 
 
-def test_the_default_is_the_fifty_newest(bundle: Bundle) -> None:
+def test_without_parameters_a_page_holds_the_50_newest_turns(bundle: Bundle) -> None:
     bundle.write("s", {"messages": [turn(number) for number in range(60)]})
     assert seqs(bundle.read("s").json) == list(range(11, 61))
 
@@ -98,7 +98,7 @@ def test_max_chars_counts_code_points_and_stays_within_limit_and_before(bundle: 
     assert (seqs(page), page["page"]) == ([2, 3], {"before": 2, "after": 3})
 
 
-def test_following_before_walks_the_history_once_whatever_is_written_meanwhile(seven: Bundle) -> None:
+def test_following_before_gives_each_turn_once_also_during_writes(seven: Bundle) -> None:
     seen: list[int] = []
     page = seven.read("s", limit=2).json
     while True:
@@ -122,25 +122,25 @@ def test_the_etag_is_the_last_seq_and_a_version_that_only_user_metadata_changes(
     assert all(re.fullmatch("[0-9a-f]{1,13}", version) for version in versions)
 
 
-def test_two_sessions_have_versions_of_their_own(bundle: Bundle) -> None:
+def test_each_session_has_a_version_of_its_own_in_its_tag(bundle: Bundle) -> None:
     tags = {bundle.write(session, turn()).headers["etag"] for session in ("a", "b", "c")}
     assert len(tags) == 3
 
 
-@pytest.mark.parametrize("held", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
-def test_a_copy_that_is_still_right_is_not_sent_again(seven: Bundle, held: str) -> None:
+@pytest.mark.parametrize("copy", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
+def test_a_session_is_not_sent_again_if_the_client_has_its_present_tag(seven: Bundle, copy: str) -> None:
     tag = seven.read("s").headers["etag"]
-    reply = seven.read("s", {"if-none-match": held.format(tag=tag)})
+    reply = seven.read("s", {"if-none-match": copy.format(tag=tag)})
     assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, tag)
 
 
-@pytest.mark.parametrize("held", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
-def test_another_copy_is_replaced(seven: Bundle, held: str) -> None:
-    assert seven.read("s", {"if-none-match": held}).status == 200
+@pytest.mark.parametrize("copy", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
+def test_a_session_is_sent_if_the_client_has_another_tag(seven: Bundle, copy: str) -> None:
+    assert seven.read("s", {"if-none-match": copy}).status == 200
 
 
-def test_any_copy_of_an_unknown_session_is_not_found(bundle: Bundle) -> None:
-    assert bundle.read("nobody", {"if-none-match": "*"}).status == 404
+def test_an_unknown_session_is_not_found_if_any_tag_matches(bundle: Bundle) -> None:
+    assert bundle.read("unknown", {"if-none-match": "*"}).status == 404
 
 
 # Size
@@ -152,7 +152,9 @@ def test_any_copy_of_an_unknown_session_is_not_found(bundle: Bundle) -> None:
     ids=["control", "quote", "backslash", "newline", "letter", "accent", "emoji"],
 )
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundle, text: str, fits: int) -> None:
+def test_an_answer_stays_under_lambdas_limit_and_its_cursors_lead_to_the_rest(
+    bundle: Bundle, text: str, fits: int
+) -> None:
     largest = text * (256 * 1024 // len(text.encode()))
     for number in range(12):
         reply = bundle.write("s", turn(number, user_message=largest, robot_response=largest))
@@ -163,7 +165,7 @@ def test_an_answer_stays_under_lambdas_limit_and_its_cursors_go_on(bundle: Bundl
         while True:
             page = bundle.read("s", limit=200, **query)
             assert page.status == 200
-            # What Lambda measures: the whole answer as JSON, in which the body is a string of JSON.
+            # Lambda measures the whole answer as JSON, in which the body is a string of JSON.
             answer = {"statusCode": 200, "headers": dict(page.headers), "body": page.body}
             assert len(json.dumps(answer, ensure_ascii=False).encode()) < MAX_ANSWER_BYTES
             if not seqs(page.json):

@@ -1,4 +1,4 @@
-"""`make ops DO=recount`: figures that differ from what is stored are found, printed and mended to the row."""
+"""`make ops DO=recount` finds, prints and corrects each figure that differs from the stored rows."""
 
 import os
 
@@ -44,22 +44,22 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
         [("personality messages", "waiter", 0, 2), ("personality response_length", "waiter", 0, 10)],
     ),
     "a personality without turns": (
-        "insert into robot_brain.personality_stats values ('local', 'nobody', 3, 4)",
-        [("personality messages", "nobody", 3, 0), ("personality response_length", "nobody", 4, 0)],
+        "insert into robot_brain.personality_stats values ('local', 'unknown', 3, 4)",
+        [("personality messages", "unknown", 3, 0), ("personality response_length", "unknown", 4, 0)],
     ),
     "a tenant without turns": (
         "insert into robot_brain.tenant_stats values ('ghost', 1, 2, 3)",
         [("interactions", "", 3, 0), ("messages", "", 2, 0), ("sessions", "", 1, 0)],
     ),
     "a tenant with a personality alone": (
-        "insert into robot_brain.personality_stats values ('ghost', 'nobody', 2, 0)",
-        [("personality messages", "nobody", 2, 0)],
+        "insert into robot_brain.personality_stats values ('ghost', 'unknown', 2, 0)",
+        [("personality messages", "unknown", 2, 0)],
     ),
 }
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-def test_a_figure_that_differs_is_found_and_mended_to_the_row(talked: Database, planted: str) -> None:
+def test_a_figure_that_differs_is_found_and_corrected(talked: Database, planted: str) -> None:
     before = sums(talked)
     statement, expected = PLANTED[planted]
     change(talked, statement)
@@ -69,7 +69,7 @@ def test_a_figure_that_differs_is_found_and_mended_to_the_row(talked: Database, 
     assert recounted(talked) == []
 
 
-def test_the_command_prints_what_differed_and_mends_it(talked: Database) -> None:
+def test_the_command_prints_and_corrects_what_differed(talked: Database) -> None:
     before = sums(talked)
     change(talked, "update robot_brain.tenant_stats set messages = 4")
     change(talked, "update robot_brain.personality_stats set messages = 4 where robot_personality = 'barista'")
@@ -90,7 +90,7 @@ def test_the_command_prints_what_differed_and_mends_it(talked: Database) -> None
     )
 
 
-def test_on_a_terminal_each_step_is_a_line(talked: Database) -> None:
+def test_on_a_terminal_the_recount_prints_a_line_for_each_step(talked: Database) -> None:
     ours, terminal = os.openpty()
     try:
         process = command(talked.direct_url, stderr=terminal)
@@ -106,7 +106,7 @@ def test_on_a_terminal_each_step_is_a_line(talked: Database) -> None:
     assert len(lines) == 27  # this month and 24 ahead
 
 
-def test_a_dry_run_prints_what_differs_changes_nothing_and_exits_with_1(talked: Database) -> None:
+def test_a_dry_run_of_a_recount_prints_what_differs_changes_nothing_and_exits_with_1(talked: Database) -> None:
     change(talked, "update robot_brain.tenant_stats set messages = 4")
     before = sums(talked)
     lines = ["'local': messages was 4, counted 5", "Figures that differ: 1 (tenants: 1). Nothing was changed."]
@@ -117,26 +117,26 @@ def test_a_dry_run_prints_what_differs_changes_nothing_and_exits_with_1(talked: 
     assert finished(command(talked.direct_url, ["--dry-run"]))[0] == 0
 
 
-def test_a_day_without_its_row_gets_one_and_the_others_stay(talked: Database) -> None:
+def test_a_day_without_its_row_gets_one_and_other_days_stay(talked: Database) -> None:
     change(talked, OLD_TURNS)
     with talked.admin() as admin:
         admin.execute("delete from robot_brain.daily_stats where messages = 5")
         admin.execute("insert into robot_brain.daily_stats values ('local', '2001-02-01', 70, 80)")
         admin.execute("insert into robot_brain.daily_stats values ('local', '1999-01-01', 7, 8)")
     recounted(talked)
-    # Days are history: more was said on them than is stored.
+    # Days are history: a day may count more turns than are still stored.
     wanted = [row for row in stored(talked) if row[2] != "2001-02-01"]
     wanted += [("day", "local", "2001-02-01", 70, 80, 0), ("day", "local", "1999-01-01", 7, 8, 0)]
     found = [row for row in sums(talked) if row[0] == "day"]
     assert found == sorted(row for row in wanted if row[0] == "day")
 
 
-def test_what_is_not_counted_yet_is_no_difference_and_stays(talked: Database, bundle: Bundle) -> None:
+def test_uncounted_rows_are_no_difference_and_stay(talked: Database, bundle: Bundle) -> None:
     bundle.write("new", turn(robot_personality="cook", interaction=INTERACTION))
     before = sums(talked), uncounted(talked)
     assert recounted(talked) == []
     assert (sums(talked), uncounted(talked)) == before
-    # Of the same day: three of its four writes are counted.
+    # All writes are of one day, and three of the four are counted.
     change(talked, "delete from robot_brain.daily_stats")
     assert [(found.was, found.counted) for found in recounted(talked)] == [(1, 6), (1, 3)]
     assert (sums(talked), uncounted(talked)) == before
@@ -144,10 +144,10 @@ def test_what_is_not_counted_yet_is_no_difference_and_stays(talked: Database, bu
     assert sums(talked) == stored(talked)
 
 
-def test_turns_removed_from_a_day_that_is_not_counted_yet_make_no_day(talked: Database, bundle: Bundle) -> None:
+def test_turns_removed_from_an_uncounted_day_make_no_row_for_it(talked: Database, bundle: Bundle) -> None:
     change(talked, "delete from robot_brain.daily_stats")
     with talked.admin() as admin:
-        # As a removal leaves it: of seven turns of today two are gone, and all are still to be counted.
+        # As a removal of two of today's seven turns leaves it. All of them are uncounted.
         admin.execute(
             "insert into robot_brain.uncounted values ('local', (now() at time zone 'UTC')::date, 'barista',"
             " 7, 0, 0, 2, 0), ('local', null, 'barista', -7, 0, 0, 0, 0)"
@@ -157,7 +157,7 @@ def test_turns_removed_from_a_day_that_is_not_counted_yet_make_no_day(talked: Da
     assert [row[3:] for row in sums(talked) if row[0] == "day"] == [(2, 7, 0)]
 
 
-def test_each_tenant_gets_its_own_figures(database: Database) -> None:
+def test_a_recount_gives_each_tenant_its_own_figures(database: Database) -> None:
     for tenant, turns in (("blue", 2), ("red", 3)):
         with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write("s", {"messages": [turn()] * turns})
@@ -170,15 +170,15 @@ def test_each_tenant_gets_its_own_figures(database: Database) -> None:
     assert sums(database) == stored(database)
 
 
-def test_turns_in_default_count(talked: Database) -> None:
+def test_a_recount_counts_the_turns_in_default(talked: Database) -> None:
     change(talked, OLD_TURNS)
     assert recounted(talked) == OLD_FOUND
     assert sums(talked) == stored(talked)
 
 
-def test_the_next_refresh_makes_the_view_anew(talked: Database, bundle: Bundle) -> None:
+def test_the_refresh_after_a_recount_makes_the_view_again(talked: Database, bundle: Bundle) -> None:
     bundle.refresh()
-    # Neither how many sessions nor how many turns there are differs, so no refresh has a reason to look.
+    # The numbers of sessions and turns stay the same, so a refresh alone would not make the view again.
     change(
         talked,
         "update robot_brain.sessions s set message_count = o.message_count from robot_brain.sessions o"
@@ -195,8 +195,8 @@ def test_the_next_refresh_makes_the_view_anew(talked: Database, bundle: Bundle) 
 
 
 @pytest.fixture
-def settings_of_another_taste(talked: Database) -> Database:
-    """Values that change how moments and numbers become text, and that hide the rows of other tenants."""
+def with_unusual_settings(talked: Database) -> Database:
+    """A database whose settings change the text of times and numbers, and hide the rows of other tenants."""
     with talked.admin() as admin:
         for setting in (
             "timezone = 'Pacific/Kiritimati'",
@@ -210,7 +210,7 @@ def settings_of_another_taste(talked: Database) -> Database:
     return talked
 
 
-def test_no_setting_of_the_database_changes_what_is_found(settings_of_another_taste: Database) -> None:
-    change(settings_of_another_taste, OLD_TURNS)
-    assert recounted(settings_of_another_taste) == OLD_FOUND
-    assert recounted(settings_of_another_taste) == []
+def test_no_setting_of_the_database_changes_what_is_found(with_unusual_settings: Database) -> None:
+    change(with_unusual_settings, OLD_TURNS)
+    assert recounted(with_unusual_settings) == OLD_FOUND
+    assert recounted(with_unusual_settings) == []

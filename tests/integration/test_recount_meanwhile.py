@@ -1,11 +1,10 @@
-"""`make ops DO=recount` beside writes, refreshes and new months: it misses nothing and counts nothing twice."""
+"""`make ops DO=recount` during writes, refreshes and new months misses no turn and counts none twice."""
 
 import random
 import threading
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 import pytest
 
 from ops.recount import recount
@@ -19,14 +18,14 @@ INTERACTING: dict[str, Any] = {"interaction": INTERACTION}
 
 
 @pytest.mark.parametrize("moment", ["sessions and interactions", "conversations_default", "a month"])
-def test_turns_count_once_if_their_month_is_made_meanwhile(talked: Database, moment: str) -> None:
+def test_a_recount_counts_turns_once_if_their_month_is_made_meanwhile(talked: Database, moment: str) -> None:
     if moment == "a month":
         moment = f"conversations_{datetime.now(UTC):%Y_%m}"
     change(talked, OLD_TURNS)
     made: list[object] = []
 
     def make_months(line: str) -> None:
-        # What the recount has read of a table, it holds: then the month is left to a later refresh.
+        # The recount keeps locks on the tables that it has read, so a later refresh makes the month.
         if line.endswith(moment):
             with talked.admin() as admin:
                 while (row := admin.execute("select robot_brain.make_next_month(3)").fetchone()) and row[0]["made"]:
@@ -38,7 +37,7 @@ def test_turns_count_once_if_their_month_is_made_meanwhile(talked: Database, mom
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
-def test_writes_and_refreshes_between_the_steps_are_not_counted_twice(
+def test_writes_and_refreshes_between_the_steps_of_a_recount_are_not_counted_twice(
     talked: Database, bundle: Bundle, refreshed: bool
 ) -> None:
     change(talked, "delete from robot_brain.tenant_stats")
@@ -62,13 +61,13 @@ def test_writes_and_refreshes_between_the_steps_are_not_counted_twice(
     assert sums(talked) == stored(talked)
 
 
-def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Database) -> None:
+def test_writers_and_refreshers_during_many_recounts_lose_no_turn(talked: Database) -> None:
     done = threading.Event()
     failures: list[BaseException] = []
 
     def go_on(statement: str, most: int) -> None:
         try:
-            with psycopg.connect(talked.app_url, autocommit=True, prepare_threshold=None) as connection:
+            with talked.app() as connection:
                 for number in range(most):
                     connection.execute(statement.encode(), {"session": f"s{number % 7}"})
                     if done.is_set():
@@ -100,7 +99,7 @@ def test_writers_and_refreshers_beside_many_recounts_lose_nothing(talked: Databa
     assert sums(talked) == stored(talked)
 
 
-def test_after_random_writes_and_refreshes_nothing_differs(database: Database) -> None:
+def test_after_random_writes_and_refreshes_a_recount_finds_no_difference(database: Database) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)

@@ -1,4 +1,4 @@
-"""`make ops DO=recount` that is killed, kept waiting, or run by the wrong role: the figures stay as they were."""
+"""If `make ops DO=recount` is killed, waits too long or has the wrong role, the figures stay unchanged."""
 
 import pytest
 from psycopg import sql
@@ -6,7 +6,9 @@ from psycopg import sql
 from ops.errors import MigrationError
 from ops.recount import recount
 from tests.integration.held_locks import wait_for_waiter
+from tests.integration.migrations import PROCESS_ENDED
 from tests.integration.recounting import command, finished, recounted, stored, sums
+from tests.integration.refresh_state import REFRESH_LOCK
 from tests.support.bundle import Bundle, turn
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database, create_database, drop_database
@@ -14,12 +16,10 @@ from tests.support.servers.gate import wait_for_pid
 
 pytestmark = without_pooler
 
-LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
-
 
 @pytest.fixture
 def wrong(bundle: Bundle, database: Database) -> Database:
-    """A database whose figures differ from what is stored."""
+    """A database whose figures differ from the stored rows."""
     bundle.write("s", {"messages": [turn(n) for n in range(3)]})
     bundle.refresh()
     with database.admin() as admin:
@@ -29,7 +29,7 @@ def wrong(bundle: Bundle, database: Database) -> Database:
 
 
 @pytest.mark.parametrize(
-    "lock", [LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
+    "lock", [REFRESH_LOCK, "lock table robot_brain.daily_stats in access exclusive mode"], ids=["mending", "counting"]
 )
 def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: Database, lock: str) -> None:
     before = sums(wrong)
@@ -40,27 +40,27 @@ def test_a_recount_killed_in_the_middle_leaves_the_figures_as_they_were(wrong: D
             pid = wait_for_waiter(admin)
             process.kill()
             process.communicate()
-        # Its server process still goes on until it wants to answer.
-        wait_for_pid(admin, "select 1 where not exists (select from pg_stat_activity where pid = %s)", [pid])
+        # Its server process works until it sends its answer.
+        wait_for_pid(admin, PROCESS_ENDED, [pid])
     assert sums(wrong) == before
     assert len(recounted(wrong)) == 3
     assert sums(wrong) == stored(wrong)
 
 
-def test_a_refresh_that_does_not_end_is_named_and_changes_nothing(wrong: Database) -> None:
+def test_a_recount_that_waits_too_long_for_a_refresh_names_it_and_changes_nothing(wrong: Database) -> None:
     before = sums(wrong)
     with wrong.admin() as admin, admin.transaction():
-        admin.execute(LOCK)
+        admin.execute(REFRESH_LOCK)
         with pytest.raises(
             MigrationError, match=r"A refresh or a migration did not end within 0.2 s. Run `make ops DO=recount`"
         ):
             list(recount(wrong.direct_url, lock_seconds=0.2))
-        # Counting needs no lock.
+        # Only the correction needs the lock.
         assert len(recounted(wrong, dry_run=True)) == 3
     assert sums(wrong) == before
 
 
-def test_mending_waits_for_a_refresh_and_adds_to_what_it_left(wrong: Database, bundle: Bundle) -> None:
+def test_a_correction_waits_for_a_refresh_and_adds_to_its_figures(wrong: Database, bundle: Bundle) -> None:
     with wrong.admin() as admin:
         admin.execute(f"alter database {wrong.name} set default_transaction_isolation = 'serializable'".encode())
         bundle.write("s", turn())
@@ -70,7 +70,7 @@ def test_mending_waits_for_a_refresh_and_adds_to_what_it_left(wrong: Database, b
             wait_for_waiter(admin)
     status, lines, errors = finished(process)
     assert (status, errors) == (0, "")
-    # It read before the refresh was committed: the turn was not counted yet, and the day had no row.
+    # The recount read before the refresh committed. So the turn was uncounted, and the day had no row.
     assert lines[0] == "'local': messages was 8, counted 4"
     assert sums(wrong) == stored(wrong)
 
@@ -115,7 +115,7 @@ def test_neither_the_app_nor_public_may_execute_a_step_of_a_recount(database: Da
     assert {row[1:] for row in rows} == {(False, False, False, False, "robot_brain_stats")}
 
 
-def test_a_database_that_was_not_migrated_says_so(database: Database) -> None:
+def test_the_error_about_a_database_that_was_not_migrated_says_so(database: Database) -> None:
     name = f"{database.name}_bare"
     with database.admin() as admin:
         create_database(admin, name)
@@ -126,7 +126,7 @@ def test_a_database_that_was_not_migrated_says_so(database: Database) -> None:
             drop_database(admin, name)
 
 
-def test_a_schema_without_the_steps_says_to_migrate(database: Database) -> None:
+def test_the_error_about_a_schema_without_the_steps_says_to_migrate(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(sql.SQL("drop function robot_brain.recount_alone()"))
     with pytest.raises(MigrationError, match=r"recount_alone\(\) does not exist: run `make migrate` first"):
@@ -149,7 +149,7 @@ def test_a_connection_that_is_lost_is_reported_and_changes_nothing(wrong: Databa
     assert sums(wrong) == before
 
 
-def test_neons_pooler_and_a_missing_url_are_refused_in_words(database: Database) -> None:
+def test_neons_pooler_and_a_missing_url_are_refused_with_a_reason(database: Database) -> None:
     with pytest.raises(MigrationError, match="leads to Neon's pooler"):
         list(recount("postgresql://owner:o@ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech/brain"))
     status, lines, errors = finished(command(""))

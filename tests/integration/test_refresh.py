@@ -1,44 +1,24 @@
-"""When the statistics are refreshed: not where that wakes the database, not for nothing, and for their reader."""
+"""When the schedule refreshes the statistics: if the compute is awake, or if only the schedule refreshes them."""
 
 import json
-import threading
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.integration.refresh_state import make_old, refreshed_at, uncounted
-from tests.support.bundle import Bundle, deployed, turn
+from tests.integration.refresh_state import refreshed_at
+from tests.support.bundle import deployed, turn
 from tests.support.neon.api import NeonApi
 from tests.support.servers.databases import Database
 
-LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
-
-
-@pytest.fixture
-def api() -> Iterator[NeonApi]:
-    """An endpoint that sleeps."""
-    with NeonApi(lambda: "idle") as server:
-        yield server
-
 
 def emitted(capfd: pytest.CaptureFixture[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the lines since the last call, and the last of them that has metrics."""
+    """Return the log lines since the last call, and the last one that has metrics."""
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     return lines, [line for line in lines if "_aws" in line][-1]
 
 
-def refreshed_now(database: Database) -> str:
-    """Return the server's time as the API writes it."""
-    with database.admin() as admin:
-        row = admin.execute("select robot_brain.iso_time(clock_timestamp())").fetchone()
-    assert row is not None
-    return str(row[0])
-
-
 def connections(database: Database) -> int:
-    """Return how many connections of the functions' role this database has; a function keeps the one it opened."""
+    """Return the number of connections of the functions' role. A function keeps the one that it opened."""
     with database.admin() as admin:
         row = admin.execute(
             "select count(*) from pg_stat_activity where usename = 'robot_brain_app' and datname = current_database()"
@@ -47,7 +27,7 @@ def connections(database: Database) -> int:
     return int(row[0])
 
 
-def test_a_suspended_compute_is_left_asleep(
+def test_the_schedule_does_not_wake_a_suspended_compute(
     database: Database, api: NeonApi, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = refreshed_at(database)
@@ -61,7 +41,7 @@ def test_a_suspended_compute_is_left_asleep(
     assert metrics["RefreshesSkipped"] == [1.0]
 
 
-def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
+def test_the_schedule_refreshes_if_the_compute_is_awake(database: Database) -> None:
     with (
         NeonApi(lambda: "active") as api,
         deployed({"DATABASE_URL": database.app_url, **api.environment}) as bundle,
@@ -69,12 +49,12 @@ def test_a_compute_that_runs_is_refreshed(database: Database) -> None:
         bundle.write("s", turn())
         assert "as_of" in bundle.refresh()
         assert bundle.stats().json["totals"]["messages"] == 1
-        assert api.calls == 1, "a request of a client asks nobody"
+        assert api.calls == 1, "a request of a client does not call Neon's API"
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("fault", ["401", "503", "init", "garbage", "hang"])
-def test_where_neon_cannot_tell_the_compute_is_not_woken(
+def test_the_schedule_does_not_wake_the_compute_if_neons_api_fails(
     database: Database,
     api: NeonApi,
     capfd: pytest.CaptureFixture[str],
@@ -102,7 +82,7 @@ def test_where_neon_cannot_tell_the_compute_is_not_woken(
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
-def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tell(
+def test_the_schedule_refreshes_although_neons_api_fails_if_readers_do_not_refresh(
     database: Database, api: NeonApi
 ) -> None:
     api.fail(503)
@@ -111,161 +91,3 @@ def test_where_nothing_else_would_refresh_the_schedule_does_what_neon_cannot_tel
         assert "as_of" in bundle.refresh()
         api.mend()
         assert bundle.refresh() == {"skipped": "suspended"}
-
-
-def test_a_reader_of_old_figures_gets_fresh_ones_for_every_tenant(
-    database: Database, capfd: pytest.CaptureFixture[str]
-) -> None:
-    make_old(database)
-    for tenant, turns in (("red", 2), ("blue", 3)):
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
-            bundle.write("s", {"messages": [turn()] * turns})
-    capfd.readouterr()
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "red"}) as bundle:
-        figures = bundle.stats().json
-        assert [one["message_count"] for one in figures["top_sessions"]] == [2]
-        assert figures["age_seconds"] < 3600
-        assert emitted(capfd)[1]["RefreshesOnReading"] == [1.0]
-    moved = refreshed_at(database)
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "blue"}) as bundle:
-        assert [one["message_count"] for one in bundle.stats().json["top_sessions"]] == [3]
-        assert "RefreshesOnReading" not in emitted(capfd)[1]
-    assert refreshed_at(database) == moved
-
-
-@pytest.mark.parametrize("max_age", ["0", "10000"])
-def test_figures_that_are_young_enough_are_not_refreshed(database: Database, max_age: str) -> None:
-    make_old(database)
-    with deployed({"DATABASE_URL": database.app_url, "STATS_MAX_AGE": max_age}) as bundle:
-        bundle.write("s", turn())
-        before = refreshed_at(database)
-        figures = bundle.stats().json
-        assert (figures["totals"]["messages"], figures["top_sessions"]) == (1, [])
-    assert refreshed_at(database) == before
-
-
-@pytest.mark.parametrize("max_age", ["0", "3600"])
-def test_a_reader_refreshes_if_too_much_is_not_counted_yet(embedded_database: Database, max_age: str) -> None:
-    with embedded_database.admin() as admin:
-        admin.execute(
-            "insert into robot_brain.uncounted select 'local', current_date, 'p', 1, 1, 0, 0, 0"
-            " from generate_series(1, robot_brain.most_uncounted())"
-        )
-    environment = {"DATABASE_URL": embedded_database.app_url, "STATS_MAX_AGE": max_age}
-    with deployed(environment) as bundle:
-        assert bundle.stats().json["totals"]["messages"] == 10_000
-        assert uncounted(embedded_database) == 10_000
-        bundle.write("s", turn())
-        assert bundle.stats().json["totals"]["messages"] == 10_001
-    assert uncounted(embedded_database) == 0
-
-
-def test_a_view_made_by_a_clock_that_was_ahead_is_old(embedded_database: Database) -> None:
-    with embedded_database.admin() as admin:
-        admin.execute("update robot_brain.refresh_state set refreshed_at = now() + interval '1 day'")
-    with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
-        figures = bundle.stats().json
-        assert (figures["age_seconds"], figures["as_of"] <= refreshed_now(embedded_database)) == (0, True)
-        bundle.write("s", turn())
-        assert bundle.database_health().json["reasons"] == ["statistics"]
-        assert len(bundle.stats().json["top_sessions"]) == 1
-        assert bundle.database_health().json["reasons"] == []
-
-
-def test_one_session_is_live_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
-    make_old(database)
-    bundle.write("s", turn())
-    before = refreshed_at(database)
-    assert bundle.stats(session_id="s").json["message_count"] == 1
-    assert refreshed_at(database) == before
-
-
-@pytest.mark.parametrize("written", [False, True])
-@pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)
-def test_old_figures_are_one_statement_where_nothing_was_written(
-    bundle: Bundle, database: Database, written: bool
-) -> None:
-    make_old(database)
-    assert bundle.database_health().status == 200  # what comes with a connection is not counted
-    if written:
-        bundle.write("s", turn())
-    with database.admin() as admin:
-        admin.execute("create extension pg_stat_statements")
-        admin.execute("select pg_stat_statements_reset()")
-        assert bundle.stats().json["totals"]["messages"] == int(written)
-        calls = admin.execute(
-            "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
-            " and s.dbid = (select oid from pg_database where datname = current_database())"
-        ).fetchone()
-    # Otherwise the look, then four steps of begin, the time-out, the step and commit, then the answer.
-    assert calls == (18 if written else 1,)
-
-
-def test_while_another_refreshes_a_reader_is_answered_at_once(bundle: Bundle, database: Database) -> None:
-    make_old(database)
-    bundle.write("s", turn())
-    with database.admin() as admin:
-        with admin.transaction():
-            admin.execute(LOCK)
-            old = bundle.stats()
-            assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
-        assert len(bundle.stats().json["top_sessions"]) == 1
-
-
-def test_of_many_readers_one_counts(bundle: Bundle, database: Database) -> None:
-    make_old(database)
-    bundle.write("s", {"messages": [turn()] * 50})
-    readers = 12
-    together = threading.Barrier(readers)
-    done: list[object] = []
-    failures: list[BaseException] = []
-
-    def read() -> None:
-        try:
-            with psycopg.connect(database.app_url, autocommit=True, prepare_threshold=None) as connection:
-                stats = "select stale from robot_brain_api.stats('local', null, 3600)"
-                assert connection.execute(stats).fetchone() == (True,)
-                together.wait(60)
-                row = connection.execute("select body from robot_brain_api.refresh_stats(3600)").fetchone()
-                assert row is not None
-                done.append(row[0])
-                connection.execute("select robot_brain_api.refresh_view(false)")
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=read) for _ in range(readers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert len(done) == readers
-    # The others were too late, or found nothing left to count.
-    assert set(done) <= {None, '{"counted": 1}', '{"counted": 0}'}
-    assert done.count('{"counted": 1}') == 1
-    assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 50, "interactions": 0}
-
-
-@pytest.mark.parametrize("fault", ["it raises", "it takes too long"])
-def test_a_refresh_that_fails_costs_the_reader_only_the_longest_sessions(
-    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str], fault: str
-) -> None:
-    make_old(database)
-    bundle.write("s", turn())
-    bundle.context.milliseconds = 4_000
-    with database.admin() as admin, database.admin() as busy:
-        capfd.readouterr()
-        if fault == "it raises":
-            admin.execute("alter function robot_brain.count_uncounted rename to gone")
-            old = bundle.stats()
-            admin.execute("alter function robot_brain.gone rename to count_uncounted")
-        else:
-            with busy.transaction():
-                busy.execute("select from robot_brain.refresh_state for update")
-                old = bundle.stats()
-        logs, metrics = emitted(capfd)
-    assert (old.status, old.json["totals"]["messages"], old.json["top_sessions"]) == (200, 1, [])
-    assert [line["level"] for line in logs] == ["WARNING", "INFO"]
-    assert logs[0]["error"] == ("SchemaOutdatedError" if fault == "it raises" else "DeadlineExceededError")
-    assert metrics["RefreshFailures"] == [1.0]
-    assert len(bundle.stats().json["top_sessions"]) == 1

@@ -1,4 +1,4 @@
-"""A refresh costs what was written since the last one, which is next to nothing where nothing was."""
+"""The cost of a refresh depends on the writes since the last one, and is very small without any."""
 
 import psycopg
 
@@ -6,8 +6,8 @@ from tests.integration.refresh_state import refreshed_at
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
 
-# What a refresh may scan if there is nothing to do.
-# It counts the sessions of 31 days, which takes far less than to make the view anew.
+# What a refresh may scan if it has no work to do. It counts the sessions of 31 days, which is much cheaper than to
+# make the view again.
 CHEAP = {
     "refresh_state",
     "uncounted",
@@ -24,7 +24,7 @@ REFRESH = (
 
 
 def scanned(connection: psycopg.Connection) -> set[str]:
-    """Return the tables that the transaction has scanned."""
+    """Return the tables that this transaction scanned."""
     rows = connection.execute(
         "select relname from pg_stat_xact_all_tables"
         " where schemaname = 'robot_brain' and coalesce(idx_scan, 0) + seq_scan > 0"
@@ -42,9 +42,9 @@ def exclusive_locks_on_the_view(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def test_a_refresh_does_nothing_if_nothing_was_written(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_without_new_turns_counts_nothing(bundle: Bundle, database: Database) -> None:
     bundle.write("s", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True}))
-    # Another connection for each: a server process adds up what its last transactions scanned.
+    # A new connection for each, because a server process adds up the scans of its transactions.
     with database.admin() as admin, admin.transaction():
         admin.execute(REFRESH)
         assert scanned(admin) > {"sessions", "uncounted"}
@@ -56,8 +56,8 @@ def test_a_refresh_does_nothing_if_nothing_was_written(bundle: Bundle, database:
         assert exclusive_locks_on_the_view(admin) == 0
     assert row is not None
     assert row[0] == '{"counted": 0}'
-    assert refreshed_at(database) != before, "the figures are right up to now"
-    # The months ahead are made all the same.
+    assert refreshed_at(database) != before, "the figures are up to date"
+    # The refresh still makes missing months.
     with database.admin() as admin:
         admin.execute(
             "do $$ begin execute 'drop table robot_brain.conversations_' || to_char("
@@ -80,11 +80,13 @@ def test_a_turn_whose_month_is_missing_is_counted(bundle: Bundle, database: Data
     assert bundle.stats().json["totals"]["messages"] == 1
 
 
-def test_the_longest_sessions_of_31_days_are_right_though_the_view_is_older(bundle: Bundle, database: Database) -> None:
+def test_the_longest_sessions_of_31_days_are_right_although_the_view_is_older(
+    bundle: Bundle, database: Database
+) -> None:
     bundle.write("old", {"messages": [turn()] * 3})
     bundle.write("new", turn())
     with database.admin() as admin:
-        # As if the view had been made 31 days ago: by its own date the session was active then.
+        # As if the view had been made 31 days ago, when the session was active.
         admin.execute("alter table robot_brain.sessions alter column active_on drop expression")
         admin.execute("update robot_brain.sessions set last_active = now() - interval '31 days' where id = 'old'")
         bundle.refresh()

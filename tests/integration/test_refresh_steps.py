@@ -1,4 +1,4 @@
-"""A step of a refresh that fails undoes no other, and health says so if figures cannot be made."""
+"""A step of a refresh that fails undoes no other step, and health reports figures that cannot be made."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interv
 
 
 def state(admin: psycopg.Connection) -> tuple[int, int, bool]:
-    """Return the turns counted, the rows not counted yet, and whether the view is due."""
+    """Return the counted turns, the number of uncounted rows, and whether the view is due."""
     row = admin.execute(
         "select (select coalesce(sum(messages), 0)::int from robot_brain.tenant_stats),"
         " (select count(*)::int from robot_brain.uncounted), view_due from robot_brain.refresh_state"
@@ -27,11 +27,11 @@ def state(admin: psycopg.Connection) -> tuple[int, int, bool]:
 
 
 def top(bundle: Bundle) -> list[tuple[str, int]]:
-    """Return the longest sessions and their lengths."""
+    """Return the longest sessions with their lengths."""
     return [(one["session_id"], one["message_count"]) for one in bundle.stats().json["top_sessions"]]
 
 
-def test_a_view_without_its_unique_index_undoes_no_counting_and_is_mended_by_a_good_refresh(
+def test_a_failed_refresh_of_the_view_keeps_the_counts_and_the_next_refresh_repairs_the_view(
     bundle: Bundle, database: Database
 ) -> None:
     bundle.write("a", {"messages": [turn(interaction=INTERACTION)] * 2})
@@ -52,7 +52,7 @@ def test_a_view_without_its_unique_index_undoes_no_counting_and_is_mended_by_a_g
     assert top(bundle) == [("b", 3), ("a", 2)]
 
 
-def test_a_view_that_failed_is_made_by_a_refresh_that_has_nothing_to_count(bundle: Bundle, database: Database) -> None:
+def test_a_refresh_without_new_turns_repairs_a_view_that_failed(bundle: Bundle, database: Database) -> None:
     bundle.write("a", turn())
     with database.admin() as admin:
         admin.execute(DROP_KEY)
@@ -76,7 +76,7 @@ def test_a_view_that_was_never_filled_is_filled_by_the_next_refresh(bundle: Bund
 
 
 def test_a_reader_of_a_view_that_was_never_filled_gets_figures(bundle: Bundle, database: Database) -> None:
-    """A dump holds no rows of a view, and a compute that sleeps is not refreshed by the schedule."""
+    """A restored dump has no rows of the view, and the schedule does not refresh while the compute sleeps."""
     bundle.write("a", turn())
     bundle.refresh()
     bundle.write("a", turn())
@@ -90,7 +90,7 @@ def test_a_reader_of_a_view_that_was_never_filled_gets_figures(bundle: Bundle, d
 
 
 @pytest.mark.parametrize("fault", [DROP_KEY, "alter function robot_brain.count_uncounted(integer) rename to gone"])
-def test_health_says_statistics_if_figures_cannot_be_made(bundle: Bundle, database: Database, fault: str) -> None:
+def test_health_reports_statistics_if_figures_cannot_be_made(bundle: Bundle, database: Database, fault: str) -> None:
     bundle.write("a", turn())
     bundle.refresh()
     bundle.write("a", turn())
@@ -102,7 +102,7 @@ def test_health_says_statistics_if_figures_cannot_be_made(bundle: Bundle, databa
         healthy = bundle.database_health()
         assert (healthy.status, healthy.json["status"]) == (200, "degraded")
         assert "statistics" in healthy.json["reasons"]
-        # A reader finds the counted and the rest all the same.
+        # A reader nevertheless gets counted and uncounted turns.
         assert bundle.stats().json["totals"]["messages"] == 2
     assert bundle.write("a", turn()).status == 201
 
@@ -115,7 +115,7 @@ FAULTS: dict[str, Callable[[psycopg.Connection], object]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_step_that_fails_stops_no_later_one_and_the_refresh_raises(
+def test_a_step_of_a_refresh_that_fails_stops_no_later_step_and_the_refresh_raises(
     bundle: Bundle, database: Database, fault: str
 ) -> None:
     with database.admin() as admin:
@@ -138,7 +138,7 @@ def test_a_step_that_fails_stops_no_later_one_and_the_refresh_raises(
 
 
 @pytest.mark.parametrize("table", ["refresh_state", "key_clearing"])
-def test_a_lost_row_of_the_refresh_costs_no_answer_and_the_refresh_makes_it_again(
+def test_a_missing_row_of_the_refreshs_state_fails_no_request_and_is_made_again(
     bundle: Bundle, database: Database, table: str
 ) -> None:
     bundle.write("s", turn(), {"idempotency-key": "k"})

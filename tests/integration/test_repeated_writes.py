@@ -1,22 +1,16 @@
-"""A write without a client's key that its own caller repeats: written once, whichever attempt comes first."""
+"""The layer's retries of a write without a key: the turns are written once, whichever attempt arrives first."""
 
 import json
-import os
-import signal
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from robot_brain.database import call
-from robot_brain.database.connection import lazy_connection
-from tests.integration.held_locks import held, wait_for_waiter
-from tests.support.bundle import Bundle, deployed, turn
+from tests.integration.held_locks import wait_for_waiter
 from tests.support.plans import touched
-from tests.support.servers.databases import APP, Database
-from tests.support.servers.gate import wait_for_pid
+from tests.support.servers.databases import Database
 from tests.support.waiting import PATIENCE_SECONDS
 
 WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, %s, %s, null, %s, %s)"
@@ -36,7 +30,7 @@ def write(
     user_metadata: object = None,
     if_match: str | None = None,
 ) -> tuple[str, bool]:
-    """Write to the session s; return the answer and whether it is that of an earlier attempt."""
+    """Write to the session s. Return the answer, and whether it is that of an earlier attempt."""
     metadata = None if user_metadata is None else json.dumps(user_metadata)
     row = connection.execute(WRITE, ("s", json.dumps(turns), metadata, if_match, first_id, repeated)).fetchone()
     assert row is not None
@@ -44,26 +38,15 @@ def write(
 
 
 def prepare(database: Database, known: bool) -> int:
-    """Write a turn to the session s where it is to be known; return how many there are."""
+    """Write a turn to the session s if it is to be `known`. Return how many turns it has."""
     if known:
         with database.app() as connection:
             write(connection, uuid.uuid4(), repeated=False)
     return int(known)
 
 
-@pytest.fixture
-def patient(database: Database) -> Iterator[Bundle]:
-    """The functions on `database`, with more attempts and more time.
-
-    If the longest wait for an answer is short, a busy machine may give up an attempt that would have been answered.
-    """
-    with deployed({"DATABASE_URL": database.app_url, "DB_MAX_RETRIES": "10"}) as functions:
-        functions.context.milliseconds = 60_000
-        yield functions
-
-
 def stored(database: Database) -> tuple[int, int, int | None]:
-    """Return how many turns and interactions there are, and the session's counter."""
+    """Return the number of turns and of interactions, and the counter of the session."""
     with database.admin() as admin:
         row = admin.execute(f"{ALL}, (select message_count from robot_brain.sessions)").fetchone()
     assert row is not None
@@ -71,7 +54,7 @@ def stored(database: Database) -> tuple[int, int, int | None]:
 
 
 @sessions
-def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
+def test_a_retry_waits_for_the_attempt_that_still_runs_and_gives_its_answer(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
     with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         with one.transaction():
@@ -83,7 +66,7 @@ def test_a_repeat_waits_for_the_attempt_that_still_runs_and_gives_its_answer(dat
 
 
 @sessions
-def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool) -> None:
+def test_a_retry_of_a_rolled_back_attempt_writes(database: Database, known: bool) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
     with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
         one.execute("begin")
@@ -99,7 +82,7 @@ def test_a_repeat_of_what_was_rolled_back_writes(database: Database, known: bool
 
 @sessions
 @pytest.mark.parametrize("running", [False, True], ids=["written", "still running"])
-def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
+def test_a_first_attempt_that_arrives_after_its_retry_writes_nothing(
     database: Database, known: bool, running: bool
 ) -> None:
     before, first_id = prepare(database, known), uuid.uuid4()
@@ -115,14 +98,14 @@ def test_a_first_attempt_that_comes_after_its_repeat_writes_nothing(
             late.result(PATIENCE_SECONDS)
         assert raised.value.sqlstate == "RB409"
         assert not replayed
-        # Others go on, and a repeat that comes later still finds it.
+        # Later writes succeed, and a later retry still finds the turn.
         write(other, uuid.uuid4(), repeated=False)
         assert write(other, first_id, repeated=True, user_metadata={"a": 1}) == (body, True)
     assert stored(database) == (before + 2, 0, before + 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, size: int) -> None:
+def test_a_retry_gives_exactly_the_first_answer(database: Database, size: int) -> None:
     turns = [{**one, "interaction": INTERACTION} for one in BATCH[:size]]
     first_id = uuid.uuid4()
     with database.app() as connection:
@@ -140,20 +123,20 @@ def test_a_repeat_gives_the_first_answer_letter_by_letter(database: Database, si
     assert stored(database) == (size + 4, size, size + 4)
 
 
-def test_a_repeat_finds_what_was_written_ahead_of_the_clock(database: Database) -> None:
+def test_a_retry_finds_a_turn_whose_time_is_ahead_of_the_clock(database: Database) -> None:
     prepare(database, known=True)
     with database.admin() as admin:
         admin.execute("update robot_brain.sessions set last_active = now() + interval '40 days'")
     first_id = uuid.uuid4()
     with database.app() as connection:
         first = write(connection, first_id, repeated=False, turns=BATCH[:2])
-        # In the same microsecond, as the clock is behind.
+        # In the same microsecond, because the clock is behind.
         write(connection, uuid.uuid4(), repeated=False)
         assert write(connection, first_id, repeated=True, turns=BATCH[:2]) == (first[0], True)
     assert stored(database) == (4, 0, 4)
 
 
-# What a clock that jumped ahead by so much makes of what is written.
+# Moves all turns two hours back, as if the clock had jumped ahead after their write.
 JUMP = """
 with turns as (update robot_brain.conversations set created_at = created_at - interval '2 hours')
 update robot_brain.sessions set created_at = created_at - interval '2 hours',
@@ -161,7 +144,7 @@ update robot_brain.sessions set created_at = created_at - interval '2 hours',
 """
 
 
-def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database: Database) -> None:
+def test_a_retry_finds_its_turn_after_the_clock_jumped_ahead_by_hours(database: Database) -> None:
     first_id = uuid.uuid4()
     with database.app() as connection, database.admin() as admin:
         body, _ = write(connection, first_id, repeated=False)
@@ -172,7 +155,7 @@ def test_a_repeat_finds_its_turn_though_the_clock_jumped_ahead_by_hours(database
     assert stored(database) == (1, 0, 1)
 
 
-def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(database: Database) -> None:
+def test_a_first_attempt_that_arrives_hours_after_its_retry_writes_nothing(database: Database) -> None:
     first_id = uuid.uuid4()
     with database.app() as connection, database.admin() as admin:
         write(connection, first_id, repeated=True)
@@ -185,7 +168,7 @@ def test_a_first_attempt_that_comes_hours_after_its_repeat_writes_nothing(databa
     assert stored(database) == (4, 0, 4)
 
 
-def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -> None:
+def test_a_retry_that_finds_no_turn_scans_only_the_month(database: Database) -> None:
     prepare(database, known=True)
     with database.admin() as admin:
         months = admin.execute(
@@ -198,7 +181,7 @@ def test_a_repeat_that_finds_nothing_scans_the_month_alone(database: Database) -
             assert scanned.keys() <= {name for (name,) in months}
 
 
-def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> None:
+def test_a_retry_finds_its_turn_among_many_by_the_index(database: Database) -> None:
     with database.admin() as admin:
         admin.execute(
             "insert into robot_brain.conversations (tenant_id, session_id, seq, created_at,"
@@ -213,61 +196,9 @@ def test_a_repeat_finds_its_turn_among_many_by_the_index(database: Database) -> 
         admin.execute("vacuum analyze robot_brain.conversations")
         row = admin.execute("select id from robot_brain.conversations where session_id = 's7' and seq = 3").fetchone()
         assert row is not None
-    # A new connection, for the server counts on over all transactions of one.
+    # A new connection, because the server adds up the scans of all transactions of a connection.
     with database.admin() as admin:
         for first_id in (row[0], uuid.uuid4()):
             scanned = touched(admin, "select robot_brain.answer_of('local', 's7', %s, 1)", (first_id,))
             assert scanned
             assert all(sequential == 0 for _, sequential in scanned.values()), scanned
-
-
-def test_an_attempt_that_waits_for_a_lock_is_not_overtaken_by_its_repeat(
-    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The caller gave it up, the server did not."""
-    assert patient.write("s", turn()).status == 201
-    monkeypatch.setattr(call, "_LONGEST_ANSWER", 1.0)
-    with held(database, "lock table robot_brain.sessions in access exclusive mode", 1.5):
-        reply = patient.write("s", turn())
-    assert (reply.status, reply.json["message_count"]) == (201, 2)
-    assert "idempotent-replayed" not in reply.headers
-    assert lazy_connection().retired >= 1
-    assert stored(database) == (2, 0, 2)
-
-
-@sessions
-def test_an_attempt_that_a_standing_server_reads_after_its_repeat_writes_nothing(
-    patient: Bundle, database: Database, monkeypatch: pytest.MonkeyPatch, known: bool
-) -> None:
-    before = prepare(database, known)
-    monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
-    assert patient.read("s").status == (200 if known else 404)
-    with database.admin() as admin:
-        # A sequence counts also what is rolled back.
-        admin.execute("create sequence public.attempts")
-        admin.execute("grant usage on sequence public.attempts to public")
-        admin.execute(
-            "create function public.count() returns trigger language plpgsql as"
-            " 'begin perform nextval(''public.attempts''); return new; end'"
-        )
-        admin.execute(
-            "create trigger count before insert on robot_brain.sessions for each row execute function public.count()"
-        )
-        standing = wait_for_pid(
-            admin, "select pid from pg_stat_activity where datname = current_database() and usename = %s", [APP]
-        )
-        os.kill(standing, signal.SIGSTOP)
-        try:
-            reply = patient.write("s", turn())
-        finally:
-            os.kill(standing, signal.SIGCONT)
-        assert (reply.status, reply.json["message_count"]) == (201, before + 1)
-        wait_for_pid(
-            admin,
-            "select 1 where not exists (select from pg_stat_activity where pid = %s)",
-            [standing],
-        )
-        attempts = admin.execute("select last_value from public.attempts").fetchone()
-        assert attempts is not None
-        assert attempts[0] >= 2
-    assert stored(database) == (before + 1, 0, before + 1)

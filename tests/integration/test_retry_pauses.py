@@ -1,4 +1,4 @@
-"""Retries spread out, also those of environments that AWS restored from one snapshot."""
+"""Environments pause differently before a retry, also if AWS restored them from one snapshot."""
 
 import random
 import time

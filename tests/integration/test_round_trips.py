@@ -1,4 +1,4 @@
-"""Every request is one statement: counted by the server itself, and on the wire."""
+"""Every request is one statement in the server's statistics, and one round trip on the wire."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ REQUESTS: dict[str, Callable[[Bundle], int]] = {
     "failed precondition": lambda bundle: bundle.write("s", turn(), {"if-match": '"99"'}).status,
     "read": lambda bundle: bundle.read("s").status,
     "read nothing new": lambda bundle: bundle.read("s", {"if-none-match": "*"}).status,
-    "read of an unknown session": lambda bundle: bundle.read("nobody").status,
+    "read of an unknown session": lambda bundle: bundle.read("unknown").status,
     "stats": lambda bundle: bundle.stats().status,
     "stats of a session": lambda bundle: bundle.stats(session_id="s").status,
     "deep health": lambda bundle: bundle.database_health().status,
@@ -40,13 +40,13 @@ def test_a_request_is_one_statement_to_the_server(bundle: Bundle, database: Data
             " and s.toplevel"
         ).fetchall()
     assert status in (EXPECTED.get(name, status), 200, 201)
-    # A statement that raises is not counted by the server; it was sent once all the same, which the wire shows below.
+    # The server does not count a statement that raises. The test of round trips shows that it was sent once.
     assert sum(count for _, count in calls) == (0 if name == "failed precondition" else 1), calls
 
 
 @contextmanager
 def counted(database: Database) -> Iterator[tuple[Bundle, Relay]]:
-    """Yield the functions, which reach `database` through a relay, and the relay."""
+    """Yield the functions and the relay through which they reach `database`."""
     address = database.postgres.address
     with relay_to(f"{address.host}/.s.PGSQL.{address.port}") as relay:
         url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}?sslmode=disable"
@@ -65,7 +65,7 @@ def test_a_request_is_one_round_trip_on_the_wire(embedded_database: Database, na
     assert status in (200, 201, 304, 404, 412)
 
 
-def test_shallow_health_sends_nothing(embedded_database: Database) -> None:
+def test_get_health_sends_nothing_to_the_database(embedded_database: Database) -> None:
     with counted(embedded_database) as (bundle, relay):
         assert bundle.health().status == 200
         assert relay.counted().round_trips == 0

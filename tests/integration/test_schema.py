@@ -1,4 +1,4 @@
-"""What the migrations leave: owners, row-level security, tenants, months."""
+"""The schema that the migrations make: owners, row-level security, tenants and months."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ ORIGIN = {
 MONTHS_AHEAD = 24
 TURN = '[{"robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {}}]'
 
-# The newest PostgreSQL and the distribution's; the pooler changes nothing about a catalog.
+# The newest PostgreSQL and that of the distribution. A pooler does not change the catalog.
 pytestmark = without_pooler
 
 
@@ -35,7 +35,7 @@ def admin(database: Database) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_the_tables_of_the_origin_are_there_by_name_with_their_columns(admin: psycopg.Connection) -> None:
+def test_the_tables_of_the_original_schema_exist_with_their_columns(admin: psycopg.Connection) -> None:
     for table, columns in ORIGIN.items():
         found = admin.execute(
             "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
@@ -71,7 +71,7 @@ def test_row_level_security_is_enabled_and_forced_on_every_table_and_partition(a
     assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
 
 
-def test_everything_belongs_to_two_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
+def test_every_object_belongs_to_one_of_two_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
     owners = admin.execute(
         """
         with ours as (select oid from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))
@@ -102,7 +102,7 @@ def test_the_base_needs_no_extension_and_leaves_the_public_schema_empty(admin: p
         assert admin.execute(question).fetchone() == (0,), catalog
 
 
-def test_there_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection) -> None:
+def test_the_partitions_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection) -> None:
     admin.execute("set timezone = 'UTC'")
     admin.execute("set datestyle = 'ISO, YMD'")
     found = admin.execute(
@@ -122,7 +122,7 @@ def test_there_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection) 
     assert len(found) == MONTHS_AHEAD + 2
 
 
-def test_the_owner_sees_the_turns_of_the_tenant_it_named_and_none_past_the_parent(
+def test_the_owner_sees_only_the_turns_of_its_tenant_and_none_in_a_partition(
     database: Database, admin: psycopg.Connection
 ) -> None:
     with psycopg.connect(database.app_url, autocommit=True) as app:

@@ -1,4 +1,4 @@
-"""Functions that are newer than the schema are refused, so that no schema drops what it does not know."""
+"""An older schema refuses newer functions, so that it cannot lose fields that it does not know."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
 
 
 def set_version(database: Database, version: int) -> None:
-    """Let the schema have another version."""
+    """Change the version of the schema."""
     with database.admin() as admin:
         admin.execute(
             "create or replace function robot_brain.schema_version() returns integer"
@@ -44,7 +44,7 @@ def test_an_older_schema_refuses_a_call_and_the_log_says_what_to_do(
             assert admin.execute(f"select count(*) from robot_brain.{table}".encode()).fetchone() == (0,)
 
 
-def test_an_older_schema_is_no_healthy_one_and_refreshes_nothing(bundle: Bundle, database: Database) -> None:
+def test_an_older_schema_is_unhealthy_and_refuses_a_refresh(bundle: Bundle, database: Database) -> None:
     set_version(database, calls.SCHEMA_VERSION - 1)
     reply = bundle.database_health()
     assert (reply.status, reply.json["reasons"]) == (503, ["schema"])
@@ -53,7 +53,7 @@ def test_an_older_schema_is_no_healthy_one_and_refreshes_nothing(bundle: Bundle,
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
-def test_a_newer_schema_serves_the_functions_of_the_release_before(
+def test_a_newer_schema_serves_the_functions_of_the_previous_release(
     bundle: Bundle, database: Database, request_name: str
 ) -> None:
     assert bundle.write("s", turn()).status == 201
@@ -61,7 +61,7 @@ def test_a_newer_schema_serves_the_functions_of_the_release_before(
     assert REQUESTS[request_name](bundle).status in (200, 201)
 
 
-# A change of a parameter, as a release would make it: last, with a default.
+# A new parameter as a release would add it: last, and with a default.
 _ONE_MORE = """
 do $$
 declare
@@ -76,7 +76,9 @@ $$
 """
 
 
-def test_a_parameter_that_a_release_adds_does_not_stop_the_functions_before(bundle: Bundle, database: Database) -> None:
+def test_a_new_parameter_does_not_break_the_functions_of_the_previous_release(
+    bundle: Bundle, database: Database
+) -> None:
     with database.admin() as admin:
         admin.execute(_ONE_MORE)
         names: Any = admin.execute(

@@ -1,4 +1,4 @@
-"""Every answer is the same whatever settings the server, the database, the role or the session has."""
+"""No setting of the server, the database, the role or the connection changes an answer."""
 
 import datetime
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,8 @@ from tests.support.servers.postgres import MIGRATOR
 
 # The months that the migrations make.
 MONTHS = 25
-# To PostgreSQL up to 17 the abbreviation IST, which India writes, is Israel's time when it is read again.
-# In PostgreSQL 18 an abbreviation of the session's own zone counts first, and UTC may be one of another time.
+# PostgreSQL up to 17 writes IST for the time of India, but reads IST as the time of Israel.
+# PostgreSQL 18 prefers abbreviations of the connection's own zone, and there UTC may mean another time.
 SETTINGS: dict[str, Mapping[str, str]] = {
     "india": {
         "timezone": "Asia/Kolkata",
@@ -67,7 +67,7 @@ SETTINGS: dict[str, Mapping[str, str]] = {
         "timezone_abbreviations": "Australia",
     },
 }
-# What a session alone can have, of the function's environment; a pooler refuses PGOPTIONS and PGGEQO.
+# Variables of a function's environment that libpq reads. A pooler refuses PGOPTIONS and PGGEQO.
 ENVIRONMENT = {
     "PGTZ": "UTC+3",
     "PGDATESTYLE": "SQL, DMY",
@@ -80,20 +80,20 @@ OPTIONS = "-c row_security=off -c intervalstyle=iso_8601 -c search_path= -c stan
 @contextmanager
 def cloned(template: Template) -> Iterator[Database]:
     with template.clone("") as database:
-        # A server of the tests has settings that are not the usual.
+        # The servers of the tests have unusual settings.
         with database.admin() as admin:
             _set(admin, "database {}", database.name, {"timezone": "UTC", "datestyle": "ISO, MDY"})
         yield database
 
 
-def seen_on(database: Database) -> Transcript:
-    """Return what a new environment of the functions is answered, once its times are those of this clock."""
+def transcript_on(database: Database) -> Transcript:
+    """Return the transcript of a new environment, and assert that its times agree with this clock."""
     before = datetime.datetime.now(datetime.UTC)
     with deployed({"DATABASE_URL": database.app_url}) as bundle:
         found = transcript(bundle, database)
     after = datetime.datetime.now(datetime.UTC)
     second = datetime.timedelta(seconds=1)
-    # as_of may be that of the template; no time lies ahead, and most are of now.
+    # as_of may be that of the template. No time lies in the future, and most are those of this test.
     assert all(time <= after + second for time in found.times)
     assert sum(before - second <= time for time in found.times) > len(found.times) / 2
     assert found.dates[-1] in {before.date().isoformat(), after.date().isoformat()}
@@ -103,14 +103,14 @@ def seen_on(database: Database) -> Transcript:
 
 @pytest.fixture(scope="session")
 def usual() -> dict[int, Transcript]:
-    """What is answered on a server whose settings are the usual, by its address's hash."""
+    """The transcripts with usual settings, by the hash of the server's address."""
     return {}
 
 
 def usual_on(template: Template, usual: dict[int, Transcript]) -> Transcript:
     if id(template) not in usual:
         with cloned(template) as database:
-            usual[id(template)] = seen_on(database)
+            usual[id(template)] = transcript_on(database)
     return usual[id(template)]
 
 
@@ -122,7 +122,7 @@ def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
 
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("of", ["database {}", "role robot_brain_app in database {}"], ids=["database", "role"])
-def test_every_answer_is_the_same_whatever_is_set_for(
+def test_no_setting_of_the_database_or_the_role_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
@@ -132,12 +132,12 @@ def test_every_answer_is_the_same_whatever_is_set_for(
     expected = usual_on(template_of(request, database), usual)
     with database.admin() as admin:
         _set(admin, of, database.name, SETTINGS[name])
-    assert seen_on(database).masked == expected.masked
+    assert transcript_on(database).masked == expected.masked
     with administering(database) as admin:
         assert bounds(admin) == expected_bounds(MONTHS)
 
 
-def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
+def test_no_environment_variable_of_libpq_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,
     usual: dict[int, Transcript],
@@ -149,12 +149,12 @@ def test_every_answer_is_the_same_whatever_the_environment_says_to_libpq(
     if database.kind != "pooled":
         monkeypatch.setenv("PGOPTIONS", OPTIONS)
         monkeypatch.setenv("PGGEQO", "off")
-    assert seen_on(database).masked == expected.masked
+    assert transcript_on(database).masked == expected.masked
 
 
 @pytest.mark.parametrize("server", ["embedded", "tls"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migrating_session_has(
+def test_no_setting_of_the_migrating_connection_changes_months_or_answers(
     request: pytest.FixtureRequest,
     usual: dict[int, Transcript],
     name: str,
@@ -164,12 +164,12 @@ def test_months_begin_at_midnight_utc_and_answers_are_the_same_whatever_the_migr
     expected = usual_on(template, usual)
     with migrated_with(template, SETTINGS[name]) as database, administering(database) as admin:
         assert bounds(admin) == expected_bounds(MONTHS)
-        assert seen_on(database).masked == expected.masked
+        assert transcript_on(database).masked == expected.masked
         assert bounds(admin) == expected_bounds(MONTHS)
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_months_are_made_at_midnight_utc_whatever_the_session_that_makes_them_has(database: Database) -> None:
+def test_no_setting_of_the_connection_that_makes_months_changes_their_bounds(database: Database) -> None:
     with database.admin() as admin:
         for settings in SETTINGS.values():
             for month in range(MONTHS):
@@ -184,20 +184,18 @@ def test_months_are_made_at_midnight_utc_whatever_the_session_that_makes_them_ha
             assert bounds(admin) == expected_bounds(MONTHS)
 
 
-def test_every_answer_is_the_same_whatever_collation_the_database_has(
-    tls_template: Template, usual: dict[int, Transcript]
-) -> None:
+def test_no_collation_of_the_database_changes_an_answer(tls_template: Template, usual: dict[int, Transcript]) -> None:
     expected = usual_on(tls_template, usual)
     english = "create database {} template template0 owner {} locale_provider icu icu_locale 'en-US'"
     with migrated_with(tls_template, {"timezone": "UTC"}, english) as database:
-        assert seen_on(database).masked == expected.masked
+        assert transcript_on(database).masked == expected.masked
 
 
 @contextmanager
 def migrated_with(
     template: Template, settings: Mapping[str, str], create: str = "create database {} template template0 owner {}"
 ) -> Iterator[Database]:
-    """Migrate a database that `create` makes, in a session with these settings, which only that session has."""
+    """Migrate a database that `create` makes, over a connection with settings that only this connection has."""
     name = "test_migrated_with_settings"
     postgres = template.postgres
     with postgres.admin() as admin:

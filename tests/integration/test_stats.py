@@ -19,7 +19,7 @@ def test_before_the_first_write_everything_is_zero_and_as_of_is_not_null(bundle:
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
-def test_what_was_written_is_counted_before_and_after_a_refresh(bundle: Bundle, refreshed: bool) -> None:
+def test_written_turns_are_in_the_figures_before_and_after_a_refresh(bundle: Bundle, refreshed: bool) -> None:
     bundle.write("long", {"messages": [turn(n, robot_response="x" * 10) for n in range(3)]})
     bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4))
     bundle.write("short", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True}))
@@ -43,7 +43,7 @@ def test_what_was_written_is_counted_before_and_after_a_refresh(bundle: Bundle, 
     assert sum(day["sessions"] for day in figures["daily"]) == 2
 
 
-def test_refreshing_again_counts_nothing_twice(bundle: Bundle) -> None:
+def test_a_second_refresh_counts_no_turn_twice(bundle: Bundle) -> None:
     for number in range(5):
         bundle.write("s", turn(number))
         bundle.refresh()
@@ -67,7 +67,7 @@ def test_a_session_counts_once_on_each_of_its_days(bundle: Bundle, database: Dat
         bundle.refresh()
 
 
-def test_one_session_is_answered_live(bundle: Bundle) -> None:
+def test_the_figures_of_one_session_are_live(bundle: Bundle) -> None:
     bundle.write("demo", turn(robot_response="four"))
     bundle.write("demo", turn(robot_response="sixsix!"))
     figures = bundle.call("stats", event("stats_session"))
@@ -82,10 +82,10 @@ def test_one_session_is_answered_live(bundle: Bundle) -> None:
 
 
 def test_an_unknown_session_has_no_figures(bundle: Bundle) -> None:
-    assert bundle.stats(session_id="nobody").status == 404
+    assert bundle.stats(session_id="unknown").status == 404
 
 
-def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database) -> None:
+def test_a_refresh_counts_every_tenant_and_stats_shows_one_tenant(database: Database) -> None:
     for tenant, turns in (("red", 2), ("blue", 3)):
         with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
             bundle.write(f"session of {tenant}", {"messages": [turn(robot_personality=tenant)] * turns})
@@ -102,10 +102,10 @@ def test_the_refresh_counts_every_tenant_and_stats_shows_one(database: Database)
             assert bundle.stats(session_id=f"session of {other}").status == 404
 
 
-def test_a_commit_in_flight_is_neither_skipped_nor_counted_twice(bundle: Bundle, database: Database) -> None:
+def test_a_write_that_commits_during_a_refresh_is_counted_once(bundle: Bundle, database: Database) -> None:
     bundle.write("before", turn())
     with psycopg.connect(database.direct_url) as slow:
-        # A write that has not committed: a refresh cannot see it, and the next one must.
+        # A refresh cannot see a write that has not committed. The next refresh must.
         slow.execute("set local role robot_brain_owner")
         slow.execute(
             "select robot_brain_api.write_message('local', 'slow', %s, null, null, null, null, false)",
@@ -120,7 +120,7 @@ def test_a_commit_in_flight_is_neither_skipped_nor_counted_twice(bundle: Bundle,
     assert bundle.stats().json["totals"] == {"sessions": 3, "messages": 3, "interactions": 0}
 
 
-def test_two_refreshes_at_once_count_once(database: Database, bundle: Bundle) -> None:
+def test_two_refreshes_at_once_count_each_turn_once(database: Database, bundle: Bundle) -> None:
     bundle.write("s", {"messages": [turn()] * 50})
     failures: list[BaseException] = []
 
@@ -140,7 +140,9 @@ def test_two_refreshes_at_once_count_once(database: Database, bundle: Bundle) ->
     assert bundle.stats().json["totals"]["messages"] == 50
 
 
-def test_a_session_silent_for_31_days_leaves_the_view_and_still_answers(bundle: Bundle, database: Database) -> None:
+def test_a_session_without_turns_for_31_days_leaves_the_view_and_keeps_its_figures(
+    bundle: Bundle, database: Database
+) -> None:
     bundle.write("old", turn())
     bundle.write("new", turn())
     with database.admin() as admin:

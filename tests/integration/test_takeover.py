@@ -1,4 +1,4 @@
-"""A database that yoyo-migrations recorded is taken over by `make migrate`: whole or not at all, with what it holds."""
+"""`make migrate` takes over a database of yoyo-migrations whole or not at all, and keeps its rows."""
 
 import difflib
 import json
@@ -9,7 +9,7 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
-from tests.integration.migrations import FILES, killed_at, recorded
+from tests.integration.migrations import FILES, PROCESS_ENDED, killed_at, recorded
 from tests.integration.yoyo import migrate_with_yoyo
 from tests.support.servers.databases import APP, create_database, drop_database
 from tests.support.servers.gate import gate_in, wait_for_pid
@@ -17,7 +17,6 @@ from tests.support.servers.postgres import Postgres
 
 BASE = FILES[0]
 AFTER_BASE = FILES[1:]
-GONE = "select 1 where not exists (select from pg_stat_activity where pid = %s)"
 YOYO = "select to_regclass('robot_brain_migrations._yoyo_migration') is not null"
 LEFT = """
 select relname from pg_class
@@ -29,19 +28,19 @@ select body, replayed, etag from robot_brain_api.write_message(
   p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_key => %s, p_first_id => %s, p_repeated => %s,
   p_schema_version => 2)
 """
-# A turn of an answer, in schema 2.
+# The members of a turn in an answer of schema 2.
 MEMBERS = ["id", "seq", "robot_personality", "user_message", "robot_response", "metadata", "created_at"]
 
 
 @pytest.fixture
 def name(admin: psycopg.Connection) -> str:
-    """The name of an empty database."""
+    """The name of a new, empty database."""
     return admin.info.dbname
 
 
 @pytest.fixture
 def from_zero(empty_cluster: Postgres, name: str) -> list[str]:
-    """The catalogue of a database that never saw yoyo."""
+    """The catalogue of a database that yoyo never migrated."""
     other = f"zero_{name}"
     with empty_cluster.admin() as main:
         create_database(main, other)
@@ -66,7 +65,7 @@ def test_a_database_upgraded_from_schema_2_equals_one_made_from_zero(
     assert migrate(direct_url) == []
 
 
-def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after_it(
+def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
     empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str, name: str
 ) -> None:
     migrate_with_yoyo(direct_url)
@@ -83,7 +82,7 @@ def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after
 
         migrate(direct_url)
 
-        # The connection keeps the plans that it made before.
+        # The connection still has the plans from before the takeover.
         assert answers(app) == before
         assert app.execute(WRITE, ["one", TURN, "key", None, False]).fetchone() == (by_key[0], True, None)
         assert app.execute(WRITE, ["one", TURN, None, first_id, True]).fetchone() == (by_id[0], True, by_id[2])
@@ -96,7 +95,7 @@ def test_what_was_written_before_the_takeover_is_read_counted_and_replayed_after
 
 
 def answers(app: psycopg.Connection) -> list[object]:
-    """Return what a read and the statistics answer, as far as schema 2 had it, without how old the statistics are."""
+    """Return the answers of a read and of the statistics, reduced to the members of schema 2 and without ages."""
     read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
     stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
     assert read is not None
@@ -133,7 +132,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
         with empty_cluster.admin(other) as looking:
             whole = catalogue(looking)
         drop_database(main, other)
-    # Every statement on one server, some on the others.
+    # Every statement on one server, and some statements on the others.
     chosen = statements if cluster.kind == "embedded" and cluster.version == 18 else statements[::8]
     assert len(statements) > 50
 
@@ -142,7 +141,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
     for statement in chosen:
         with gate_in(admin) as gate, killed_at(gate, direct_url, statement) as backend:
             gate.open()
-            wait_for_pid(admin, GONE, [backend])
+            wait_for_pid(admin, PROCESS_ENDED, [backend])
         assert catalogue(admin) == before, statement
         assert admin.execute(YOYO).fetchone() == (True,)
 
@@ -151,7 +150,7 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
 
 
 @pytest.mark.parametrize("files", [1, 3, 5])
-def test_a_database_with_a_part_of_schema_2_is_refused_with_what_to_do_and_left_alone(
+def test_a_takeover_of_an_incomplete_schema_2_is_refused_with_advice_and_changes_nothing(
     admin: psycopg.Connection, direct_url: str, files: int
 ) -> None:
     migrate_with_yoyo(direct_url, files)
@@ -164,7 +163,9 @@ def test_a_database_with_a_part_of_schema_2_is_refused_with_what_to_do_and_left_
     assert catalogue(admin) == before
 
 
-def test_a_schema_of_another_version_is_refused_and_left_alone(admin: psycopg.Connection, direct_url: str) -> None:
+def test_a_takeover_of_another_schema_version_is_refused_and_changes_nothing(
+    admin: psycopg.Connection, direct_url: str
+) -> None:
     migrate_with_yoyo(direct_url)
     admin.execute(
         "create or replace function robot_brain.schema_version() returns integer"
@@ -181,7 +182,7 @@ def test_a_schema_of_another_version_is_refused_and_left_alone(admin: psycopg.Co
 def test_tables_of_yoyo_without_a_row_are_dropped_and_the_schema_is_made_from_zero(
     admin: psycopg.Connection, direct_url: str, from_zero: list[str]
 ) -> None:
-    # As a first `make migrate` leaves them if it is killed before its first file.
+    # A first `make migrate` leaves such tables if it is killed before its first file.
     migrate_with_yoyo(direct_url, files=0)
 
     assert migrate(direct_url) == FILES
@@ -200,12 +201,12 @@ def test_a_lock_row_of_a_dead_process_of_yoyo_does_not_stop_a_takeover(
     assert admin.execute(LEFT).fetchall() == [("files",)]
 
 
-def test_tables_that_an_older_checkout_leaves_after_a_takeover_are_dropped_by_the_next_migration(
+def test_the_next_migration_drops_tables_that_an_older_checkout_made_after_a_takeover(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
     migrate_with_yoyo(direct_url)
     migrate(direct_url)
-    # yoyo makes its tables, then its first file fails: its schema exists.
+    # yoyo makes its tables, and then its first file fails because the schema exists.
     admin.execute("set role robot_brain_migrator")
     admin.execute("create table robot_brain_migrations._yoyo_migration (migration_id varchar(255))")
     admin.execute("reset role")

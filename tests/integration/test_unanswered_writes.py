@@ -1,4 +1,4 @@
-"""What a retry meets says nothing about the attempt before it that nobody answered: the write is 504."""
+"""The error of a retry does not show whether the unanswered attempt before it wrote: the answer is 504."""
 
 from collections.abc import Callable
 
@@ -24,22 +24,22 @@ create trigger fail before insert on robot_brain.sessions for each row execute f
 
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the layer give up an answer early."""
+    """Make the layer wait only briefly for an answer."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", 0.5)
 
 
 def execute(database: Database, statements: str) -> None:
-    """Run what an administrator says."""
+    """Run statements as the superuser."""
     with database.admin() as admin:
         admin.execute(statements.encode())
 
 
 def merge(functions: Bundle, **metadata: str) -> None:
-    """Write a turn with metadata of the session."""
+    """Write a turn with user metadata."""
     assert functions.write("s", {"messages": [turn(0)], "user_metadata": metadata}).status == 201
 
 
-# What a retry meets: the preparation, the request's headers, and the error in the log.
+# By the refusal that a retry gets: the preparation, the request's headers, and the error in the log.
 Preparation = Callable[[Bundle, Database], object]
 REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
     "412": (lambda functions, _: functions.write("s", turn(0)), {"if-match": '"0"'}, "RB412"),
@@ -59,7 +59,7 @@ REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(database: Database, refusal: str) -> None:
+def test_an_unanswered_write_is_504_if_its_retry_is_refused(database: Database, refusal: str) -> None:
     prepare, headers, sqlstate = REFUSALS[refusal]
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.read("s").status == 404
@@ -79,7 +79,7 @@ def test_a_write_that_went_unanswered_is_504_whatever_refusal_its_retry_meets(da
 @pytest.mark.parametrize(
     ("text", "error"), [("nonsense", "SettingsError"), (None, "DatabaseRefusedError")], ids=["wrong", "deleted"]
 )
-def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwards(
+def test_an_unanswered_write_is_504_if_the_secret_is_useless_afterwards(
     database: Database, text: str | None, error: str
 ) -> None:
     with (
@@ -93,7 +93,7 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
             client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
         else:
             client.put_secret_value(SecretId=arn, SecretString=text)
-        # The secret is fetched anew after an attempt to connect that failed.
+        # After a failed attempt to connect the layer fetches the secret again.
         execute(database, f"alter role {APP} connection limit 0")
         try:
             relay.silence_open()
@@ -108,19 +108,19 @@ def test_a_write_that_went_unanswered_is_504_if_the_secret_is_of_no_use_afterwar
 
 
 @over_tls
-def test_a_wrong_secret_counts_as_a_failure_and_its_line_has_the_cause(database: Database) -> None:
+def test_a_wrong_secret_counts_as_a_failure_and_the_log_line_has_the_cause(database: Database) -> None:
     with secret("nonsense") as (environment, _, _), deployed(environment) as functions:
         with logged() as lines:
             for _ in range(3):
                 assert_problem(functions.write("s", turn()), 500, functions.context.aws_request_id)
-            *_, told, line = lines()
+            *_, report, line = lines()
         assert patterns().failures == 3
-    assert told["pattern"] == "connection_failures"
+    assert report["pattern"] == "connection_failures"
     assert (line["attempts"], line["Failures"]) == (1, [1])
     assert line["database_error"] == line["reason"]
 
 
-def test_a_read_that_went_unanswered_is_answered_by_its_retry_whatever_that_says(database: Database) -> None:
+def test_an_unanswered_read_gets_the_answer_of_its_retry(database: Database) -> None:
     with relayed(database) as (functions, relay):
         assert functions.write("s", turn()).status == 201
         for status, session_id in ((200, "s"), (404, "unknown")):

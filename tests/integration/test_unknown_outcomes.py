@@ -1,4 +1,4 @@
-"""If an attempt of a write went unanswered, the answer is a success or 504, and never a refusal."""
+"""If an attempt of a write was not answered, the answer is a success or 504, and never a refusal."""
 
 import os
 import secrets
@@ -25,7 +25,7 @@ from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
 from tests.support.servers.postgres import Postgres, start_tls
 from tests.support.servers.stalled_commits import SETTINGS, stalled_commits, wait_for_hanging_commit
 
-# Seconds: how long the layer waits for an answer. The server's lock_timeout is shorter, as it is in production.
+# How many seconds the layer waits for an answer. The server's lock_timeout is shorter, as in production.
 LONGEST_ANSWER = 1.0
 LOCK_TIMEOUT = "200ms"
 
@@ -34,7 +34,7 @@ HEADERS = {"no header": {}, "key": {"idempotency-key": "k"}, "if-match": {"if-ma
 
 @pytest.fixture(scope="module")
 def server(authority: Authority) -> Iterator[Postgres]:
-    """A PostgreSQL server of this module's own, whose commits can be made to hang."""
+    """A PostgreSQL server for this module, whose commits a test can stall."""
     skip_without(debian_postgres)
     started = start_tls(authority, SETTINGS)
     yield started
@@ -68,13 +68,13 @@ def database(request: pytest.FixtureRequest, template: Template, own_pooler: PgB
 
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the layer give up an answer early."""
+    """Make the layer wait only briefly for an answer."""
     monkeypatch.setattr(call, "_LONGEST_ANSWER", LONGEST_ANSWER)
 
 
 @pytest.fixture
 def attempts() -> str:
-    """DB_MAX_RETRIES of `bundle`."""
+    """The value of DB_MAX_RETRIES for `bundle`."""
     return "3"
 
 
@@ -87,7 +87,7 @@ def bundle(database: Database, attempts: str) -> Iterator[Bundle]:
 
 @contextmanager
 def stalled_until(postgres: Postgres, event: Callable[[psycopg.Connection, int], object]) -> Iterator[None]:
-    """Let commits hang during the block; call `event` with the first server process whose commit hangs."""
+    """Stall commits during the block, and call `event` with the first server process whose commit hangs."""
     failures: list[BaseException] = []
 
     def play(admin: psycopg.Connection) -> None:
@@ -108,7 +108,7 @@ def stalled_until(postgres: Postgres, event: Callable[[psycopg.Connection, int],
 
 
 def wait_until_back(postgres: Postgres) -> None:
-    """Return when the server answers again; start it if it is gone."""
+    """Wait until the server answers again. Start it if it has ended."""
     if not postgres.process.alive:
         postgres.process.start()
     postgres.process.wait_until_ready(lambda: _answers(postgres))
@@ -123,7 +123,7 @@ def _answers(postgres: Postgres) -> bool:
 
 
 def assert_unknown(functions: Bundle, reply: Reply, line: Mapping[str, Any], last_error: str) -> None:
-    """Assert a 504 whose log line says that an attempt went unanswered, and what the last attempt met."""
+    """Assert a 504 whose log line has the unanswered attempt and the error of the last attempt."""
     assert_problem(reply, 504, functions.context.aws_request_id)
     assert reply.json["title"] == "Deadline exceeded"
     assert "retry-after" not in reply.headers
@@ -134,7 +134,7 @@ def assert_unknown(functions: Bundle, reply: Reply, line: Mapping[str, Any], las
 
 
 @pytest.mark.parametrize("headers", HEADERS)
-def test_a_write_whose_commit_hangs_is_504_and_is_there_once_when_the_commit_ends(
+def test_a_write_whose_commit_hangs_is_504_and_stored_once_after_the_commit(
     bundle: Bundle, database: Database, headers: str
 ) -> None:
     with logged() as lines:
@@ -162,7 +162,7 @@ def test_a_write_whose_commit_hangs_is_504_if_the_server_is_full_afterwards(bund
     assert turns(database) == 1
 
 
-def test_a_write_whose_commit_hangs_is_504_if_the_password_is_another_afterwards(
+def test_a_write_whose_commit_hangs_is_504_if_the_password_changes_afterwards(
     bundle: Bundle, database: Database, template: Template
 ) -> None:
     def rotate(admin: psycopg.Connection, _: int) -> None:
@@ -197,7 +197,7 @@ def test_a_write_whose_commit_hangs_is_504_if_the_server_is_gone_afterwards(
 def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
     bundle: Bundle, database: Database, number: signal.Signals
 ) -> None:
-    """PostgreSQL says no error then, and PgBouncer says one without an SQLSTATE of its own."""
+    """PostgreSQL then sends no error, and PgBouncer sends one without an SQLSTATE of its own."""
     with logged() as lines:
         with stalled_until(database.postgres, lambda _, pid: os.kill(pid, number)):
             reply = bundle.write("s", turn())
@@ -205,7 +205,7 @@ def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
     assert turns(database) == 1
 
 
-def test_a_write_whose_hanging_commit_is_let_go_by_its_servers_end_is_found_by_the_next_attempt(
+def test_a_write_whose_hanging_commit_ends_with_its_server_is_found_by_the_next_attempt(
     bundle: Bundle, database: Database
 ) -> None:
     with stalled_until(database.postgres, lambda _, pid: os.kill(pid, signal.SIGTERM)):
@@ -216,7 +216,7 @@ def test_a_write_whose_hanging_commit_is_let_go_by_its_servers_end_is_found_by_t
 
 @pytest.mark.parametrize("attempts", ["1"])
 def test_a_write_at_whose_commit_the_server_panics_is_504(bundle: Bundle, database: Database) -> None:
-    """A PANIC has an SQLSTATE as any error, but the record of the commit may be on the disk already."""
+    """A PANIC has an SQLSTATE as any error has, but the commit may be on the disk already."""
     postgres = database.postgres
     assert bundle.read("s").status == 404
     with database.admin() as admin:
@@ -225,7 +225,7 @@ def test_a_write_at_whose_commit_the_server_panics_is_504(bundle: Bundle, databa
         wait_for_pid(admin, "select 1 where current_setting('restart_after_crash') = 'off'", ())
         row = admin.execute("select pg_walfile_name(pg_current_wal_lsn())").fetchone()
         assert row is not None
-    # A server process opens the log at its first commit, and cannot open a folder.
+    # A server process opens its write-ahead log at its first commit. In place of the file it finds a folder.
     log = postgres.folder / "data" / "pg_wal" / row[0]
     log.rename(log.with_name("away"))
     log.mkdir()

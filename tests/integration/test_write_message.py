@@ -1,8 +1,6 @@
 """POST /sessions/{session_id}/messages against a real database."""
 
 import re
-import uuid
-from collections.abc import Callable
 
 import pytest
 
@@ -14,7 +12,7 @@ TIME = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][
 
 
 def rows(database: Database, query: str) -> list[tuple[object, ...]]:
-    """Run a query as superuser, who sees every tenant."""
+    """Run a query as the superuser, which sees every tenant."""
     with database.admin() as admin:
         return admin.execute(query.encode()).fetchall()
 
@@ -33,7 +31,7 @@ def test_a_turn_is_answered_with_its_id_seq_and_time(bundle: Bundle) -> None:
     assert TIME.fullmatch(message["created_at"])
 
 
-def test_turns_of_one_write_count_on_and_share_one_time(bundle: Bundle) -> None:
+def test_the_turns_of_one_write_have_consecutive_seqs_and_one_time(bundle: Bundle) -> None:
     bundle.write("s", turn(1))
     reply = bundle.write("s", {"messages": [turn(2), turn(3), turn(4)]})
     assert reply.json["message_count"] == 4
@@ -59,7 +57,7 @@ def test_user_metadata_merges_at_the_top_level(bundle: Bundle) -> None:
     assert bundle.read("s").json["session"]["user_metadata"] == {"a": {"y": 2}, "b": 1}
 
 
-def test_an_interaction_names_the_personality_where_no_robot_is_given(bundle: Bundle, database: Database) -> None:
+def test_an_interaction_without_a_robot_gets_the_personality_as_its_robot(bundle: Bundle, database: Database) -> None:
     bundle.call("write_message", event("write_message_batch"))
     bundle.write(
         "s", turn(interaction={"interaction_type": "x", "duration_ms": 0, "success": False, "robot_id": "robot-7"})
@@ -70,123 +68,6 @@ def test_an_interaction_names_the_personality_where_no_robot_is_given(bundle: Bu
         " from robot_brain.robot_interactions order by id",
     )
     assert found == [("demo", 2, "barista", "order", 840, True), ("s", 1, "robot-7", "x", 0, False)]
-
-
-# Idempotency
-
-
-def test_the_same_key_and_request_give_the_first_answer_again(bundle: Bundle, database: Database) -> None:
-    request = event("write_message_idempotent")
-    first = bundle.call("write_message", request)
-    bundle.write("demo", turn(2))
-    again = bundle.call("write_message", request)
-    assert (first.status, again.status) == (201, 201)
-    assert again.body == first.body
-    assert "idempotent-replayed" not in first.headers
-    assert again.headers["idempotent-replayed"] == "true"
-    assert rows(database, "select count(*) from robot_brain.conversations") == [(2,)]
-
-
-def test_a_replay_comes_before_if_match(bundle: Bundle) -> None:
-    headers = {"idempotency-key": "k", "if-match": '"0"'}
-    first = bundle.write("s", turn(), headers)
-    again = bundle.write("s", turn(), headers)
-    other = bundle.write("s", turn(), {"idempotency-key": "k", "if-match": '"77"'})
-    assert first.status == again.status == other.status == 201
-    assert first.body == again.body == other.body
-
-
-def test_a_request_is_the_same_whatever_the_order_of_its_keys_and_with_its_defaults(bundle: Bundle) -> None:
-    key = {"idempotency-key": "k"}
-    full = '{"robot_personality":"p","user_message":"u","robot_response":"r","metadata":{"b":1,"a":2}}'
-    moved = '{"metadata":{"a":2,"b":1},"robot_response":"r","user_message":"u","robot_personality":"p"}'
-    batch = f'{{"messages":[{moved}]}}'
-    bodies = [bundle.write("s", text, key) for text in (full, moved, batch)]
-    assert {reply.status for reply in bodies} == {201}
-    assert len({reply.body for reply in bodies}) == 1
-    bare = bundle.write("t", turn(), {"idempotency-key": "d"})
-    assert bundle.write("t", turn(metadata={}), {"idempotency-key": "d"}).body == bare.body
-
-
-@pytest.mark.parametrize(
-    ("session_id", "body"),
-    [
-        ("other", turn()),
-        ("s", turn(2)),
-        ("s", {**turn(), "user_metadata": {}}),
-        ("s", {"messages": [turn(), turn()]}),
-        ("s", turn(interaction={"interaction_type": "x", "duration_ms": 1, "success": True})),
-    ],
-    ids=["another session", "another text", "user_metadata added", "one turn more", "an interaction added"],
-)
-def test_a_key_used_for_another_request_is_refused(
-    bundle: Bundle, database: Database, session_id: str, body: object
-) -> None:
-    bundle.write("s", turn(), {"idempotency-key": "k"})
-    reply = bundle.write(session_id, body, {"idempotency-key": "k"})
-    assert reply.status == 422
-    assert reply.json["title"] == "Idempotency key reused"
-    assert (reply.json["session_id"], reply.json["seq"]) == ("s", 1)
-    assert "etag" not in reply.headers
-    counts = "select count(*), (select count(*) from robot_brain.sessions) from robot_brain.conversations"
-    assert rows(database, counts) == [(1, 1)]
-
-
-def test_only_a_successful_write_is_remembered(bundle: Bundle) -> None:
-    failed = bundle.write("s", turn(), {"idempotency-key": "k", "if-match": '"5"'})
-    written = bundle.write("s", turn(), {"idempotency-key": "k"})
-    assert (failed.status, written.status) == (412, 201)
-    assert "idempotent-replayed" not in written.headers
-
-
-def test_a_reused_key_names_the_session_and_seq_of_its_first_write(bundle: Bundle) -> None:
-    bundle.write("first", {"messages": [turn()] * 3})
-    bundle.write("first", {"messages": [turn(), turn()]}, {"idempotency-key": "k"})
-    reply = bundle.write("second", turn(), {"idempotency-key": "k"})
-    assert (reply.status, reply.json["session_id"], reply.json["seq"]) == (422, "first", 4)
-
-
-def test_a_key_is_kept_as_its_hash(bundle: Bundle, database: Database) -> None:
-    bundle.write("s", turn(), {"idempotency-key": "card 4711"})
-    kept = rows(database, "select key_hash = sha256('card 4711'), key_hash::text from robot_brain.idempotency_keys")
-    assert [same for same, _ in kept] == [True]
-
-
-def test_a_key_is_forgotten_after_24_hours_and_the_refresh_clears_it(bundle: Bundle, database: Database) -> None:
-    for number in range(6):
-        bundle.write("s", turn(number), {"idempotency-key": f"k{number}"})
-    remembered = rows(
-        database,
-        "select distinct extract(epoch from expires_at - created_at)::integer from robot_brain.idempotency_keys k"
-        " join robot_brain.conversations c on (k.response::jsonb #>> '{messages,0,id}')::uuid = c.id",
-    )
-    assert remembered == [(24 * 3600,)]
-    with database.admin() as admin:
-        admin.execute("update robot_brain.idempotency_keys set expires_at = now() - interval '1 second'")
-    again = bundle.write("s", turn(5), {"idempotency-key": "k5"})
-    assert "idempotent-replayed" not in again.headers
-    bundle.write("s", turn(9), {"idempotency-key": "k9"})
-    bundle.refresh()
-    left = rows(database, "select count(*), bool_and(expires_at > now()) from robot_brain.idempotency_keys")
-    assert left == [(2, True)]
-
-
-def test_a_write_without_a_key_leaves_none(bundle: Bundle, database: Database) -> None:
-    bundle.write("s", turn())
-    assert rows(database, "select count(*) from robot_brain.idempotency_keys") == [(0,)]
-
-
-@pytest.mark.parametrize("digits", [str, lambda written: written.replace("-", "")], ids=["as answered", "bare"])
-def test_the_id_of_a_turn_is_a_key_like_any_other(
-    bundle: Bundle, database: Database, digits: Callable[[str], str]
-) -> None:
-    """The layer's own repeats are known by it, and no key of a client's is taken for one."""
-    first = bundle.write("s", turn()).json["messages"][0]["id"]
-    assert uuid.UUID(first).version == 4
-    reply = bundle.write("s", turn(), {"idempotency-key": digits(first)})
-    assert (reply.status, reply.json["message_count"]) == (201, 2)
-    assert "idempotent-replayed" not in reply.headers
-    assert rows(database, "select count(distinct id) from robot_brain.conversations") == [(2,)]
 
 
 # If-Match
@@ -203,7 +84,7 @@ def test_if_match_writes_only_at_the_expected_seq(bundle: Bundle) -> None:
     assert bundle.read("demo-new").json["session"]["message_count"] == 2
 
 
-def test_a_session_that_must_exist_is_not_created(bundle: Bundle) -> None:
+def test_a_session_that_if_match_expects_is_not_created(bundle: Bundle) -> None:
     for tag in ('"3"', '"0.1f"', '"1.1f"'):
         refused = bundle.write("s", turn(), {"if-match": tag})
         assert (refused.status, refused.json["last_seq"]) == (412, 0)
@@ -217,7 +98,7 @@ def test_if_match_takes_the_etag_of_a_read(bundle: Bundle) -> None:
     assert bundle.write("s", turn(), {"if-match": etag}).status == 201
 
 
-def test_a_whole_tag_matches_one_state_and_the_last_seq_any_version_of_it(bundle: Bundle) -> None:
+def test_if_match_with_a_whole_tag_matches_one_state_and_with_a_seq_any_version(bundle: Bundle) -> None:
     first = bundle.write("s", turn()).headers["etag"]
     with_metadata = bundle.write("s", {**turn(), "user_metadata": {"a": 1}}, {"if-match": first}).headers["etag"]
     stale = '"2.' + first.partition(".")[2]
@@ -227,7 +108,7 @@ def test_a_whole_tag_matches_one_state_and_the_last_seq_any_version_of_it(bundle
     assert bundle.write("s", turn(), {"if-match": '"3"'}).status == 201
 
 
-def test_a_write_gives_the_tag_of_its_session_and_a_replay_none(bundle: Bundle) -> None:
+def test_a_write_returns_the_tag_of_its_session_and_a_replay_returns_no_tag(bundle: Bundle) -> None:
     sent = (turn(), {"idempotency-key": "k"})
     assert bundle.write("s", *sent).headers["etag"] == bundle.read("s").headers["etag"]
     bundle.write("s", turn())

@@ -1,4 +1,4 @@
-"""One of each request, one after the other, and all that was answered, without what must differ from run to run."""
+"""Send one of each request in turn, and record the answers without the parts that differ from run to run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.months import month_name
 from tests.support.bundle import Bundle, Reply, turn
 from tests.support.servers.databases import Database
 
-# Each spelling that a setting may change: back slashes, quotes, code points beyond LATIN1, numbers, NULL as a word.
+# What a setting may change: backslashes, quotes, code points beyond LATIN1, numbers, and NULL as a word.
 TEXT = "Ünïcode \\ \\n \\' '' \" 日本 🤖 %s $1 {NULL} 31/12/2026"
 METADATA = {
     "float": 0.1,
@@ -25,7 +25,7 @@ METADATA = {
     "list": [1, "NULL", None],
 }
 INTERACTION = {"interaction_type": "order \\ 'x'", "duration_ms": 1, "success": True}
-# The sort of equal counts: a collation puts them in another order each.
+# With equal counts these are sorted by name, and each collation sorts them in another order.
 PERSONALITIES = ("b", "B", "a", "Ä", "_", "A b", "ab")
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -36,12 +36,12 @@ _MASKS = (
     (re.compile(r'(?<="age_seconds": )\d+|(?<="age_seconds" : )\d+'), "<age>"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
 )
-# What differs from server to server, or is a fact of this connection.
+# What depends on the server or on the connection.
 _OF_THE_CONNECTION = ("latency_ms", "pooled", "environment")
 
 
 class Transcript:
-    """What was answered: `masked` is compared, `times` and `dates` are for the clock."""
+    """The recorded answers: `masked` is to be compared, `times` and `dates` are to be checked with the clock."""
 
     def __init__(self) -> None:
         self.masked: list[tuple[str, object]] = []
@@ -49,7 +49,7 @@ class Transcript:
         self.dates: list[str] = []
 
     def add(self, name: str, reply: Reply) -> Reply:
-        """Note an answer: its status, its body, and its headers but the request's id."""
+        """Record an answer: its status, its body, and its headers except the id of the request."""
         body = reply.body or ""
         self.times += [datetime.datetime.fromisoformat(found) for found in _TIME.findall(body)]
         headers = {key: value for key, value in reply.headers.items() if key != "x-request-id"}
@@ -58,7 +58,7 @@ class Transcript:
 
 
 def transcript(bundle: Bundle, database: Database) -> Transcript:
-    """Send one of each request to an empty database and return what was answered."""
+    """Send one of each request to an empty database and return the answers."""
     seen = Transcript()
     key = {"idempotency-key": "key \\ ' \" {NULL} %s"}
     one = turn(1, user_message=TEXT, metadata=METADATA, interaction=INTERACTION)
@@ -74,11 +74,11 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
     seen.add("read before", bundle.read("s", before=4, limit=2))
     seen.add("read after", bundle.read("s", after=2, limit=3))
     seen.add("read some characters", bundle.read("s", max_chars=40))
-    seen.add("read of nobody", bundle.read("nobody"))
+    seen.add("read of an unknown session", bundle.read("unknown"))
     for session in ("b", "B", "_", "a"):
         seen.add(f"write to {session}", bundle.write(session, turn()))
     with administering(database) as admin:
-        # A tie in all but the name.
+        # Afterwards the sessions differ only in their names.
         admin.execute(
             "update robot_brain.sessions set last_active = created_at, created_at = (select min(created_at)"
             " from robot_brain.sessions) where id <> 's'"
@@ -104,12 +104,12 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
 
 
 def administering(database: Database) -> psycopg.Connection:
-    """Return a superuser's connection that can read names whatever encoding the database has; close it with `with`."""
+    """Return a superuser's connection in UTF-8, for a database of any encoding. Close it with `with`."""
     return psycopg.connect(database.postgres.admin_url(database.name), autocommit=True, client_encoding="UTF8")
 
 
 def bounds(admin: psycopg.Connection) -> list[str]:
-    """Return the name and the bounds of every month, as the server writes them in UTC."""
+    """Return the name and the bounds of every month in UTC, as the server writes them."""
     with admin.transaction():
         admin.execute("set local timezone = 'Etc/UTC'")
         admin.execute("set local datestyle = 'ISO, YMD'")
@@ -122,7 +122,7 @@ def bounds(admin: psycopg.Connection) -> list[str]:
 
 
 def expected_bounds(count: int) -> list[str]:
-    """Return what `bounds` must be with this month and `count` - 1 after it."""
+    """Return what `bounds` must return for `count` months from this one on."""
     today = datetime.datetime.now(datetime.UTC)
     lines = []
     for number in range(count):

@@ -1,12 +1,12 @@
-"""A database as `make migrate` left it when yoyo-migrations applied and recorded the schema."""
+"""A database as an older `make migrate` left it, which used yoyo-migrations."""
 
 import hashlib
 
 import psycopg
 
-from tests.integration.migrations import ROOT
+from local.settings import ROOT
 
-# Schema 2, in the files as they were then.
+# The files of schema 2, unchanged.
 FILES = sorted((ROOT / "tests/integration/schemas/2").glob("*.sql"))
 
 _TABLES = """
@@ -30,7 +30,7 @@ values (gen_random_uuid()::text, %s, %s, 'apply', 'somebody', 'somewhere', null,
 
 
 def migrate_with_yoyo(direct_url: str, files: int = len(FILES)) -> None:
-    """Apply the first so many files of schema 2 and record them; with none there are only the tables of yoyo."""
+    """Apply and record the first `files` files of schema 2. With 0 this makes only the tables of yoyo."""
     with psycopg.connect(direct_url, autocommit=True) as connection:
         connection.execute(_TABLES)
         for file in FILES[:files]:

@@ -3,17 +3,17 @@
 import asyncio
 import random
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from local.emulator import Emulator, ThrottledError
 from local.environment import ExecutionEnvironment
 from local.outcome import Outcome
+from local.settings import ROOT
 
 # Lambda's name for a process that ended during a request.
 KILLED = "Runtime.ExitError"
 REFRESHER = "StatsFunction"
-REFRESH = Path(__file__).resolve().parents[2] / "events" / "schedule.json"
+REFRESH = ROOT / "events" / "schedule.json"
 # Lambda does not freeze a process during a request, but its host may stall for a moment.
 FREEZE_SECONDS = (0.1, 1.5)
 PAUSE_SECONDS = (0.5, 3.0)

@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,11 +15,12 @@ import health
 import read_session
 import stats
 import write_message
+from local.settings import ROOT
 from robot_brain import environment, telemetry
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from robot_brain.environment import Environment
 
-EVENTS = Path(__file__).resolve().parents[2] / "events"
+EVENTS = ROOT / "events"
 
 Json = dict[str, Any]
 

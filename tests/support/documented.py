@@ -1,14 +1,15 @@
 """The document docs/openapi.json, and a check of values against its schemas."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from local.settings import ROOT
+
 Json = dict[str, Any]
 
-DOCUMENT: Json = json.loads((Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_text())
+DOCUMENT: Json = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 

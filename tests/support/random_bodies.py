@@ -8,7 +8,8 @@ from robot_brain.limits import MAX_INTEGER, MAX_METADATA_BYTES, MAX_NAME_LENGTH,
 
 Json = dict[str, Any]
 
-_FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
+# As many characters as the value of {"a": …} may have in metadata.
+FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
 _NAMES = ("robot_personality", "user_message", "metadata", "interaction", "success", "messages", "", "é", "x" * 200)
 _CHARACTERS = ("x", "é", "€", "\U0001f916")
 
@@ -63,7 +64,7 @@ def _of_bytes(count: int, chance: random.Random) -> str:
 
 def _metadata(chance: random.Random) -> Json:
     if chance.random() < 0.05:
-        return {"a": "b" * _FILLING}
+        return {"a": "b" * FILLING}
     return {chance.choice(_NAMES): _value(chance, 2) for _ in range(chance.randrange(3))}
 
 
@@ -116,6 +117,6 @@ _OVER = (
     lambda chance: _value(chance, 0),
     lambda chance: "x" * (MAX_NAME_LENGTH + 1),
     lambda chance: _of_bytes(MAX_TEXT_BYTES + 1, chance),
-    lambda chance: {"a": "b" * _FILLING + "b"},
+    lambda chance: {"a": "b" * FILLING + "b"},
     lambda chance: {"a": [1e308] * 53},
 )

@@ -12,13 +12,12 @@ import pytest
 from robot_brain.deadline import Deadline
 from robot_brain.services.https import NoAnswerError, request
 from tests.support.neon.relay import FaultRelay
-from tests.support.servers.failing import never_connects
+from tests.support.servers.failing import HOSTS, never_connects
 from tests.support.servers.stubborn import Client, answers, stubborn
 from tests.unit.https_requests import CHUNKED, ENOUGH, LARGEST, OK, WHOLE, resolve, send
 
 # Seconds. Shorter than each dripped answer here takes, longer than the pauses between its bytes.
 SHORT = 0.5
-HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 # Three parts of an answer: its beginning, the part that is sent byte by byte, and the rest.
 DRIPS = {
     "the status line": (b"HTTP/1.1 200 ", b"O" * 60, b"\r\ncontent-length: 2\r\n\r\n{}"),

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, RequestTooLargeError
 from robot_brain.http import json_body
 from robot_brain.limits import MAX_REQUEST_BYTES
+from tests.support.json_values import texts, values
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-numbers = st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=20,
-)
 objects = st.dictionaries(texts, values, max_size=4)
 
 

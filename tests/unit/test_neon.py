@@ -1,9 +1,7 @@
 """The compute's state from Neon's API, and every way in which the API can fail to answer."""
 
 import json
-import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,11 @@ from robot_brain.settings import Settings
 from tests.support.aws import moto_server, secrets_manager
 from tests.support.log_lines import logged
 from tests.support.neon.api import NeonApi
+from tests.support.servers.failing import refuses_connections
 from tests.support.servers.stubborn import answers, stubborn
 from tests.unit.https_requests import ENOUGH
 
 DATABASE = {"DATABASE_URL": "postgresql:///none"}
-
-
-@pytest.fixture
-def api() -> Iterator[NeonApi]:
-    """Give an API that reports its endpoint as idle."""
-    with NeonApi(lambda: "idle") as server:
-        yield server
 
 
 def state_and_reasons(environment: dict[str, str], seconds: float = ENOUGH) -> tuple[str | None, list[str]]:
@@ -134,9 +126,8 @@ def test_the_log_says_that_a_port_out_of_range_is_a_mistake_in_the_url(api: Neon
 
 
 def test_if_the_api_is_away_the_state_is_unknown_and_the_log_names_its_address(api: NeonApi) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with refuses_connections() as port:
+        url = f"http://127.0.0.1:{port}"
         state, [reason] = state_and_reasons({**api.environment, "NEON_API_URL": url})
     assert state is None
     assert "ConnectionRefusedError" in reason

@@ -1,7 +1,6 @@
 """The database's URL from AWS Secrets Manager: what a secret may be, and what each answer and failure means."""
 
 import json
-import socket
 import time
 import uuid
 from typing import Any
@@ -18,6 +17,7 @@ from robot_brain.errors import (
     SettingsError,
 )
 from robot_brain.services.secret import fetch_database_url, fetch_neon_api_key
+from tests.support.servers.failing import never_answers, refuses_connections
 from tests.support.servers.one_answer import one_answer
 from tests.support.servers.stubborn import answers, stubborn
 from tests.unit.https_requests import ENOUGH
@@ -126,18 +126,17 @@ def test_an_unreadable_answer_is_one_of_our_errors(status: int, body: bytes, hea
 
 
 def test_a_request_to_a_service_that_is_away_may_be_retried() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with refuses_connections() as port:
+        url = f"http://127.0.0.1:{port}"
         with pytest.raises(DatabaseUnavailableError, match=r"127\.0\.0\.1:\d+ did not answer: ConnectionRefusedError"):
             fetch_database_url(ARN, url, KEYS, Deadline(ENOUGH))
 
 
 def test_a_secrets_service_that_never_answers_is_given_up_at_the_deadline() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with never_answers() as port:
         started = time.monotonic()
         with pytest.raises(DatabaseError):
-            fetch_database_url(ARN, f"http://127.0.0.1:{silent.getsockname()[1]}", KEYS, Deadline(0.2))
+            fetch_database_url(ARN, f"http://127.0.0.1:{port}", KEYS, Deadline(0.2))
         assert time.monotonic() - started < ENOUGH
 
 

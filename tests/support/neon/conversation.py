@@ -6,8 +6,8 @@ flush: the start-up message, two messages of SCRAM, then the requests.
 
 _HEADER = 5  # bytes of a TLS record before its content
 _APPLICATION_DATA = 23
-_HANDSHAKE = 0x16
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+HANDSHAKE = 0x16
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 # The extension of a ServerHello that chooses TLS 1.3. There the client sends the rest of the handshake as application
 # data. This is Finished with a hash of 32 or 48 bytes, after a certificate if the server asked for one.
 _FINISHED_1_3 = (4 + 32 + 17, 4 + 48 + 17)
@@ -34,8 +34,8 @@ class Conversation:
 
     def sent(self, data: bytes) -> bool:
         """Take what the client sends next. Return whether a request begins in it."""
-        if self._encrypted is None and data != _SSL_REQUEST:
-            self._encrypted = data[0] == _HANDSHAKE
+        if self._encrypted is None and data != SSL_REQUEST:
+            self._encrypted = data[0] == HANDSHAKE
         request = self._begins_encrypted(data) if self._encrypted else self._ready and data[:1] != b"X"
         begins = request and not self._asking
         self._asking = self._asking or request

@@ -6,10 +6,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.neon.conversation import HANDSHAKE, SSL_REQUEST
+
 SQLSTATE = "XX000"  # of every error that the proxy sends
 _PATIENCE_SECONDS = 5.0
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-_HANDSHAKE = 0x16
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def answer(client: socket.socket, reply: ProxyAnswer) -> None:
     with contextlib.closing(client) as plain, contextlib.suppress(OSError):  # includes ssl.SSLError
         context = None if reply.certificate is None else _context(reply.certificate)
         first = plain.recv(1, socket.MSG_PEEK)
-        if first and first[0] == _HANDSHAKE and context is not None:
+        if first and first[0] == HANDSHAKE and context is not None:
             _refuse(context.wrap_socket(plain, server_side=True), reply.text)
             return
         startup = _packet(plain)
-        if startup == _SSL_REQUEST:
+        if startup == SSL_REQUEST:
             plain.sendall(b"N" if context is None else b"S")
             if context is not None:
                 _refuse(context.wrap_socket(plain, server_side=True), reply.text)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+# Loopback addresses of which no other server uses any.
+HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 8))
 # More connection attempts than a backlog of this module can hold.
 _MOST_CLIENTS = 16
 
@@ -32,6 +34,14 @@ def never_answers(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Yield a port that accepts connections and acknowledges what clients send, but never answers."""
     with socket.create_server((host, port)) as listener:
         yield listener.getsockname()[1]
+
+
+@contextmanager
+def refuses_connections(host: str = "127.0.0.1") -> Iterator[int]:
+    """Yield a port that no server listens on, and that no other process gets meanwhile."""
+    with socket.socket() as bound:
+        bound.bind((host, 0))
+        yield bound.getsockname()[1]
 
 
 @contextmanager
