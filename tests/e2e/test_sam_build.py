@@ -194,7 +194,7 @@ def test_the_same_sources_give_the_same_bytes(sam_bundle: SamBundle, tmp_path: P
     [
         ({"ARCHITECTURE": "mips"}, "ARCHITECTURE=mips is neither x86_64 nor arm64"),
         ({"PYTHON313": "/not/there"}, "PYTHON313=/not/there is not Python 3.13"),
-        ({"PYTHON313": "", "PATH": "/not", "HOME": "/not", "PYENV_ROOT": "/not"}, "say PYTHON313=/path/to/python3.13"),
+        ({"PYTHON313": "", "PATH": "/not", "HOME": "/not", "PYENV_ROOT": "/not"}, "set PYTHON313=/path/to/python3.13"),
     ],
 )
 def test_a_layer_with_a_wrong_architecture_or_python_is_not_built(
