@@ -64,7 +64,7 @@ class TopSession(TypedDict):
 
 @with_config(ANSWER)
 class TenantFigures(TypedDict):
-    """The tenant's figures. They are exact; only `top_sessions` is as of the last refresh."""
+    """The tenant's figures. They are exact for all committed turns. Only `top_sessions` is as of the last refresh."""
 
     as_of: Time
     """The time of the last refresh of `top_sessions`."""
@@ -76,7 +76,7 @@ class TenantFigures(TypedDict):
     daily: Annotated[list[Day], Field(min_length=STATS_DAYS, max_length=STATS_DAYS)]
     """The last days including today, oldest first."""
     top_sessions: Annotated[list[TopSession], Field(max_length=TOP_SESSIONS)]
-    """The sessions with the most turns, among those that were active on these days."""
+    """The sessions with the most turns, among those that were active on the days of `daily`."""
 
 
 @with_config(ANSWER)

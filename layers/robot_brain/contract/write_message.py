@@ -69,7 +69,7 @@ class OneTurn(Turn):
     """One turn to append."""
 
     user_metadata: NotRequired[Metadata]
-    """Members to set in the session's user_metadata. After the write it has at most 16 KiB as stored."""
+    """Members to set in the session's user_metadata; each replaces the member of its name. At most 16 KiB as stored."""
 
 
 @with_config(BODY)
@@ -79,7 +79,7 @@ class Batch(TypedDict):
     messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_TURNS)]
     """The turns, oldest first."""
     user_metadata: NotRequired[Metadata]
-    """Members to set in the session's user_metadata. After the write it has at most 16 KiB as stored."""
+    """Members to set in the session's user_metadata; each replaces the member of its name. At most 16 KiB as stored."""
 
 
 @with_config(PARAMETERS)

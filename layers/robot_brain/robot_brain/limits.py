@@ -37,8 +37,8 @@ DEFAULT_PAGE_TURNS = 50
 # max_chars of a page, in code points of both texts.
 MAX_PAGE_CHARS = 10_000_000
 
-# An answer lists at most 100 broken rules. Over 1000 it lists no rule and says only how many there are, because a list
-# of 300,000 takes seconds and is of no use.
+# An answer lists at most 100 broken rules. If over 1000 are broken, one entry says how many.
+# A list of 300,000 takes seconds and is of no use.
 MAX_NAMED_ERRORS = 100
 MAX_COUNTED_ERRORS = 1000
 # A member name in `loc` that comes from the client, in code points.

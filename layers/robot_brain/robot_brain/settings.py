@@ -132,7 +132,9 @@ def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:
     needed = [name for name in found if name != "NEON_API_KEY" or not has_secret]
     missing = [name for name in needed if not found[name]]
     if any(found.values()) and missing:
-        raise SettingsError(f"{' and '.join(missing)} must be set as well: Neon's API needs all three")
+        raise SettingsError(
+            f"{' and '.join(missing)} must be set as well: Neon's API needs its key, the project and the endpoint"
+        )
     if not re.fullmatch(r"[\x21-\x7e]{0,512}", found["NEON_API_KEY"]):
         raise SettingsError("NEON_API_KEY is not a key of Neon's API")
     for name in ("NEON_PROJECT_ID", "NEON_ENDPOINT_ID"):

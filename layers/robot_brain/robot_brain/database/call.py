@@ -1,7 +1,7 @@
 """`call` calls an SQL function, and retries the call if a retry is safe and may help. Each request uses it.
 
-All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a
-write has an unknown outcome and no retry succeeds, the outcome of the call is unknown too.
+All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a write has an
+unknown outcome and no retry succeeds, the outcome of the call is unknown too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from robot_brain.settings import settings
 
 # The most seconds that a reader waits for a refresh. Only the schedule does a refresh that takes longer.
 _READER_WAITS = 5.0
-# A refresh creates at most so many months. The next refresh continues.
+# A refresh creates at most this many months. The next refresh continues.
 _MOST_MONTHS = 60
 
 

@@ -1,4 +1,4 @@
-"""Parse path, query and header parameters by hand. They are few, and so reads load no validation library."""
+"""Parse path, query and header parameters by hand. They are few, so a read loads no validation library."""
 
 from __future__ import annotations
 
