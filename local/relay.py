@@ -8,7 +8,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -186,6 +186,12 @@ class Relay(Generic[AnyConnection]):
         while data := await self._loop.sock_recv(server, CHUNK):
             self._on_traffic()
             await self._loop.sock_sendall(connection.client, data)
+
+
+def target(parameters: Mapping[str, object]) -> Target:
+    """Return the address of the server that the parameters of a connection string name."""
+    host, port = str(parameters["host"]), int(str(parameters.get("port") or 5432))
+    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
 
 
 def bound(port: int) -> socket.socket:

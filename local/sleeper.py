@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from local.compute import Compute
 from local.postgres import EmbeddedPostgres
-from local.relay import Connection, Relay
+from local.relay import Connection, Relay, target
 
 WAKE_SECONDS = 0.5  # the shortest wake; Neon's takes a few hundred milliseconds
 _BUSY = """
@@ -30,14 +30,13 @@ def sleeper(postgres: EmbeddedPostgres, seconds: int, say: Callable[[str], None]
         postgres.server,
         suspend_after=seconds,
         wake_seconds=WAKE_SECONDS,
-        busy=lambda: _in_transaction(postgres.admin_url),
+        busy=lambda: in_transaction(postgres.admin_url),
         # Neon closes its clients' connections without a message.
         on_suspend=lambda: relay.drop(),
         say=say,
         revive=True,
     )
-    socket = f"{parameters['host']}/.s.PGSQL.{parameters.get('port', '5432')}"
-    relay = Relay(socket, Connection, admit=compute.waking, on_traffic=compute.touch)
+    relay = Relay(target(parameters), Connection, admit=compute.waking, on_traffic=compute.touch)
     with contextlib.closing(compute), relay, compute.watched():
         say(f"The database sleeps after {seconds} s without a request, and the next one wakes it.")
         user, database = (quote(parameters[name], safe="") for name in ("user", "dbname"))
@@ -45,6 +44,7 @@ def sleeper(postgres: EmbeddedPostgres, seconds: int, say: Callable[[str], None]
         yield f"postgresql://{user}@127.0.0.1:{relay.port}/{database}?{urlencode(options, safe='/')}".rstrip("?")
 
 
-def _in_transaction(admin_url: str) -> bool:
+def in_transaction(admin_url: str) -> bool:
+    """Return whether a client of the server has a transaction open."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
         return bool(connection.execute(_BUSY).fetchall())

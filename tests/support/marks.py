@@ -5,5 +5,5 @@ import pytest
 # A pooler would change nothing, so the third kind of `database` would only cost time.
 without_pooler = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 over_tls = pytest.mark.parametrize("database", ["tls"], indirect=True)
-# TCP and passwords, which the embedded server has not.
+# With TCP and passwords. The embedded server has neither.
 over_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)

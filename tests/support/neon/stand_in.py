@@ -13,7 +13,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from local.compute import Clock, Compute, Server
-from local.relay import Target
+from local.relay import target
+from local.sleeper import in_transaction
 from tests.support.neon.proxy import Certificates, ProxyAnswer
 from tests.support.neon.relay import FaultRelay
 from tests.support.neon.wall_clock import WallClock
@@ -22,10 +23,6 @@ from tests.support.neon.wall_clock import WallClock
 Need = Literal["pgbouncer", "tls", "names", "standbys", "wall_clock"]
 HOST = "ep-stand-in.local.test"
 _WELL_WITHIN_SECONDS = 60.0
-_BUSY = """
-select from pg_stat_activity
-where backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null
-"""
 
 
 class StandIn:
@@ -80,14 +77,14 @@ class StandIn:
             clock=clock,
             suspend_after=suspend_after,
             wake_seconds=wake_seconds,
-            busy=self._in_transaction,
+            busy=lambda: in_transaction(self.admin_url),
             # A pooled client sees the end of the stream and no message.
             on_suspend=lambda: self.relay.drop(),
             say=say,
             revive=revive,
         )
         self.relay: FaultRelay = FaultRelay(
-            _target(self._parameters),
+            target(self._parameters),
             admit=self.compute.waking,
             on_traffic=self.compute.touch,
             unreachable=self.proxy("Couldn't connect to compute node"),
@@ -169,12 +166,3 @@ class StandIn:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-
-    def _in_transaction(self) -> bool:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            return bool(connection.execute(_BUSY).fetchall())
-
-
-def _target(parameters: dict[str, Any]) -> Target:
-    host, port = str(parameters["host"]), int(parameters.get("port") or 5432)
-    return f"{host}/.s.PGSQL.{port}" if host.startswith("/") else (host, port)
