@@ -1,4 +1,7 @@
-"""The SQL functions of the database. Each function here makes one call: one statement, one round trip."""
+"""The SQL functions that append, read and refresh. Each function here makes one call: one statement, one round trip.
+
+The SQL functions that change or erase what is stored are in `changes`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from robot_brain.errors import SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Each value has the name of its parameter.
 _WRITE = """
@@ -40,6 +43,15 @@ select body, etag from robot_brain_api.read_session(
   p_known_etags => %(known_etags)s,
   p_schema_version => %(schema_version)s)
 """
+_LIST = """
+select body from robot_brain_api.list_sessions(
+  p_tenant_id => %(tenant_id)s,
+  p_limit => %(limit)s,
+  p_cursor => %(cursor)s,
+  p_user_id => %(user_id)s,
+  p_preview => %(preview)s,
+  p_schema_version => %(schema_version)s)
+"""
 _STATS = """
 select body, stale from robot_brain_api.stats(
   p_tenant_id => %(tenant_id)s,
@@ -54,6 +66,7 @@ _REFRESH = (
 _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_schema_version => %(schema_version)s)"
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
+_ERASURE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
 
 
 class Written(NamedTuple):
@@ -99,10 +112,11 @@ def write_message(
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
     Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
-    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a DatabaseError.
+    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, IdempotencyKeyErasedError,
+    SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
     """
     arguments = {
-        "tenant_id": settings().tenant_id,
+        **tenant(),
         "session_id": session_id,
         "messages": messages,
         "user_metadata": user_metadata,
@@ -110,7 +124,6 @@ def write_message(
         "key": key,
         "first_id": _random_uuid() if key is None else None,
         "repeated": False,
-        "schema_version": SCHEMA_VERSION,
     }
     retried_with = {"repeated": key is None}
     answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
@@ -132,19 +145,30 @@ def read_session(
 ) -> Page:
     """Return a page of a session's turns. Raises SessionNotFoundError or a DatabaseError."""
     arguments = {
-        "tenant_id": settings().tenant_id,
+        **tenant(),
         "session_id": session_id,
         "limit": limit,
         "before": before,
         "after": after,
         "max_chars": max_chars,
         "known_etags": list(known_etags),
-        "schema_version": SCHEMA_VERSION,
     }
     body, etag = call("read_session", _READ, arguments, deadline).row
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
+
+
+def list_sessions(
+    *, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline
+) -> str:
+    """Return a page of the tenant's sessions as JSON text, the most recently active first.
+
+    With `user_id` return only that user's sessions. Raises InvalidRequestError if the cursor is unreadable or was made
+    with another `user_id`, or a DatabaseError.
+    """
+    arguments = {**tenant(), "limit": limit, "cursor": cursor, "user_id": user_id, "preview": preview}
+    return str(call("list_sessions", _LIST, arguments, deadline).row[0])
 
 
 def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
@@ -153,12 +177,7 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
     They are stale if the last refresh is older than `max_age` seconds and turns were written since, or if too many rows
     are uncounted. If `max_age` is 0 they are never stale.
     """
-    arguments = {
-        "tenant_id": settings().tenant_id,
-        "session_id": session_id,
-        "max_age": max_age,
-        "schema_version": SCHEMA_VERSION,
-    }
+    arguments = {**tenant(), "session_id": session_id, "max_age": max_age}
     body, stale = call("stats", _STATS, arguments, deadline).row
     if body is None:
         raise SessionNotFoundError
@@ -203,6 +222,16 @@ def make_month(deadline: Deadline) -> str:
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raises a DatabaseError."""
     return str(_step("clear_keys", _KEYS, deadline))
+
+
+def continue_erasure(deadline: Deadline) -> str:
+    """Do a step of the oldest unfinished erasure. Return {"turns_erased": …} as JSON text. Raises a DatabaseError."""
+    return str(_step("continue_erasure", _ERASURE, deadline))
+
+
+def tenant() -> dict[str, object]:
+    """Return the arguments that each call for a tenant has."""
+    return {"tenant_id": settings().tenant_id, "schema_version": SCHEMA_VERSION}
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:
