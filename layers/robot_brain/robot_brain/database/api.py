@@ -12,8 +12,9 @@ from typing import NamedTuple
 from robot_brain import telemetry
 from robot_brain.database.call import call
 from robot_brain.database.connection import lazy_connection
+from robot_brain.database.refusals import of_the_only_turn
 from robot_brain.deadline import Deadline
-from robot_brain.errors import SessionNotFoundError
+from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
@@ -66,7 +67,6 @@ _REFRESH = (
 _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_schema_version => %(schema_version)s)"
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
-_ERASURE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
 
 
 class Written(NamedTuple):
@@ -101,16 +101,18 @@ class Health(NamedTuple):
 
 
 def write_message(
-    *,
     session_id: str,
-    messages: str,
-    user_metadata: str | None,
     if_match: str | None,
     key: str | None,
     deadline: Deadline,
+    *,
+    messages: str,
+    user_metadata: str | None,
+    is_batch: bool,
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
+    `is_batch` says whether the client sent an array, or a single turn: errors name their places accordingly.
     Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
     twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, IdempotencyKeyErasedError,
     SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
@@ -126,7 +128,10 @@ def write_message(
         "repeated": False,
     }
     retried_with = {"repeated": key is None}
-    answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
+    try:
+        answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
+    except InvalidRequestError as error:
+        raise error if is_batch else of_the_only_turn(error) from error
     written = Written(*answer.row)
     if written.replayed:
         telemetry.count("Replays")
@@ -159,9 +164,7 @@ def read_session(
     return Page(body, etag)
 
 
-def list_sessions(
-    *, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline
-) -> str:
+def list_sessions(*, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline) -> str:
     """Return a page of the tenant's sessions as JSON text, the most recently active first.
 
     With `user_id` return only that user's sessions. Raises InvalidRequestError if the cursor is unreadable or was made
@@ -222,11 +225,6 @@ def make_month(deadline: Deadline) -> str:
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raises a DatabaseError."""
     return str(_step("clear_keys", _KEYS, deadline))
-
-
-def continue_erasure(deadline: Deadline) -> str:
-    """Do a step of the oldest unfinished erasure. Return {"turns_erased": …} as JSON text. Raises a DatabaseError."""
-    return str(_step("continue_erasure", _ERASURE, deadline))
 
 
 def tenant() -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from robot_brain import telemetry
-from robot_brain.database.api import tenant
+from robot_brain.database.api import SCHEMA_VERSION, tenant
 from robot_brain.database.call import Answer, Row, call
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RequestError, RobotBrainError, SessionNotFoundError, TurnNotFoundError
@@ -53,6 +53,7 @@ select state from robot_brain_api.erase_session(
   p_continue => %(continue)s,
   p_schema_version => %(schema_version)s)
 """
+_CONTINUE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
 
 
 class Changed(NamedTuple):
@@ -62,7 +63,7 @@ class Changed(NamedTuple):
     etag: str
 
 
-def replace_turn(*, session_id: str, seq: int, turn: str, if_match: str | None, deadline: Deadline) -> Changed:
+def replace_turn(session_id: str, seq: int, turn: str, if_match: str | None, deadline: Deadline) -> Changed:
     """Replace a turn by `turn`, a JSON object.
 
     Raises SessionNotFoundError, TurnNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
@@ -71,7 +72,7 @@ def replace_turn(*, session_id: str, seq: int, turn: str, if_match: str | None, 
     return Changed(*_change("replace_turn", _REPLACE, arguments, deadline, _not_found).row)
 
 
-def remove_turns(*, session_id: str, after: int, if_match: str | None, deadline: Deadline) -> Changed:
+def remove_turns(session_id: str, after: int, if_match: str | None, deadline: Deadline) -> Changed:
     """Remove the turns whose seq is above `after`.
 
     Raises SessionNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
@@ -81,13 +82,13 @@ def remove_turns(*, session_id: str, after: int, if_match: str | None, deadline:
 
 
 def patch_session(
-    *,
     session_id: str,
+    if_match: str | None,
+    deadline: Deadline,
+    *,
     user_metadata: str | None,
     user_id: str | None,
     sets_user_id: bool,
-    if_match: str | None,
-    deadline: Deadline,
 ) -> Changed:
     """Merge `user_metadata`, a JSON Merge Patch, into the session's, and set its user if `sets_user_id`.
 
@@ -104,7 +105,7 @@ def patch_session(
     return Changed(*_change("patch_session", _PATCH, arguments, deadline).row)
 
 
-def erase_session(*, session_id: str, if_match: str | None, deadline: Deadline) -> bool:
+def erase_session(session_id: str, if_match: str | None, deadline: Deadline) -> bool:
     """Erase a session step by step. Return whether all of it is erased, or false if time ran out before that.
 
     The first step decides whether the session will be erased. If a later step fails, the refresh goes on with it.
@@ -124,6 +125,12 @@ def erase_session(*, session_id: str, if_match: str | None, deadline: Deadline) 
         telemetry.note(error=type(error).__name__, reason=str(error))
     telemetry.note(erasure_steps=steps)
     return bool(state == "erased")
+
+
+def continue_erasure(deadline: Deadline) -> str:
+    """Do a step of the oldest unfinished erasure. Return {"turns_erased": …} as JSON text. Raises a DatabaseError."""
+    arguments = {"schema_version": SCHEMA_VERSION}
+    return str(call("continue_erasure", _CONTINUE, arguments, deadline, until_deadline=True).row[0])
 
 
 def _change(

@@ -32,11 +32,22 @@ def _metadata_too_large(_: Facts) -> RequestError:
     )
 
 
-def items_too_large(turn: int | None) -> InvalidRequestError:
+def _items_too_large(turn: int | None) -> InvalidRequestError:
     """Return the error for items that are too large: those of a turn of `messages`, or of the body's only turn."""
     place: list[str | int] = [] if turn is None else ["messages", turn]
     return InvalidRequestError.at(
         ["body", *place, "items"], f"must be at most {MAX_ITEMS_BYTES // 1024} KiB as stored", "items_too_large"
+    )
+
+
+def of_the_only_turn(error: InvalidRequestError) -> InvalidRequestError:
+    """Return the error for a body that is the turn itself. SQL always gets an array and names a place in it."""
+    first = ["body", "messages", 0]
+    return InvalidRequestError(
+        [
+            {**each, "loc": ["body", *each["loc"][3:]] if each["loc"][:3] == first else each["loc"]}
+            for each in error.errors
+        ]
     )
 
 
@@ -66,7 +77,7 @@ _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB419": lambda _: SessionBeingErasedError(),
     "RB422": lambda facts: IdempotencyKeyReusedError(facts=facts),
     "RB423": _metadata_too_large,
-    "RB424": lambda facts: items_too_large(facts.get("turn")),
+    "RB424": lambda facts: _items_too_large(facts.get("turn")),
     "RB426": _too_many_turns,
     "RB427": _interaction_differs,
     "RB428": _wrong_cursor,
