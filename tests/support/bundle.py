@@ -1,4 +1,4 @@
-"""The four functions as Lambda calls them, in this process: `handler(event, context)` with events as under events/."""
+"""The functions as Lambda calls them, in this process: `handler(event, context)` with events as under events/."""
 
 import copy
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import edit_session
 import health
 import read_session
 import stats
@@ -70,6 +71,7 @@ def turn(number: int = 1, **fields: Any) -> Json:
 _HANDLERS: dict[str, Any] = {
     "write_message": write_message.handler,
     "read_session": read_session.handler,
+    "edit_session": edit_session.handler,
     "stats": stats.handler,
     "health": health.handler,
 }

@@ -63,6 +63,12 @@ def cursor(found: Mapping[str, str], name: str) -> str | None:
     return text
 
 
+def refuse(found: Mapping[str, str], name: str) -> None:
+    """Raise InvalidRequestError if the request has the parameter, which a later version will accept."""
+    if name in found:
+        raise InvalidRequestError.at(["query", name], "is reserved for a later version", "reserved_parameter")
+
+
 def flag(found: Mapping[str, str], name: str) -> bool:
     """Return whether the parameter is `true`. It is false if absent. Raises InvalidRequestError for any other text."""
     text = found.get(name, "false")
@@ -114,10 +120,11 @@ def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> 
     return None if text is None else _whole_number(text, ["query", name], least, most)
 
 
-def required(found: Mapping[str, str], name: str) -> None:
-    """Raise InvalidRequestError if the request lacks the parameter."""
+def required_number(found: Mapping[str, str], name: str, least: int, most: int) -> int:
+    """Return the parameter as a whole number. Raises InvalidRequestError if it is absent or not in least..most."""
     if name not in found:
         raise InvalidRequestError.at(["query", name], "is missing", "missing")
+    return _whole_number(found[name], ["query", name], least, most)
 
 
 def seq(text: str, loc: list[str | int]) -> int:

@@ -75,6 +75,10 @@ class Request(NamedTuple):
         """Return the query's parameters. Raises what `parameters.query` raises."""
         return parameters.query(self.query_string, allowed)
 
+    def if_match(self) -> str | None:
+        """Return the state that If-Match names, None without the header. Raises MalformedRequestError."""
+        return parameters.if_match(self.headers.get("if-match"))
+
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object. Raises UnsupportedMediaTypeError and what `json_body.parse` raises."""
         parameters.content_type(self.headers.get("content-type", ""))
