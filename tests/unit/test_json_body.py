@@ -164,6 +164,71 @@ def test_many_brackets_side_by_side_are_not_deep() -> None:
     assert json_body.parse(json.dumps({"a": [[]] * 1000, "b": "[{" * 1000}), False)
 
 
+# Pieces of strings in JSON: half and whole pairs of surrogates, NUL, backslashes before them, quotes and brackets.
+_PIECES = (
+    "\\ud83d",
+    "\\ude00",
+    "\\uD83D",
+    "\\udE00",
+    "\\u0000",
+    "\\u0041",
+    "\\\\",
+    '\\"',
+    "\\n",
+    "u",
+    "d83d",
+    "[",
+    "}",
+    "é",
+)
+
+
+def walked(text: str) -> Any:
+    """Return the place and the kind of the rule that `text` breaks, by a look at each value, or None."""
+    try:
+        json_body._walk(json.loads(text))
+    except InvalidRequestError as error:
+        return [(found["loc"], found["type"]) for found in error.errors]
+    return None
+
+
+def parsed(text: str) -> Any:
+    """Return the place and the kind of the rule for which `parse` refuses `text`, or None."""
+    try:
+        json_body.parse(text, False)
+    except InvalidRequestError as error:
+        return [(found["loc"], found["type"]) for found in error.errors]
+    return None
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=7).map("".join), min_size=1, max_size=3))
+def test_a_body_of_any_escapes_is_refused_exactly_if_a_look_at_each_value_finds_a_fault(strings: list[str]) -> None:
+    text = '{"a": [' + ", ".join(f'{{"{each}": "{each}"}}' for each in strings) + "]}"
+    assert parsed(text) == walked(text)
+
+
+@given(st.integers(55, 70), st.lists(st.sampled_from(["[", "{"]), min_size=70, max_size=70), st.integers(0, 3))
+def test_a_body_of_any_brackets_is_refused_exactly_if_a_look_at_each_value_finds_it_too_deep(
+    depth: int, kinds: list[str], beside: int
+) -> None:
+    inner = '"]}\\"[{"'
+    for kind in kinds[:depth]:
+        inner = f'{{"]": {inner}, "n": [-1.5e3, true, false, null]}}' if kind == "{" else f"[{inner}, {{}}, 0]"
+    text = f'{{"a": {inner}, "b": [' + ", ".join(['{"c": [[]]}'] * beside) + "]}"
+    assert parsed(text) == walked(text)
+    # Around the innermost brackets are `depth` others and the object itself.
+    assert (parsed(text) is None) == (depth + 2 <= 64)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [('"\\u0000"', "1"), ('"\\ud83d"', "1"), ("[" * 70 + "]" * 70, "1")],
+)
+def test_only_the_last_value_of_a_repeated_key_is_judged(first: str, second: str) -> None:
+    assert json_body.parse(f'{{"a": {first}, "a": {second}}}', False) == {"a": 1}
+    assert refusal(f'{{"a": {second}, "a": {first}}}')[1] in ("forbidden_character", "nesting")
+
+
 @pytest.mark.parametrize("depth", [1_000, 100_000, 2_000_000])
 def test_very_deep_nesting_is_refused_without_another_error(depth: int) -> None:
     for text in (
