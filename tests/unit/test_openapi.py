@@ -61,7 +61,7 @@ def test_an_example_fits_its_schema(place: str, content: Json) -> None:
     for name, example in content["examples"].items():
         value = resolved(example)["value"]
         assert errors_of(content["schema"], value) == [], name
-        # The schema must refuse an object without the required members. A patch has none.
+        # The schema must refuse an object without the required members. A patch requires no member.
         if isinstance(value, dict) and "messages" not in value and not place.startswith("PATCH"):
             assert errors_of(content["schema"], {}) != []
 
