@@ -16,6 +16,11 @@ TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_
 FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
 
 _FILES_STATUS = {
+    "edit_session_content_type": 415,
+    "edit_session_erase_if_match": 400,
+    "edit_session_if_match": 400,
+    "edit_session_not_json": 400,
+    "edit_session_remove_if_match": 400,
     "read_session_percent": 400,
     "write_message_base64": 400,
     "write_message_comma_in_key": 400,
@@ -25,6 +30,9 @@ _FILES_STATUS = {
     "write_message_if_match": 400,
     "write_message_nan": 400,
     "write_message_not_json": 400,
+    "write_message_replace_content_type": 415,
+    "write_message_replace_if_match": 400,
+    "write_message_replace_not_json": 400,
     "write_message_underflow": 400,
 }
 

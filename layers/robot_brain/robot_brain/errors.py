@@ -3,7 +3,7 @@
 RobotBrainError
 ├── SettingsError                  the deployment is misconfigured
 ├── UnexpectedEventError           not a request of an HTTP API, or for another route
-├── RequestError                   the request does not fit the rules or the state of the session
+├── RequestError                   the request does not fit the rules or the session
 │   ├── MalformedRequestError      its JSON, its encoding or a header cannot be parsed
 │   ├── InvalidRequestError        it can be parsed but breaks rules, which `errors` lists
 │   ├── UnsupportedMediaTypeError
