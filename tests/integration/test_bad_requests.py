@@ -7,12 +7,13 @@ import pytest
 
 from robot_brain.limits import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
+from tests.integration.bad_changes import CHANGES
 from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE
 from tests.integration.edge import Bad, assert_problem, function_of, marked, points, post, row_counts
 from tests.support.bundle import EVENTS, Bundle, deployed, event
 from tests.support.servers.databases import Database, Template
 
-TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE]
+TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE, *CHANGES]
 FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
 
 _FILES_STATUS = {
