@@ -25,7 +25,7 @@ from tests.support.servers.databases import Database
 MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
 SESSIONS = ("a", "b", "c", "d")
 # Longer than any test runs, so that a wait ends by a state and not by a timeout.
-PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
+PATIENT = "alter function robot_brain.make_month set lock_timeout = '60s'"
 
 
 def lose_this_month(database: Database, number: int) -> str:

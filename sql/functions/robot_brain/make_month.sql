@@ -2,8 +2,8 @@
 -- is conversations or robot_interactions. Returns false if the partition exists. Raises lock_not_available (55P03) if
 -- requests would queue for longer than lock_timeout.
 --
--- Locks: the parent, then DEFAULT. It locks one of the two tables only, so it cannot be in a deadlock with a request,
--- which uses both. While rows are moved, no request that was planned with DEFAULT may run. A read would find an empty
+-- Locks: the parent, then DEFAULT. It locks only one of the two tables, so it cannot be in a deadlock with a request that
+-- uses both. While rows are moved, no request that was planned with DEFAULT may run. A read would find an empty
 -- page, and DEFAULT's constraint would refuse a write. So if there are rows to move, the parent is locked against every
 -- request. Otherwise requests continue. A write that waited for the lock on DEFAULT then gets 23514 without the name of a
 -- constraint, and its caller retries it.

@@ -1,7 +1,8 @@
--- Make the first missing partition. A month is one partition of conversations and one of robot_interactions. The needed
--- months are this month, the next p_ahead months, and each month whose rows lie in a DEFAULT partition. Returns
+-- Make the first missing partition, of conversations first, then of robot_interactions. Each of the two tables needs this
+-- month, the next p_ahead months, and each month whose rows lie in its DEFAULT partition. Returns
 -- {"made": "2026-11" or null, "failed": ["2026-12", ...]}. The caller repeats the call, each time in a new transaction,
--- until no partition is made. So each lock is short. "made" is each month twice, if both of its partitions were missing.
+-- until no partition is made. So each lock is short, and no transaction holds strong locks on both tables. "made" is a
+-- month twice if both tables needed it.
 -- If a partition cannot be made, PostgreSQL's log says why, and the next one is tried. If one is busy, no other month of
 -- the same table is tried, because all need the same locks. That is no failure, because DEFAULT takes the month's rows.
 -- If another call runs, this one returns at once and makes no partition. Otherwise both would read DEFAULT and then wait
@@ -16,7 +17,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_this constant timestamp := date_trunc('month', clock_timestamp() at time zone interval '0');
-  v_months date[];
   v_failed text[] := '{}';
   v_table text;
   v_month date;
@@ -25,16 +25,13 @@ begin
     return jsonb_build_object('made', null, 'failed', v_failed);
   end if;
 
-  v_months := array(
-    select robot_brain.months_in_default('conversations')
-    union
-    select robot_brain.months_in_default('robot_interactions')
-    union
-    select (v_this + make_interval(months => n))::date from generate_series(0, p_ahead) n
-    order by 1
-  );
   foreach v_table in array array['conversations', 'robot_interactions'] loop
-    foreach v_month in array v_months loop
+    for v_month in
+      select robot_brain.months_in_default(v_table)
+      union
+      select (v_this + make_interval(months => n))::date from generate_series(0, p_ahead) n
+      order by 1
+    loop
       begin
         if robot_brain.make_month(v_month, v_table) then
           return jsonb_build_object('made', to_char(v_month, 'YYYY-MM'), 'failed', v_failed);
