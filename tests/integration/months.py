@@ -17,7 +17,9 @@ _ATTEMPTS = 3
 _TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
 # A month is a partition of each of these tables.
 TABLES = ("conversations", "robot_interactions")
-INTERACTING = {"interaction": {"robot_id": "r", "interaction_type": "order", "duration_ms": 1, "success": True}}
+INTERACTING: dict[str, Any] = {
+    "interaction": {"robot_id": "r", "interaction_type": "order", "duration_ms": 1, "success": True}
+}
 
 
 def turns(number: int, **fields: Any) -> str:
