@@ -15,7 +15,9 @@ _BEFORE = FILES[FILES.index(_MOVE) - 1]
 
 # One tenant has more rows than two batches, and others have few. Two past months exist, and the others do not.
 ROWS = """
+set role robot_brain_owner;
 select robot_brain.make_month((now() - make_interval(months => n))::date) from generate_series(1, 2) n;
+reset role;
 insert into robot_brain.robot_interactions (
   tenant_id, session_id, seq, robot_id, interaction_type, duration_ms, success, metadata, created_at
 )
