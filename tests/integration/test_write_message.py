@@ -65,7 +65,7 @@ def test_an_interaction_without_a_robot_gets_the_personality_as_its_robot(bundle
     found = rows(
         database,
         "select session_id, seq, robot_id, interaction_type, duration_ms, success"
-        " from robot_brain.robot_interactions order by id",
+        " from robot_brain.robot_interactions order by session_id, seq",
     )
     assert found == [("demo", 2, "barista", "order", 840, True), ("s", 1, "robot-7", "x", 0, False)]
 
