@@ -46,8 +46,8 @@ create policy tenant on robot_brain.erasures to robot_brain_owner
 create policy expired on robot_brain.erasures to robot_brain_stats using (true);
 grant select, delete on robot_brain.erasures to robot_brain_stats;
 
--- It depends on the view, and its file creates it again.
-drop function robot_brain.top_sessions(text, date);
+-- It depends on the view, and its file creates it again. A new database does not have it yet.
+drop function if exists robot_brain.top_sessions(text, date);
 
 grant create on schema robot_brain to robot_brain_stats;
 reset role;
