@@ -56,7 +56,10 @@ def test_an_append_only_caller_may_append_and_read_and_change_nothing(
     if route.method == "HEAD":
         # HEAD /health is open to anyone, so IAM is not asked.
         return
-    appends_or_reads = route.method == "GET" or (route.method, route.path) == ("POST", "/sessions/{session_id}/messages")
+    appends_or_reads = route.method == "GET" or (route.method, route.path) == (
+        "POST",
+        "/sessions/{session_id}/messages",
+    )
     for resource in requested(route):
         assert allows(resource, *chosen) is appends_or_reads, resource
 
