@@ -14,8 +14,8 @@ from tests.model.request import Request
 from tests.model.store import Session, Store
 from tests.support.bundle import Reply
 
-# A right history is found almost without a step back. A wrong one is given up after so many.
-MOST_STEPS_BACK = 5_000
+# An order is found after few steps back. A history without one is given up after so many.
+MOST_STEPS_BACK = 20_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def in_order(history: Sequence[Entry], store: Store | None = None) -> list[Step]
             continue
         entry, after = place.next.pop(0)
         rest = {number: each for number, each in place.left.items() if number != entry.number}
-        places.append(search.place(after, rest, [*place.order, Step(entry, after)]))
+        if search.is_new(after, rest):
+            places.append(search.place(after, rest, [*place.order, Step(entry, after)]))
     _check_tags(places[-1].order)
     return places[-1].order
 
@@ -80,6 +81,14 @@ class _Search:
         self._longest: list[Step] = []
         self._why: list[str] = []
         self._steps_back = 0
+        self._seen: set[tuple[frozenset[int], frozenset[tuple[str, str]]]] = set()
+
+    def is_new(self, store: Store, left: dict[int, Entry]) -> bool:
+        """Return whether the search was not here before. Two orders of unrelated changes lead to the same state."""
+        here = (frozenset(left), frozenset((session.id, session.tag) for session in store.sessions.values()))
+        new = here not in self._seen
+        self._seen.add(here)
+        return new
 
     def place(self, store: Store, left: dict[int, Entry], order: list[Step]) -> _Place:
         """Take all entries that fit here and change nothing. Find those that fit and change the state."""
@@ -114,8 +123,10 @@ class _Search:
         if not places or self._steps_back > MOST_STEPS_BACK:
             before = "\n    ".join(str(step.entry) for step in self._longest[-12:])
             reasons = "\n  ".join(self._why)
+            given_up = f"given up after {MOST_STEPS_BACK} steps back; " if places else ""
             raise MismatchError(
-                f"after {len(self._longest)} answers no next one fits:\n  {reasons}\n  the last that fit:\n    {before}"
+                f"{given_up}after {len(self._longest)} answers no next one fits:\n  {reasons}\n"
+                f"  the last that fit:\n    {before}"
             )
 
 

@@ -26,8 +26,11 @@ from robot_brain.robot_interactions where tenant_id = %s order by session_id, se
 def test_one_order_of_the_requests_of_8_random_clients_explains_every_answer(database: Database) -> None:
     for _ in range(max(ROUNDS // GAME, 1)):
         seed = SEED or secrets.token_hex(4)
-        print(f"MODEL_SEED={seed}")
-        play(database, seed)
+        try:
+            play(database, seed)
+        except BaseException as error:
+            error.add_note(f"MODEL_SEED={seed}")
+            raise
 
 
 def play(database: Database, seed: str) -> list[Step]:
