@@ -69,7 +69,6 @@ BODIES = {
     "PUT": {"user_message": "new", "robot_response": "new"},
 }
 ROUTES = {"POST": POST, "PATCH": PATCH, "PUT": PUT, "REMOVE": REMOVE, "ERASE": ERASE, "GET": GET, "STATS": STATS}
-TITLES = {404: "Session not found", 412: "Precondition failed"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def request(cell: Cell, tags: Tags) -> Request:
     elif method == "STATS":
         query = {"session_id": SESSION}
     elif words and "=" in words[0]:
-        query = dict([words[0].split("=")])
+        query[words[0].partition("=")[0]] = words[0].partition("=")[2]
     return Request(
         ROUTES[method],
         SESSION,
