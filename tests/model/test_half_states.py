@@ -30,11 +30,11 @@ CHANGES: dict[str, LiteralString] = {
     "an erasure and a namesake": """select from robot_brain_api.erase_session('local', 's');
         select from robot_brain_api.write_message('local', 's', '[{"robot_personality": "p",
         "user_message": "new", "robot_response": "new", "metadata": {}}]')""",
-    "a patch": "select from robot_brain_api.patch_session('local', 's', '{\\"a\\": 1}', 'guest-7', true)",
+    "a patch": """select from robot_brain_api.patch_session('local', 's', '{"a": 1}', 'guest-7', true)""",
 }
 READS: dict[str, LiteralString] = {
     "a page": "select body, etag from robot_brain_api.read_session('local', 's')",
-    "a page that fits max_chars": "select body, etag from robot_brain_api.read_session('local', 's', p_max_chars => 30)",
+    "a page of max_chars": "select body, etag from robot_brain_api.read_session('local', 's', p_max_chars => 30)",
     "a page after a seq": "select body, etag from robot_brain_api.read_session('local', 's', p_after => 1)",
     "a list with previews": "select body, null from robot_brain_api.list_sessions('local', p_preview => true)",
     "the figures": "select body, null from robot_brain_api.stats('local')",
@@ -43,7 +43,9 @@ READS: dict[str, LiteralString] = {
 
 
 @contextmanager
-def stopped(database: Database, table: str, read: LiteralString) -> Iterator[tuple[psycopg.Connection, Callable[[], Any]]]:
+def stopped(
+    database: Database, table: str, read: LiteralString
+) -> Iterator[tuple[psycopg.Connection, Callable[[], Any]]]:
     """Start a read that stops at `table`. Yield a connection whose commit lets it go on, and what it returns."""
     with database.admin() as holder, database.app() as reader, database.admin() as observer:
         pid = reader.info.backend_pid
