@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from tests.model.request import GET, POST, Request, send
+from tests.model.request import POST, Request, send
 from tests.model.states import turn
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database

@@ -6,6 +6,7 @@ import pytest
 
 from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request, send
 from tests.model.states import erasing, stored, turn
+from tests.model.store import Json
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database, Template
 
@@ -150,7 +151,8 @@ def test_a_removal_an_erasure_and_a_patch_sent_again_change_nothing(bundle: Bund
     patch = Request(PATCH, "s", body={"user_metadata": {"a": {"b": 1}}, "user_id": "guest-7"})
     first, again = send(patch), send(patch)
     assert (again.json, again.headers["etag"]) == (first.json, first.headers["etag"])
-    for body in ({}, {"user_metadata": {}}, {"user_metadata": {"x": None}}, {"user_id": "guest-7"}):
+    nothing: list[Json] = [{}, {"user_metadata": {}}, {"user_metadata": {"x": None}}, {"user_id": "guest-7"}]
+    for body in nothing:
         assert send(Request(PATCH, "s", body=body)).headers["etag"] == first.headers["etag"]
     assert [send(Request(ERASE, "s")).status for _ in range(2)] == [204, 404]
 
