@@ -54,6 +54,8 @@ grant create on schema robot_brain to robot_brain_stats;
 reset role;
 set local role robot_brain_stats;
 
+-- As top_sessions.
+drop function if exists robot_brain.view_is_empty();
 drop materialized view robot_brain.session_stats;
 
 -- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition.
