@@ -21,6 +21,9 @@ alter table robot_brain.sessions
   add column if not exists removed integer not null default 0,
   add column if not exists first_seq integer not null default 1,
   add column if not exists unanswered integer not null default 0,
+  -- Turns up to this seq are counted in unanswered. The functions of the release before go on writing, so 0004 counts
+  -- their later turns, and drops the column.
+  add column if not exists unanswered_to integer not null default 0,
   add column if not exists user_id varchar(255),
   add column if not exists active_hour timestamptz,
   add column if not exists removed_at timestamptz,
@@ -65,26 +68,36 @@ begin
         limit 1000
         for update
       ),
-      unanswered as (
-        select c.session_id, c.robot_personality, count(*)::integer as turns
+      -- A turn that is committed while the batch waits for its session is not seen here, so the last seq is of the turns.
+      turns as materialized (
+        select
+          c.session_id, c.robot_personality, max(c.seq) as last_seq,
+          count(*) filter (where c.robot_response = '')::integer as unanswered
         from batch b
         join robot_brain.conversations c
           on c.tenant_id = v_tenant and c.session_id = b.id and c.created_at between b.created_at and b.last_active
-        where b.is_due and c.robot_response = ''
+        where b.is_due
         group by 1, 2
       ),
       counted as (
         insert into robot_brain.uncounted (
           tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions, unanswered
         )
-        select v_tenant, null, u.robot_personality, 0, 0, 0, 0, 0, sum(u.turns) from unanswered u group by 3
+        select v_tenant, null, t.robot_personality, 0, 0, 0, 0, 0, sum(t.unanswered)
+        from turns t
+        where t.unanswered > 0
+        group by 3
       ),
       filled as (
         update robot_brain.sessions s
         set
           active_hour = date_bin('1 hour', s.last_active, to_timestamp(0)),
-          unanswered = coalesce((select sum(u.turns) from unanswered u where u.session_id = b.id), 0)
+          unanswered = coalesce(t.unanswered, 0),
+          unanswered_to = coalesce(t.last_seq, 0)
         from batch b
+        left join (
+          select t.session_id, sum(t.unanswered) as unanswered, max(t.last_seq) as last_seq from turns t group by 1
+        ) t on t.session_id = b.id
         where s.tenant_id = v_tenant and s.id = b.id and b.is_due
       )
       select max(b.id), count(*) into v_last, v_rows from batch b;

@@ -1,6 +1,6 @@
 -- Items of the turns, and the times of their changes. The sessions that were erased in the last hour. A view without
 -- the sessions that have no turn or are being erased. What is dropped here is made again in the same transaction.
--- squawk-ignore-file ban-drop-default, ban-drop-function, ban-drop-view
+-- squawk-ignore-file ban-drop-column, ban-drop-default, ban-drop-function, ban-drop-view
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -16,13 +16,46 @@ alter table robot_brain.conversations
 comment on column robot_brain.conversations.items is 'JSON objects of the client, for example tool calls; null if absent';
 comment on column robot_brain.conversations.updated_at is 'When the turn was last changed; null if never';
 
--- The functions of the release before left the hour of some sessions as it was. Without a tenant a forced policy shows
--- no row. No other transaction sees the table while it is locked here.
+-- The functions of the release before left the hour of some sessions as it was, and did not count their turns without
+-- an answer. 0002 counted those up to unanswered_to. Without a tenant a forced policy shows no row. No other transaction
+-- sees the tables while they are locked here.
 alter table robot_brain.sessions no force row level security;
+alter table robot_brain.conversations no force row level security;
+
+reset role;
+set local role robot_brain_stats;
+insert into robot_brain.uncounted (
+  tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions
+)
+select s.tenant_id, null, c.robot_personality, 0, 0, count(*), 0, 0, 0
+from robot_brain.sessions s
+join robot_brain.conversations c
+  on c.tenant_id = s.tenant_id
+  and c.session_id = s.id
+  and c.created_at between s.created_at and s.last_active
+  and c.seq > s.unanswered_to
+where s.message_count > s.unanswered_to and c.robot_response = ''
+group by 1, 3;
+reset role;
+set local role robot_brain_owner;
+
 update robot_brain.sessions s
-set active_hour = date_bin('1 hour', s.last_active, to_timestamp(0))
-where s.active_hour is distinct from date_bin('1 hour', s.last_active, to_timestamp(0));
+set
+  active_hour = date_bin('1 hour', s.last_active, to_timestamp(0)),
+  unanswered = s.unanswered + (
+    select count(*)
+    from robot_brain.conversations c
+    where c.tenant_id = s.tenant_id
+      and c.session_id = s.id
+      and c.created_at between s.created_at and s.last_active
+      and c.seq > s.unanswered_to
+      and c.robot_response = ''
+  )
+where s.message_count > s.unanswered_to
+  or s.active_hour is distinct from date_bin('1 hour', s.last_active, to_timestamp(0));
+alter table robot_brain.conversations force row level security;
 alter table robot_brain.sessions force row level security;
+alter table robot_brain.sessions drop column unanswered_to;
 alter table robot_brain.sessions alter column active_hour drop default;
 -- The table is locked already, and a scan takes a second for millions of sessions.
 -- squawk-ignore adding-not-nullable-field
@@ -64,6 +97,8 @@ grant create on schema robot_brain to robot_brain_stats;
 reset role;
 set local role robot_brain_stats;
 
+-- As top_sessions.
+drop function if exists robot_brain.view_is_empty();
 drop materialized view robot_brain.session_stats;
 
 -- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition.
