@@ -77,6 +77,8 @@ Resources:
         Post: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: post}}
         Get: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: GET}}
         Any: {Type: HttpApi, Properties: {Path: /any, Method: ANY}}
+        Part: {Type: HttpApi, Properties: {Path: '/things/{name}/parts/{number}', Method: PUT}}
+        Patch: {Type: HttpApi, Properties: {Path: '/things/{name}', Method: PATCH}}
   Resolve: {Type: AWS::Serverless::Function, Properties: {Handler: probe.resolve, Events: {
     Get: {Type: HttpApi, Properties: {Path: /resolve, Method: GET}}}}}
   Wait: {Type: AWS::Serverless::Function, Properties: {Handler: probe.wait, Events: {
@@ -94,7 +96,8 @@ Resources:
   Sized: {Type: AWS::Serverless::Function, Properties: {Handler: probe.sized, Events: {
     Get: {Type: HttpApi, Properties: {Path: /sized, Method: GET}}}}}
   Raw: {Type: AWS::Serverless::Function, Properties: {Handler: probe.raw, Events: {
-    Any: {Type: HttpApi, Properties: {Path: /raw, Method: ANY}}}}}
+    Any: {Type: HttpApi, Properties: {Path: /raw, Method: ANY}},
+    Delete: {Type: HttpApi, Properties: {Path: '/things/{name}', Method: DELETE}}}}}
   Broken: {Type: AWS::Serverless::Function, Properties: {Handler: broken.handler, Events: {
     Get: {Type: HttpApi, Properties: {Path: /broken, Method: GET}}}}}
   Missing: {Type: AWS::Serverless::Function, Properties: {Handler: probe.no_such_function, Events: {
@@ -168,6 +171,7 @@ class ProbeStack:
 async def probe_stack(
     folder: Path,
     *,
+    template: Path | None = None,
     runtime: RuntimeName = "awslambdaric",
     settings: dict[str, str] | None = None,
     wrapper: tuple[str, ...] = (),
@@ -176,11 +180,12 @@ async def probe_stack(
     idle_seconds: float = 300,
     integration_seconds: float = 300,
 ) -> AsyncIterator[ProbeStack]:
-    """Run the stack in `folder`.
+    """Run the stack in `folder`, with the functions of this module or with those of another `template`.
 
     The gateway waits longer than that of AWS, because no test may depend on speed.
     """
-    template = load_template(write_stack(folder))
+    probes = write_stack(folder)
+    served = load_template(template or probes)
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     access: list[str] = []
@@ -191,7 +196,7 @@ async def probe_stack(
     async with contextlib.AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
             Emulator(
-                template.functions,
+                served.functions,
                 launch=Launch(runtime, settings or {}, wrapper, freeze, init_seconds=300),
                 open_log=open_log,
                 concurrency=concurrency,
@@ -199,7 +204,7 @@ async def probe_stack(
             )
         )
         await stack.enter_async_context(
-            Front(template, emulator, bound, access=access.append, integration_seconds=integration_seconds)
+            Front(served, emulator, bound, access=access.append, integration_seconds=integration_seconds)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)

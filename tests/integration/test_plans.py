@@ -34,8 +34,8 @@ with life as (
 ),
 session as (
   insert into robot_brain.sessions
-    (tenant_id, id, created_at, last_active, message_count, response_length, answer_bytes)
-  select 'local', %(id)s, min(at), max(at), %(turns)s, 9, 9 from life
+    (tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
+  select 'local', %(id)s, min(at), max(at), date_trunc('hour', max(at)), %(turns)s, 9, 9 from life
 )
 insert into robot_brain.conversations (
   tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response
@@ -120,8 +120,9 @@ def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> N
             " from generate_series(0, 19999) n"
         )
         admin.execute(
-            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, message_count, response_length,"
-            " answer_bytes) select 'local', 's' || n, now() - interval '1 second', now(), 500, 9, 9"
+            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, active_hour, message_count,"
+            " response_length, answer_bytes)"
+            " select 'local', 's' || n, now() - interval '1 second', now(), now(), 500, 9, 9"
             " from generate_series(0, 39) n"
         )
         admin.execute("vacuum analyze robot_brain.conversations")

@@ -94,7 +94,7 @@ def test_the_database_url_is_never_shown_and_only_the_functions_of_the_database_
     assert PARAMETERS["DatabaseUrl"]["NoEcho"] is True
     assert "DatabaseUrl" not in references(TEMPLATE["Outputs"])
     functions = [name for name, each in RESOURCES.items() if "DatabaseUrl" in references(each)]
-    assert functions == ["WriteMessageFunction", "ReadSessionFunction", "StatsFunction"]
+    assert functions == ["WriteMessageFunction", "ReadSessionFunction", "EditSessionFunction", "StatsFunction"]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,15 @@ def test_a_schedule_a_secret_and_an_origin_exist_only_if_they_are_given() -> Non
     assert given.condition("GivenSecret", "")
     assert given.condition("GivenCorsOrigin", "")
     assert RESOURCES["StatsScheduleTrigger"]["Condition"] == RESOURCES["SchedulerRole"]["Condition"] == "GivenSchedule"
+
+
+def test_a_page_of_the_cors_origin_may_use_every_method_and_send_every_header_that_changes_an_answer() -> None:
+    cors = RESOURCES["RobotBrainApi"]["Properties"]["CorsConfiguration"]
+    routed = {each["Properties"]["Method"] for function in FUNCTIONS.values() for each in function["Events"].values()}
+    # A browser may send HEAD if it may send GET.
+    assert set(cors["AllowMethods"]) == routed - {"HEAD"}
+    assert {"content-type", "idempotency-key", "if-match", "if-none-match"} <= set(cors["AllowHeaders"])
+    assert set(cors["ExposeHeaders"]) == {"etag", "idempotent-replayed", "retry-after"}
 
 
 def test_every_file_of_functions_is_a_function_with_its_own_log_group() -> None:
