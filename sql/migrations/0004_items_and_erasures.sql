@@ -1,5 +1,5 @@
--- Items and times of change of the turns, the sessions that were erased in the last hour, and a view without sessions
--- that have no turn or are being erased. What is dropped here is made again in the same transaction.
+-- Items of the turns, and the times of their changes. The sessions that were erased in the last hour. A view without
+-- the sessions that have no turn or are being erased. What is dropped here is made again in the same transaction.
 -- squawk-ignore-file ban-drop-default, ban-drop-function, ban-drop-view
 
 set local lock_timeout = '5s';

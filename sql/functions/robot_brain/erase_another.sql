@@ -1,4 +1,4 @@
--- Take one step of an erasure of the tenant that nobody repeats, if there is one. Skips what another call works on, so
+-- Take one step of an erasure of the tenant that is not finished, if there is one. Skips what another call works on, so
 -- two calls never wait for each other's sessions.
 set local role robot_brain_owner;
 

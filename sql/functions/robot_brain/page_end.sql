@@ -1,6 +1,6 @@
--- Step of read_session, for a session that lost turns: its seqs have gaps. Returns the seq of the page's other end: the
--- p_limit-th turn at or below p_last, or with p_newest false the p_limit-th turn at or above p_first. If there are fewer
--- turns, returns the seq of the last one of them; null if there is no turn.
+-- Step of read_session, for a session that lost turns: its seqs have gaps. Returns the seq of the page's other end:
+-- the p_limit-th turn counted down from p_last, or with p_newest false counted up from p_first. If there are fewer turns,
+-- returns the seq of the last one of them; null if there is no turn.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.page_end(
