@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.soak.history import History, Text
+from tests.soak.history import NEVER, History, Text
 from tests.soak.journals import Journals
 from tests.soak.readers import check_pages, check_walks
 from tests.soak.records import DONE, NOTHING, UNKNOWN, Act, id_of
@@ -85,8 +85,8 @@ def _check_turns(texts: Sequence[Text], places: dict[str, list[Row]], findings: 
         elif not rows:
             absent = text.here and not text.killers and not act.gone
             missing += absent
-            if absent and act.outcome == DONE:
-                lost.append(f"{text.name}, acknowledged as {act.session} {text.place}, is nowhere")
+            if absent and (act.outcome == DONE or text.seen_at > NEVER):
+                lost.append(f"{text.name}, acknowledged or seen at {act.session} {text.place}, is nowhere")
         elif text.must_be_gone:
             findings.undead.append(f"{text.name} was removed, and is there: {_places(rows)}")
         elif act.outcome != DONE:
@@ -163,6 +163,8 @@ def _check_sequences(history: History, stored: Stored, findings: Findings) -> No
         have, session = seqs[name], stored.sessions.get(name)
         if session is None:
             findings.gaps.append(f"{name}: {have.total()} turns without a session")
+            continue
+        if session.erasing:
             continue
         last = session.count + session.removed
         if twice := [seq for seq, times in have.items() if times > 1]:
