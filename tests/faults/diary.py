@@ -1,6 +1,6 @@
 """Journals and stored rows made by hand, for tests of the soak's check. Each request ends before the next begins."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.soak.check import Findings, check
@@ -73,11 +73,12 @@ class Diary:
         self.journals.walks.append(walk)
         return walk
 
-    def store(self, turns: Texts, session: str = "s", **facts: Any) -> None:
+    def store(self, turns: Texts, session: str = "s", orphans: Sequence[str] = (), **facts: Any) -> None:
         """Store a session with these turns. Its counter counts no removed turn, unless `removed` says so."""
         for seq, name in turns.items():
             self.rows.append(Row(session, seq, self.turns.get(name, Turn(f"[{name}]", "?")), f"{seq:06}"))
             self.traces[name] = ["conversations"]
+        self.orphans += orphans
         removed = max(turns, default=0) - len(turns)
         self.sessions[session] = StoredSession(**{"count": len(turns), "removed": removed, **facts})
 
@@ -88,7 +89,7 @@ class Diary:
     @property
     def kinds(self) -> set[str]:
         """Return the kinds of the findings."""
-        return {kind for kind, found in vars(self.check()).items() if found}
+        return {kind for kind, found in self.check().by_kind.items() if found}
 
     def _act(
         self,

@@ -34,10 +34,18 @@ class Findings:
     # What readers saw contradicts what was acknowledged.
     misread: list[str] = field(default_factory=list)
 
+    # How many texts were judged, by what must be with them at the end: there, gone, or either.
+    judged: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def by_kind(self) -> dict[str, list[str]]:
+        """Return the violations by their kind."""
+        return {kind: found for kind, found in vars(self).items() if isinstance(found, list)}
+
     @property
     def all(self) -> list[str]:
         """Return every violation with its kind."""
-        return [f"{kind}: {each}" for kind, found in vars(self).items() for each in found]
+        return [f"{kind}: {each}" for kind, found in self.by_kind.items() for each in found]
 
 
 def check(journals: Journals, stored: Stored) -> Findings:
@@ -50,7 +58,7 @@ def check(journals: Journals, stored: Stored) -> Findings:
     members = [
         (name, session, member) for session, each in stored.sessions.items() for member, name in each.members.items()
     ]
-    history = History.of(journals.acts, journals.pages, [*ends, *members])
+    history = History.of(journals, [*ends, *members])
     for act in journals.acts:
         if act.kind in ("write", "put"):
             _check_turns(history.of_act(act), places, findings)
@@ -67,6 +75,8 @@ def check(journals: Journals, stored: Stored) -> Findings:
     _check_reuse(history, findings)
     _check_tags(journals.acts, findings)
     _check_times(stored, findings)
+    for text in history.texts.values():
+        findings.judged["gone" if text.must_be_gone else "there" if text.here and not text.killers else "either"] += 1
     check_pages(history, journals.pages, findings.misread, findings.undead)
     check_walks(history, journals.walks, findings.misread, findings.undead)
     return findings

@@ -18,7 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.soak.records import DONE, FOREVER, NOTHING, Act, Page, Turn, turn_id
+from tests.soak.journals import Journals
+from tests.soak.records import DONE, FOREVER, NOTHING, Act, Turn, turn_id
 
 NEVER = -FOREVER
 Place = int | str | None
@@ -73,16 +74,19 @@ class History:
     _ends: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, acts: Iterable[Act], pages: Iterable[Page], stored: Iterable[tuple[str, str, Place]]) -> "History":
+    def of(cls, journals: Journals, stored: Iterable[tuple[str, str, Place]]) -> "History":
         """Collect the acts, and what was seen by readers and at the end, as (id, session, place)."""
         history = cls()
-        for act in acts:
+        for act in journals.acts:
             history._add(act)
-        for page in pages:
+        for page in journals.pages:
             for seq, name, _ in page.turns:
                 history._see(name, page.session, seq, page.began, page.ended)
             for member, name in page.members:
                 history._see(name, page.session, member, page.began, page.ended)
+        for walk in journals.walks:
+            for session, seq, name in walk.previews:
+                history._see(name, session, seq, walk.began, walk.ended)
         for name, session, place in stored:
             history._see(name, session, place, FOREVER, FOREVER)
         for text in history.texts.values():

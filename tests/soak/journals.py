@@ -57,10 +57,16 @@ class Journals:
     def _see(self, request: Sequence[Line], line: Line) -> None:
         if "sessions" in line:
             sessions = tuple(line["sessions"])
-            walk = Walk(
-                request=line["request"], began=line["began"], ended=line["at"], user=line["user"], sessions=sessions
+            self.walks.append(
+                Walk(
+                    request=line["request"],
+                    began=line["began"],
+                    ended=line["at"],
+                    user=line["user"],
+                    sessions=sessions,
+                    previews=tuple((session, seq, name) for session, seq, name in line["previews"]),
+                )
             )
-            self.walks.append(walk)
             return
         sent = next(each for each in reversed(request) if each["event"] == "send")
         low, high = line["from"], line["to"]
@@ -100,6 +106,7 @@ def act_of(request: Sequence[Line]) -> Act:
     sends = [line for line in request if line["event"] == "send"]
     open_ones = [line for line in answers if line["status"] not in SUCCESSES | REFUSALS]
     unanswered = len(open_ones) + len(sends) - len(answers)
+    act.disturbed = unanswered > 0
     done = next((line for line in answers if line["status"] in SUCCESSES), None)
     last = answers[-1] if answers else None
     if done is not None:

@@ -71,6 +71,12 @@ def check_walks(history: History, walks: Iterable[Walk], misread: list[str], und
                 undead.append(f"{walk.request}: the list has {name}, which was erased")
             if name not in of_user[walk.user]:
                 misread.append(f"{walk.request}: the list of {walk.user} has {name}")
+        for session, seq, name in walk.previews:
+            text = history.texts.get(name)
+            if text is None or text.act.session != session or text.place != seq:
+                misread.append(f"{walk.request}: the preview of {session} has {name} at {seq}")
+            elif text.gone_since < walk.began:
+                undead.append(f"{walk.request}: the preview of {session} has {name}, which was gone")
         for name in sorted(of_user[walk.user] - listed):
             if _must_be_listed(history, name, walk):
                 misread.append(f"{walk.request}: the list is without {name}")

@@ -95,6 +95,7 @@ class Act:
     last_seq: int | None = None  # of a removal's acknowledgement
     gone: bool = False  # a 410 said that the write was done, and that its session was erased later
     late: bool = False  # an unanswered attempt may still arrive, though a later one was acknowledged
+    disturbed: bool = False  # an attempt had no answer
 
     @property
     def whole_tag(self) -> bool:
@@ -144,3 +145,4 @@ class Walk:
     ended: float
     user: str | None
     sessions: tuple[str, ...]
+    previews: tuple[tuple[str, int, str], ...] = ()  # (session, seq, id)
