@@ -30,7 +30,7 @@ def erased(diary: Diary) -> Act:
 
 
 def lost_answer(diary: Diary) -> Act:
-    """Two turns, and a removal of both that nobody answered."""
+    """Two turns, and a removal of both that got no answer."""
     diary.write(1, 2)
     return diary.remove(0, "lost")
 

@@ -109,7 +109,7 @@ def _settle(asker: Asker, session: Session, request: Request, match: str | None)
         session.tag = None
         if reply.status == "409" and request.kind == "patch" and asker.may_repeat:
             if certain:
-                asker.misread(request, f"409 in a session that nobody erases: {reply.body}")
+                asker.misread(request, f"409 in a session that no client erases: {reply.body}")
             continue
         if reply.refused:
             # An attempt that the layer or the client repeated may have been done before.

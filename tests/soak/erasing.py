@@ -2,7 +2,7 @@
 
 A DELETE that names no state is repeated only in a session that no other client writes to. In a shared session another
 client may begin a namesake once the session is erased, and a repeated DELETE would erase it. With a whole tag each
-attempt may be repeated, because no namesake ever has that tag: its 412 says that the session is gone or was changed.
+attempt may be repeated, because no namesake ever has that tag. Its 412 says that the session is gone or was changed.
 A shared session that was erased without a tag is left to the scheduled refresh after 202. After an attempt without an
 answer it gets another name, because that attempt may still arrive. So does a session of one client.
 """

@@ -3,10 +3,10 @@
 `at` is seconds of the machine's monotonic clock, which all processes share. Each line is one write to a file that is
 open for appending. So if a process is killed, its last line is whole or missing.
 
-    send    before an attempt: request, attempt, kind, and what it asks for if it is the first attempt
-    answer  after an attempt: status, and what the answer said (seqs, tag, last_seq)
-    seen    after an answer to a read: which turns a page held, or which sessions a whole walk listed
-    misread what a client found wrong by itself
+    send    before an attempt: request, attempt, kind. The first attempt also says what it asks for.
+    answer  after an attempt: status, and what the answer said (seqs, tag, last_seq).
+    seen    after an answer to a read: which turns a page held, or which sessions a walk listed.
+    misread what a client found wrong by itself.
 """
 
 import json

@@ -55,7 +55,7 @@ def _check_shown(history: History, page: Page, misread: list[str], undead: list[
 
 
 def check_walks(history: History, walks: Iterable[Walk], misread: list[str], undead: list[str]) -> None:
-    """Find walks with a session twice, with one that was erased, or without one that nobody touched meanwhile."""
+    """Find walks with a session twice, with one that was erased, or without one that no client touched meanwhile."""
     of_user: dict[str | None, set[str]] = defaultdict(set)
     for name, acts in history.writes.items():
         for act in acts:

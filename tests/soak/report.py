@@ -183,7 +183,7 @@ def verdict(figures: Mapping[str, Any]) -> str:
     if wrong := failures(figures):
         return f"Not proved: {'; '.join(wrong)} ({met})."
     compared = f"0 of {figures['figures_compared']:,} figures wrong"
-    return f"Nothing lost, doubled, reordered, half written or undead, {compared}: {met}."
+    return f"Nothing lost, doubled, reordered, half written or undead. {compared}: {met}."
 
 
 def show(run: Run, figures: Mapping[str, Any]) -> None:

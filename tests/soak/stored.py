@@ -69,7 +69,7 @@ class StoredSession:
 
 @dataclass(frozen=True)
 class Stored:
-    """All turns and sessions of a tenant, and where in the database each id and each session's name occurs."""
+    """All turns and sessions of a tenant, and the tables in which each id and each session's name occurs."""
 
     rows: Sequence[Row]
     sessions: Mapping[str, StoredSession]

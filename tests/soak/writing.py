@@ -88,7 +88,7 @@ def send(
         if reply.status == "410":
             session.erased()
             if certain:
-                asker.misread(request, f"410 in a session that nobody erased: {reply.body}")
+                asker.misread(request, f"410 in a session that no client erased: {reply.body}")
             return reply
         if reply.status == "412":
             session.tag = None
@@ -99,7 +99,7 @@ def send(
             asker.misread(request, f"refused with {reply.status}: {reply.body}")
             return reply
         if reply.status == "409" and certain:
-            asker.misread(request, f"409 in a session that nobody erases: {reply.body}")
+            asker.misread(request, f"409 in a session that no client erases: {reply.body}")
         if not asker.may_repeat or not (keyed or reply.status == "409"):
             session.tag, session.doubt = None, session.doubt or reply.status != "409"
             return reply
