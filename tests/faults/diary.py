@@ -1,6 +1,7 @@
 """Journals and stored rows made by hand, for tests of the soak's check. Each request ends before the next begins."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.soak.check import Findings, check
@@ -73,10 +74,18 @@ class Diary:
         self.journals.walks.append(walk)
         return walk
 
-    def store(self, turns: Texts, session: str = "s", orphans: Sequence[str] = (), **facts: Any) -> None:
+    def store(
+        self,
+        turns: Texts,
+        session: str = "s",
+        orphans: Sequence[str] = (),
+        interaction: str | None = None,
+        **facts: Any,
+    ) -> None:
         """Store a session with these turns. Its counter counts no removed turn, unless `removed` says so."""
         for seq, name in turns.items():
-            self.rows.append(Row(session, seq, self.turns.get(name, Turn(f"[{name}]", "?")), f"{seq:06}"))
+            turn = replace(self.turns[name], interaction_type=interaction)
+            self.rows.append(Row(session, seq, turn, f"{seq:06}"))
             self.traces[name] = ["conversations"]
         self.orphans += orphans
         removed = max(turns, default=0) - len(turns)
@@ -100,12 +109,16 @@ class Diary:
         began: float | None = None,
         ended: float | None = None,
         items: str | None = None,
+        interaction: str | None = None,
         **facts: Any,
     ) -> Act:
         name = self._name()
         began = self._tick(1 + len(answers)) if began is None else began
         ended = began + len(answers) if ended is None else ended
-        turns = [Turn(f"[{turn_id(name, number)}] hello", "good day", items=items) for number in range(count)]
+        turns = [
+            Turn(f"[{turn_id(name, number)}] hello", "good day", "barista", interaction, items)
+            for number in range(count)
+        ]
         self.turns.update((turn_id(name, number), turn) for number, turn in enumerate(turns))
         lines: list[Line] = []
         tag = facts.pop("tag", None)

@@ -47,6 +47,12 @@ def patched(diary: Diary) -> Act:
     return diary.patch()
 
 
+def edited_interaction(diary: Diary) -> Act:
+    """A turn with an interaction, which a put kept."""
+    diary.write(1, interaction="gaze")
+    return diary.put(1)
+
+
 FIRST, SECOND = "c01-000001.0", "c01-000001.1"  # the turns of a first write of two
 
 ALLOWED: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object]]] = [
@@ -57,6 +63,11 @@ ALLOWED: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object]]] 
     ("a removal without an answer was not done", lost_answer, lambda diary: diary.store({1: FIRST, 2: SECOND})),
     ("a put that ended with 412 was done", tagged, lambda diary: diary.store({1: PUT2})),
     ("a put that ended with 412 was not done", tagged, lambda diary: diary.store({1: W1})),
+    (
+        "an edited turn keeps its interaction",
+        edited_interaction,
+        lambda diary: diary.store({1: PUT2}, interaction="gaze"),
+    ),
     (
         "two puts at the same time, and the second one stands",
         lambda diary: (diary.write(1), diary.put(1, began=10, ended=20), diary.put(1, began=15, ended=18)),
@@ -187,6 +198,7 @@ FOUND: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object], set
         lambda diary: diary.store({1: PUT2}),
         {"undead", "lost_edits"},
     ),
+    ("an edited turn lost its interaction", edited_interaction, lambda diary: diary.store({1: PUT2}), {"lost_edits"}),
     (
         "two puts were done on one tag",
         lambda diary: (diary.write(1), diary.put(1, match="1.a", tag="1.b"), diary.put(1, match="1.a", tag="1.c")),

@@ -162,11 +162,11 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             started.wait()
         ended = time.monotonic()
         await finish_erasures(stand_in, environments)
-        figures = await prove_figures(stand_in, environments, address)
+        journals = Journals.read(paths)
+        figures = await prove_figures(stand_in, environments, address, journals.acts)
     watch.look()
     progress.end()
     timeline.close()
-    journals = Journals.read(paths)
     with stand_in.observer() as observer:
         findings = check(journals, read_stored(observer))
     return Run(

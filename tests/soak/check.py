@@ -61,7 +61,7 @@ def check(journals: Journals, stored: Stored) -> Findings:
     history = History.of(journals, [*ends, *members])
     for act in journals.acts:
         if act.kind in ("write", "put"):
-            _check_turns(history.of_act(act), places, findings)
+            _check_turns(history, act, places, findings)
         elif act.kind == "patch":
             _check_patch(history.of_act(act)[0], stored, findings)
     for name, rows in places.items():
@@ -82,14 +82,14 @@ def check(journals: Journals, stored: Stored) -> Findings:
     return findings
 
 
-def _check_turns(texts: Sequence[Text], places: dict[str, list[Row]], findings: Findings) -> None:
+def _check_turns(history: History, act: Act, places: dict[str, list[Row]], findings: Findings) -> None:
     """Check the texts of one write or put."""
-    act = texts[0].act
+    texts = history.of_act(act)
     lost = findings.lost if act.kind == "write" else findings.lost_edits
     found = [places.get(text.name, []) for text in texts]
     missing = 0
     for text, rows in zip(texts, found, strict=True):
-        as_sent = [row for row in rows if _as_sent(row, text)]
+        as_sent = [row for row in rows if _as_sent(row, text, history)]
         if rows and act.outcome == NOTHING:
             findings.strangers.append(f"{text.name} was refused, and is there: {_places(rows)}")
         elif not rows:
@@ -114,14 +114,16 @@ def _check_turns(texts: Sequence[Text], places: dict[str, list[Row]], findings: 
         findings.half_batches.append(f"{act.request}: its turns are not together: {_places(firsts)}")
 
 
-def _as_sent(row: Row, text: Text) -> bool:
+def _as_sent(row: Row, text: Text, history: History) -> bool:
     sent, there = text.turn, row.turn
     assert sent is not None
     if row.session != text.act.session or sent.digest != there.digest:
         return False
     if text.act.kind == "put":
-        # A put names no personality, and keeps the interaction if it names none.
-        return sent.interaction_type in (None, there.interaction_type)
+        # A put names no personality. It keeps the turn's interaction, or adds one.
+        written = [each.turn for each in history.by_place[row.session, row.seq] if each.act.kind == "write"]
+        kinds = {turn.interaction_type for turn in written if turn is not None} if len(written) == 1 else {None}
+        return (kinds | {sent.interaction_type}) <= {None, there.interaction_type}
     return (sent.robot_personality, sent.interaction_type) == (there.robot_personality, there.interaction_type)
 
 

@@ -9,9 +9,9 @@ it, and whether one of them surely did:
     no possible killer       must be there, if its act was acknowledged, or if a reader saw the text
     otherwise                may be either
 
-An act surely came before another if it ended before the other began. Readers make the times of
-texts more exact. A text was written before a reader saw it. No act that had ended before that read ended it. If no erasure
-lies between, the seqs order writes and removals: a removal took exactly the seqs up to the last one it returned.
+An act surely came before another if it ended before the other began. Readers make the times of texts more exact. A text
+was written before a reader saw it. No act that had ended before that read ended it. If no erasure lies between, the
+seqs order writes and removals: a removal took exactly the seqs up to the last one it returned.
 """
 
 from collections import defaultdict
