@@ -44,10 +44,11 @@ create policy tenant on robot_brain.erasures to robot_brain_owner
   using (tenant_id = nullif(pg_catalog.current_setting('robot_brain.tenant_id', true), ''));
 -- next_erasure deletes the old rows of all tenants.
 create policy expired on robot_brain.erasures to robot_brain_stats using (true);
-grant select, delete on robot_brain.erasures to robot_brain_stats;
+-- A row lock needs a right to update.
+grant select, delete, update (erased_at) on robot_brain.erasures to robot_brain_stats;
 
 -- It depends on the view, and its file creates it again.
-drop function robot_brain.top_sessions(text, date);
+drop function if exists robot_brain.top_sessions(text, date);
 
 grant create on schema robot_brain to robot_brain_stats;
 reset role;

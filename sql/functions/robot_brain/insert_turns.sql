@@ -1,19 +1,24 @@
 -- Step of write_message. Inserts the turns after p_last_seq, their interactions, and rows of `uncounted` for the
 -- statistics. Returns the answer's body.
 --   p_first_id          the id of the first turn; if null, PostgreSQL makes one
---   p_response_length   the sum over all turns
+--   p_message_count     the turns that exist, with this write
+--   p_response_length, p_unanswered   the sums over all turns
 --   p_opens_session, p_opens_day   1 if the write is the first of its session or day, otherwise 0
 set local role robot_brain_owner;
 
-create or replace function robot_brain.insert_turns(
+drop function if exists robot_brain.insert_turns;
+
+create function robot_brain.insert_turns(
   p_tenant_id text,
   p_session_id text,
   p_messages jsonb,
   p_turns integer,
   p_first_id uuid,
   p_last_seq integer,
+  p_message_count integer,
   p_written_at timestamptz,
   p_response_length bigint,
+  p_unanswered integer,
   p_opens_session integer,
   p_opens_day integer
 )
@@ -36,7 +41,8 @@ begin
       robot_personality,
       user_message,
       robot_response,
-      metadata
+      metadata,
+      items
     )
     select
       p_tenant_id,
@@ -47,14 +53,15 @@ begin
       t.m ->> 'robot_personality',
       t.m ->> 'user_message',
       t.m ->> 'robot_response',
-      t.m -> 'metadata'
+      t.m -> 'metadata',
+      t.m -> 'items'
     from jsonb_array_elements(p_messages) with ordinality t (m, n)
     returning id, seq
   )
   select
     json_build_object(
       'session_id', p_session_id,
-      'message_count', p_last_seq + p_turns,
+      'message_count', p_message_count,
       'last_seq', p_last_seq + p_turns,
       -- In the order of the turns, because an insert writes and returns its rows one by one.
       'messages', json_agg(json_build_object('id', w.id, 'seq', w.seq, 'created_at', v_written_at))
@@ -65,15 +72,15 @@ begin
   -- Add a row per personality to `uncounted`. Most writes have one turn, for which the first form costs half as much.
   if p_turns = 1 then
     insert into robot_brain.uncounted (
-      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions
     )
     values (
-      p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, p_response_length,
+      p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, p_response_length, p_unanswered,
       p_opens_session, p_opens_day, v_interactions
     );
   else
     insert into robot_brain.uncounted (
-      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions
     )
     select
       p_tenant_id,
@@ -81,6 +88,7 @@ begin
       t.m ->> 'robot_personality',
       count(*),
       sum(length(t.m ->> 'robot_response')),
+      count(*) filter (where t.m ->> 'robot_response' = ''),
       -- Count the figures of the whole write with its first turn.
       case when min(t.n) = 1 then p_opens_session else 0 end,
       case when min(t.n) = 1 then p_opens_day else 0 end,
@@ -91,7 +99,7 @@ begin
 
   if v_interactions > 0 then
     insert into robot_brain.robot_interactions (
-      tenant_id, session_id, seq, robot_id, interaction_type, duration_ms, success, created_at
+      tenant_id, session_id, seq, robot_id, interaction_type, duration_ms, success, metadata, created_at
     )
     select
       p_tenant_id,
@@ -101,6 +109,7 @@ begin
       t.m #>> '{interaction,interaction_type}',
       (t.m #>> '{interaction,duration_ms}')::integer,
       (t.m #>> '{interaction,success}')::boolean,
+      coalesce(t.m #> '{interaction,metadata}', '{}'),
       p_written_at
     from jsonb_array_elements(p_messages) with ordinality t (m, n)
     where t.m ? 'interaction';

@@ -1,15 +1,26 @@
--- Step of write_message. Raises RB422, because the key belongs to another request, whose answer was p_response.
+-- Step of write_message. Raises RB410 if the session that the key wrote to is erased, or is being erased. Otherwise
+-- raises RB422, because the key belongs to another request, whose answer was p_response.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.refuse_key(p_response json)
+drop function if exists robot_brain.refuse_key;
+
+create function robot_brain.refuse_key(p_is_gone boolean, p_response text)
 returns void
 language plpgsql
 as $$
 begin
+  if p_is_gone then
+    raise exception using
+      errcode = 'RB410',
+      message = 'the session that the idempotency key wrote to was erased',
+      hint = 'Use a new key for a new request.';
+  end if;
   raise exception using
     errcode = 'RB422',
     message = 'the idempotency key was used for another request',
-    detail = json_build_object('session_id', p_response -> 'session_id', 'seq', p_response #> '{messages,0,seq}'),
+    detail = json_build_object(
+      'session_id', p_response::json -> 'session_id', 'seq', p_response::json #> '{messages,0,seq}'
+    ),
     hint = 'Use a new key for a new request.';
 end
 $$;

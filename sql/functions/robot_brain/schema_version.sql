@@ -6,4 +6,4 @@ returns integer
 language sql
 immutable
 parallel safe
-return 2;
+return 3;

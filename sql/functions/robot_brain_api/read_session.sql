@@ -6,6 +6,7 @@
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.
+-- The function is stable, and so are its steps. So all their queries see one state, and no page shows half of a change.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.read_session(
@@ -21,6 +22,7 @@ create or replace function robot_brain_api.read_session(
   out etag text
 )
 language plpgsql
+stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
@@ -30,9 +32,10 @@ declare
   c_answer_bytes constant integer := 5500000;
   v_limit constant integer := least(greatest(p_limit, 1), 200);
   v_session robot_brain.sessions;
+  v_last_seq integer;
   v_first bigint;
   v_last bigint;
-  v_fitting integer;
+  v_end bigint;
   v_messages json;
   v_set text;
 begin
@@ -44,11 +47,12 @@ begin
   -- A cached plan may have been made while the table was small (see write_message).
   v_set := set_config('enable_seqscan', 'off', true);
   select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
-  if not found then
+  if not found or v_session.erasing_at is not null then
     return;
   end if;
 
-  etag := robot_brain.etag(v_session.message_count, v_session.version);
+  v_last_seq := v_session.message_count + v_session.removed;
+  etag := robot_brain.etag(v_last_seq, v_session.version);
   if etag = any (p_known_etags) or '*' = any (p_known_etags) then
     return;
   end if;
@@ -57,36 +61,50 @@ begin
   -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
   v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
 
-  -- seq has no gaps, so a page is a range of seqs. The next request returns turns that were written after the
-  -- session's row was read.
+  -- If no turn was removed, seq has no gaps, and a page is a range of seqs. Otherwise find the other end of the page.
   if p_after is null then
-    v_last := least(p_before - 1, v_session.message_count);
+    v_last := least(p_before - 1, v_last_seq);
     v_first := greatest(v_last - v_limit + 1, 1);
+    if v_session.removed > 0 then
+      v_first := robot_brain.page_end(v_session, null, v_last, true, v_limit);
+    end if;
   else
     v_first := p_after + 1;
-    v_last := least(p_after + v_limit, v_session.message_count);
+    v_last := least(p_after + v_limit, v_last_seq);
+    if v_session.removed > 0 then
+      v_last := robot_brain.page_end(v_session, v_first, v_last_seq, false, v_limit);
+    end if;
   end if;
 
   -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
   if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
-    v_fitting := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
+    v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
     if p_after is null then
-      v_first := v_last - v_fitting + 1;
+      v_first := v_end;
     else
-      v_last := v_first + v_fitting - 1;
+      v_last := v_end;
     end if;
   end if;
 
-  select json_agg(json_build_object(
-    'id', c.id,
-    'seq', c.seq,
-    'robot_personality', c.robot_personality,
-    'user_message', c.user_message,
-    'robot_response', c.robot_response,
-    'metadata', c.metadata,
-    'created_at', robot_brain.iso_time(c.created_at)
-  ) order by c.seq)
-  into v_messages
+  select
+    json_agg(
+      case
+        when c.items is null and c.updated_at is null then json_build_object(
+          'id', c.id,
+          'seq', c.seq,
+          'robot_personality', c.robot_personality,
+          'user_message', c.user_message,
+          'robot_response', c.robot_response,
+          'metadata', c.metadata,
+          'created_at', robot_brain.iso_time(c.created_at)
+        )
+        else robot_brain.turn_json(c)
+      end
+      order by c.seq
+    ),
+    min(c.seq),
+    max(c.seq)
+  into v_messages, v_first, v_last
   from robot_brain.conversations c
   where c.tenant_id = p_tenant_id
     and c.session_id = p_session_id
@@ -94,18 +112,11 @@ begin
     and c.seq between v_first and v_last;
 
   body := json_build_object(
-    'session', json_build_object(
-      'id', v_session.id,
-      'created_at', robot_brain.iso_time(v_session.created_at),
-      'last_active', robot_brain.iso_time(v_session.last_active),
-      'message_count', v_session.message_count,
-      'last_seq', v_session.message_count,
-      'user_metadata', v_session.user_metadata
-    ),
+    'session', robot_brain.session_json(v_session),
     'messages', coalesce(v_messages, '[]'),
     'page', json_build_object(
-      'before', case when v_messages is not null and v_first > 1 then v_first end,
-      'after', case when v_messages is not null then v_last else p_after end
+      'before', case when v_first > v_session.first_seq then v_first end,
+      'after', coalesce(v_last, p_after)
     )
   );
 end

@@ -1,18 +1,19 @@
 -- Append turns to a session, all or nothing, and return the answer's body.
---   p_messages        1 to 100 turns: {robot_personality, user_message, robot_response, metadata, interaction?}
---   p_user_metadata   object merged at the top level into the session's, or null
+--   p_messages        1 to 100 turns: {robot_personality, user_message, robot_response, metadata, items?, interaction?}
+--   p_user_metadata   merge patch (RFC 7396) of the session's user_metadata, or null
 --   p_if_match        the state that the session must have, or null: '7' is its last seq, '7.1f' its whole entity tag
 --   p_key             the client's idempotency key, or null
 --   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
 --   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
 --   replayed          the body is from an earlier request or attempt; this call wrote nothing
---   etag              the session's entity tag; null if replayed by key, or if the session has later turns
+--   etag              the session's entity tag; null if replayed, because the session may have changed since
 -- We look for a client's key at each write, because a client may send a request again a day later. Without a key we
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
 -- matches a turn.
--- Raises RB409, RB412, RB422, RB423 and RB503 (sql/README.md). Raises 22001, or 23514 with the constraint's name, if
--- something is larger than allowed. Raises 22023 for a wrong number of turns and for values without a meaning.
+-- Raises RB409, RB410, RB412, RB419, RB422, RB423, RB424 and RB503 (sql/README.md). Raises 22001, or 23514 with the
+-- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
+-- without a meaning.
 -- Locks: the key or first id, then the session's row. No function takes these locks in another order.
 -- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
@@ -41,8 +42,10 @@ declare
   v_key_hash bytea;
   v_fingerprint bytea;
   v_known bytea;
+  v_is_gone boolean;
   v_set text;  -- takes the result of set_config, because an assignment costs less than perform
   v_session record;
+  v_was_erased boolean := false;
 begin
   -- One condition for all checks, because each condition costs every write.
   if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
@@ -61,12 +64,18 @@ begin
     -- that plan, but the server may sleep again before autovacuum runs.
     v_set := set_config('enable_seqscan', 'off', true);
     v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
-    select k.fingerprint, k.response, k.expires_at > clock_timestamp() into v_known, body, replayed
+    select
+      k.fingerprint, k.response, k.expires_at > clock_timestamp(),
+      k.response = '' or exists (
+        select from robot_brain.sessions s
+        where s.tenant_id = p_tenant_id and s.id = k.session_id and s.erasing_at is not null
+      )
+    into v_known, body, replayed, v_is_gone
     from robot_brain.idempotency_keys k
     where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     if replayed then
-      if v_known <> v_fingerprint then
-        perform robot_brain.refuse_key(body::json);
+      if v_is_gone or v_known <> v_fingerprint then
+        perform robot_brain.refuse_key(v_is_gone, body);
       end if;
       return;
     elsif v_known is not null then
@@ -81,10 +90,6 @@ begin
       body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns);
       replayed := body is not null;
       if replayed then
-        select robot_brain.etag(s.message_count, s.version) into etag
-        from robot_brain.sessions s
-        where s.tenant_id = p_tenant_id and s.id = p_session_id
-          and s.message_count = (body::json ->> 'last_seq')::integer;
         return;
       end if;
     end if;
@@ -96,25 +101,34 @@ begin
   v_session := robot_brain.lock_session(
     p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated
   );
-  if v_session.is_late or p_if_match is not null or v_session.metadata_bytes > 16384 then
+  -- An attempt that comes after an erasure must not write again what was erased. A write with a key needs no search,
+  -- because its key says so.
+  if p_first_id is not null and (p_repeated or v_session.is_new) then
+    v_was_erased := robot_brain.was_erased(p_tenant_id, p_session_id, p_first_id, p_repeated);
+  end if;
+  if v_was_erased or v_session.is_late or v_session.lost_turns or v_session.is_erasing or v_session.has_items
+    or p_if_match is not null or v_session.metadata_bytes > 16384
+  then
     perform robot_brain.refuse_write(
-      v_session.is_late, p_if_match, v_session.last_seq,
-      case when not v_session.is_new then v_session.version - (p_user_metadata is not null)::integer end,
-      v_session.metadata_bytes
+      v_session, p_messages, v_was_erased, p_if_match,
+      case when not v_session.is_new then v_session.version - (p_user_metadata is not null)::integer end
     );
   end if;
 
   -- Insert the turns, their interactions and their rows for the statistics.
   body := robot_brain.insert_turns(
-    p_tenant_id, p_session_id, p_messages, v_turns, p_first_id, v_session.last_seq, v_session.written_at,
-    v_session.response_length, v_session.is_new::integer, v_session.opens_day::integer
+    p_tenant_id, p_session_id, p_messages, v_turns, p_first_id, v_session.last_seq, v_session.message_count,
+    v_session.written_at, v_session.response_length, v_session.unanswered, v_session.is_new::integer,
+    v_session.opens_day::integer
   );
   etag := robot_brain.etag(v_session.last_seq + v_turns, v_session.version);
 
   -- Remember the answer.
   if p_key is not null then
-    insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
-    values (p_tenant_id, v_key_hash, v_fingerprint, body, v_session.written_at + interval '24 hours');
+    insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
+    values (
+      p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours'
+    );
     -- On average one in 128 writes with a key, chosen by the hash, clears expired keys. So the other writes need not.
     if get_byte(v_key_hash, 0) < 2 then
       perform robot_brain.clear_keys(500, false);

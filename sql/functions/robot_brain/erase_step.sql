@@ -1,0 +1,76 @@
+-- One step of the erasure of a session, whose row the caller has locked. Deletes up to 5,000 turns with all that belongs
+-- to them, and the rest if no turn is left. Returns whether the session is gone. After a kill the next step goes on,
+-- because each step deletes what is left.
+-- The first step marks the session: from then on it is unknown to readers.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.erase_step(p_session robot_brain.sessions)
+returns boolean
+language plpgsql
+as $$
+declare
+  -- Fewer turns if they are large: texts of at most about 30 MB.
+  v_most constant integer := least(5000, greatest(
+    50, 200000000 / greatest(p_session.answer_bytes / greatest(p_session.message_count, 1), 1)
+  ));
+  v_to integer;
+  v_gone record;
+  v_emptied integer;
+begin
+  select max(t.seq) into v_to
+  from (
+    select c.seq
+    from robot_brain.conversations c
+    where c.tenant_id = p_session.tenant_id
+      and c.session_id = p_session.id
+      and c.created_at between p_session.created_at and p_session.last_active
+    order by c.seq
+    limit v_most
+  ) t;
+  v_gone := robot_brain.remove_rows(p_session, p_session.first_seq, v_to);
+
+  -- Remembered answers are emptied. Their keys stay until they expire, so that a late write is not written again.
+  if v_gone.removed = p_session.message_count then
+    update robot_brain.idempotency_keys k
+    set response = '', fingerprint = '', session_id = null
+    where k.tenant_id = p_session.tenant_id
+      and k.key_hash in (
+        select e.key_hash
+        from robot_brain.idempotency_keys e
+        where e.tenant_id = p_session.tenant_id and e.session_id = p_session.id
+        limit 5000
+      );
+    get diagnostics v_emptied = row_count;
+  end if;
+
+  if v_emptied < 5000 then
+    insert into robot_brain.uncounted (
+      tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
+    )
+    values (p_session.tenant_id, null, '', 0, 0, -1, 0, 0);
+    insert into robot_brain.erasures as e (tenant_id, session_hash, erased_at, repeated)
+    values (
+      p_session.tenant_id, sha256(convert_to(p_session.id, 'UTF8')), clock_timestamp(), p_session.repeated
+    )
+    on conflict (tenant_id, session_hash) do update set
+      erased_at = excluded.erased_at,
+      repeated = (excluded.repeated || e.repeated)[1:16];
+    delete from robot_brain.sessions s where s.tenant_id = p_session.tenant_id and s.id = p_session.id;
+    return true;
+  end if;
+
+  update robot_brain.sessions s
+  set
+    erasing_at = coalesce(s.erasing_at, clock_timestamp()),
+    user_metadata = '{}',
+    user_id = null,
+    message_count = s.message_count - v_gone.removed,
+    removed = s.removed + v_gone.removed,
+    first_seq = coalesce(v_to + 1, s.first_seq),
+    response_length = s.response_length - v_gone.response_length,
+    unanswered = s.unanswered - v_gone.unanswered,
+    answer_bytes = s.answer_bytes - v_gone.answer_bytes
+  where s.tenant_id = p_session.tenant_id and s.id = p_session.id;
+  return false;
+end
+$$;

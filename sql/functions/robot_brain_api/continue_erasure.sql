@@ -1,0 +1,39 @@
+-- Take one step of the erasure of any tenant that began first and is not finished. Returns {"turns_erased": number}.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.continue_erasure(p_schema_version integer default null, out body text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set enable_seqscan = off
+-- A generic plan would open and lock all months.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_next record;
+  v_session robot_brain.sessions;
+  v_turns integer := 0;
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  v_next := robot_brain.next_erasure();
+  perform set_config('robot_brain.tenant_id', v_next.tenant_id, true);
+  select s.* into v_session
+  from robot_brain.sessions s
+  where s.tenant_id = v_next.tenant_id and s.id = v_next.session_id and s.erasing_at is not null
+  for update skip locked;
+  if found then
+    v_turns := v_session.message_count;
+    if not robot_brain.erase_step(v_session) then
+      select v_turns - s.message_count into v_turns
+      from robot_brain.sessions s
+      where s.tenant_id = v_next.tenant_id and s.id = v_next.session_id;
+    end if;
+  end if;
+  body := json_build_object('turns_erased', v_turns);
+end
+$$;
+
+grant execute on function robot_brain_api.continue_erasure to robot_brain_app;
