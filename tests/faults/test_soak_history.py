@@ -94,6 +94,11 @@ ALLOWED: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object]]] 
         lambda diary: diary.store({1: W3}),
     ),
     (
+        "a namesake is shorter than a session that lost turns",
+        lambda diary: (diary.write(1, 2, 3), diary.remove(2, last_seq=3), diary.erase(), diary.write(1)),
+        lambda diary: diary.store({1: "c01-000004.0"}),
+    ),
+    (
         "a removal by last seq cannot take a later turn",
         lambda diary: (diary.write(1), diary.remove(0, "lost", match="1"), diary.write(2)),
         lambda diary: diary.store({2: W3}, removed=1),

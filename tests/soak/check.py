@@ -188,7 +188,7 @@ def _check_sequences(history: History, stored: Stored, findings: Findings) -> No
         if have and max(have) > last:
             findings.gaps.append(f"{name}: its last seq is {last}, and seq {max(have)} is there")
         lowest = min((act.after or 0 for act in history.removals[name] if act.outcome != NOTHING), default=last)
-        if unexplained := [seq for seq in range(1, lowest + 1) if seq not in have]:
+        if unexplained := [seq for seq in range(1, min(lowest, last) + 1) if seq not in have]:
             findings.gaps.append(f"{name}: of {have.total()} turns, seqs missing {unexplained[:5]}")
 
 
