@@ -1,10 +1,13 @@
-"""GET /sessions/{session_id}?limit&before|after&max_chars: a page of a session's turns, oldest first."""
+"""GET /sessions/{session_id}?limit&before|after&max_chars: a page of a session's turns, oldest first.
 
+GET /sessions?limit&cursor&user_id&preview: a page of the sessions, the most recently active first.
+"""
+
+from robot_brain import limits
 from robot_brain.database import api
 from robot_brain.entry import routes
-from robot_brain.http.parameters import exclude, if_none_match, whole_number
+from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, refuse, user_id, whole_number
 from robot_brain.http.request import Request, Response
-from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, MAX_PAGE_TURNS
 
 
 def read(request: Request, session_id: str) -> Response:
@@ -14,10 +17,10 @@ def read(request: Request, session_id: str) -> Response:
     exclude(query, "max_chars", "after")
     page = api.read_session(
         session_id=session_id,
-        limit=whole_number(query, "limit", 1, MAX_PAGE_TURNS) or DEFAULT_PAGE_TURNS,
-        before=whole_number(query, "before", 1, MAX_INTEGER),
-        after=whole_number(query, "after", 0, MAX_INTEGER),
-        max_chars=whole_number(query, "max_chars", 1, MAX_PAGE_CHARS),
+        limit=whole_number(query, "limit", 1, limits.MAX_PAGE_TURNS) or limits.DEFAULT_PAGE_TURNS,
+        before=whole_number(query, "before", 1, limits.MAX_INTEGER),
+        after=whole_number(query, "after", 0, limits.MAX_INTEGER),
+        max_chars=whole_number(query, "max_chars", 1, limits.MAX_PAGE_CHARS),
         known_etags=if_none_match(request.headers.get("if-none-match")),
         deadline=request.deadline,
     )
@@ -25,4 +28,14 @@ def read(request: Request, session_id: str) -> Response:
     return Response(304 if page.body is None else 200, page.body, headers)
 
 
-handler = routes({"GET /sessions/{session_id}": read})
+def browse(request: Request) -> Response:
+    """Return 200 with a page of the sessions and the cursor of the next page."""
+    query = request.query("limit", "cursor", "user_id", "metadata", "preview")
+    refuse(query, "metadata")
+    limit = whole_number(query, "limit", 1, limits.MAX_LISTED_SESSIONS) or limits.DEFAULT_LISTED_SESSIONS
+    place, user, preview = cursor(query, "cursor"), user_id(query, "user_id"), flag(query, "preview")
+    body = api.list_sessions(limit=limit, cursor=place, user_id=user, preview=preview, deadline=request.deadline)
+    return Response(200, body, {"cache-control": "private, no-cache"})
+
+
+handler = routes({"GET /sessions/{session_id}": read, "GET /sessions": browse})

@@ -209,7 +209,8 @@ def _fill(server: Postgres, size: Size) -> None:
         ]
         # All months come before any rows, because make_month would wait for autovacuum of a month.
         for month in months:
-            admin.execute("select robot_brain.make_month(%s::date)", [month])
+            for table in ("conversations", "robot_interactions"):
+                admin.execute("select robot_brain.make_month(%s::date, %s)", [month, table])
         progress = Progress(len(months) + 10, f"making {size.name}")
         admin.execute("set maintenance_work_mem = '512MB'")
         admin.execute("set work_mem = '256MB'")

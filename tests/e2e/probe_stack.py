@@ -77,6 +77,8 @@ Resources:
         Post: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: post}}
         Get: {Type: HttpApi, Properties: {Path: '/echo/{name}', Method: GET}}
         Any: {Type: HttpApi, Properties: {Path: /any, Method: ANY}}
+        Part: {Type: HttpApi, Properties: {Path: '/things/{name}/parts/{number}', Method: PUT}}
+        Patch: {Type: HttpApi, Properties: {Path: '/things/{name}', Method: PATCH}}
   Resolve: {Type: AWS::Serverless::Function, Properties: {Handler: probe.resolve, Events: {
     Get: {Type: HttpApi, Properties: {Path: /resolve, Method: GET}}}}}
   Wait: {Type: AWS::Serverless::Function, Properties: {Handler: probe.wait, Events: {
@@ -94,7 +96,8 @@ Resources:
   Sized: {Type: AWS::Serverless::Function, Properties: {Handler: probe.sized, Events: {
     Get: {Type: HttpApi, Properties: {Path: /sized, Method: GET}}}}}
   Raw: {Type: AWS::Serverless::Function, Properties: {Handler: probe.raw, Events: {
-    Any: {Type: HttpApi, Properties: {Path: /raw, Method: ANY}}}}}
+    Any: {Type: HttpApi, Properties: {Path: /raw, Method: ANY}},
+    Delete: {Type: HttpApi, Properties: {Path: '/things/{name}', Method: DELETE}}}}}
   Broken: {Type: AWS::Serverless::Function, Properties: {Handler: broken.handler, Events: {
     Get: {Type: HttpApi, Properties: {Path: /broken, Method: GET}}}}}
   Missing: {Type: AWS::Serverless::Function, Properties: {Handler: probe.no_such_function, Events: {

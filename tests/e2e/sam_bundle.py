@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.settings import ROOT
+from tests.support import deployed_template
 from tests.support.servers.binaries import MissingBinaryError
 
-FUNCTIONS = ("WriteMessageFunction", "ReadSessionFunction", "HealthFunction", "StatsFunction")
+FUNCTIONS = tuple(deployed_template.FUNCTIONS)
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "ops")
 BUILD_WITHIN_SECONDS = 600.0
 

@@ -53,6 +53,60 @@ def test_methods_match_routes_and_any_matches_all(tmp_path: Path) -> None:
     run_probe(tmp_path, test)
 
 
+def test_each_method_of_one_path_reaches_its_own_function_and_any_other_method_is_404(tmp_path: Path) -> None:
+    async def test(stack: ProbeStack) -> None:
+        patched = (await stack.request("PATCH", "/things/a%20b?x=1", json={"n": None})).data
+        assert patched["function"] == "Echo"
+        assert patched["event"]["routeKey"] == "PATCH /things/{name}"
+        assert patched["event"]["pathParameters"] == {"name": "a b"}
+        assert json.loads(patched["event"]["body"]) == {"n": None}
+
+        deleted = await stack.request("DELETE", "/things/a", json={"statusCode": 200, "body": "by Raw"})
+        assert (deleted.status, deleted.body) == (200, b"by Raw")
+
+        replaced = (await stack.request("PUT", "/things/a/parts/007", json={})).data["event"]
+        assert replaced["routeKey"] == "PUT /things/{name}/parts/{number}"
+        assert replaced["pathParameters"] == {"name": "a", "number": "007"}
+
+        for method, path in [
+            ("GET", "/things/a"),
+            ("PUT", "/things/a"),
+            ("OPTIONS", "/things/a"),
+            ("DELETE", "/things/a/parts/1"),
+            ("PUT", "/things/a/parts/"),
+            ("PUT", "/things/a/parts/1%2F2"),
+        ]:
+            answer = await stack.request(method, path)
+            assert (answer.status, answer.data) == (404, NOT_FOUND), (method, path)
+            # RFC 9110 asks for Allow with a 405. API Gateway answers 404 and names no method.
+            assert "Allow" not in answer.headers
+
+    run_probe(tmp_path, test)
+
+
+def test_an_answer_without_a_body_leaves_the_connection_to_the_next_request(tmp_path: Path) -> None:
+    async def test(stack: ProbeStack) -> None:
+        def delete(response: object, more: bytes = b"") -> bytes:
+            body = json.dumps(response).encode()
+            length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+            return b"DELETE /things/a HTTP/1.1\r\nHost: a\r\n" + more + length + body
+
+        done, accepted = {"statusCode": 204}, {"statusCode": 202, "headers": {"Retry-After": "1"}}
+        received = await stack.send(delete(done) + delete(accepted) + delete(done, b"Connection: close\r\n"))
+        first, second, third, rest = received.split(b"\r\n\r\n")
+        assert rest == b""
+        assert first.startswith(b"HTTP/1.1 204 No Content\r\n")
+        # RFC 9110, section 8.6: a 204 has no Content-Length.
+        assert b"content-length" not in first.lower()
+        assert b"content-type" not in first.lower()
+        assert second.startswith(b"HTTP/1.1 202 Accepted\r\n")
+        assert b"retry-after: 1\r\n" in second.lower()
+        assert b"content-length: 0" in second.lower()
+        assert third.startswith(b"HTTP/1.1 204 No Content\r\n")
+
+    run_probe(tmp_path, test)
+
+
 def test_the_event_of_a_request_has_payload_format_2(tmp_path: Path) -> None:
     async def test(stack: ProbeStack) -> None:
         raw = (

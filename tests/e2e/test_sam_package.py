@@ -62,7 +62,8 @@ def test_a_function_has_its_runtime_variables_role_layer_and_log_group(package: 
 
 def test_no_two_functions_share_a_log_group(package: Package) -> None:
     functions = package.of_type("AWS::Lambda::Function")
-    assert len({each["LoggingConfig"]["LogGroup"]["Ref"] for each in functions.values()}) == len(functions) == 4
+    assert len({each["LoggingConfig"]["LogGroup"]["Ref"] for each in functions.values()}) == len(functions)
+    assert set(functions) == set(FUNCTIONS)
 
 
 def test_the_gateway_throttles_and_logs_each_request_as_json(package: Package) -> None:
@@ -98,7 +99,7 @@ def test_with_snapstart_the_api_calls_a_version_and_a_changed_parameter_publishe
     aliases = snapstart_package.of_type("AWS::Lambda::Alias")
     functions = snapstart_package.of_type("AWS::Lambda::Function")
     [layer] = snapstart_package.of_type("AWS::Lambda::LayerVersion")
-    assert len(versions) == len(aliases) == len(functions) == 4
+    assert len(versions) == len(aliases) == len(functions) == len(FUNCTIONS)
     for name, version in versions.items():
         described = json.dumps(version["Description"])
         settings = ("TenantId", "MemorySize", "LogLevel", "StatsMaxAge", "NeonEndpointId", "DatabaseSecretArn")

@@ -59,7 +59,12 @@ def test_only_the_gateway_may_call_a_function_and_only_for_its_routes(package: P
     }
     assert allowed == {
         ("WriteMessageFunction", "apigateway.amazonaws.com", "/POST/sessions/*/messages"),
+        ("WriteMessageFunction", "apigateway.amazonaws.com", "/PUT/sessions/*/messages/*"),
         ("ReadSessionFunction", "apigateway.amazonaws.com", "/GET/sessions/*"),
+        ("ReadSessionFunction", "apigateway.amazonaws.com", "/GET/sessions"),
+        ("EditSessionFunction", "apigateway.amazonaws.com", "/PATCH/sessions/*"),
+        ("EditSessionFunction", "apigateway.amazonaws.com", "/DELETE/sessions/*"),
+        ("EditSessionFunction", "apigateway.amazonaws.com", "/DELETE/sessions/*/messages"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),
@@ -77,7 +82,12 @@ def test_every_route_except_health_needs_a_signature(package: Package) -> None:
     }
     assert routes == {
         ("POST", "/sessions/{session_id}/messages"): ["AWS_IAM"],
+        ("PUT", "/sessions/{session_id}/messages/{seq}"): ["AWS_IAM"],
+        ("DELETE", "/sessions/{session_id}/messages"): ["AWS_IAM"],
         ("GET", "/sessions/{session_id}"): ["AWS_IAM"],
+        ("PATCH", "/sessions/{session_id}"): ["AWS_IAM"],
+        ("DELETE", "/sessions/{session_id}"): ["AWS_IAM"],
+        ("GET", "/sessions"): ["AWS_IAM"],
         ("GET", "/health"): ["NONE"],
         ("HEAD", "/health"): ["NONE"],
         ("GET", "/health/database"): ["AWS_IAM"],

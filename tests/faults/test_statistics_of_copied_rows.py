@@ -24,11 +24,6 @@ select c.relname, (
 from pg_class c
 where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 """
-# Neither a copy nor replication sets sequences.
-_NEXT_IDS = """
-select setval(pg_get_serial_sequence('robot_brain.robot_interactions', 'id'), max(id))
-from robot_brain.robot_interactions
-"""
 _ALL_COPIED = "select from pg_subscription_rel where srsubstate <> 'r'"
 
 
@@ -65,7 +60,6 @@ def copy_tenant(source: Counting, target: Counting, tenant: str) -> None:
             with old.cursor().copy(read) as rows, new.cursor().copy(write) as into:
                 for row in rows:
                     into.write(row)
-        new.execute(_NEXT_IDS)
 
 
 def test_a_tenant_that_is_copied_in_the_middle_of_its_writes_is_counted_once(both: tuple[Counting, Counting]) -> None:
@@ -129,7 +123,6 @@ def replicated(source: Counting, target: Counting) -> Iterator[None]:
             wait_until(lambda: not old.execute(active, [name]).fetchall())
             old.execute("select pg_drop_replication_slot(%s)", [name])
             old.execute(sql.SQL("drop publication {}").format(sql.Identifier(name)))
-        new.execute(_NEXT_IDS)
 
 
 def admin(counting: Counting) -> "psycopg.Connection[Any]":

@@ -7,7 +7,8 @@ from tests.integration.edge import Bad, Send, get, marked, other, post
 from tests.support.bundle import turn
 from tests.support.private_text import PRIVATE
 
-KEPT = {"messages": [turn(1), turn(2)], "user_metadata": {"filled": "x" * 9000}}
+_INTERACTION = {"interaction_type": "order", "duration_ms": 5, "success": True}
+KEPT = {"messages": [turn(1), turn(2, interaction=_INTERACTION)], "user_metadata": {"filled": "x" * 9000}}
 KEPT_KEY = "used before"
 
 _TURN = marked()

@@ -21,6 +21,8 @@ from tests.support.waiting import PATIENCE_SECONDS
 _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
 FILES = [file.name for file in [*_SQL.migrations, *_SQL.functions]]
+# How many of them the records can hold before the last transaction. Each migration outside a transaction is one step.
+_STEPS = [0] + [number + step for number, file in enumerate(_SQL.migrations) if file.runs_outside for step in (0, 1)]
 
 # A migration that found the lock taken and will soon try again.
 WAITS_FOR_MIGRATION = """
@@ -79,7 +81,7 @@ def finish(process: "subprocess.Popen[str]") -> list[str]:
     if out.strip().startswith("Nothing to do"):
         return []
     # If a transaction collides with one of another database's migration, it is applied and reported again.
-    applied = list(dict.fromkeys(re.findall(r"^applying (\S+)$", log, re.MULTILINE)))
+    applied = list(dict.fromkeys(re.findall(r"^applying ([^\s,]+)", log, re.MULTILINE)))
     assert out.strip().splitlines()[-1] == f"Applied {len(applied)} files."
     return applied
 
@@ -90,6 +92,11 @@ def recorded(admin: psycopg.Connection) -> list[str]:
         return []
     names = {name for (name,) in admin.execute("select name from robot_brain_migrations.files").fetchall()}
     return [*(name for name in FILES if name in names), *sorted(names - set(FILES))]
+
+
+def committed(applied: int) -> list[str]:
+    """Return the names of the files that are recorded after a kill, if `applied` files were applied before it."""
+    return FILES[: max(step for step in _STEPS if step <= applied)]
 
 
 def empty(cluster: Postgres) -> None:

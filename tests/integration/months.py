@@ -1,4 +1,4 @@
-"""Make, drop and count months of turns, and call SQL functions with the retries of the layer."""
+"""Make, drop and count months of turns and interactions, and call SQL functions with the retries of the layer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'loca
 # The layer's number of attempts.
 _ATTEMPTS = 3
 _TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "answer", "metadata": {}}
+# A month is a partition of each of these tables.
+TABLES = ("conversations", "robot_interactions")
+INTERACTING: dict[str, Any] = {
+    "interaction": {"robot_id": "r", "interaction_type": "order", "duration_ms": 1, "success": True}
+}
 
 
 def turns(number: int, **fields: Any) -> str:
@@ -37,9 +42,11 @@ def repeated(connection: psycopg.Connection, call: str, parameters: tuple[object
             return row
 
 
-def write(connection: psycopg.Connection, session_id: str, number: int = 1, tenant: str = "local") -> tuple[Any, ...]:
+def write(
+    connection: psycopg.Connection, session_id: str, number: int = 1, tenant: str = "local", **fields: Any
+) -> tuple[Any, ...]:
     """Write turns. Return the answer as JSON, and the entity tag."""
-    body, etag = repeated(connection, WRITE, (tenant, session_id, turns(number)))
+    body, etag = repeated(connection, WRITE, (tenant, session_id, turns(number, **fields)))
     return json.loads(body), etag
 
 
@@ -54,53 +61,55 @@ def check_page(connection: psycopg.Connection, session_id: str, limit: int = 200
     return int(count)
 
 
-def month_name(admin: psycopg.Connection, months_from_now: int = 0) -> str:
-    """Return the name of a month's partition."""
+def month_name(admin: psycopg.Connection, months_from_now: int = 0, table: str = "conversations") -> str:
+    """Return the name of a month's partition of `table`."""
     row = admin.execute(
-        "select 'conversations_' || to_char((now() at time zone 'UTC') + make_interval(months => %s), 'YYYY_MM')",
-        [months_from_now],
+        "select %s || to_char((now() at time zone 'UTC') + make_interval(months => %s), '_YYYY_MM')",
+        [table, months_from_now],
     ).fetchone()
     assert row is not None
     return str(row[0])
 
 
-def drop_month(database: Database, months_from_now: int = 0) -> str:
-    """Drop the partition of a month and return its name."""
+def drop_month(database: Database, months_from_now: int = 0, table: str = "conversations") -> str:
+    """Drop the partition of a month of `table` and return its name."""
     with database.admin() as admin:
-        name = month_name(admin, months_from_now)
+        name = month_name(admin, months_from_now, table)
         admin.execute(f"drop table robot_brain.{name}".encode())
     return name
 
 
 def move_to(database: Database, session_id: str, moment: str) -> None:
-    """Set the time of the session's turns to `moment`, an expression of SQL."""
+    """Set the time of the session's turns and interactions to `moment`, an expression of SQL."""
     # One transaction, so that now() has one value.
     with database.admin() as admin, admin.transaction():
-        admin.execute(
-            f"update robot_brain.conversations set created_at = {moment} where session_id = %s".encode(), [session_id]
-        )
+        for table in TABLES:
+            admin.execute(
+                f"update robot_brain.{table} set created_at = {moment} where session_id = %s".encode(), [session_id]
+            )
         admin.execute(
             f"update robot_brain.sessions set created_at = {moment}, last_active = {moment} where id = %s".encode(),
             [session_id],
         )
 
 
-def places(database: Database) -> dict[str, int]:
-    """Return the number of turns in each partition that holds turns."""
+def places(database: Database, table: str = "conversations") -> dict[str, int]:
+    """Return the number of rows in each partition of `table` that holds rows."""
     with database.admin() as admin:
         return dict(
             admin.execute(
-                "select c.relname, count(*) from robot_brain.conversations t join pg_class c on c.oid = t.tableoid"
-                " group by 1"
+                f"select c.relname, count(*) from robot_brain.{table} t join pg_class c on c.oid = t.tableoid"
+                " group by 1".encode()
             ).fetchall()
         )
 
 
 def is_month(admin: psycopg.Connection, name: str) -> bool:
-    """Return whether a partition of the turns has this name."""
+    """Return whether a partition of the turns or interactions has this name."""
     found = admin.execute(
         "select 1 from pg_inherits i join pg_class c on c.oid = i.inhrelid"
-        " where i.inhparent = 'robot_brain.conversations'::regclass and c.relname = %s",
+        " where c.relname = %s and i.inhparent in ("
+        "   'robot_brain.conversations'::regclass, 'robot_brain.robot_interactions'::regclass)",
         [name],
     )
     return found.fetchone() is not None

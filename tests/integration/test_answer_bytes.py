@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from contract.write_message import Turn
+from contract.turns import Turn
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 

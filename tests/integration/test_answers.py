@@ -9,19 +9,27 @@ from pydantic import TypeAdapter, ValidationError
 from contract import problems
 from contract.document import ROUTES
 from contract.route import Route
+from tests.integration.answered_changes import (
+    CHANGES_AND_LISTS,
+    ERASE,
+    EVENT_OF,
+    LIST,
+    PATCH,
+    READ,
+    REMOVE,
+    REPLACE,
+    UNSERVED_CHANGES,
+    WRITE,
+)
 from tests.integration.edge import Send, function_of, get, other, post
 from tests.support.bundle import EVENTS, Bundle, Reply, deployed, event, turn
 from tests.support.documented import errors_of, operations, resolved
 from tests.support.servers.databases import Database
 
-WRITE = "POST /sessions/{session_id}/messages"
-READ = "GET /sessions/{session_id}"
 STATS = "GET /stats"
 HEALTH = "GET /health"
 HEAD = "HEAD /health"
 DATABASE = "GET /health/database"
-
-
 KEY = {"idempotency-key": "order-4711"}
 NEW = {"user_message": "", "robot_response": "", "robot_personality": "barista"}
 # Sent in this order. Each has a route, a status and a request.
@@ -45,6 +53,9 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (READ, 400, get("limit=%zz")),
     (READ, 404, lambda b: b.read("unknown")),
     (READ, 422, lambda b: b.read("s", limit=0, page=1)),
+    (READ, 200, lambda b: b.read("s")),
+    (READ, 200, lambda b: b.read("s")),
+    *CHANGES_AND_LISTS,
     (STATS, 200, lambda b: b.stats()),
     (STATS, 200, lambda b: b.stats(session_id="s")),
     (STATS, 400, other("stats", "%")),
@@ -62,6 +73,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
 UNSERVED: list[tuple[str, Send]] = [
     (WRITE, lambda b: b.write("s", turn())),
     (READ, lambda b: b.read("s")),
+    *UNSERVED_CHANGES,
     (STATS, lambda b: b.stats()),
     (DATABASE, lambda b: b.database_health()),
 ]
@@ -137,6 +149,10 @@ def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
     for function, name, route, example in (
         ("write_message", "write_message", WRITE, "write_message"),
         ("read_session", "read_session", READ, "read_session"),
+        ("edit_session", "edit_session", PATCH, "edit_session"),
+        ("read_session", "read_session_list", LIST, "list_sessions"),
+        ("write_message", "write_message_replace", REPLACE, "replace_turn"),
+        ("edit_session", "edit_session_remove", REMOVE, "remove_turns"),
         ("stats", "stats", STATS, "stats"),
         ("stats", "stats_session", STATS, "stats_session"),
         ("health", "health", HEALTH, "health"),
@@ -158,7 +174,7 @@ def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_eve
 ) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
-    for route in (WRITE, READ, STATS):
+    for route in (WRITE, READ, STATS, REPLACE, PATCH, REMOVE, ERASE, LIST):
         for status in ("400", "422"):
             content = operations()[route]["responses"][status]["content"]["application/problem+json"]
             for reference in content["examples"].values():
@@ -176,7 +192,7 @@ def bad_events() -> list[Any]:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
-    sent = event(route.name if route.name != "database_health" else "stats_database_health")
+    sent = event(EVENT_OF.get(route.name, route.name))
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [
         each["name"]

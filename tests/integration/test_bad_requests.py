@@ -7,15 +7,21 @@ import pytest
 
 from robot_brain.limits import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
+from tests.integration.bad_changes import CHANGES
 from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE
 from tests.integration.edge import Bad, assert_problem, function_of, marked, points, post, row_counts
 from tests.support.bundle import EVENTS, Bundle, deployed, event
 from tests.support.servers.databases import Database, Template
 
-TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE]
+TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE, *CHANGES]
 FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
 
 _FILES_STATUS = {
+    "edit_session_content_type": 415,
+    "edit_session_erase_if_match": 400,
+    "edit_session_if_match": 400,
+    "edit_session_not_json": 400,
+    "edit_session_remove_if_match": 400,
     "read_session_percent": 400,
     "write_message_base64": 400,
     "write_message_comma_in_key": 400,
@@ -25,6 +31,9 @@ _FILES_STATUS = {
     "write_message_if_match": 400,
     "write_message_nan": 400,
     "write_message_not_json": 400,
+    "write_message_replace_content_type": 415,
+    "write_message_replace_if_match": 400,
+    "write_message_replace_not_json": 400,
     "write_message_underflow": 400,
 }
 

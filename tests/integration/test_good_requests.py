@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.edge import Good, get, nested, other, post
+from tests.integration.edge import Good, function_of, get, nested, other, post
 from tests.support.bundle import EVENTS, Bundle, Json, deployed, event, turn
 from tests.support.servers.databases import Database
 
 KIB = 1024
-WRITES = sorted(path.stem for path in EVENTS.glob("write_message*.json"))
+WRITES = [
+    path.stem for path in sorted(EVENTS.glob("write_message*.json")) if event(path.stem)["routeKey"].startswith("POST")
+]
 
 _ODD = "\x01\x1f\x7f\x85\u2028\u2029\u200f\ufeff\ufffe\U0001f916\U0010ffff e\u0301 \\ / \" ' %s {} <>&"
 _DEEP = turn(metadata=nested(63))
@@ -104,6 +106,16 @@ def test_a_request_at_a_limit_reads_back_as_sent(embedded_database: Database, ro
 def test_an_event_file_of_a_write_is_accepted(embedded_database: Database, name: str) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         assert functions.call("write_message", event(name)).status == 201
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("*_session*.json")))
+def test_an_event_file_of_a_change_or_a_read_is_accepted(bundle: Bundle, name: str) -> None:
+    sent = event(name)
+    if "if-match" in sent["headers"]:
+        sent["headers"]["if-match"] = bundle.write("demo", turn()).headers["etag"]
+    else:
+        bundle.write("demo", turn())
+    assert bundle.call(function_of(sent), sent).status in (200, 204)
 
 
 @pytest.mark.parametrize(

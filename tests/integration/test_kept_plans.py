@@ -14,8 +14,8 @@ CALLS = {
 }
 GROW = """
 insert into robot_brain.sessions
-  (tenant_id, id, created_at, last_active, message_count, response_length, answer_bytes)
-select 'local', 's' || n, now(), now(), 1, 1, 1 from generate_series(1, 20000) n
+  (tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
+select 'local', 's' || n, now(), now(), now(), 1, 1, 1 from generate_series(1, 20000) n
 """
 
 

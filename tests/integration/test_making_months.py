@@ -21,7 +21,7 @@ from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
 from tests.support.servers.gate import wait_for_pid
 
-NO_LOCK_TIMEOUT = "alter function robot_brain.make_month(date) set lock_timeout = 0"
+NO_LOCK_TIMEOUT = "alter function robot_brain.make_month set lock_timeout = 0"
 
 
 def dashed(name: str) -> str:

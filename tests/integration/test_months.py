@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from tests.integration.held_locks import wait_for_waiter
 from tests.integration.months import (
+    INTERACTING,
+    TABLES,
     check_page,
     drop_month,
     is_month,
@@ -25,10 +28,10 @@ from tests.support.servers.databases import Database
 MAKE = "select robot_brain.make_month((now() at time zone 'UTC')::date)"
 SESSIONS = ("a", "b", "c", "d")
 # Longer than any test runs, so that a wait ends by a state and not by a timeout.
-PATIENT = "alter function robot_brain.make_month(date) set lock_timeout = '60s'"
+PATIENT = "alter function robot_brain.make_month set lock_timeout = '60s'"
 
 
-def lose_this_month(database: Database, number: int) -> str:
+def lose_this_month(database: Database, number: int, **fields: Any) -> str:
     """Drop this month, write `number` turns to each session and return the month's name.
 
     The turns land in the default partition.
@@ -36,7 +39,7 @@ def lose_this_month(database: Database, number: int) -> str:
     name = drop_month(database)
     with database.app() as connection:
         for session in SESSIONS:
-            write(connection, session, number)
+            write(connection, session, number, **fields)
     assert places(database) == {"conversations_default": number * len(SESSIONS)}
     return name
 
@@ -86,8 +89,11 @@ def test_making_a_month_waits_until_running_requests_have_ended(database: Databa
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: Database, seed: int) -> None:
     print(f"seed {seed}")
-    name = lose_this_month(database, 100)
+    kept = drop_month(database, table="robot_interactions")
+    name = lose_this_month(database, 100, **INTERACTING)
+    assert places(database, "robot_interactions") == {"robot_interactions_default": 400}
     written = [0] * 8
+    interactions = [0] * 8
     read = [0] * 8
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -99,8 +105,11 @@ def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: 
                 while not stop.is_set():
                     session = chance.choice(SESSIONS)
                     if number % 2:
-                        write(connection, session, chance.choice((1, 1, 3)))
+                        fields = INTERACTING if chance.random() < 0.8 else {}
+                        number_of_turns = chance.choice((1, 1, 3))
+                        write(connection, session, number_of_turns, **fields)
                         written[number // 2] += 1
+                        interactions[number // 2] += number_of_turns * bool(fields)
                     else:
                         check_page(connection, session, chance.choice((1, 50, 200)))
                         read[number // 2] += 1
@@ -114,7 +123,7 @@ def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: 
     try:
         with database.app() as maker, database.admin() as admin:
             _until(lambda: stop.is_set() or min(written + read) >= 2)
-            while not stop.is_set() and not is_month(admin, name):
+            while not stop.is_set() and not (is_month(admin, name) and is_month(admin, kept)):
                 assert make_months(maker)[1] == []
             before = list(written + read)
             _until(
@@ -128,6 +137,7 @@ def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: 
     with database.app() as connection:
         total = sum(check_page(connection, session) for session in SESSIONS)
     assert places(database) == {name: total}
+    assert places(database, "robot_interactions") == {kept: 400 + sum(interactions)}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -136,14 +146,15 @@ def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Data
     print(f"seed {seed}")
     chance = random.Random(seed)
     with database.admin() as admin:
-        ahead = [month_name(admin, months) for months in range(3)]
+        ahead = [month_name(admin, months, table) for months in range(3) for table in TABLES]
         admin.execute(PATIENT)
     for number in range(6):
         session = f"s{number}"
         with database.app() as connection:
-            for months in chance.sample(range(3), 2):
-                drop_month(database, months)
-            write(connection, session, 5)
+            for table in TABLES:
+                for months in chance.sample(range(3), 2):
+                    drop_month(database, months, table)
+            write(connection, session, 5, **INTERACTING)
         if chance.random() < 0.5:
             move_to(database, session, f"now() + interval '{chance.randrange(3)} months'")
 
@@ -153,7 +164,7 @@ def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Data
                     if kind == 0:
                         check_page(connection, session)
                     elif kind == 1:
-                        write(connection, session)
+                        write(connection, session, **INTERACTING)
                     else:
                         assert make_months(connection)[1] == []
 
@@ -164,7 +175,10 @@ def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Data
             make_months(connection)
             assert all(is_month(admin, name) for name in ahead)
             assert check_page(connection, session) == 21
+            count = "select count(*) from robot_brain.robot_interactions where session_id = %s"
+            assert admin.execute(count, [session]).fetchone() == (21,)
     assert "conversations_default" not in places(database)
+    assert "robot_interactions_default" not in places(database, "robot_interactions")
 
 
 def test_a_turn_written_while_make_month_waits_for_the_default_partition_is_moved_later(database: Database) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from tests.support.plans import explain_page, rows_read, touched
+from tests.integration.months import month_name
+from tests.support.plans import Plan, explain_page, rows_read, touched
 from tests.support.servers.databases import Database
 
 READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, %s, '{}')"
@@ -33,8 +34,8 @@ with life as (
 ),
 session as (
   insert into robot_brain.sessions
-    (tenant_id, id, created_at, last_active, message_count, response_length, answer_bytes)
-  select 'local', %(id)s, min(at), max(at), %(turns)s, 9, 9 from life
+    (tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
+  select 'local', %(id)s, min(at), max(at), date_trunc('hour', max(at)), %(turns)s, 9, 9 from life
 )
 insert into robot_brain.conversations (
   tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response
@@ -119,14 +120,46 @@ def test_a_page_of_a_long_session_is_found_by_its_index(database: Database) -> N
             " from generate_series(0, 19999) n"
         )
         admin.execute(
-            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, message_count, response_length,"
-            " answer_bytes) select 'local', 's' || n, now() - interval '1 second', now(), 500, 9, 9"
+            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, active_hour, message_count,"
+            " response_length, answer_bytes)"
+            " select 'local', 's' || n, now() - interval '1 second', now(), now(), 500, 9, 9"
             " from generate_series(0, 39) n"
         )
         admin.execute("vacuum analyze robot_brain.conversations")
         scans = explain_page(admin, "s7", 451, 500, "force_custom_plan").scans()
         partition = f"conversations_{datetime.now(UTC):%Y_%m}"
         assert scans in ([(partition, "Index Scan")], [(partition, "Bitmap Heap Scan")])
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["no statistics", "statistics"])
+def test_the_interactions_of_a_session_are_found_by_index_in_its_month(database: Database, analyzed: bool) -> None:
+    with database.admin() as admin:
+        admin.execute("set timezone = 'UTC'")
+        admin.execute(
+            "select robot_brain.make_month((now() - make_interval(months => n))::date, 'robot_interactions')"
+            " from generate_series(1, 2) n"
+        )
+        admin.execute(
+            "insert into robot_brain.robot_interactions (tenant_id, session_id, seq, robot_id, interaction_type,"
+            " duration_ms, success, created_at) select 'local', 's' || n % 300, n / 300 + 1, 'r', 'order', 1, true,"
+            " date_trunc('month', now()) + interval '3 days' - make_interval(months => n % 3)"
+            " from generate_series(0, 29999) n"
+        )
+        if analyzed:
+            admin.execute("analyze robot_brain.robot_interactions")
+        with admin.transaction():
+            admin.execute("set local role robot_brain_owner")
+            admin.execute("select set_config('robot_brain.tenant_id', 'local', true)")
+            row = admin.execute(
+                "explain (analyze, timing off, format json) select * from robot_brain.robot_interactions"
+                " where tenant_id = 'local' and session_id = 's7' and seq between 1 and 50"
+                " and created_at between date_trunc('month', now()) - interval '1 month'"
+                " and date_trunc('month', now()) - interval '1 second'"
+            ).fetchone()
+        assert row is not None
+        scans = Plan(row[0][0]).scans()
+        month = month_name(admin, -1, "robot_interactions")
+    assert scans in ([(month, "Index Scan")], [(month, "Bitmap Heap Scan")])
 
 
 @pytest.mark.parametrize("analyzed", [False, True], ids=["no statistics", "statistics"])

@@ -11,11 +11,17 @@ from tests.support.servers.databases import APP, Database
 
 FUNCTIONS = [
     "clear_keys",
+    "continue_erasure",
+    "erase_session",
     "health",
+    "list_sessions",
     "make_month",
+    "patch_session",
     "read_session",
     "refresh_stats",
     "refresh_view",
+    "remove_turns",
+    "replace_turn",
     "stats",
     "write_message",
 ]

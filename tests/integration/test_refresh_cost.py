@@ -14,6 +14,7 @@ CHEAP = {
     "sessions",
     "session_stats",
     "conversations_default",
+    "robot_interactions_default",
     "key_clearing",
     "idempotency_keys",
 }

@@ -190,8 +190,9 @@ def test_a_retry_finds_its_turn_among_many_by_the_index(database: Database) -> N
             " from generate_series(0, 19999) n"
         )
         admin.execute(
-            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, message_count, response_length,"
-            " answer_bytes) select 'local', 's' || n, now(), now(), 500, 9, 9 from generate_series(0, 39) n"
+            "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, active_hour, message_count,"
+            " response_length, answer_bytes)"
+            " select 'local', 's' || n, now(), now(), now(), 500, 9, 9 from generate_series(0, 39) n"
         )
         admin.execute("vacuum analyze robot_brain.conversations")
         row = admin.execute("select id from robot_brain.conversations where session_id = 's7' and seq = 3").fetchone()

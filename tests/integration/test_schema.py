@@ -23,7 +23,10 @@ ORIGIN = {
     "session_stats": {"session_id", "message_count", "last_message", "avg_response_length"},
 }  # fmt: skip
 MONTHS_AHEAD = 24
-TURN = '[{"robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {}}]'
+TURN = """[{
+  "robot_personality": "r", "user_message": "u", "robot_response": "v", "metadata": {},
+  "interaction": {"robot_id": "r", "interaction_type": "x", "duration_ms": 1, "success": true}
+}]"""
 
 # The newest PostgreSQL and that of the distribution. A pooler does not change the catalog.
 pytestmark = without_pooler
@@ -67,7 +70,7 @@ def test_row_level_security_is_enabled_and_forced_on_every_table_and_partition(a
           and c.relnamespace in ('robot_brain'::regnamespace, 'robot_brain_api'::regnamespace)
         """
     ).fetchall()
-    assert len(tables) >= len(ORIGIN) + MONTHS_AHEAD
+    assert len(tables) >= len(ORIGIN) + 2 * MONTHS_AHEAD
     assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
 
 
@@ -102,15 +105,17 @@ def test_the_base_needs_no_extension_and_leaves_the_public_schema_empty(admin: p
         assert admin.execute(question).fetchone() == (0,), catalog
 
 
-def test_the_partitions_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection) -> None:
+@pytest.mark.parametrize("table", ["conversations", "robot_interactions"])
+def test_the_partitions_are_this_month_24_ahead_and_a_default(admin: psycopg.Connection, table: str) -> None:
     admin.execute("set timezone = 'UTC'")
     admin.execute("set datestyle = 'ISO, YMD'")
     found = admin.execute(
         """
         select pg_get_expr(c.relpartbound, c.oid)
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'robot_brain.conversations'::regclass
-        """
+        where i.inhparent = %s::regclass
+        """,
+        [f"robot_brain.{table}"],
     ).fetchall()
     now = datetime.now(UTC)
     first = now.year * 12 + now.month - 1
@@ -122,8 +127,9 @@ def test_the_partitions_are_this_month_24_ahead_and_a_default(admin: psycopg.Con
     assert len(found) == MONTHS_AHEAD + 2
 
 
-def test_the_owner_sees_only_the_turns_of_its_tenant_and_none_in_a_partition(
-    database: Database, admin: psycopg.Connection
+@pytest.mark.parametrize("table", ["conversations", "robot_interactions"])
+def test_the_owner_sees_only_the_rows_of_its_tenant_and_none_in_a_partition(
+    database: Database, admin: psycopg.Connection, table: str
 ) -> None:
     with psycopg.connect(database.app_url, autocommit=True) as app:
         for tenant in ("a", "b"):
@@ -131,19 +137,56 @@ def test_the_owner_sees_only_the_turns_of_its_tenant_and_none_in_a_partition(
                 "select robot_brain_api.write_message(%s, 's', %s, null, null, null, null, false)", [tenant, TURN]
             )
     partitions = admin.execute(
-        "select inhrelid::regclass::text from pg_inherits where inhparent = 'robot_brain.conversations'::regclass"
+        "select inhrelid::regclass::text from pg_inherits where inhparent = %s::regclass", [f"robot_brain.{table}"]
     ).fetchall()
+    assert len(partitions) == MONTHS_AHEAD + 2
     tenants = "select array_agg(distinct tenant_id order by tenant_id) from robot_brain."
 
-    assert admin.execute(f"{tenants}conversations").fetchone() == (["a", "b"],)
+    assert admin.execute(f"{tenants}{table}".encode()).fetchone() == (["a", "b"],)
     with admin.transaction():
         admin.execute("set local role robot_brain_owner")
-        assert admin.execute(f"{tenants}conversations").fetchone() == (None,)
+        assert admin.execute(f"{tenants}{table}".encode()).fetchone() == (None,)
         admin.execute("select set_config('robot_brain.tenant_id', 'a', true)")
-        for table in ("conversations", "sessions"):
-            assert admin.execute(f"{tenants}{table}").fetchone() == (["a"],)
+        for readable in (table, "sessions"):
+            assert admin.execute(f"{tenants}{readable}".encode()).fetchone() == (["a"],)
         for (partition,) in partitions:
-            assert admin.execute(f"select count(*) from {partition}").fetchone() == (0,)
+            assert admin.execute(f"select count(*) from {partition}".encode()).fetchone() == (0,)
     with admin.transaction():
         admin.execute("set local role robot_brain_stats")
-        assert admin.execute(f"{tenants}conversations").fetchone() == (["a", "b"],)
+        assert admin.execute(f"{tenants}{table}".encode()).fetchone() == (["a", "b"],)
+
+
+@pytest.mark.parametrize("table", ["conversations", "robot_interactions"])
+def test_a_month_that_was_made_later_has_the_rights_rules_and_keys_of_the_others(
+    admin: psycopg.Connection, table: str
+) -> None:
+    months = [
+        admin.execute(
+            f"select '{table}_' || to_char(now() at time zone 'UTC' + make_interval(months => %s), 'YYYY_MM')", [ahead]
+        ).fetchone()
+        for ahead in (0, 30)
+    ]
+    with admin.transaction():
+        admin.execute("set local role robot_brain_owner")
+        admin.execute("select robot_brain.make_month((now() + interval '30 months')::date, %s)", [table])
+    found = [
+        admin.execute(
+            """
+            select c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
+              (select count(*) from pg_policy where polrelid = c.oid),
+              (
+                select array_agg(replace(pg_get_indexdef(indexrelid), c.relname, '') || coalesce(
+                  obj_description(indexrelid), ''))
+                from pg_index where indrelid = c.oid
+              ),
+              (select array_agg(conname || pg_get_constraintdef(oid) order by conname) from pg_constraint
+                where conrelid = c.oid and contype = 'c')
+            from pg_class c where c.relname = %s
+            """,
+            month,
+        ).fetchone()
+        for month in months
+    ]
+    assert found[0] is not None
+    assert found[0] == found[1]
+    assert found[0][5] == 0, "no policy: a partition is read through its parent"

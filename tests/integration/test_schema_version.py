@@ -15,6 +15,11 @@ REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
     "a write": lambda bundle: bundle.write("s", turn()),
     "a write with a key": lambda bundle: bundle.write("s", turn(), {"idempotency-key": "k"}),
     "a read": lambda bundle: bundle.read("s"),
+    "a replacement": lambda bundle: bundle.replace("s", 1, {"user_message": "", "robot_response": ""}),
+    "a patch": lambda bundle: bundle.patch("s", {}),
+    "a removal": lambda bundle: bundle.remove("s", 0),
+    "an erasure": lambda bundle: bundle.erase("s"),
+    "the list": lambda bundle: bundle.sessions(),
     "the statistics": lambda bundle: bundle.stats(),
     "the statistics of a session": lambda bundle: bundle.stats(session_id="s"),
 }

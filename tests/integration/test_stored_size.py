@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from robot_brain.bodies.sizes import stored_size
-from robot_brain.bodies.write import as_json
+from robot_brain.bodies.validation import as_json
 from robot_brain.errors import MalformedRequestError
 from robot_brain.http import json_body
 from tests.support.json_values import values

@@ -119,7 +119,7 @@ def test_the_plan_for_a_database_of_yoyo_names_the_functions_and_changes_nothing
     assert catalogue(admin) == before
 
 
-def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one(
+def test_a_takeover_killed_at_any_statement_leaves_the_old_schema(
     cluster: Postgres, empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str, name: str
 ) -> None:
     other = f"whole_{name}"
@@ -128,13 +128,13 @@ def test_a_takeover_killed_at_any_statement_leaves_the_old_schema_or_the_new_one
         migrate_with_yoyo(empty_cluster.direct_url(other))
         with empty_cluster.admin(other) as looking, gate_in(looking) as gate:
             migrate(empty_cluster.direct_url(other))
-            statements = [statement for statement, _ in gate.seen()]
+            statements = [statement for statement, applied in gate.seen() if applied == 0]
         with empty_cluster.admin(other) as looking:
             whole = catalogue(looking)
         drop_database(main, other)
     # Every statement on one server, and some statements on the others.
     chosen = statements if cluster.kind == "embedded" and cluster.version == 18 else statements[::8]
-    assert len(statements) > 50
+    assert len(statements) > 10
 
     migrate_with_yoyo(direct_url)
     before = catalogue(admin)

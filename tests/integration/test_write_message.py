@@ -50,11 +50,11 @@ def test_a_body_in_base64_is_read(bundle: Bundle) -> None:
     assert bundle.read("demo").json["messages"][0]["metadata"] == {"api_calls": ["get_menu_items", "add_order_item"]}
 
 
-def test_user_metadata_merges_at_the_top_level(bundle: Bundle) -> None:
-    bundle.write("s", {**turn(), "user_metadata": {"a": {"x": 1}, "b": 1}})
+def test_user_metadata_is_a_merge_patch(bundle: Bundle) -> None:
+    bundle.write("s", {**turn(), "user_metadata": {"a": {"x": 1, "z": 3}, "b": 1, "c": None}})
     bundle.write("s", turn())
-    bundle.write("s", {"messages": [turn()], "user_metadata": {"a": {"y": 2}}})
-    assert bundle.read("s").json["session"]["user_metadata"] == {"a": {"y": 2}, "b": 1}
+    bundle.write("s", {"messages": [turn()], "user_metadata": {"a": {"y": 2, "z": None}, "d": [1]}})
+    assert bundle.read("s").json["session"]["user_metadata"] == {"a": {"x": 1, "y": 2}, "b": 1, "d": [1]}
 
 
 def test_an_interaction_without_a_robot_gets_the_personality_as_its_robot(bundle: Bundle, database: Database) -> None:
@@ -65,7 +65,7 @@ def test_an_interaction_without_a_robot_gets_the_personality_as_its_robot(bundle
     found = rows(
         database,
         "select session_id, seq, robot_id, interaction_type, duration_ms, success"
-        " from robot_brain.robot_interactions order by id",
+        " from robot_brain.robot_interactions order by session_id, seq",
     )
     assert found == [("demo", 2, "barista", "order", 840, True), ("s", 1, "robot-7", "x", 0, False)]
 

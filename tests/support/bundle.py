@@ -1,4 +1,4 @@
-"""The four functions as Lambda calls them, in this process: `handler(event, context)` with events as under events/."""
+"""The functions as Lambda calls them, in this process: `handler(event, context)` with events as under events/."""
 
 import copy
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import edit_session
 import health
 import read_session
 import stats
@@ -70,6 +71,7 @@ def turn(number: int = 1, **fields: Any) -> Json:
 _HANDLERS: dict[str, Any] = {
     "write_message": write_message.handler,
     "read_session": read_session.handler,
+    "edit_session": edit_session.handler,
     "stats": stats.handler,
     "health": health.handler,
 }
@@ -89,13 +91,39 @@ class Bundle:
 
     def write(self, session_id: str, body: Any, headers: Mapping[str, str] | None = None, query: str = "") -> Reply:
         """POST a turn, a batch, or a raw text to a session."""
-        request = event("write_message")
-        request["rawPath"] = f"/sessions/{session_id}/messages"
+        request = changed(event("write_message"), f"/sessions/{session_id}/messages", headers, query, body)
         request["pathParameters"] = {"session_id": session_id}
-        request["rawQueryString"] = query
-        request["body"] = body if isinstance(body, str) else json.dumps(body)
-        request["headers"].update(headers or {})
         return self.call("write_message", request)
+
+    def replace(self, session_id: str, seq: object, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """PUT a turn."""
+        path = f"/sessions/{session_id}/messages/{seq}"
+        request = changed(event("write_message_replace"), path, headers, "", body)
+        request["pathParameters"] = {"session_id": session_id, "seq": str(seq)}
+        return self.call("write_message", request)
+
+    def patch(self, session_id: str, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """PATCH a session."""
+        request = changed(event("edit_session"), f"/sessions/{session_id}", headers, "", body)
+        request["pathParameters"] = {"session_id": session_id}
+        return self.call("edit_session", request)
+
+    def remove(self, session_id: str, after: object, headers: Mapping[str, str] | None = None) -> Reply:
+        """DELETE the turns of a session that are above the seq `after`."""
+        path = f"/sessions/{session_id}/messages"
+        request = changed(event("edit_session_remove"), path, headers, urlencode({"after": after}))
+        request["pathParameters"] = {"session_id": session_id}
+        return self.call("edit_session", request)
+
+    def erase(self, session_id: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """DELETE a session."""
+        request = changed(event("edit_session_erase"), f"/sessions/{session_id}", headers, "")
+        request["pathParameters"] = {"session_id": session_id}
+        return self.call("edit_session", request)
+
+    def sessions(self, **query: Any) -> Reply:
+        """GET a page of the list of sessions."""
+        return self.call("read_session", changed(event("read_session_list"), "/sessions", {}, urlencode(query)))
 
     def read(self, session_id: str, headers: Mapping[str, str] | None = None, **query: Any) -> Reply:
         """GET a page of a session."""
@@ -150,6 +178,16 @@ def deployed(variables: Mapping[str, str]) -> Iterator[Bundle]:
         if LazyConnection in environment.current.objects:
             lazy_connection().discard()
         environment.current = before
+
+
+def changed(request: Json, path: str, headers: Mapping[str, str] | None, query: str, body: Any = None) -> Json:
+    """Return an event with another path, query and body, and with more headers. A text is sent unchanged."""
+    request["rawPath"] = path
+    request["rawQueryString"] = query
+    request["headers"].update(headers or {})
+    if body is not None:
+        request["body"] = body if isinstance(body, str) else json.dumps(body)
+    return request
 
 
 def copied(request: Json, **changes: Any) -> Json:

@@ -25,6 +25,7 @@ _DATABASE = _LOG | {
 VARIABLES = {
     "WriteMessageFunction": _DATABASE,
     "ReadSessionFunction": _DATABASE,
+    "EditSessionFunction": _DATABASE,
     "HealthFunction": _LOG,
     "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
 }

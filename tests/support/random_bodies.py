@@ -4,13 +4,31 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from robot_brain.limits import MAX_INTEGER, MAX_METADATA_BYTES, MAX_NAME_LENGTH, MAX_TEXT_BYTES, MAX_TURNS
+from robot_brain.limits import (
+    MAX_INTEGER,
+    MAX_METADATA_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_TEXT_BYTES,
+    MAX_TURNS,
+    MAX_USER_ID_LENGTH,
+)
 
 Json = dict[str, Any]
 
 # As many characters as the value of {"a": …} may have in metadata.
 FILLING = MAX_METADATA_BYTES - len('{"a": ""}')
-_NAMES = ("robot_personality", "user_message", "metadata", "interaction", "success", "messages", "", "é", "x" * 200)
+_NAMES = (
+    "robot_personality",
+    "user_message",
+    "items",
+    "metadata",
+    "interaction",
+    "success",
+    "messages",
+    "",
+    "é",
+    "x" * 200,
+)
 _CHARACTERS = ("x", "é", "€", "\U0001f916")
 
 
@@ -26,6 +44,32 @@ def bodies(seed: int, count: int) -> Iterator[Json]:
         yield body
 
 
+def replacements(seed: int, count: int) -> Iterator[Json]:
+    """Yield `count` bodies that replace a turn. A third of them is valid."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = _turn(chance)
+        del body["robot_personality"]
+        for _ in range(chance.choice((0, 0, 1, 1, 2, 7))):
+            _spoil(body, chance)
+        yield body
+
+
+def patches(seed: int, count: int) -> Iterator[Json]:
+    """Yield `count` bodies that patch a session. About half of them is valid."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body: Json = {"user_metadata": _metadata(chance)} if chance.random() < 0.5 else {}
+        if chance.random() < 0.7:
+            length = chance.choice((1, 7, MAX_USER_ID_LENGTH))
+            body["user_id"] = chance.choice((None, chance.choice(_CHARACTERS) * length))
+        if chance.random() < 0.2:
+            body["user_id"] = chance.choice(("", "a\x00", "\x1f", "b\x7f", "\x9f", "\n", "c\n", "\xa0", "x" * 256))
+        if chance.random() < 0.3:
+            _spoil(body, chance)
+        yield body
+
+
 def _turn(chance: random.Random) -> Json:
     turn: Json = {
         "robot_personality": chance.choice(_CHARACTERS) * chance.choice((1, 7, MAX_NAME_LENGTH)),
@@ -34,12 +78,16 @@ def _turn(chance: random.Random) -> Json:
     }
     if chance.random() < 0.5:
         turn["metadata"] = _metadata(chance)
+    if chance.random() < 0.3:
+        turn["items"] = [_metadata(chance) for _ in range(chance.choice((0, 1, 3)))]
     if chance.random() < 0.4:
         turn["interaction"] = {
             "interaction_type": "order",
             "duration_ms": chance.choice((0, 1, 840, MAX_INTEGER)),
             "success": chance.random() < 0.5,
         }
+        if chance.random() < 0.3:
+            turn["interaction"]["metadata"] = _metadata(chance)
         if chance.random() < 0.5:
             turn["interaction"]["robot_id"] = chance.choice(_CHARACTERS) * chance.choice((1, MAX_NAME_LENGTH))
     return turn

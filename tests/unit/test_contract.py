@@ -11,14 +11,16 @@ from typing_extensions import TypedDict
 
 from contract.__main__ import main
 from contract.compiler import CompileError, compile_bodies
+from contract.edit_session import SessionPatch
+from contract.turns import Replacement
 from contract.values import BODY, Text
 from contract.write_message import Batch, OneTurn
 from robot_brain.bodies import schemas
 from tests.support.bundle import Json
-from tests.support.random_bodies import bodies
+from tests.support.random_bodies import bodies, patches, replacements
 
 SEED = 20261128
-BODIES = 6_000
+BODIES = 3_000
 BROKEN_RULES = {
     "bool_type",
     "dict_type",
@@ -29,6 +31,7 @@ BROKEN_RULES = {
     "list_type",
     "metadata_too_large",
     "missing",
+    "string_pattern_mismatch",
     "string_too_long",
     "string_too_short",
     "string_type",
@@ -50,18 +53,26 @@ def verdict(validator: Any, body: Json) -> tuple[str, Any]:
 
 def test_the_compiled_schemas_validate_random_bodies_as_pydantic_does() -> None:
     print(f"seed {SEED}")
-    judges: dict[bool, tuple[Any, Any]] = {
-        False: (SchemaValidator(schemas.ONE_TURN), TypeAdapter(OneTurn)),
-        True: (SchemaValidator(schemas.BATCH), TypeAdapter(Batch)),
-    }
+    one, batch = (
+        (SchemaValidator(schemas.ONE_TURN), TypeAdapter(OneTurn)),
+        (SchemaValidator(schemas.BATCH), TypeAdapter(Batch)),
+    )
+    replacement = (SchemaValidator(schemas.REPLACEMENT), TypeAdapter(Replacement))
+    patch = (SchemaValidator(schemas.SESSION_PATCH), TypeAdapter(SessionPatch))
+    judged: list[tuple[Any, Json]] = [
+        *((batch if "messages" in body else one, body) for body in bodies(SEED, BODIES)),
+        *((replacement, body) for body in replacements(SEED, BODIES)),
+        *((patch, body) for body in patches(SEED, BODIES)),
+    ]
     verdicts = []
-    for body in bodies(SEED, BODIES):
-        compiled, declared = judges["messages" in body]
+    for (compiled, declared), body in judged:
         verdicts.append(verdict(compiled, body))
         assert verdicts[-1] == verdict(declared, body)
     # Many bodies must be valid and many broken, some with several errors. Each rule must be broken at least once.
+    for first in range(0, 3 * BODIES, BODIES):
+        broken = [found for kind, found in verdicts[first : first + BODIES] if kind == "broken"]
+        assert BODIES // 5 < len(broken) < BODIES * 4 // 5
     broken = [found for kind, found in verdicts if kind == "broken"]
-    assert BODIES // 5 < len(broken) < BODIES * 4 // 5
     assert sum(len(found) > 1 for found in broken) > BODIES // 20
     assert {kind for found in broken for _, kind, _, _ in found} == BROKEN_RULES
 

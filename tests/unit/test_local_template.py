@@ -159,7 +159,12 @@ def test_the_template_of_this_project_is_understood() -> None:
     template = load_template(ROOT / "template.yaml")
     assert {(route.method, route.path, route.function) for route in template.routes} == {
         ("POST", "/sessions/{session_id}/messages", "WriteMessageFunction"),
+        ("PUT", "/sessions/{session_id}/messages/{seq}", "WriteMessageFunction"),
         ("GET", "/sessions/{session_id}", "ReadSessionFunction"),
+        ("GET", "/sessions", "ReadSessionFunction"),
+        ("PATCH", "/sessions/{session_id}", "EditSessionFunction"),
+        ("DELETE", "/sessions/{session_id}", "EditSessionFunction"),
+        ("DELETE", "/sessions/{session_id}/messages", "EditSessionFunction"),
         ("GET", "/health", "HealthFunction"),
         ("HEAD", "/health", "HealthFunction"),
         ("GET", "/health/database", "StatsFunction"),

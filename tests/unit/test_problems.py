@@ -21,7 +21,10 @@ def make(kind: type[RobotBrainError], text: str = PRIVATE) -> RobotBrainError:
 STATUS = {
     "MalformedRequestError": 400,
     "SessionNotFoundError": 404,
+    "TurnNotFoundError": 404,
     "ConflictError": 409,
+    "SessionBeingErasedError": 409,
+    "IdempotencyKeyErasedError": 410,
     "PreconditionFailedError": 412,
     "RequestTooLargeError": 413,
     "UnsupportedMediaTypeError": 415,
@@ -98,7 +101,7 @@ def test_the_answer_to_an_unforeseen_exception_is_always_the_same(error: Excepti
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_has_retry_after_exactly_if_a_retry_may_help(kind: type[RobotBrainError]) -> None:
     _, headers, _ = problem(make(kind), "id-1")
-    helps = issubclass(kind, errors.DatabaseUnavailableError | errors.ConflictError)
+    helps = issubclass(kind, errors.DatabaseUnavailableError | errors.ConflictError | errors.SessionBeingErasedError)
     assert headers.get("retry-after", "").isdigit() == helps
 
 

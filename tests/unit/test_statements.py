@@ -1,23 +1,33 @@
-"""The statements of robot_brain.database.api: each value has the name of its SQL parameter."""
+"""The statements of robot_brain.database.api and .changes: each value has the name of its SQL parameter."""
 
 import re
 
 import pytest
 
-from robot_brain.database import api
+from robot_brain.database import api, changes
 
-STATEMENTS = {name: text for name, text in vars(api).items() if isinstance(text, str) and "robot_brain_api." in text}
+STATEMENTS = {
+    name: text
+    for name, text in {**vars(api), **vars(changes)}.items()
+    if isinstance(text, str) and "robot_brain_api." in text
+}
 
 
 def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
     called = sorted(re.findall(r"robot_brain_api\.(\w+)\(", "".join(STATEMENTS.values())))
     assert called == [
         "clear_keys",
+        "continue_erasure",
+        "erase_session",
         "health",
+        "list_sessions",
         "make_month",
+        "patch_session",
         "read_session",
         "refresh_stats",
         "refresh_view",
+        "remove_turns",
+        "replace_turn",
         "stats",
         "write_message",
     ]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robot_brain.bodies.write import Write
+from robot_brain.bodies.write import Replacement, Write
 from robot_brain.errors import InvalidRequestError
-from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
+from robot_brain.limits import MAX_ITEMS_BYTES, MAX_METADATA_BYTES, MAX_TEXT_BYTES
 from tests.support.bundle import Json
 
 
@@ -56,6 +56,56 @@ def test_the_robot_id_of_an_interaction_is_the_personality_by_default() -> None:
     assert message["interaction"] == interaction(robot_id="barista")
     (message,) = json.loads(Write(turn(interaction=interaction(robot_id="r2"))).messages)
     assert message["interaction"] == interaction(robot_id="r2")
+
+
+def test_an_interaction_with_empty_metadata_is_the_same_write_as_one_without() -> None:
+    empty = Write(turn(interaction=interaction(metadata={})))
+    assert empty.messages == Write(turn(interaction=interaction())).messages
+    (message,) = json.loads(Write(turn(interaction=interaction(metadata={"a": None}))).messages)
+    assert message["interaction"]["metadata"] == {"a": None}
+
+
+def test_items_are_kept_and_counted_and_absent_items_stay_absent() -> None:
+    items: list[Json] = [{}, {"type": "call", "arguments": [None, 1.5, {"a": []}]}]
+    write = Write({"messages": [turn(items=items), turn(), turn(items=[])]})
+    assert [message.get("items") for message in json.loads(write.messages)] == [items, None, []]
+    assert (write.turns, write.items) == (3, 2)
+
+
+def items_of(size: int) -> list[Json]:
+    """Return items whose JSON without spaces has `size` bytes."""
+    return [{"a": "€"}, {"a": "x" * (size - len('[{"a":"€"},{"a":""}]'.encode()))}]
+
+
+def test_items_of_256_kib_of_json_are_taken_and_a_byte_more_is_refused() -> None:
+    fitting, larger = items_of(MAX_ITEMS_BYTES), items_of(MAX_ITEMS_BYTES + 1)
+    assert Write(turn(items=fitting)).items == 2
+    assert Write({"messages": [turn(items=fitting)] * 3}).items == 6
+    assert Replacement(replacement(items=fitting)).items == 2
+    assert refusals(turn(items=larger)) == [(["body", "items"], "items_too_large")]
+    batch = {"messages": [turn(items=fitting), turn(items=larger)]}
+    assert refusals(batch) == [(["body", "messages", 1, "items"], "items_too_large")]
+    with pytest.raises(InvalidRequestError) as error:
+        Replacement(replacement(items=larger))
+    assert error.value.errors[0]["loc"] == ["body", "items"]
+
+
+def replacement(**fields: Any) -> Json:
+    """Return a valid replacement with empty texts."""
+    return {"user_message": "", "robot_response": "", **fields}
+
+
+def test_a_replacement_gets_empty_metadata_by_default_and_keeps_absent_items_absent() -> None:
+    assert json.loads(Replacement(replacement()).turn) == replacement(metadata={})
+    sent = replacement(items=[{"a": 1}], metadata={"b": 2}, interaction=interaction())
+    assert json.loads(Replacement(sent).turn) == sent | {"interaction": interaction(metadata={})}
+
+
+@pytest.mark.parametrize("member", ["robot_personality", "user_metadata", "id", "created_at"])
+def test_a_replacement_cannot_change_what_stays(member: str) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        Replacement(replacement(**{member: "barista"}))
+    assert [(found["loc"], found["type"]) for found in error.value.errors] == [(["body", member], "extra_forbidden")]
 
 
 def test_null_inside_metadata_is_kept() -> None:
@@ -123,6 +173,13 @@ _MISTAKES: list[tuple[Json, str]] = [
     (turn(interaction=interaction(duration_ms=-(10**300))), "must be at least 0"),
     (turn(user_message="a" * (MAX_TEXT_BYTES + 1)), "must be at most 256 KiB of UTF-8"),
     (turn(metadata={"a": "b" * MAX_METADATA_BYTES}), "must be at most 16 KiB as stored"),
+    (turn(items=None), "must be an array"),
+    (turn(items={}), "must be an array"),
+    (turn(items=[None]), "must be an object"),
+    (turn(items=[[]]), "must be an object"),
+    (turn(items=[{}] * 201), "must have at most 200 elements"),
+    (turn(items=[{"a": "b" * MAX_ITEMS_BYTES}]), "must be at most 256 KiB"),
+    (turn(interaction=interaction(metadata=None)), "must be an object"),
 ]
 
 

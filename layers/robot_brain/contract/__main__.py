@@ -7,7 +7,11 @@ from pathlib import Path
 
 from contract.compiler import compile_bodies
 from contract.document import document, written
+from contract.edit_session import SessionPatch
+from contract.turns import Replacement
 from contract.write_message import Batch, OneTurn
+
+BODIES = (OneTurn, Batch, Replacement, SessionPatch)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -15,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def generated() -> dict[str, str]:
     """Return the text of each generated file by its path in the project."""
     return {
-        "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies((OneTurn, Batch)),
+        "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies(BODIES),
         "docs/openapi.json": written(document(ROOT / "events")) + "\n",
     }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from contract import database_health, health, problems, read_session, stats, write_message
+from contract import database_health, edit_session, health, problems, read_session, stats, write_message
 from contract.json_schema import Json, described, json_schema, members
 from contract.route import Answer, Route
 from robot_brain import __version__
@@ -19,6 +19,7 @@ from robot_brain.http.problems import CONTENT_TYPE, problem
 ROUTES: tuple[Route, ...] = (
     *write_message.ROUTES,
     *read_session.ROUTES,
+    *edit_session.ROUTES,
     *stats.ROUTES,
     *health.ROUTES,
     *database_health.ROUTES,
@@ -26,6 +27,8 @@ ROUTES: tuple[Route, ...] = (
 
 _JSON = "application/json"
 _WIDTH = 120
+# A parameter's text as a value of its type.
+_TYPED: dict[str, Callable[[str], Any]] = {"integer": int, "boolean": lambda text: text == "true"}
 _REQUEST_ID = "4b1f5f3e-1c53-4e0b-9c43-6f3b2a0d9e57"
 _INFO = {
     "title": "Robot Brain",
@@ -129,10 +132,8 @@ class _Document:
         found = []
         for form, place in ((route.path_parameters, "path"), (route.query, "query"), (route.headers, "header")):
             for name, schema, required in members(form):
-                found.append(
-                    {"name": name, "in": place, "required": required, **described(schema)}
-                    | _examples_of(name, place, events)
-                )
+                examples = _examples_of(name, place, schema, events)
+                found.append({"name": name, "in": place, "required": required, **described(schema)} | examples)
         return found
 
     def _responses(self, route: Route) -> Json:
@@ -233,9 +234,9 @@ def _bodies(events: dict[str, Json]) -> Json:
     return found
 
 
-def _examples_of(name: str, place: str, events: dict[str, Json]) -> Json:
-    """Return the distinct values of a parameter, each under the name of the first event with it."""
-    found: dict[str, Any] = {}
+def _examples_of(name: str, place: str, schema: Json, events: dict[str, Json]) -> Json:
+    """Return the distinct values of a parameter: one in the schema, and each under the name of an event with it."""
+    found: dict[str, Any] = {"declared": schema.pop("example")} if "example" in schema else {}
     for event_name, event in events.items():
         values = {
             "path": event.get("pathParameters") or {},
@@ -245,5 +246,5 @@ def _examples_of(name: str, place: str, events: dict[str, Json]) -> Json:
         value = values.get(name.lower())
         if value is not None and value not in found.values():
             found[event_name] = value
-    numbers = {key: int(value) if place == "query" and value.isdigit() else value for key, value in found.items()}
-    return {"examples": {key: {"value": value} for key, value in numbers.items()}} if numbers else {}
+    typed = {key: _TYPED.get(schema.get("type", ""), str)(value) for key, value in found.items()}
+    return {"examples": {key: {"value": value} for key, value in typed.items()}} if typed else {}

@@ -1,4 +1,4 @@
-"""GET /sessions/{session_id}."""
+"""GET /sessions/{session_id}, and GET /sessions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Revalidated, Route, SessionPath
+from contract.sessions import SESSION, Session
 from contract.values import (
     ANSWER,
     PARAMETERS,
     Count,
     EntityTag,
+    Items,
     Metadata,
     Name,
     Seq,
-    SessionId,
     Text,
     Time,
     TurnId,
+    UserId,
 )
 from robot_brain.errors import DatabaseReadOnlyError, SessionNotFoundError
-from robot_brain.limits import DEFAULT_PAGE_TURNS, MAX_INTEGER, MAX_PAGE_CHARS, MAX_PAGE_TURNS
+from robot_brain.limits import (
+    DEFAULT_LISTED_SESSIONS,
+    DEFAULT_PAGE_TURNS,
+    MAX_CURSOR_LENGTH,
+    MAX_INTEGER,
+    MAX_LISTED_SESSIONS,
+    MAX_PAGE_CHARS,
+    MAX_PAGE_TURNS,
+    PREVIEW_CHARS,
+)
 
 
 @with_config(PARAMETERS)
@@ -52,32 +63,21 @@ class Headers(TypedDict):
 
 
 @with_config(ANSWER)
-class Session(TypedDict):
-    """A session without its turns."""
-
-    id: SessionId
-    created_at: Time
-    last_active: Time
-    """The time at which the last turn was written."""
-    message_count: Count
-    """The number of turns."""
-    last_seq: Count
-    """The seq of the last turn."""
-    user_metadata: Metadata
-
-
-@with_config(ANSWER)
 class StoredTurn(TypedDict):
     """A turn as it is stored."""
 
     id: TurnId
     seq: Seq
-    """The turn's position in its session: 1, 2, 3 … without gaps or duplicates."""
+    """The turn's position in its session. Turns that were removed leave gaps."""
     robot_personality: Name
     user_message: Text
     robot_response: Text
+    items: NotRequired[Items]
+    """The items as JSON values. Absent if the turn was written without items."""
     metadata: Metadata
     created_at: Time
+    updated_at: NotRequired[Time]
+    """The time of the turn's last change. Absent if the turn was never changed."""
 
 
 @with_config(ANSWER)
@@ -108,15 +108,64 @@ class PageHeaders(Revalidated):
     """The session's state: the last seq and a version."""
 
 
+Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH, pattern=r"^[\x21-\x7e]*$")]
+_Beginning = Annotated[str, Field(max_length=PREVIEW_CHARS)]
+
+
+@with_config(PARAMETERS)
+class ListQuery(TypedDict):
+    """The choice of sessions."""
+
+    limit: NotRequired[
+        Annotated[int, Field(ge=1, le=MAX_LISTED_SESSIONS, json_schema_extra={"default": DEFAULT_LISTED_SESSIONS})]
+    ]
+    """The most sessions in the page."""
+    cursor: NotRequired[Annotated[Cursor, Field(json_schema_extra={"example": "the-page.cursor-of-the-answer-before"})]]
+    """The `page.cursor` of an earlier answer, to continue its list. The other parameters must be the same."""
+    user_id: NotRequired[UserId]
+    """Return only the sessions of this user."""
+    metadata: NotRequired[Annotated[str, Field(json_schema_extra={"example": '{"table": 4}'})]]
+    """Reserved for search: a JSON object that user_metadata contains. There is no search yet, so it gives 422."""
+    preview: NotRequired[Annotated[bool, Field(json_schema_extra={"default": False})]]
+    """Return the beginning of each session's last turn."""
+
+
+@with_config(ANSWER)
+class Preview(TypedDict):
+    """The beginning of a session's last turn: at most 200 code points of each text."""
+
+    seq: Seq
+    user_message: _Beginning
+    robot_response: _Beginning
+
+
+@with_config(ANSWER)
+class ListedSession(Session):
+    """A session in a list."""
+
+    preview: NotRequired[Preview]
+    """The beginning of the last turn, with `preview=true`. Absent if the session has no turn."""
+
+
+@with_config(ANSWER)
+class ListCursor(TypedDict):
+    """The place after this page."""
+
+    cursor: Cursor | None
+    """The value of `cursor` for the next page. Null at the end of the list."""
+
+
+@with_config(ANSWER)
+class SessionList(TypedDict):
+    """A page of sessions."""
+
+    sessions: Annotated[list[ListedSession], Field(max_length=MAX_LISTED_SESSIONS)]
+    """The sessions, the most recently active first."""
+    page: ListCursor
+
+
 _EXAMPLE = {
-    "session": {
-        "id": "demo",
-        "created_at": "2026-11-22T12:00:00.070381Z",
-        "last_active": "2026-11-22T12:00:00.070381Z",
-        "message_count": 1,
-        "last_seq": 1,
-        "user_metadata": {},
-    },
+    "session": SESSION,
     "messages": [
         {
             "id": "2f0c6a52-7c44-4a6a-9a51-6a3a7d0f4b1e",
@@ -154,6 +203,32 @@ ROUTES = (
         broken_rule={
             "loc": ["query", "limit"],
             "msg": f"must be a whole number from 1 to {MAX_PAGE_TURNS}",
+            "type": "whole_number",
+        },
+    ),
+    Route(
+        "GET",
+        "/sessions",
+        name="list_sessions",
+        summary="List the sessions, the most recently active first",
+        description="Follow `page.cursor` until it is null. A session that becomes active meanwhile may be missing "
+        "from the pages that follow. It is then on the first page of a new list.",
+        query=ListQuery,
+        answers=(
+            Answer(
+                200,
+                "A page of sessions.",
+                SessionList,
+                Revalidated,
+                {
+                    "list_sessions": {"sessions": [SESSION], "page": {"cursor": None}},
+                },
+            ),
+        ),
+        errors=(*ANY_REQUEST, *(kind for kind in DATABASE if kind is not DatabaseReadOnlyError)),
+        broken_rule={
+            "loc": ["query", "limit"],
+            "msg": f"must be a whole number from 1 to {MAX_LISTED_SESSIONS}",
             "type": "whole_number",
         },
     ),

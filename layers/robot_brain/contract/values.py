@@ -10,10 +10,12 @@ from pydantic.config import JsonDict
 from robot_brain.bodies.sizes import check_metadata, check_text
 from robot_brain.limits import (
     MAX_INTEGER,
+    MAX_ITEMS,
     MAX_NAME_LENGTH,
     MAX_SESSION_ID_LENGTH,
     MAX_TAG_DIGITS,
     MAX_TEXT_BYTES,
+    MAX_USER_ID_LENGTH,
     MAX_VERSION_LENGTH,
 )
 
@@ -34,6 +36,8 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 # JSON Schema counts code points, and each takes at least one byte. So no valid text has more code points than this.
 Text = Annotated[str, AfterValidator(check_text), Field(json_schema_extra={"maxLength": MAX_TEXT_BYTES})]
 Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
+# Their size, at most 256 KiB, is checked by SQL: a check of each value here would take longer than the write.
+Items = Annotated[list[dict[str, Any]], Field(max_length=MAX_ITEMS)]
 Milliseconds = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 SessionId = Annotated[
@@ -45,6 +49,7 @@ SessionId = Annotated[
         json_schema_extra={"not": {"enum": [".", ".."]}},
     ),
 ]
+UserId = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Seq = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=0)]
 TurnId = Annotated[

@@ -1,4 +1,4 @@
-"""POST /sessions/{session_id}/messages."""
+"""POST /sessions/{session_id}/messages, and PUT /sessions/{session_id}/messages/{seq}."""
 
 from __future__ import annotations
 
@@ -9,59 +9,20 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Route, SessionPath
-from contract.values import (
-    ANSWER,
-    BODY,
-    PARAMETERS,
-    Count,
-    EntityTag,
-    Metadata,
-    Milliseconds,
-    Name,
-    Seq,
-    SessionId,
-    State,
-    Text,
-    Time,
-    TurnId,
-)
+from contract.sessions import ChangeHeaders, StateHeader, TurnPath
+from contract.turns import Replacement, Turn
+from contract.values import ANSWER, BODY, PARAMETERS, Count, EntityTag, Metadata, Seq, SessionId, State, Time, TurnId
 from robot_brain.errors import (
+    IdempotencyKeyErasedError,
     IdempotencyKeyReusedError,
     PreconditionFailedError,
     RequestTooLargeError,
+    SessionBeingErasedError,
+    SessionNotFoundError,
+    TurnNotFoundError,
     UnsupportedMediaTypeError,
 )
 from robot_brain.limits import KEY_HOURS, MAX_KEY_LENGTH, MAX_TURNS
-
-
-@with_config(BODY)
-class Interaction(TypedDict):
-    """What the robot did during a turn, for the statistics."""
-
-    interaction_type: Name
-    """The kind of interaction."""
-    duration_ms: Milliseconds
-    """The duration in milliseconds."""
-    success: bool
-    """Whether the interaction succeeded."""
-    robot_id: NotRequired[Name]
-    """The robot. If absent, `robot_personality` is used."""
-
-
-@with_config(BODY)
-class Turn(TypedDict):
-    """A user message and a robot response."""
-
-    robot_personality: Name
-    """The personality of the robot that answered."""
-    user_message: Text
-    """The user's message. At most 256 KiB of UTF-8; may be empty."""
-    robot_response: Text
-    """The robot's response. At most 256 KiB of UTF-8; may be empty."""
-    metadata: NotRequired[Annotated[Metadata, Field(default_factory=dict, json_schema_extra={"default": {}})]]
-    """Any other data about the turn, at most 16 KiB as stored."""
-    interaction: NotRequired[Interaction]
-    """What the robot did during the turn."""
 
 
 @with_config(BODY)
@@ -69,7 +30,7 @@ class OneTurn(Turn):
     """One turn to append."""
 
     user_metadata: NotRequired[Metadata]
-    """Members to set in the session's user_metadata; each replaces the member of its name. At most 16 KiB as stored."""
+    """A JSON Merge Patch (RFC 7396) of the session's user_metadata; null removes a member. At most 16 KiB as stored."""
 
 
 @with_config(BODY)
@@ -79,7 +40,7 @@ class Batch(TypedDict):
     messages: Annotated[list[Turn], Field(min_length=1, max_length=MAX_TURNS)]
     """The turns, oldest first."""
     user_metadata: NotRequired[Metadata]
-    """Members to set in the session's user_metadata; each replaces the member of its name. At most 16 KiB as stored."""
+    """A JSON Merge Patch (RFC 7396) of the session's user_metadata; null removes a member. At most 16 KiB as stored."""
 
 
 @with_config(PARAMETERS)
@@ -100,8 +61,8 @@ class Headers(TypedDict):
         ]
     ]
     if_match: NotRequired[Annotated[State, Field(alias="If-Match")]]
-    """Write only if the session is in this state: a whole entity tag, or the last seq in quotes. `"0"` means a session
-    without a turn."""
+    """Write only if the session is in this state: a whole entity tag, or the last seq in quotes. `"0"` means that no
+    turn was ever written to the session."""
 
 
 @with_config(ANSWER)
@@ -110,7 +71,7 @@ class WrittenTurn(TypedDict):
 
     id: TurnId
     seq: Seq
-    """The turn's position in its session: 1, 2, 3 … without gaps or duplicates."""
+    """The turn's position in its session: 1, 2, 3 … without gaps or duplicates. It is never used again."""
     created_at: Time
 
 
@@ -120,9 +81,9 @@ class Written(TypedDict):
 
     session_id: SessionId
     message_count: Count
-    """The number of turns in the session, with the new ones."""
+    """The number of turns that the session has, with the new ones."""
     last_seq: Seq
-    """The seq of the last turn."""
+    """The seq of the last new turn."""
     messages: Annotated[list[WrittenTurn], Field(min_length=1, max_length=MAX_TURNS)]
     """The new turns, in the order of the request."""
 
@@ -135,6 +96,16 @@ class WrittenHeaders(TypedDict):
     """The session's state after this write. Absent if the state is unknown, for example in a replay."""
     replayed: NotRequired[Annotated[Literal["true"], Field(alias="Idempotent-Replayed")]]
     """The key was used before. This is the first answer again, and no turn was written."""
+
+
+@with_config(ANSWER)
+class Replaced(TypedDict):
+    """The result of a replacement."""
+
+    session_id: SessionId
+    seq: Seq
+    updated_at: Time | None
+    """The time of the turn's last change. Null if the turn was never changed, because the body equals the turn."""
 
 
 _EXAMPLE = {
@@ -160,10 +131,43 @@ ROUTES = (
             *ANY_REQUEST,
             UnsupportedMediaTypeError,
             RequestTooLargeError,
+            SessionBeingErasedError,
             PreconditionFailedError,
             IdempotencyKeyReusedError,
+            IdempotencyKeyErasedError,
             *DATABASE,
         ),
         broken_rule={"loc": ["body", "robot_response"], "msg": "is missing", "type": "missing"},
+    ),
+    Route(
+        "PUT",
+        "/sessions/{session_id}/messages/{seq}",
+        name="replace_turn",
+        summary="Replace the texts, items and metadata of a turn",
+        description="Complete, edit or redact a turn. What the body leaves out becomes absent, except the interaction. "
+        "A body that equals the turn changes nothing. The content type is application/json, without a content "
+        "encoding. `Idempotency-Key` is ignored.",
+        path_parameters=TurnPath,
+        headers=ChangeHeaders,
+        bodies=(Replacement,),
+        answers=(
+            Answer(
+                200,
+                "The turn has the content of the body.",
+                Replaced,
+                StateHeader,
+                {"replace_turn": {"session_id": "demo", "seq": 1, "updated_at": "2026-11-22T12:05:00.070381Z"}},
+            ),
+        ),
+        errors=(
+            *ANY_REQUEST,
+            UnsupportedMediaTypeError,
+            RequestTooLargeError,
+            SessionNotFoundError,
+            TurnNotFoundError,
+            PreconditionFailedError,
+            *DATABASE,
+        ),
+        broken_rule={"loc": ["body", "user_message"], "msg": "is missing", "type": "missing"},
     ),
 )

@@ -3,14 +3,17 @@
 RobotBrainError
 ├── SettingsError                  the deployment is misconfigured
 ├── UnexpectedEventError           not a request of an HTTP API, or for another route
-├── RequestError                   the caller must change the request
+├── RequestError                   the request does not fit the rules or the session
 │   ├── MalformedRequestError      its JSON, its encoding or a header cannot be parsed
 │   ├── InvalidRequestError        it can be parsed but breaks rules, which `errors` lists
 │   ├── UnsupportedMediaTypeError
 │   ├── RequestTooLargeError
 │   ├── SessionNotFoundError
+│   ├── TurnNotFoundError
+│   ├── SessionBeingErasedError    a retry succeeds when the session is erased
 │   ├── PreconditionFailedError    the session is not in the state that If-Match names
-│   └── IdempotencyKeyReusedError
+│   ├── IdempotencyKeyReusedError
+│   └── IdempotencyKeyErasedError  the session that was written with the key is erased
 └── DatabaseError                  the request is valid, but the database did not serve it
     ├── ConflictError              it conflicted with another request; a retry may succeed
     ├── DatabaseUnavailableError   a retry later may succeed
@@ -20,7 +23,7 @@ RobotBrainError
     │   └── DatabaseReadOnlyError    it accepts no writes, for example during a failover
     ├── DatabaseRefusedError       a retry does not help: password, certificate, quota
     ├── SchemaOutdatedError        the Lambda functions are newer than the schema
-    ├── DeadlineExceededError      time ran out, or a write was sent and its outcome is unknown
+    ├── DeadlineExceededError      time ran out, or a change was sent and its outcome is unknown
     └── UnexpectedDatabaseError    an error of the database that we do not expect
 
 The values of Retry-After: Neon wakes in a few hundred milliseconds, and a conflict ends sooner. Connections become free
@@ -127,10 +130,25 @@ class RequestTooLargeError(RequestError):
 
 
 class SessionNotFoundError(RequestError):
-    """No turn was ever written to this session."""
+    """This session does not exist."""
 
     title = "Session not found"
     status = 404
+
+
+class TurnNotFoundError(RequestError):
+    """The session has no turn with this seq."""
+
+    title = "Turn not found"
+    status = 404
+
+
+class SessionBeingErasedError(RequestError):
+    """The session is being erased. Try again later to begin a new session with this id."""
+
+    title = "Session being erased"
+    status = 409
+    retry_after = 1
 
 
 class PreconditionFailedError(RequestError):
@@ -145,6 +163,13 @@ class IdempotencyKeyReusedError(RequestError):
 
     title = "Idempotency key reused"
     status = 422
+
+
+class IdempotencyKeyErasedError(RequestError):
+    """The session that was written with this Idempotency-Key is erased. Use a new key for a new request."""
+
+    title = "Idempotency key erased"
+    status = 410
 
 
 class DatabaseError(RobotBrainError):
@@ -164,7 +189,7 @@ class DatabaseUnavailableError(DatabaseError):
 
 
 class DatabaseWakingError(DatabaseUnavailableError):
-    """The database is waking up. Try again; with an Idempotency-Key nothing is written twice."""
+    """The database is waking up. Nothing was changed. Try again."""
 
     title = "Database waking"
     status = 503
@@ -172,7 +197,7 @@ class DatabaseWakingError(DatabaseUnavailableError):
 
 
 class DatabaseOverloadedError(DatabaseUnavailableError):
-    """The database has no connection to spare. Try again later; with an Idempotency-Key nothing is written twice."""
+    """The database has no connection to spare. Nothing was changed. Try again later."""
 
     title = "Database overloaded"
     status = 503
@@ -180,7 +205,7 @@ class DatabaseOverloadedError(DatabaseUnavailableError):
 
 
 class DatabaseAwayError(DatabaseUnavailableError):
-    """The database cannot be reached. Try again; with an Idempotency-Key nothing is written twice."""
+    """The database cannot be reached. Nothing was changed. Try again."""
 
     title = "Database away"
     status = 503
@@ -188,7 +213,7 @@ class DatabaseAwayError(DatabaseUnavailableError):
 
 
 class DatabaseReadOnlyError(DatabaseUnavailableError):
-    """The database takes no writes at the moment. Try again; with an Idempotency-Key nothing is written twice."""
+    """The database takes no writes at the moment. Nothing was changed. Try again."""
 
     # The title of DatabaseAwayError, because the client does the same. Only the sentence differs.
     title = "Database away"
@@ -211,7 +236,7 @@ class SchemaOutdatedError(DatabaseError):
 
 
 class DeadlineExceededError(DatabaseError):
-    """The request was not answered in time, but may be done. With an Idempotency-Key it is safe to send it again."""
+    """The request was not answered in time, but may be done. An Idempotency-Key or a whole ETag makes a retry safe."""
 
     title = "Deadline exceeded"
     status = 504

@@ -17,6 +17,9 @@ MAX_TURNS = 100
 MAX_TEXT_BYTES = 256 * 1024
 # The metadata of a turn, or of a session after a write, in bytes as PostgreSQL stores them.
 MAX_METADATA_BYTES = 16 * 1024
+# The items of a turn: their number, and all of them together in bytes as PostgreSQL stores them.
+MAX_ITEMS = 200
+MAX_ITEMS_BYTES = 256 * 1024
 # robot_personality, robot_id and interaction_type, in code points.
 MAX_NAME_LENGTH = 50
 # PostgreSQL's integer: the largest seq and the longest duration in milliseconds.
@@ -24,6 +27,8 @@ MAX_INTEGER = 2**31 - 1
 
 # A session's id, in code points.
 MAX_SESSION_ID_LENGTH = 100
+# The id of a user, in code points.
+MAX_USER_ID_LENGTH = 255
 # An Idempotency-Key, in ASCII characters, and how long the database remembers it.
 MAX_KEY_LENGTH = 255
 KEY_HOURS = 24
@@ -36,6 +41,14 @@ MAX_PAGE_TURNS = 200
 DEFAULT_PAGE_TURNS = 50
 # max_chars of a page, in code points of both texts.
 MAX_PAGE_CHARS = 10_000_000
+
+# Turns that one request removes.
+MAX_REMOVED_TURNS = 100_000
+# Sessions in one page of the list, the code points of each text of a preview, and the characters of a cursor.
+MAX_LISTED_SESSIONS = 100
+DEFAULT_LISTED_SESSIONS = 20
+PREVIEW_CHARS = 200
+MAX_CURSOR_LENGTH = 1000
 
 # An answer lists at most 100 broken rules. If over 1000 are broken, one entry says how many.
 # A list of 300,000 takes seconds and is of no use.

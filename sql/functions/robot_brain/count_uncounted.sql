@@ -2,6 +2,7 @@
 --   p_if_older   null for the schedule: wait for a refresh that runs, then add the rows that came since.
 --                Seconds for a reader: return null at once if another refresh runs or if no refresh is due.
 -- The delete takes exactly the rows that its snapshot sees, so no row is skipped or counted twice.
+-- Sums may reach zero after removals. Such a row does no harm, because stats leaves it out.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.count_uncounted(p_if_older integer)
@@ -27,11 +28,18 @@ begin
     delete from robot_brain.uncounted returning *
   ),
   personalities as (
-    insert into robot_brain.personality_stats as p (tenant_id, robot_personality, messages, response_length)
-    select t.tenant_id, t.robot_personality, sum(t.messages), sum(t.response_length) from taken t group by 1, 2
+    insert into robot_brain.personality_stats as p (
+      tenant_id, robot_personality, messages, response_length, unanswered
+    )
+    select t.tenant_id, t.robot_personality, sum(t.messages), sum(t.response_length), sum(t.unanswered)
+    from taken t
+    group by 1, 2
+    -- Without turns and differences there is nothing to add. Rows of '' belong to no personality.
+    having sum(t.messages) <> 0 or sum(t.response_length) <> 0 or sum(t.unanswered) <> 0
     on conflict (tenant_id, robot_personality) do update set
       messages = p.messages + excluded.messages,
-      response_length = p.response_length + excluded.response_length
+      response_length = p.response_length + excluded.response_length,
+      unanswered = p.unanswered + excluded.unanswered
   ),
   days as (
     insert into robot_brain.daily_stats as d (tenant_id, day, sessions, messages)

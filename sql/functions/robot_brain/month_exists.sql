@@ -1,8 +1,11 @@
--- Return whether a table of this name is a month of the turns. Raises duplicate_table (42P07) if it is another table.
--- Without this error the month's turns would stay in DEFAULT without a visible reason.
+-- Return whether a table of this name is a month of p_table, which is conversations or robot_interactions. Raises
+-- duplicate_table (42P07) if it is another table. Without this error the month's rows would stay in DEFAULT without a
+-- visible reason.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.month_exists(p_name text)
+drop function if exists robot_brain.month_exists;
+
+create or replace function robot_brain.month_exists(p_name text, p_table text)
 returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -14,11 +17,12 @@ begin
     return false;
   end if;
   if not exists (
-    select from pg_inherits i where i.inhrelid = v_table and i.inhparent = 'robot_brain.conversations'::regclass
+    select from pg_inherits i
+    where i.inhrelid = v_table and i.inhparent = format('robot_brain.%I', p_table)::regclass
   ) then
     raise duplicate_table using
-      message = format('the table robot_brain.%s exists and is no month of the turns', p_name),
-      hint = 'Attach it to robot_brain.conversations again, or rename it.';
+      message = format('the table robot_brain.%s exists and is no month of robot_brain.%s', p_name, p_table),
+      hint = format('Attach it to robot_brain.%s again, or rename it.', p_table);
   end if;
   return true;
 end

@@ -1,19 +1,26 @@
--- Return the months (their first days, UTC) whose turns lie in DEFAULT. A turn at infinity has no month. Writes never
--- store one.
+-- Return the months (their first days, UTC) whose rows lie in the DEFAULT partition of p_table, which is conversations
+-- or robot_interactions. It locks no other table. A row at infinity has no month. Writes never store one.
 set local role robot_brain_stats;
 
-create or replace function robot_brain.months_in_default()
+drop function if exists robot_brain.months_in_default;
+
+create or replace function robot_brain.months_in_default(p_table text)
 returns setof date
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-begin atomic
-  select distinct pg_catalog.date_trunc('month', c.created_at at time zone interval '0')::date
-  from robot_brain.conversations_default c
-  where pg_catalog.isfinite(c.created_at)
-  order by 1;
-end;
+as $$
+begin
+  return query execute format(
+    'select distinct date_trunc(''month'', d.created_at at time zone interval ''0'')::date
+     from robot_brain.%I d
+     where isfinite(d.created_at)
+     order by 1',
+    p_table || '_default'
+  );
+end
+$$;
 
 grant execute on function robot_brain.months_in_default to robot_brain_owner;

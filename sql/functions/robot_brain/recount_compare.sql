@@ -26,7 +26,8 @@ begin
       cross join lateral (
         values
           ('personality messages', p.robot_personality, p.messages),
-          ('personality response_length', p.robot_personality, p.response_length)
+          ('personality response_length', p.robot_personality, p.response_length),
+          ('personality unanswered', p.robot_personality, p.unanswered)
       ) v
       where p.tenant_id = p_tenant_id
       union all
@@ -39,6 +40,7 @@ begin
           ('interactions', '', u.interactions),
           ('personality messages', u.robot_personality, u.messages),
           ('personality response_length', u.robot_personality, u.response_length),
+          ('personality unanswered', u.robot_personality, u.unanswered),
           ('day sessions', to_char(u.day::timestamp, 'YYYY-MM-DD'), u.opened),
           ('day messages', to_char(u.day::timestamp, 'YYYY-MM-DD'), u.messages)
       ) v

@@ -21,18 +21,22 @@ begin
     messages = t.messages + excluded.messages,
     interactions = t.interactions + excluded.interactions;
 
-  insert into robot_brain.personality_stats as p (tenant_id, robot_personality, messages, response_length)
+  insert into robot_brain.personality_stats as p (
+    tenant_id, robot_personality, messages, response_length, unanswered
+  )
   select
     p_tenant_id,
     d.name,
     coalesce(sum(d.counted - d.was) filter (where d.figure = 'personality messages'), 0),
-    coalesce(sum(d.counted - d.was) filter (where d.figure = 'personality response_length'), 0)
+    coalesce(sum(d.counted - d.was) filter (where d.figure = 'personality response_length'), 0),
+    coalesce(sum(d.counted - d.was) filter (where d.figure = 'personality unanswered'), 0)
   from pg_temp.recount_differs d
   where d.figure like 'personality %'
   group by d.name
   on conflict (tenant_id, robot_personality) do update set
     messages = p.messages + excluded.messages,
-    response_length = p.response_length + excluded.response_length;
+    response_length = p.response_length + excluded.response_length,
+    unanswered = p.unanswered + excluded.unanswered;
 
   insert into robot_brain.daily_stats as s (tenant_id, day, sessions, messages)
   select
@@ -51,6 +55,6 @@ begin
   delete from robot_brain.tenant_stats t
   where t.tenant_id = p_tenant_id and t.sessions = 0 and t.messages = 0 and t.interactions = 0;
   delete from robot_brain.personality_stats p
-  where p.tenant_id = p_tenant_id and p.messages = 0 and p.response_length = 0;
+  where p.tenant_id = p_tenant_id and p.messages = 0 and p.response_length = 0 and p.unanswered = 0;
 end
 $$;

@@ -17,7 +17,12 @@ begin
   select p.from_at, p.to_at into strict v_from, v_to from robot_brain.recount_parts() p where p.part = p_part;
 
   with turns as materialized (
-    select t.day, t.robot_personality, count(*) as messages, sum(length(t.robot_response)) as response_length
+    select
+      t.day,
+      t.robot_personality,
+      count(*) as messages,
+      sum(length(t.robot_response)) as response_length,
+      count(*) filter (where t.robot_response = '') as unanswered
     from robot_brain.recount_turns(p_tenant_id, v_from, v_to) t
     group by 1, 2
   ),
@@ -31,12 +36,19 @@ begin
     insert into pg_temp.recounted (figure, name, counted)
     select f.figure, p.robot_personality, f.counted
     from (
-      select t.robot_personality, sum(t.messages) as messages, sum(t.response_length) as response_length
+      select
+        t.robot_personality,
+        sum(t.messages) as messages,
+        sum(t.response_length) as response_length,
+        sum(t.unanswered) as unanswered
       from turns t
       group by 1
     ) p
     cross join lateral (
-      values ('personality messages', p.messages), ('personality response_length', p.response_length)
+      values
+        ('personality messages', p.messages),
+        ('personality response_length', p.response_length),
+        ('personality unanswered', p.unanswered)
     ) f (figure, counted)
     union all
     select 'day messages', to_char(d.day::timestamp, 'YYYY-MM-DD'), d.messages from days d

@@ -1,4 +1,5 @@
--- Step of stats. Returns the present figures of one session, or null if the session is unknown.
+-- Step of stats. Returns the present figures of one session, or null if the session is unknown. A session
+-- that is being erased is unknown.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.session_figures(p_tenant_id text, p_session_id text)
@@ -12,12 +13,12 @@ begin
   select json_build_object(
     'session_id', s.id,
     'message_count', s.message_count,
-    'last_message', robot_brain.iso_time(s.last_active),
-    'avg_response_length', round(s.response_length::numeric / nullif(s.message_count, 0), 2)
+    'last_message', case when s.message_count > 0 then robot_brain.iso_time(s.last_active) end,
+    'avg_response_length', round(s.response_length::numeric / nullif(s.message_count - s.unanswered, 0), 2)
   )
   into v_figures
   from robot_brain.sessions s
-  where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  where s.tenant_id = p_tenant_id and s.id = p_session_id and s.erasing_at is null;
   return v_figures;
 end
 $$;

@@ -1,4 +1,5 @@
--- Step of stats. Returns the ten longest sessions of a tenant among those active in the 31 days up to p_today.
+-- Step of stats. Returns the ten longest sessions of a tenant among those active in the 31 days up to p_today, with the
+-- figures of the view. Leaves out a session that is erased or being erased, also if the view still has it.
 -- The function returns a table and has no settings, so that PostgreSQL inlines it into the statement of stats.
 set local role robot_brain_owner;
 
@@ -18,6 +19,13 @@ begin atomic
     where s.tenant_id = p_tenant_id
       -- The view is refreshed only after writes, but its window of days moves every day.
       and s.last_message >= (p_today - 30)::timestamp at time zone interval '0'
+      -- A subquery and no join, so that PostgreSQL reads session_stats_top_idx in its order and looks up only as many
+      -- sessions as it needs. created_at differs if another session of this id was made after the erasure.
+      and s.created_at = (
+        select e.created_at
+        from robot_brain.sessions e
+        where e.tenant_id = s.tenant_id and e.id = s.session_id and e.erasing_at is null
+      )
     order by s.message_count desc, s.last_message desc, s.session_id collate "C"
     limit 10
   ) t;

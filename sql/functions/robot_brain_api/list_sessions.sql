@@ -63,7 +63,7 @@ begin
     v_sessions := robot_brain.with_previews(v_page[:v_limit]);
   else
     select json_agg(robot_brain.session_json(v_page[n]) order by n) into v_sessions
-    from generate_series(1, least(v_limit, cardinality(v_page))) n;
+    from generate_series(1, least(v_limit, coalesce(cardinality(v_page), 0))) n;
   end if;
   body := json_build_object('sessions', coalesce(v_sessions, '[]'), 'page', json_build_object('cursor', v_next));
 end

@@ -1,6 +1,7 @@
 -- Return the tenant's figures, or with p_session_id the present figures of one session. body is null if that session is
 -- unknown. One statement reads the sums and the uncounted rows, so the figures are exact for all that is committed.
--- as_of is the time of top_sessions.
+-- Totals and personalities are of the sessions and turns that exist. Days are history: removals do not change them.
+-- Averages are over turns with an answer, null without one. as_of is the time of top_sessions.
 --   p_max_age   the allowed age of top_sessions in seconds, 0 for any age
 --   stale       a refresh is due: there are too many uncounted rows, or top_sessions is older than p_max_age and turns
 --               were written since
@@ -54,7 +55,7 @@ begin
   with uncounted as materialized (
     select
       u.day, u.robot_personality, sum(u.messages) as messages, sum(u.response_length) as response_length,
-      sum(u.sessions) as sessions, sum(u.opened) as opened, sum(u.interactions) as interactions, count(*) as rows
+      sum(u.unanswered) as unanswered, sum(u.sessions) as sessions, sum(u.opened) as opened, sum(u.interactions) as interactions, count(*) as rows
     from robot_brain.uncounted u
     where u.tenant_id = p_tenant_id
     group by 1, 2
@@ -82,18 +83,20 @@ begin
         select coalesce(json_agg(json_build_object(
           'robot_personality', p.robot_personality,
           'messages', p.messages,
-          'avg_response_length', round(p.response_length / nullif(p.messages, 0), 2)
+          'avg_response_length', round(p.response_length / nullif(p.messages - p.unanswered, 0), 2)
         ) order by p.messages desc, p.robot_personality collate "C"), '[]')
         from (
-          select b.robot_personality, sum(b.messages) as messages, sum(b.response_length) as response_length
+          select
+            b.robot_personality, sum(b.messages) as messages, sum(b.response_length) as response_length,
+            sum(b.unanswered) as unanswered
           from (
-            select c.robot_personality, c.messages, c.response_length
-            from robot_brain.personality_stats c
-            where c.tenant_id = p_tenant_id
+            select c.robot_personality, c.messages, c.response_length, c.unanswered
+            from robot_brain.personality_stats c where c.tenant_id = p_tenant_id
             union all
-            select u.robot_personality, u.messages, u.response_length from uncounted u
+            select u.robot_personality, u.messages, u.response_length, u.unanswered from uncounted u
           ) b
           group by b.robot_personality
+          -- All turns of a personality may have been removed.
           having sum(b.messages) > 0
           order by messages desc, b.robot_personality collate "C"
           limit 1000
@@ -107,8 +110,7 @@ begin
         left join (
           select b.day, sum(b.sessions) as sessions, sum(b.messages) as messages
           from (
-            select c.day, c.sessions, c.messages
-            from robot_brain.daily_stats c
+            select c.day, c.sessions, c.messages from robot_brain.daily_stats c
             where c.tenant_id = p_tenant_id and c.day >= v_today - 30
             union all
             select u.day, u.opened, u.messages from uncounted u

@@ -23,6 +23,20 @@ INTERACTION: Any = {
             "schema": {"type": "str", "min_length": 1, "max_length": 50},
             "required": False,
         },
+        "metadata": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "default",
+                "schema": {
+                    "type": "function-after",
+                    "function": {"type": "no-info", "function": check_metadata},
+                    "schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+                },
+                "default_factory": dict,
+                "default_factory_takes_data": False,
+            },
+            "required": False,
+        },
     },
     "extra_behavior": "forbid",
     "config": {"strict": True, "extra_fields_behavior": "forbid"},
@@ -53,6 +67,15 @@ ONE_TURN: Any = {
                 "schema": {"type": "str"},
             },
             "required": True,
+        },
+        "items": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "list",
+                "items_schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+                "max_length": 200,
+            },
+            "required": False,
         },
         "metadata": {
             "type": "typed-dict-field",
@@ -109,6 +132,15 @@ TURN: Any = {
             },
             "required": True,
         },
+        "items": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "list",
+                "items_schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+                "max_length": 200,
+            },
+            "required": False,
+        },
         "metadata": {
             "type": "typed-dict-field",
             "schema": {
@@ -143,6 +175,86 @@ BATCH: Any = {
                 "type": "function-after",
                 "function": {"type": "no-info", "function": check_metadata},
                 "schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+            },
+            "required": False,
+        },
+    },
+    "extra_behavior": "forbid",
+    "config": {"strict": True, "extra_fields_behavior": "forbid"},
+}
+
+REPLACEMENT: Any = {
+    "type": "typed-dict",
+    "fields": {
+        "user_message": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "function-after",
+                "function": {"type": "no-info", "function": check_text},
+                "schema": {"type": "str"},
+            },
+            "required": True,
+        },
+        "robot_response": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "function-after",
+                "function": {"type": "no-info", "function": check_text},
+                "schema": {"type": "str"},
+            },
+            "required": True,
+        },
+        "items": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "list",
+                "items_schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+                "max_length": 200,
+            },
+            "required": False,
+        },
+        "metadata": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "default",
+                "schema": {
+                    "type": "function-after",
+                    "function": {"type": "no-info", "function": check_metadata},
+                    "schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+                },
+                "default_factory": dict,
+                "default_factory_takes_data": False,
+            },
+            "required": False,
+        },
+        "interaction": {"type": "typed-dict-field", "schema": INTERACTION, "required": False},
+    },
+    "extra_behavior": "forbid",
+    "config": {"strict": True, "extra_fields_behavior": "forbid"},
+}
+
+SESSION_PATCH: Any = {
+    "type": "typed-dict",
+    "fields": {
+        "user_metadata": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "function-after",
+                "function": {"type": "no-info", "function": check_metadata},
+                "schema": {"type": "dict", "keys_schema": {"type": "str"}, "values_schema": {"type": "any"}},
+            },
+            "required": False,
+        },
+        "user_id": {
+            "type": "typed-dict-field",
+            "schema": {
+                "type": "nullable",
+                "schema": {
+                    "type": "str",
+                    "min_length": 1,
+                    "max_length": 255,
+                    "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+                },
             },
             "required": False,
         },

@@ -1,4 +1,7 @@
-"""The SQL functions of the database. Each function here makes one call: one statement, one round trip."""
+"""The SQL functions that append, read and refresh. Each function here makes one call: one statement, one round trip.
+
+The SQL functions that change or erase what is stored are in `changes`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from typing import NamedTuple
 from robot_brain import telemetry
 from robot_brain.database.call import call
 from robot_brain.database.connection import lazy_connection
+from robot_brain.database.refusals import of_the_only_turn
 from robot_brain.deadline import Deadline
-from robot_brain.errors import SessionNotFoundError
+from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Each value has the name of its parameter.
 _WRITE = """
@@ -38,6 +42,15 @@ select body, etag from robot_brain_api.read_session(
   p_after => %(after)s,
   p_max_chars => %(max_chars)s,
   p_known_etags => %(known_etags)s,
+  p_schema_version => %(schema_version)s)
+"""
+_LIST = """
+select body from robot_brain_api.list_sessions(
+  p_tenant_id => %(tenant_id)s,
+  p_limit => %(limit)s,
+  p_cursor => %(cursor)s,
+  p_user_id => %(user_id)s,
+  p_preview => %(preview)s,
   p_schema_version => %(schema_version)s)
 """
 _STATS = """
@@ -88,21 +101,24 @@ class Health(NamedTuple):
 
 
 def write_message(
-    *,
     session_id: str,
-    messages: str,
-    user_metadata: str | None,
     if_match: str | None,
     key: str | None,
     deadline: Deadline,
+    *,
+    messages: str,
+    user_metadata: str | None,
+    is_batch: bool,
 ) -> Written:
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
+    `is_batch` says whether the client sent an array, or a single turn: errors name their places accordingly.
     Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
-    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, InvalidRequestError, or a DatabaseError.
+    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, IdempotencyKeyErasedError,
+    SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
     """
     arguments = {
-        "tenant_id": settings().tenant_id,
+        **tenant(),
         "session_id": session_id,
         "messages": messages,
         "user_metadata": user_metadata,
@@ -110,10 +126,12 @@ def write_message(
         "key": key,
         "first_id": _random_uuid() if key is None else None,
         "repeated": False,
-        "schema_version": SCHEMA_VERSION,
     }
     retried_with = {"repeated": key is None}
-    answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
+    try:
+        answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
+    except InvalidRequestError as error:
+        raise error if is_batch else of_the_only_turn(error) from error
     written = Written(*answer.row)
     if written.replayed:
         telemetry.count("Replays")
@@ -132,19 +150,28 @@ def read_session(
 ) -> Page:
     """Return a page of a session's turns. Raises SessionNotFoundError or a DatabaseError."""
     arguments = {
-        "tenant_id": settings().tenant_id,
+        **tenant(),
         "session_id": session_id,
         "limit": limit,
         "before": before,
         "after": after,
         "max_chars": max_chars,
         "known_etags": list(known_etags),
-        "schema_version": SCHEMA_VERSION,
     }
     body, etag = call("read_session", _READ, arguments, deadline).row
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
+
+
+def list_sessions(*, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline) -> str:
+    """Return a page of the tenant's sessions as JSON text, the most recently active first.
+
+    With `user_id` return only that user's sessions. Raises InvalidRequestError if the cursor is unreadable or was made
+    with another `user_id`, or a DatabaseError.
+    """
+    arguments = {**tenant(), "limit": limit, "cursor": cursor, "user_id": user_id, "preview": preview}
+    return str(call("list_sessions", _LIST, arguments, deadline).row[0])
 
 
 def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
@@ -153,12 +180,7 @@ def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
     They are stale if the last refresh is older than `max_age` seconds and turns were written since, or if too many rows
     are uncounted. If `max_age` is 0 they are never stale.
     """
-    arguments = {
-        "tenant_id": settings().tenant_id,
-        "session_id": session_id,
-        "max_age": max_age,
-        "schema_version": SCHEMA_VERSION,
-    }
+    arguments = {**tenant(), "session_id": session_id, "max_age": max_age}
     body, stale = call("stats", _STATS, arguments, deadline).row
     if body is None:
         raise SessionNotFoundError
@@ -203,6 +225,11 @@ def make_month(deadline: Deadline) -> str:
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raises a DatabaseError."""
     return str(_step("clear_keys", _KEYS, deadline))
+
+
+def tenant() -> dict[str, object]:
+    """Return the arguments that each call for a tenant has."""
+    return {"tenant_id": settings().tenant_id, "schema_version": SCHEMA_VERSION}
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:

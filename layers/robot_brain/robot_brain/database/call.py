@@ -1,6 +1,6 @@
 """`call` calls an SQL function, and retries the call if a retry is safe and may help. Each request uses it.
 
-All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a write has an
+All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a change has an
 unknown outcome and no retry succeeds, the outcome of the call is unknown too.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
@@ -49,21 +49,24 @@ def call(
     *,
     attempts: int | None = None,
     writes: bool = False,
+    repeatable: bool = True,
     retried_with: Mapping[str, object] | None = None,
+    refused: Callable[[Row], RobotBrainError | None] | None = None,
     until_deadline: bool = False,
 ) -> Answer:
     """Call an SQL function by `statement`, which returns one row. Retry if a retry is safe and may help.
 
-    `attempts` limits the attempts, the first one included. Its default is DB_MAX_RETRIES. The arguments `retried_with`
-    replace those of the same name on a retry. The server has 12 seconds for each answer. With `until_deadline` it has
-    all the time that is left.
+    `attempts` limits the attempts, the first one included. Its default is DB_MAX_RETRIES. A call that is not
+    `repeatable` is retried only if the earlier attempt certainly did nothing. The arguments `retried_with` replace
+    those of the same name on a retry. The server has 12 seconds for each answer. With `until_deadline` it has all the
+    time that is left. If `refused` returns an error for the row, the call fails with that error.
 
     Raises DeadlineExceededError if time ran out after a call was sent and its outcome is unknown. For a call that
     `writes`, also raises it if the call fails and any attempt has an unknown outcome, even if a retry was refused. The
     refusal says only that the retry did nothing. The earlier attempt may be done, or may still run.
     Otherwise raises the error of the last attempt.
     """
-    failed = _FailedAttempts(deadline, attempts, writes)
+    failed = _FailedAttempts(deadline, attempts, writes, repeatable)
     while True:
         connection = None
         try:
@@ -74,14 +77,15 @@ def call(
             else:
                 connection.watch(deadline.at_most(_LONGEST_ANSWER))
                 row = connection.execute(statement, arguments).fetchone()
-        except Exception as error:
-            failed.pause_after(error, connecting=connection is None)
-            arguments = {**arguments, **(retried_with or {})}
-        else:
             assert row is not None  # each of these SQL functions returns exactly one row
             seconds = time.monotonic() - started
             _report(function, seconds)
+            if refused and (refusal := refused(row)):
+                raise refusal
             return Answer(row, seconds, connection)
+        except Exception as error:
+            failed.pause_after(error, connecting=connection is None)
+            arguments = {**arguments, **(retried_with or {})}
 
 
 def _until(
@@ -102,12 +106,13 @@ def _until(
 class _FailedAttempts:
     """The failed attempts of one call. Decides whether a retry follows."""
 
-    __slots__ = ("_deadline", "_most", "_number", "_unknown", "_writes")
+    __slots__ = ("_deadline", "_most", "_number", "_repeatable", "_unknown", "_writes")
 
-    def __init__(self, deadline: Deadline, most: int | None, writes: bool) -> None:
+    def __init__(self, deadline: Deadline, most: int | None, writes: bool, repeatable: bool) -> None:
         self._deadline = deadline
         self._most = most
         self._writes = writes
+        self._repeatable = repeatable
         self._number = 0
         # The errors of attempts with an unknown outcome.
         self._unknown: list[psycopg.Error] = []
@@ -142,7 +147,8 @@ class _FailedAttempts:
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = _random.uniform(0, failure.pause * 2 ** (self._number - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= self._deadline.left()
-        if not failure.repeat or self._number >= (self._most or settings().max_attempts) or too_late:
+        repeat = failure.repeat and (self._repeatable or not failure.unknown)
+        if not repeat or self._number >= (self._most or settings().max_attempts) or too_late:
             telemetry.note(database_error=cause(error), attempts=self._number)
             # An error with an SQLSTATE is an answer, for example a pooler's report that it lost its server.
             if too_late and any(each.sqlstate is None for each in self._unknown):

@@ -4,9 +4,8 @@ While connecting, libpq gives no SQLSTATE, and every error of Neon's proxy has X
 these errors. PgBouncer accepts a client before it has a server for it. Its errors then arrive in the answer to the
 first call, always as 08P01, so only the text distinguishes them as well.
 
-The failure alone decides whether a call may be retried, because every call is safe to retry. A write carries the
-client's key or an id of its own. A read changes nothing. A refresh of the statistics continues after the last committed
-step. After a call was sent, an unexpected failure is not retried.
+The failure decides whether a call may be retried. If its outcome is unknown, the call decides too: see `call`.
+After a call was sent, an unexpected failure is not retried.
 
 The outcome of a failed call is unknown if the connection was lost before the answer came: the call may be done.
 After an error from PostgreSQL the outcome is known, because PostgreSQL rolled back. This includes a FATAL error such as
@@ -17,11 +16,11 @@ PgBouncer's text says whether the call was still in its queue.
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 import psycopg
 
+from robot_brain.database.refusals import refusal
 from robot_brain.errors import (
     ConflictError,
     DatabaseAwayError,
@@ -32,10 +31,6 @@ from robot_brain.errors import (
     DatabaseUnavailableError,
     DatabaseWakingError,
     DeadlineExceededError,
-    IdempotencyKeyReusedError,
-    InvalidRequestError,
-    PreconditionFailedError,
-    RequestError,
     RobotBrainError,
     SchemaOutdatedError,
     SettingsError,
@@ -149,12 +144,9 @@ _NEXT_STEP = {
     SettingsError: "libpq cannot read a certificate or key file that DATABASE_URL or DB_SSL_ROOT_CERT names",
 }
 
-# Refusals of the SQL functions, whose DETAIL has facts for the client as JSON.
-_REFUSALS: dict[str, type[RequestError]] = {"RB412": PreconditionFailedError, "RB422": IdempotencyKeyReusedError}
-
 _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     # SQLSTATE: error, repeat, lost
-    # A retry overtook this attempt and has written the turn. A client that tried again would write it twice.
+    # A retry may have written the turns, or they were removed since. A client that tried again might write them twice.
     "RB409": (DeadlineExceededError, False, False),
     "40001": (ConflictError, True, False),  # serialization_failure: rolled back, so the whole call is retried
     "40P01": (ConflictError, True, False),  # deadlock_detected: as 40001
@@ -214,14 +206,8 @@ def while_calling(error: psycopg.Error) -> Failure:
         # A known text is PgBouncer's, before it forwarded the call. After any other text the outcome is unknown.
         kind = _kind(error)
         return _lost(kind or DatabaseAwayError, error, unknown=kind is None)
-    if error.sqlstate == "RB423":
-        too_large = InvalidRequestError.at(
-            ["body", "user_metadata"], "the session's user_metadata would be larger than 16 KiB", "metadata_too_large"
-        )
-        return Failure(too_large, repeat=False, lost=False)
-    if error.sqlstate in _REFUSALS:
-        facts = json.loads(error.diag.message_detail or "{}")
-        return Failure(_REFUSALS[error.sqlstate](facts=facts), repeat=False, lost=False)
+    if refused := refusal(error):
+        return Failure(refused, repeat=False, lost=False)
     if error.sqlstate == "23514" and not error.diag.constraint_name:
         # Our constraints have names, but a partition's bounds do not: the row's month was created during the call.
         return Failure(_error(ConflictError, error), repeat=True, lost=False)

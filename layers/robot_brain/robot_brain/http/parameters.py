@@ -6,10 +6,20 @@ import re
 from collections.abc import Collection, Mapping
 
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
-from robot_brain.limits import MAX_KEY_LENGTH, MAX_SESSION_ID_LENGTH, MAX_TAG_DIGITS, MAX_VERSION_LENGTH
+from robot_brain.limits import (
+    MAX_CURSOR_LENGTH,
+    MAX_INTEGER,
+    MAX_KEY_LENGTH,
+    MAX_SESSION_ID_LENGTH,
+    MAX_TAG_DIGITS,
+    MAX_USER_ID_LENGTH,
+    MAX_VERSION_LENGTH,
+)
 
 # Strings, which `re` compiles and caches on first use, because each Lambda function uses only a few of them.
 _NOT_IN_SESSION_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%]"
+_NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_CURSOR = rf"[\x21-\x7e]{{1,{MAX_CURSOR_LENGTH}}}"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 # The class lists excluded characters, because it then compiles in a tenth of the time.
@@ -33,6 +43,38 @@ def session_id(text: str, loc: list[str | int]) -> str:
             "session_id_characters",
         )
     return text
+
+
+def user_id(found: Mapping[str, str], name: str) -> str | None:
+    """Return the parameter as the id of a user, None if absent. Raises InvalidRequestError if it cannot be one."""
+    text = found.get(name)
+    if text is not None and (not 1 <= len(text) <= MAX_USER_ID_LENGTH or re.search(_NOT_IN_USER_ID, text)):
+        raise InvalidRequestError.at(
+            ["query", name], f"a user id has 1 to {MAX_USER_ID_LENGTH} characters and no control character", "user_id"
+        )
+    return text
+
+
+def cursor(found: Mapping[str, str], name: str) -> str | None:
+    """Return the parameter as an opaque cursor, None if absent. Raises InvalidRequestError if it cannot be one."""
+    text = found.get(name)
+    if text is not None and not re.fullmatch(_CURSOR, text):
+        raise InvalidRequestError.at(["query", name], "must be the page.cursor of an earlier answer", "cursor")
+    return text
+
+
+def refuse(found: Mapping[str, str], name: str) -> None:
+    """Raise InvalidRequestError if the request has the parameter, which a later version will accept."""
+    if name in found:
+        raise InvalidRequestError.at(["query", name], "is reserved for a later version", "reserved_parameter")
+
+
+def flag(found: Mapping[str, str], name: str) -> bool:
+    """Return whether the parameter is `true`. It is false if absent. Raises InvalidRequestError for any other text."""
+    text = found.get(name, "false")
+    if text not in ("true", "false"):
+        raise InvalidRequestError.at(["query", name], "must be true or false", "flag")
+    return text == "true"
 
 
 def query(raw: str, allowed: Collection[str]) -> dict[str, str]:
@@ -75,10 +117,24 @@ def _decoded(text: str) -> str:
 def whole_number(found: Mapping[str, str], name: str, least: int, most: int) -> int | None:
     """Return the parameter as a whole number, None if absent. Raises InvalidRequestError if not in least..most."""
     text = found.get(name)
-    if text is None:
-        return None
+    return None if text is None else _whole_number(text, ["query", name], least, most)
+
+
+def required_number(found: Mapping[str, str], name: str, least: int, most: int) -> int:
+    """Return the parameter as a whole number. Raises InvalidRequestError if it is absent or not in least..most."""
+    if name not in found:
+        raise InvalidRequestError.at(["query", name], "is missing", "missing")
+    return _whole_number(found[name], ["query", name], least, most)
+
+
+def seq(text: str, loc: list[str | int]) -> int:
+    """Return `text` as the seq of a turn. Raises InvalidRequestError at `loc` if it cannot be one."""
+    return _whole_number(text, loc, 1, MAX_INTEGER)
+
+
+def _whole_number(text: str, loc: list[str | int], least: int, most: int) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-        raise InvalidRequestError.at(["query", name], f"must be a whole number from {least} to {most}", "whole_number")
+        raise InvalidRequestError.at(loc, f"must be a whole number from {least} to {most}", "whole_number")
     return int(text)
 
 

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -28,7 +28,10 @@ _MEMBERS = (
     ("body", str),
     ("isBase64Encoded", bool),
 )
-_PATH_PARAMETERS = {"session_id": parameters.session_id}
+_PATH_PARAMETERS: dict[str, Callable[[str, list[str | int]], str | int]] = {
+    "session_id": parameters.session_id,
+    "seq": parameters.seq,
+}
 _ONLY_TEXTS = {str}
 _NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an array", dict: "an object"}
 
@@ -62,7 +65,7 @@ class Request(NamedTuple):
             deadline=deadline_of(context),
         )
 
-    def path_parameter(self, name: str) -> str:
+    def path_parameter(self, name: str) -> str | int:
         """Return a valid parameter of the path, and add it to the request's log line. Raises InvalidRequestError."""
         value = _PATH_PARAMETERS[name](self.path.get(name, ""), ["path", name])
         telemetry.note(**{name: value})
@@ -71,6 +74,10 @@ class Request(NamedTuple):
     def query(self, *allowed: str) -> dict[str, str]:
         """Return the query's parameters. Raises what `parameters.query` raises."""
         return parameters.query(self.query_string, allowed)
+
+    def if_match(self) -> str | None:
+        """Return the state that If-Match names, None without the header. Raises MalformedRequestError."""
+        return parameters.if_match(self.headers.get("if-match"))
 
     def json(self) -> dict[str, Any]:
         """Return the body's JSON object. Raises UnsupportedMediaTypeError and what `json_body.parse` raises."""

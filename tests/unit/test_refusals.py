@@ -1,0 +1,64 @@
+"""Refusals of the SQL functions: each names the place of the fault, and quotes nothing."""
+
+import psycopg
+import pytest
+from psycopg.pq import DiagnosticField
+
+from robot_brain.database.refusals import of_the_only_turn, refusal
+from robot_brain.errors import InvalidRequestError, PreconditionFailedError
+
+
+def refused(sqlstate: str, detail: str = "") -> Exception:
+    """Return the refusal of an error with this SQLSTATE and DETAIL."""
+    info: dict[int, bytes | None] = {
+        DiagnosticField.SQLSTATE: sqlstate.encode(),
+        DiagnosticField.MESSAGE_DETAIL: detail.encode() or None,
+    }
+    error = psycopg.DatabaseError("", info=info)
+    error.sqlstate = sqlstate
+    found = refusal(error)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "detail", "loc", "kind"),
+    [
+        ("RB423", "", ["body", "user_metadata"], "metadata_too_large"),
+        ("RB424", '{"turn": 3}', ["body", "messages", 3, "items"], "items_too_large"),
+        ("RB424", '{"turn": null}', ["body", "items"], "items_too_large"),
+        ("RB426", '{"after": 17}', ["query", "after"], "too_many_turns"),
+        ("RB427", "", ["body", "interaction"], "interaction_differs"),
+        ("RB428", "", ["query", "cursor"], "cursor"),
+    ],
+)
+def test_a_refusal_that_a_rule_explains_names_its_place(
+    sqlstate: str, detail: str, loc: list[str | int], kind: str
+) -> None:
+    error = refused(sqlstate, detail)
+    assert isinstance(error, InvalidRequestError)
+    assert [(found["loc"], found["type"]) for found in error.errors] == [(loc, kind)]
+
+
+def test_a_removal_of_too_many_turns_is_refused_with_the_seq_to_begin_with() -> None:
+    error = refused("RB426", '{"after": 17}')
+    assert isinstance(error, InvalidRequestError)
+    assert error.errors[0]["msg"].endswith("after=17")
+
+
+def test_a_failed_precondition_has_the_state_of_the_session() -> None:
+    error = refused("RB412", '{"last_seq": 7, "etag": "\\"7.1f\\""}')
+    assert isinstance(error, PreconditionFailedError)
+    assert error.facts == {"last_seq": 7, "etag": '"7.1f"'}
+
+
+def test_another_error_is_no_refusal() -> None:
+    for error in (psycopg.OperationalError("closed"), psycopg.errors.lookup("40001")()):
+        assert refusal(error) is None
+
+
+def test_the_place_of_a_fault_in_the_only_turn_names_no_array() -> None:
+    fault = InvalidRequestError.at(["body", "messages", 0, "items"], "is wrong", "wrong")
+    assert of_the_only_turn(fault).errors[0]["loc"] == ["body", "items"]
+    fault = InvalidRequestError.at(["body", "user_metadata"], "is wrong", "wrong")
+    assert of_the_only_turn(fault).errors[0]["loc"] == ["body", "user_metadata"]
