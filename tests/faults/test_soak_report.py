@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.__main__ import Options, head, read_options
-from tests.soak.figures import wrong_days
-from tests.soak.records import DONE, NOTHING, UNKNOWN, Act, Answer, Turn
+from tests.soak.records import Answer
 from tests.soak.report import ZEROS, Fault, failures, silences, verdict
 from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
 from tests.support.neon.faults import FAULTS
@@ -116,15 +115,3 @@ def test_a_seed_gives_the_same_faults_again_in_the_soak() -> None:
 
     assert first("7") == first("7") != first("8")
     assert all(sorted(first("7")[start : start + 5]) == ["a", "b", "c", "d", "e"] for start in range(0, 20, 5))
-
-
-def test_a_day_of_the_statistics_counts_what_was_acknowledged_on_it_and_at_most_what_has_no_known_outcome() -> None:
-    said = (Turn("[c01-000001.0] hello", "good day"),)
-    acts = [
-        Act(request="c01-000001", kind="write", session="s", outcome=DONE, day="2026-11-27", turns=said * 3),
-        Act(request="c01-000002", kind="write", session="s", outcome=UNKNOWN, turns=said),
-        Act(request="c01-000003", kind="write", session="s", outcome=NOTHING, turns=said),
-    ]
-    for messages, wrong in ((2, 1), (3, 0), (4, 0), (5, 1)):
-        compared = wrong_days(acts, [{"date": "2026-11-27", "messages": messages}])
-        assert (compared.figures, len(compared.wrong)) == (1, wrong)

@@ -28,6 +28,7 @@ from tests.soak.schedule import WHOLE_SECONDS, Schedule
 from tests.soak.stack import Harder, neon, serving
 from tests.soak.stored import read_stored
 from tests.soak.watch import Progress, Watch
+from tests.support.figures import keep_history
 from tests.support.neon.faults import FAULTS, possible
 from tests.support.neon.stand_in import StandIn
 from tests.support.servers.binaries import MissingBinaryError, debian_libfaketime, debian_pgbouncer, debian_postgres
@@ -104,6 +105,8 @@ def main() -> int:
         print(f"clock_step is left out: {missing}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
     with neon() as stand_in:
+        with stand_in.observer() as observer:
+            keep_history(observer)
         try:
             run = asyncio.run(_run(options, stand_in, folder))
         finally:
@@ -162,11 +165,11 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             started.wait()
         ended = time.monotonic()
         await finish_erasures(stand_in, environments)
-        journals = Journals.read(paths)
-        figures = await prove_figures(stand_in, environments, address, journals.acts)
+        figures = await prove_figures(stand_in, environments, address)
     watch.look()
     progress.end()
     timeline.close()
+    journals = Journals.read(paths)
     with stand_in.observer() as observer:
         findings = check(journals, read_stored(observer))
     return Run(

@@ -90,7 +90,6 @@ class Asker:
         facts: dict[str, Any] = {}
         if reply.status == "201":
             facts["seqs"] = [each["seq"] for each in reply.body["messages"]]
-            facts["day"] = reply.body["messages"][0]["created_at"][:10]
         if reply.status == "200" and request.kind == "remove":
             facts["last_seq"] = reply.body["last_seq"]
         if reply.tag is not None:

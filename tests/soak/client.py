@@ -50,10 +50,11 @@ class Client:
         self._names = shared
         self._known: dict[str, Session] = {}
         self._large = large
-        self._own = self._new_session()
+        self._own = Session("")
 
     def run(self) -> None:
         """Make one request after the other until `stop` is set."""
+        self._own = self._new_session()
         for number in itertools.count(1):
             if self._stop.is_set():
                 break
@@ -106,7 +107,7 @@ class Client:
 
     def _new_session(self) -> Session:
         session = Session(self._next_name())
-        if next(self._generations) > 1 and self.asker.chance.random() < NAMED:
+        if self.asker.chance.random() < NAMED:
             changing.patch(self.asker, session, user=self.asker.client)
         return session
 

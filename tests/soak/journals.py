@@ -121,7 +121,7 @@ def act_of(request: Sequence[Line]) -> Act:
 
 def _acknowledge(act: Act, answer: Line) -> None:
     act.outcome, act.ended = DONE, answer["at"]
-    act.tag, act.last_seq, act.day = answer.get("tag"), answer.get("last_seq"), answer.get("day")
+    act.tag, act.last_seq = answer.get("tag"), answer.get("last_seq")
     if "seqs" in answer:
         act.seqs = tuple(answer["seqs"])
 

@@ -92,7 +92,6 @@ class Act:
     user: str | None = None  # set by a patch
     match: str | None = None  # If-Match
     tag: str | None = None  # of the acknowledgement
-    day: str | None = None  # UTC, of a write's acknowledgement
     last_seq: int | None = None  # of a removal's acknowledgement
     gone: bool = False  # a 410 said that the write was done, and that its session was erased later
     late: bool = False  # an unanswered attempt may still arrive, though a later one was acknowledged
