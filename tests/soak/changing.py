@@ -17,6 +17,7 @@ from tests.soak.writing import make_turn
 
 # How a change names the state that it expects. The rest names none.
 WHOLE, DIGITS = 0.6, 0.15
+MOST = 200  # turns of a page, and more than a session of one client has
 COMPLETED = 0.8  # the share of puts that leave an answer
 
 
@@ -61,6 +62,10 @@ def remove(asker: Asker, session: Session) -> None:
         session.kinds = {seq: kind for seq, kind in session.kinds.items() if seq <= after or seq > last}
         if session.is_certain and request.attempts == 1 and reply.body["message_count"] != len(session.kinds):
             asker.misread(request, f"{reply.body} and not {len(session.kinds)} turns")
+    elif not session.shared:
+        # An attempt may have been done, so the client looks which turns are left.
+        left = reading.read(asker, session, after, limit=MOST) or {}
+        session.kinds = {seq: kind for seq, kind in session.kinds.items() if seq <= after or seq in left.values()}
 
 
 def patch(asker: Asker, session: Session, user: str | None = None) -> None:

@@ -11,8 +11,8 @@ OF_USER = 0.8  # the share of walks that ask for the sessions of one user
 PREVIEWS = 0.3
 
 
-def read(asker: Asker, session: Session, after: int | None = None, limit: int = PAGE) -> set[str] | None:
-    """Read a page, the newest one without `after`. Return the ids that it holds, or None if no attempt succeeded."""
+def read(asker: Asker, session: Session, after: int | None = None, limit: int = PAGE) -> dict[str, int] | None:
+    """Read a page, the newest one without `after`. Return its ids with their seqs, or None if no attempt succeeded."""
     query = f"?limit={limit}" if after is None else f"?after={after}&limit={limit}"
     request = Request("read", "GET", session_path(session.name, query))
     while True:
@@ -24,7 +24,7 @@ def read(asker: Asker, session: Session, after: int | None = None, limit: int = 
             if session.shared:
                 session.erased()
             asker.see(request, session=session.name, turns=[], members=[], tag=None, count=0, **{"from": 1, "to": None})
-            return set()
+            return {}
         if reply.refused:
             asker.misread(request, f"{reply.status}: {reply.body}")
             return None
@@ -34,7 +34,7 @@ def read(asker: Asker, session: Session, after: int | None = None, limit: int = 
 
 def _seen(
     asker: Asker, session: Session, request: Request, page: Any, tag: str | None, after: int | None, limit: int
-) -> set[str]:
+) -> dict[str, int]:
     """Note what a page holds, and learn the session's state from it."""
     turns = []
     for message in page["messages"]:
@@ -62,7 +62,7 @@ def _seen(
     session.tag, session.last_seq = tag, state["last_seq"]
     if session.shared:
         session.kinds = dict.fromkeys(seqs)
-    return {name for _, name, _ in turns}
+    return {name: seq for seq, name, _ in turns}
 
 
 def walk(asker: Asker, user: str | None) -> None:
