@@ -117,7 +117,9 @@ end
 $$;
 
 drop index concurrently if exists robot_brain.sessions_listed_idx;
-create index concurrently sessions_listed_idx on robot_brain.sessions (tenant_id, active_hour desc);
+create index concurrently sessions_listed_idx on robot_brain.sessions (tenant_id, active_hour desc)
+-- Without this condition the planner may take the index to find a session by its id, while the table is small.
+where erasing_at is null;
 comment on index robot_brain.sessions_listed_idx is 'list_sessions: the sessions of a tenant, newest activity first';
 
 drop index concurrently if exists robot_brain.sessions_of_user_idx;

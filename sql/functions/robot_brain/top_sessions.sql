@@ -21,10 +21,11 @@ begin atomic
       and s.last_message >= (p_today - 30)::timestamp at time zone interval '0'
       -- A subquery and no join, so that PostgreSQL reads session_stats_top_idx in its order and looks up only as many
       -- sessions as it needs. created_at differs if another session of this id was made after the erasure.
+      -- A condition on erasing_at would let the planner take sessions_listed_idx while the table is small.
       and s.created_at = (
-        select e.created_at
+        select case when e.erasing_at is null then e.created_at end
         from robot_brain.sessions e
-        where e.tenant_id = s.tenant_id and e.id = s.session_id and e.erasing_at is null
+        where e.tenant_id = s.tenant_id and e.id = s.session_id
       )
     order by s.message_count desc, s.last_message desc, s.session_id collate "C"
     limit 10

@@ -25,12 +25,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
--- Each filter has a plan of its own.
-set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_limit constant integer := least(greatest(p_limit, 1), 100);
   v_cursor record;
+  v_ids text[];
   v_page robot_brain.sessions[];
   v_next text;
   v_sessions json;
@@ -41,20 +40,37 @@ begin
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
   v_cursor := robot_brain.list_cursor(p_cursor, p_user_id);
 
-  -- One more than the page has, to see if there is a next page.
-  select array_agg(s order by s.active_hour desc, s.last_active desc, s.id collate "C" desc) into v_page
-  from (
-    select s.*
-    from robot_brain.sessions s
-    where s.tenant_id = p_tenant_id
-      and (p_user_id is null or s.user_id = p_user_id)
-      and s.active_hour <= v_cursor.active_hour
-      and (s.active_hour, s.last_active, s.id collate "C")
-        < (v_cursor.active_hour, v_cursor.last_active, v_cursor.id)
-      and s.erasing_at is null
-    order by s.active_hour desc, s.last_active desc, s.id collate "C" desc
-    limit v_limit + 1
-  ) s;
+  -- Find one session more than the page has, to see if there is a next page. Sort keys only, because rows are wide.
+  if p_user_id is null then
+    v_ids := array(
+      select s.id
+      from robot_brain.sessions s
+      where s.tenant_id = p_tenant_id
+        and s.active_hour <= v_cursor.active_hour
+        and (s.active_hour < v_cursor.active_hour or (s.last_active, s.id collate "C") < (v_cursor.last_active, v_cursor.id))
+        and s.erasing_at is null
+      order by s.active_hour desc, s.last_active desc, s.id collate "C" desc
+      limit v_limit + 1
+    );
+  else
+    v_ids := array(
+      select s.id
+      from robot_brain.sessions s
+      where s.tenant_id = p_tenant_id
+        and s.user_id = p_user_id
+        and s.active_hour <= v_cursor.active_hour
+        and (s.active_hour < v_cursor.active_hour or (s.last_active, s.id collate "C") < (v_cursor.last_active, v_cursor.id))
+        and s.erasing_at is null
+      order by s.active_hour desc, s.last_active desc, s.id collate "C" desc
+      limit v_limit + 1
+    );
+  end if;
+  v_page := array(
+    select s
+    from unnest(v_ids) with ordinality i (id, n)
+    join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = i.id
+    order by i.n
+  );
   if cardinality(v_page) > v_limit then
     v_next := robot_brain.make_list_cursor(v_page[v_limit], p_user_id);
   end if;
