@@ -2,7 +2,7 @@
 
 A change with a whole tag in If-Match happens at most once, so the client repeats it until it knows the outcome. A 412
 may then come because an earlier attempt was done: the client reads the session again. Any other change that gets no
-answer is never repeated, because another client may have written meanwhile.
+answer is never repeated, because another client may have written meanwhile. After 409 each may be repeated.
 """
 
 from collections.abc import Mapping
@@ -112,10 +112,11 @@ def _settle(asker: Asker, session: Session, request: Request, match: str | None)
             session.tag = reply.tag
             return reply
         session.tag = None
-        if reply.status == "409" and request.kind == "patch" and asker.may_repeat:
-            if certain:
-                asker.misread(request, f"409 in a session that no client erases: {reply.body}")
-            continue
+        if reply.status == "409":
+            # Nothing was changed, because the session is being erased or other requests were in the way.
+            if asker.may_repeat:
+                continue
+            return reply
         if reply.refused:
             # An attempt that the layer or the client repeated may have been done before.
             expected = reply.status == "412" and whole

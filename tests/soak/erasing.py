@@ -40,7 +40,9 @@ def erase(asker: Asker, session: Session) -> bool:
             if reply.status == "412":
                 return not session.doubt
             break
-        if reply.refused:
+        if reply.status == "409" and asker.may_repeat:
+            continue
+        if reply.refused and reply.status != "409":
             asker.misread(request, f"refused with {reply.status}: {reply.body}")
             return False
         unanswered = unanswered or reply.status != "202"

@@ -1,7 +1,7 @@
 """Write turns as a careful client does: with a key it repeats until it knows the outcome, without one never.
 
-409 says that the session is being erased and that nothing was written. So each write may be repeated after it. 410 says
-that an earlier attempt was written, and that its session was erased since.
+409 says that nothing was written, because the session is being erased or other requests were in the way. So each write
+may be repeated after it. 410 says that an earlier attempt was written, and that its session was erased since.
 """
 
 import time
@@ -98,8 +98,6 @@ def send(
         if reply.refused and reply.status != "409":
             asker.misread(request, f"refused with {reply.status}: {reply.body}")
             return reply
-        if reply.status == "409" and certain:
-            asker.misread(request, f"409 in a session that no client erases: {reply.body}")
         if not asker.may_repeat or not (keyed or reply.status == "409"):
             session.tag, session.doubt = None, session.doubt or reply.status != "409"
             return reply
