@@ -132,6 +132,6 @@ def api() -> Iterator[NeonApi]:
 
 @pytest.fixture
 def bundle(database: Database) -> Iterator[Bundle]:
-    """The four functions on `database`, as tenant `local`, in an execution environment of their own."""
+    """The functions on `database`, as tenant `local`, in an execution environment of their own."""
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         yield functions

@@ -127,10 +127,8 @@ create index concurrently sessions_of_user_idx on robot_brain.sessions (tenant_i
 where user_id is not null;
 comment on index robot_brain.sessions_of_user_idx is 'list_sessions: the sessions of a user, newest activity first';
 
-drop index concurrently if exists robot_brain.sessions_erasing_idx;
-create index concurrently sessions_erasing_idx on robot_brain.sessions (erasing_at) where erasing_at is not null;
-comment on index robot_brain.sessions_erasing_idx is 'next_erasure, erase_another: the sessions whose erasure is not finished';
-
 drop index concurrently if exists robot_brain.idempotency_keys_session_idx;
-create index concurrently idempotency_keys_session_idx on robot_brain.idempotency_keys (tenant_id, session_id);
+create index concurrently idempotency_keys_session_idx on robot_brain.idempotency_keys (tenant_id, session_id)
+-- Without this condition the planner may take the index to find a key, while the table is small.
+where session_id is not null;
 comment on index robot_brain.idempotency_keys_session_idx is 'erase_step: the remembered answers of a session';

@@ -1,5 +1,5 @@
--- Items and times of change of the turns, the sessions that were erased in the last hour, and a view without sessions
--- that have no turn or are being erased. What is dropped here is made again in the same transaction.
+-- Items of the turns, and the times of their changes. The sessions that were erased in the last hour. A view without
+-- the sessions that have no turn or are being erased. What is dropped here is made again in the same transaction.
 -- squawk-ignore-file ban-drop-default, ban-drop-function, ban-drop-view
 
 set local lock_timeout = '5s';
@@ -28,16 +28,26 @@ alter table robot_brain.sessions alter column active_hour drop default;
 -- squawk-ignore adding-not-nullable-field
 alter table robot_brain.sessions alter column active_hour set not null;
 
--- Sessions that were erased, for an hour. A retry or a late attempt of a write must not write again what was erased.
+-- Erasures that are not finished, and for an hour those that are: a retry or a late attempt of a write must not write
+-- again what was erased. No index of sessions finds the former, because each index costs every write.
 create table robot_brain.erasures (
   tenant_id text not null,
   -- SHA-256 of the session's id, because the id may name a person
   session_hash bytea not null,
-  erased_at timestamptz not null,
+  -- null if the erasure is finished
+  session_id varchar(100),
+  begun_at timestamptz not null,
+  -- null if no session of this id was erased yet
+  erased_at timestamptz,
   -- as in sessions: the first ids of the writes that only a retry has written
   repeated uuid[],
   constraint erasures_pkey primary key (tenant_id, session_hash)
 );
+-- The table was made by this file, so no request waits.
+-- squawk-ignore require-concurrent-index-creation
+create index erasures_unfinished_idx on robot_brain.erasures (begun_at) where session_id is not null;
+comment on index robot_brain.erasures_unfinished_idx is 'next_erasure, erase_another: the erasures that are not finished';
+
 alter table robot_brain.erasures enable row level security;
 alter table robot_brain.erasures force row level security;
 create policy tenant on robot_brain.erasures to robot_brain_owner

@@ -93,9 +93,11 @@ order by t.created_at
 """
 _KEEP_SESSIONS = """
 insert into robot_brain.sessions (
-  tenant_id, id, created_at, last_active, previous_active, message_count, response_length, answer_bytes
+  tenant_id, id, created_at, last_active, active_hour, previous_active, message_count, response_length, answer_bytes
 )
-select 'local', s.id, s.starts, t.last_active, t.last_active, s.turns, t.response_length, t.answer_bytes
+select
+  'local', s.id, s.starts, t.last_active, date_bin('1 hour', t.last_active, to_timestamp(0)), t.last_active, s.turns,
+  t.response_length, t.answer_bytes
 from (
   select no, max(created_at) as last_active, sum(response_length) as response_length,
     sum(7 * (7 + user_length + response_length) + 4 + 400) as answer_bytes
@@ -131,10 +133,11 @@ order by t.created_at
 """
 # Clients send a key with each turn. Keys live for a day, so there is one for each turn of the last day.
 _KEEP_KEYS = """
-insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
-select 'local', sha256((t.no::text || ':' || t.seq)::bytea), sha256(t.no::text::bytea), repeat('x', 200),
+insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
+select 'local', sha256((t.no::text || ':' || t.seq)::bytea), sha256(t.no::text::bytea), repeat('x', 200), s.id,
   t.created_at + interval '24 hours'
 from bench.turn t
+join bench.session s using (no)
 where t.created_at > now() - interval '24 hours'
 """
 # The rows that these writes would have left for the next refresh. A session has one personality.

@@ -171,6 +171,7 @@ class ProbeStack:
 async def probe_stack(
     folder: Path,
     *,
+    template: Path | None = None,
     runtime: RuntimeName = "awslambdaric",
     settings: dict[str, str] | None = None,
     wrapper: tuple[str, ...] = (),
@@ -179,11 +180,12 @@ async def probe_stack(
     idle_seconds: float = 300,
     integration_seconds: float = 300,
 ) -> AsyncIterator[ProbeStack]:
-    """Run the stack in `folder`.
+    """Run the stack in `folder`, with the functions of this module or with those of another `template`.
 
     The gateway waits longer than that of AWS, because no test may depend on speed.
     """
-    template = load_template(write_stack(folder))
+    probes = write_stack(folder)
+    served = load_template(template or probes)
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
     access: list[str] = []
@@ -194,7 +196,7 @@ async def probe_stack(
     async with contextlib.AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
             Emulator(
-                template.functions,
+                served.functions,
                 launch=Launch(runtime, settings or {}, wrapper, freeze, init_seconds=300),
                 open_log=open_log,
                 concurrency=concurrency,
@@ -202,7 +204,7 @@ async def probe_stack(
             )
         )
         await stack.enter_async_context(
-            Front(template, emulator, bound, access=access.append, integration_seconds=integration_seconds)
+            Front(served, emulator, bound, access=access.append, integration_seconds=integration_seconds)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)

@@ -131,12 +131,12 @@ def sam_local(
 
 
 def request(method: str, url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    """Send one request. Return the status and the JSON body of its answer."""
+    """Send one request. Return the status and the JSON body of its answer, or {} without a body."""
     data = None if body is None else json.dumps(body).encode()
     prepared = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
         with urllib.request.urlopen(prepared, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
+            return answer.status, json.loads(answer.read() or "{}")
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())
@@ -156,6 +156,13 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     assert {name: message[name] for name in sent} == sent
     assert sent["user_message"] not in log
 
+    answer, _ = sam_local.invoke("ReadSessionFunction", "read_session_list.json")
+    assert [each["id"] for each in json.loads(answer["body"])["sessions"]] == ["demo"]
+
+    answer, log = sam_local.invoke("WriteMessageFunction", "write_message_replace.json")
+    assert answer["statusCode"] == 200
+    assert sent["robot_response"] not in log
+
     answer, _ = sam_local.invoke("HealthFunction", "health.json")
     assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "ok")
 
@@ -168,6 +175,11 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     answer, _ = sam_local.invoke("StatsFunction", "stats.json")
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["totals"]["messages"] == 1
+
+    answer, _ = sam_local.invoke("EditSessionFunction", "edit_session.json")
+    assert answer["statusCode"] == 200
+    answer, _ = sam_local.invoke("EditSessionFunction", "edit_session_erase.json")
+    assert (answer["statusCode"], answer.get("body")) == (204, None)
 
 
 def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp_path: Path) -> None:
@@ -198,6 +210,16 @@ def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp
         assert status == 200, log.read_text()
         [message] = page["messages"]
         assert {name: message[name] for name in turn} == turn
+        completed = {name: turn[name] for name in ("user_message", "robot_response")}
+        status, replaced = request("PUT", f"{url}/sessions/over%20HTTP/messages/1", completed)
+        assert (status, replaced["seq"]) == (200, 1), log.read_text()
+        status, patched = request("PATCH", f"{url}/sessions/over%20HTTP", {"user_metadata": {"name": "Ada"}})
+        assert (status, patched["session"]["user_metadata"]) == (200, {"name": "Ada"}), log.read_text()
+        status, removed = request("DELETE", f"{url}/sessions/over%20HTTP/messages?after=0")
+        assert (status, removed["removed"]) == (200, 1), log.read_text()
+        status, listed = request("GET", f"{url}/sessions")
+        assert (status, [each["id"] for each in listed["sessions"]]) == (200, ["over HTTP"]), log.read_text()
+        assert request("DELETE", f"{url}/sessions/over%20HTTP") == (204, {}), log.read_text()
         status, problem = request("GET", f"{url}/sessions/nobody")
         assert (status, problem["status"]) == (404, 404)
     finally:

@@ -19,13 +19,22 @@ from tests.support.servers.databases import APP
 from tests.support.servers.postgres import Postgres
 
 PERSONALITIES = ("barista", "guide", "nurse", "pilot")
-WRITERS = 4
+WRITERS = 8
 WRITES = 6  # of each writer in a burst
 TURNS = (1, 1, 3, 20)
+SESSIONS = 14
 PATIENCE_SECONDS = 180.0
-_WRITE = """
+_WRITE: LiteralString = """
 select robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s, p_key => %s)
 """
+_REPLACE: LiteralString = """
+select robot_brain_api.replace_turn(p_tenant_id => %s, p_session_id => %s, p_seq => %s, p_turn => %s)
+"""
+_REMOVE: LiteralString = "select robot_brain_api.remove_turns(p_tenant_id => %s, p_session_id => %s, p_after => %s)"
+_ERASE: LiteralString = "select robot_brain_api.erase_session(p_tenant_id => %s, p_session_id => %s)"
+_PATCH: LiteralString = (
+    "select robot_brain_api.patch_session(p_tenant_id => %s, p_session_id => %s, p_user_metadata => %s)"
+)
 _REFRESH = ("select robot_brain_api.refresh_stats()", "select robot_brain_api.refresh_view()")
 # Locks that stop a refresh in its first step, and in its second step, when everything is counted.
 HOLD_COUNTING: LiteralString = "select from robot_brain.tenant_stats for update"
@@ -37,14 +46,19 @@ select from pg_stat_activity where wait_event = 'SyncRep' and backend_type = 'cl
 
 
 class Counting:
-    """Bursts of writes to two tenants of one database. `compared` has the results of all comparisons."""
+    """Bursts of writes to two tenants of one database. `compared` has the results of all comparisons.
 
-    def __init__(self, postgres: Postgres, database: str, password: str, seed: str) -> None:
+    With `changes` the writers also replace and remove turns, and patch and erase sessions. The database then needs
+    `keep_history`.
+    """
+
+    def __init__(self, postgres: Postgres, database: str, password: str, seed: str, *, changes: bool = False) -> None:
         """Take a migrated database. The tenants' names contain `seed`, so that each test has its own tenants."""
         assert postgres.clock is not None
         print(f"seed {seed}")
         self.postgres = postgres
         self.database = database
+        self.changes = changes
         self.clock: WallClock = postgres.clock
         self.chance = random.Random(seed)
         self.tenants = (f"one-{seed}", f"two-{seed}")
@@ -165,15 +179,17 @@ class Counting:
         return app
 
     def _write_often(self, chance: random.Random, tenants: Sequence[str], local: bool) -> None:
-        writes = iter([_request(chance, chance.choice(tenants)) for _ in range(WRITES)])
+        writes = iter([_request(chance, chance.choice(tenants), self.changes) for _ in range(WRITES)])
         give_up = time.monotonic() + PATIENCE_SECONDS
         request = next(writes, None)
         while request is not None:
             try:
                 with self._app(local) as app:
                     while request is not None:
-                        app.execute(_WRITE, request)
+                        app.execute(*request)
                         request = next(writes, None)
+            except psycopg.errors.DeadlockDetected:
+                raise
             except psycopg.OperationalError:
                 # The server was killed. Only its rows say whether this write was committed.
                 if time.monotonic() > give_up:
@@ -182,26 +198,36 @@ class Counting:
                 request = next(writes, None)
 
 
-def _request(chance: random.Random, tenant: str) -> tuple[str, str, str, str | None]:
-    turns = []
-    for _ in range(chance.choice(TURNS)):
-        turn: dict[str, Any] = {
-            "robot_personality": chance.choice(PERSONALITIES),
-            "user_message": "how?",
-            "robot_response": "so" * chance.randint(1, 40),
-            "metadata": {},
-        }
-        if chance.random() < 0.3:
-            turn["interaction"] = {
-                "interaction_type": "speech",
-                "duration_ms": 7,
-                "success": True,
-                "robot_id": turn["robot_personality"],
-            }
-        turns.append(turn)
-    session = f"session {chance.randint(1, 14)}"
-    key = f"{chance.random()}" if chance.random() < 0.5 else None
-    return tenant, session, json.dumps(turns), key
+def _request(chance: random.Random, tenant: str, changes: bool) -> "tuple[LiteralString, tuple[object, ...]]":
+    session = f"session {chance.randint(1, SESSIONS)}"
+    kind = chance.random() if changes else 0
+    if kind > 0.94:
+        return _ERASE, (tenant, session)
+    if kind > 0.84:
+        # Sometimes all turns, and often none.
+        return _REMOVE, (tenant, session, chance.choice((0, chance.randint(1, 60))))
+    if kind > 0.76:
+        return _PATCH, (tenant, session, json.dumps({"mood": chance.randint(1, 3)}))
+    if kind > 0.6:
+        turn = _turn(chance)
+        del turn["robot_personality"]
+        return _REPLACE, (tenant, session, chance.randint(1, 40), json.dumps(turn))
+    turns = [_turn(chance) for _ in range(chance.choice(TURNS))]
+    return _WRITE, (tenant, session, json.dumps(turns), f"{chance.random()}" if chance.random() < 0.5 else None)
+
+
+def _turn(chance: random.Random) -> dict[str, Any]:
+    turn: dict[str, Any] = {
+        "robot_personality": chance.choice(PERSONALITIES),
+        "user_message": "how?",
+        # Some turns have no answer.
+        "robot_response": "so" * max(0, chance.randint(-10, 40)),
+        "metadata": {},
+    }
+    if chance.random() < 0.3:
+        # The same for all turns, because the interaction of a turn cannot be replaced by another.
+        turn["interaction"] = {"interaction_type": "speech", "duration_ms": 7, "success": True, "robot_id": "robot"}
+    return turn
 
 
 def _ended(connection: "psycopg.Connection[Any]") -> bool:

@@ -1,4 +1,4 @@
-"""Figures equal the rows at each moment, under moved clocks, stalled commits and kill -9."""
+"""Figures equal the rows at each moment, under edits, removals, moved clocks, stalled commits and kill -9."""
 
 import secrets
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.counting import HOLD_VIEW, Counting, wait_until
 from tests.faults.counting_server import KINDS, PASSWORD, SEEDS, counting_server
+from tests.support.figures import keep_history
 from tests.support.neon import commits
 from tests.support.servers.authority import Authority
 from tests.support.servers.postgres import Postgres
@@ -22,13 +23,15 @@ DATABASE = "counting"
 def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Postgres]:
     """A server with a clock of its own and one migrated database."""
     with counting_server(request.param, authority, DATABASE) as postgres:
+        with postgres.admin(DATABASE) as admin:
+            keep_history(admin)
         yield postgres
 
 
 @pytest.fixture(params=range(SEEDS))
 def counting(server: Postgres) -> Iterator[Counting]:
     """Writers with two tenants of their own."""
-    counting = Counting(server, DATABASE, PASSWORD, secrets.token_hex(4))
+    counting = Counting(server, DATABASE, PASSWORD, secrets.token_hex(4), changes=True)
     yield counting
     counting.close()
     print(f"{counting.compared.figures} figures compared")

@@ -10,7 +10,7 @@ import pytest
 from local.settings import ROOT
 from tests.support.waiting import PATIENCE_SECONDS
 
-FUNCTIONS = ["write_message", "read_session", "stats", "health"]
+FUNCTIONS = sorted(path.stem for path in (ROOT / "functions").glob("*.py"))
 
 COLLECTOR = """
 import gc, json, sys, types

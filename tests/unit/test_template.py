@@ -156,6 +156,15 @@ def test_a_schedule_a_secret_and_an_origin_exist_only_if_they_are_given() -> Non
     assert RESOURCES["StatsScheduleTrigger"]["Condition"] == RESOURCES["SchedulerRole"]["Condition"] == "GivenSchedule"
 
 
+def test_a_page_of_the_cors_origin_may_use_every_method_and_send_every_header_that_changes_an_answer() -> None:
+    cors = RESOURCES["RobotBrainApi"]["Properties"]["CorsConfiguration"]
+    routed = {each["Properties"]["Method"] for function in FUNCTIONS.values() for each in function["Events"].values()}
+    # A browser may send HEAD if it may send GET.
+    assert set(cors["AllowMethods"]) == routed - {"HEAD"}
+    assert {"content-type", "idempotency-key", "if-match", "if-none-match"} <= set(cors["AllowHeaders"])
+    assert set(cors["ExposeHeaders"]) == {"etag", "idempotent-replayed", "retry-after"}
+
+
 def test_every_file_of_functions_is_a_function_with_its_own_log_group() -> None:
     handlers = {name: properties["Handler"].removesuffix(".handler") for name, properties in FUNCTIONS.items()}
     assert sorted(handlers.values()) == sorted(path.stem for path in (ROOT / "functions").glob("*.py"))

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Route, SessionPath
-from contract.sessions import SESSION, ChangeHeaders, Session, StateHeader
+from contract.sessions import PATCHED_SESSION, ChangeHeaders, Session, StateHeader
 from contract.values import ANSWER, BODY, PARAMETERS, Count, Metadata, SessionId, UserId
 from robot_brain.errors import (
     PreconditionFailedError,
@@ -79,7 +79,13 @@ ROUTES = (
         headers=ChangeHeaders,
         bodies=(SessionPatch,),
         answers=(
-            Answer(200, "The session after the patch.", Patched, StateHeader, {"edit_session": {"session": SESSION}}),
+            Answer(
+                200,
+                "The session after the patch.",
+                Patched,
+                StateHeader,
+                {"edit_session": {"session": PATCHED_SESSION}},
+            ),
         ),
         errors=(
             *ANY_REQUEST,

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Revalidated, Route, SessionPath
-from contract.sessions import SESSION, Session
+from contract.sessions import PATCHED_SESSION, SESSION, Session
 from contract.values import (
     ANSWER,
     PARAMETERS,
@@ -221,7 +221,7 @@ ROUTES = (
                 SessionList,
                 Revalidated,
                 {
-                    "list_sessions": {"sessions": [SESSION], "page": {"cursor": None}},
+                    "list_sessions": {"sessions": [PATCHED_SESSION], "page": {"cursor": None}},
                 },
             ),
         ),

@@ -61,3 +61,4 @@ SESSION = {
     "last_seq": 1,
     "user_metadata": {},
 }
+PATCHED_SESSION = SESSION | {"user_metadata": {"name": "Ada", "likes": {"milk": "non-fat"}}}

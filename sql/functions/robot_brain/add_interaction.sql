@@ -1,5 +1,5 @@
--- Step of replace_turn. Gives a turn its interaction, and returns whether it had none. Raises RB427 if the turn has
--- another one.
+-- Step of replace_turn. Gives a turn its interaction if it lacks one, and returns whether it did. Raises RB427 if the
+-- turn has another one.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.add_interaction(p_turn robot_brain.conversations, p_interaction jsonb)

@@ -1,4 +1,4 @@
--- Take one step of an erasure of the tenant that nobody repeats, if there is one. Skips what another call works on, so
+-- Take one step of an erasure of the tenant that is not finished, if there is one. Skips what another call works on, so
 -- two calls never wait for each other's sessions.
 set local role robot_brain_owner;
 
@@ -11,8 +11,15 @@ declare
 begin
   select s.* into v_session
   from robot_brain.sessions s
-  where s.erasing_at is not null and s.tenant_id = p_tenant_id
-  limit 1
+  where s.tenant_id = p_tenant_id
+    and s.erasing_at is not null
+    and s.id = (
+      select e.session_id
+      from robot_brain.erasures e
+      where e.session_id is not null and e.tenant_id = p_tenant_id
+      order by e.begun_at
+      limit 1
+    )
   for update skip locked;
   if found then
     perform robot_brain.erase_step(v_session);

@@ -13,6 +13,8 @@ declare
   v_most constant integer := least(5000, greatest(
     50, 200000000 / greatest(p_session.answer_bytes / greatest(p_session.message_count, 1), 1)
   ));
+  v_now constant timestamptz := clock_timestamp();
+  v_hash constant bytea := sha256(convert_to(p_session.id, 'UTF8'));
   v_to integer;
   v_gone record;
   v_emptied integer;
@@ -48,20 +50,24 @@ begin
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )
     values (p_session.tenant_id, null, '', 0, 0, -1, 0, 0);
-    insert into robot_brain.erasures as e (tenant_id, session_hash, erased_at, repeated)
-    values (
-      p_session.tenant_id, sha256(convert_to(p_session.id, 'UTF8')), clock_timestamp(), p_session.repeated
-    )
+    insert into robot_brain.erasures as e (tenant_id, session_hash, begun_at, erased_at, repeated)
+    values (p_session.tenant_id, v_hash, v_now, v_now, p_session.repeated)
     on conflict (tenant_id, session_hash) do update set
+      session_id = null,
       erased_at = excluded.erased_at,
       repeated = (excluded.repeated || e.repeated)[1:16];
     delete from robot_brain.sessions s where s.tenant_id = p_session.tenant_id and s.id = p_session.id;
     return true;
   end if;
 
+  if p_session.erasing_at is null then
+    insert into robot_brain.erasures as e (tenant_id, session_hash, session_id, begun_at)
+    values (p_session.tenant_id, v_hash, p_session.id, v_now)
+    on conflict (tenant_id, session_hash) do update set session_id = excluded.session_id, begun_at = excluded.begun_at;
+  end if;
   update robot_brain.sessions s
   set
-    erasing_at = coalesce(s.erasing_at, clock_timestamp()),
+    erasing_at = coalesce(s.erasing_at, v_now),
     user_metadata = '{}',
     user_id = null,
     message_count = s.message_count - v_gone.removed,

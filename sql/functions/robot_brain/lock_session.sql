@@ -45,16 +45,18 @@ declare
   v_length bigint;
   v_unanswered integer;
   v_answer_bytes bigint;
+  v_items_bytes integer;
   v_has_items boolean;
 begin
   -- The sums for the session's row. Most writes have one turn, which needs no query.
   if p_turns = 1 then
     v_length := length(p_messages #>> '{0,robot_response}');
     v_unanswered := (v_length = 0)::integer;
-    v_has_items := p_messages -> 0 ? 'items';
-    v_answer_bytes := robot_brain.turn_bytes(
+    v_items_bytes := octet_length((p_messages #> '{0,items}')::text);
+    v_has_items := v_items_bytes is not null;
+    v_answer_bytes := coalesce(2 * v_items_bytes, 0) + robot_brain.turn_bytes(
       p_messages #>> '{0,robot_personality}', p_messages #>> '{0,user_message}', p_messages #>> '{0,robot_response}',
-      p_messages #> '{0,metadata}', p_messages #> '{0,items}'
+      p_messages #> '{0,metadata}', null
     );
   else
     select

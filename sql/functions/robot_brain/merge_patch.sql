@@ -1,5 +1,5 @@
--- Return p_target changed by a JSON merge patch (RFC 7396): a member of the patch replaces the member of its name, null
--- removes it, and an object is merged into it.
+-- Return p_target changed by a JSON merge patch (RFC 7396). A member of the patch replaces the member of its name. Null
+-- removes that member, and an object is merged into it.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.merge_patch(p_target jsonb, p_patch jsonb)

@@ -12,14 +12,14 @@ begin
   where e.ctid = any (array(
     select o.ctid
     from robot_brain.erasures o
-    where o.erased_at < clock_timestamp() - interval '1 hour'
+    where o.session_id is null and o.erased_at < clock_timestamp() - interval '1 hour'
     limit 10000
     for update skip locked
   ));
-  select s.tenant_id, s.id into tenant_id, session_id
-  from robot_brain.sessions s
-  where s.erasing_at is not null
-  order by s.erasing_at
+  select e.tenant_id, e.session_id into tenant_id, session_id
+  from robot_brain.erasures e
+  where e.session_id is not null
+  order by e.begun_at
   limit 1;
 end
 $$;

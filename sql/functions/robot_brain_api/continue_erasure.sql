@@ -31,6 +31,16 @@ begin
       from robot_brain.sessions s
       where s.tenant_id = v_next.tenant_id and s.id = v_next.session_id;
     end if;
+  else
+    -- The session may be locked, or be missing, for example after a restore of some tables.
+    update robot_brain.erasures e
+    set session_id = null, erased_at = clock_timestamp()
+    where e.tenant_id = v_next.tenant_id
+      and e.session_id = v_next.session_id
+      and not exists (
+        select from robot_brain.sessions s
+        where s.tenant_id = e.tenant_id and s.id = e.session_id and s.erasing_at is not null
+      );
   end if;
   body := json_build_object('turns_erased', v_turns);
 end

@@ -61,19 +61,18 @@ begin
   -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
   v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
 
-  -- If no turn was removed, seq has no gaps, and a page is a range of seqs. Otherwise find the other end of the page.
-  if p_after is null then
+  -- If no turn was removed, seq has no gaps, and a page is a range of seqs. Otherwise find its ends.
+  if v_session.removed > 0 then
+    select e.first, e.last into v_first, v_last
+    from robot_brain.page_ends(
+      v_session, coalesce(p_after + 1, 1), least(p_before - 1, v_last_seq), p_after is null, v_limit
+    ) e;
+  elsif p_after is null then
     v_last := least(p_before - 1, v_last_seq);
     v_first := greatest(v_last - v_limit + 1, 1);
-    if v_session.removed > 0 then
-      v_first := robot_brain.page_end(v_session, null, v_last, true, v_limit);
-    end if;
   else
     v_first := p_after + 1;
     v_last := least(p_after + v_limit, v_last_seq);
-    if v_session.removed > 0 then
-      v_last := robot_brain.page_end(v_session, v_first, v_last_seq, false, v_limit);
-    end if;
   end if;
 
   -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
@@ -86,25 +85,22 @@ begin
     end if;
   end if;
 
-  select
-    json_agg(
-      case
-        when c.items is null and c.updated_at is null then json_build_object(
-          'id', c.id,
-          'seq', c.seq,
-          'robot_personality', c.robot_personality,
-          'user_message', c.user_message,
-          'robot_response', c.robot_response,
-          'metadata', c.metadata,
-          'created_at', robot_brain.iso_time(c.created_at)
-        )
-        else robot_brain.turn_json(c)
-      end
-      order by c.seq
-    ),
-    min(c.seq),
-    max(c.seq)
-  into v_messages, v_first, v_last
+  select json_agg(
+    case
+      when c.items is null and c.updated_at is null then json_build_object(
+        'id', c.id,
+        'seq', c.seq,
+        'robot_personality', c.robot_personality,
+        'user_message', c.user_message,
+        'robot_response', c.robot_response,
+        'metadata', c.metadata,
+        'created_at', robot_brain.iso_time(c.created_at)
+      )
+      else robot_brain.turn_json(c)
+    end
+    order by c.seq
+  )
+  into v_messages
   from robot_brain.conversations c
   where c.tenant_id = p_tenant_id
     and c.session_id = p_session_id
@@ -115,8 +111,8 @@ begin
     'session', robot_brain.session_json(v_session),
     'messages', coalesce(v_messages, '[]'),
     'page', json_build_object(
-      'before', case when v_first > v_session.first_seq then v_first end,
-      'after', coalesce(v_last, p_after)
+      'before', case when v_messages is not null and v_first > v_session.first_seq then v_first end,
+      'after', case when v_messages is not null then v_last else p_after end
     )
   );
 end

@@ -1,5 +1,5 @@
 -- Remove the turns of a session above the seq p_after (0: all), and return the answer's body. The session and its
--- counter stay, so a seq means one turn for ever.
+-- counter stay, so no other turn ever gets its seq.
 --   p_if_match   as for write_message
 --   etag         the session's entity tag; null if the session is unknown
 -- Raises RB412, RB426 if there are more than 100,000 turns to remove, and RB503 (sql/README.md).

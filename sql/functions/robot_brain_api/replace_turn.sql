@@ -4,7 +4,7 @@
 --   p_if_match   as for write_message
 --   body         null if the session has no such turn
 --   etag         the session's entity tag; null if the session is unknown
--- An absent interaction is kept, and one is added to a turn that has none.
+-- An absent interaction is kept, and a turn that lacks one gets it.
 -- Raises RB412, RB424, RB427 if the turn has another interaction, and RB503 (sql/README.md). Raises 22001 and 23514 as
 -- write_message does.
 -- Locks: the session's row.

@@ -1,0 +1,242 @@
+"""Clients that send random requests about few sessions at the same time, each from an environment of its own."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import stats
+from robot_brain import environment
+from robot_brain.database.connection import LazyConnection, lazy_connection
+from robot_brain.environment import Environment
+from tests.model.history import Entry
+from tests.model.lists import Walk
+from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.store import Json
+from tests.support.bundle import Context, Reply, event
+
+CLIENTS = 8
+SESSIONS = ("a", "b", "c", "d", "é f")
+USERS = ("guest-7", "guest-8")
+KEYS = tuple(f"key {number}" for number in range(12))
+TEXTS = ("", "hello", "x" * 30, "日本", "\U0001f916 robot")
+VALUES: tuple[Any, ...] = (1, "two", [3, None], {"deep": {"er": 4}}, {"deep": 5}, True, 0.5)
+PATCHES: tuple[Json, ...] = (
+    {},
+    {"a": 1},
+    {"a": None},
+    {"deep": {"x": 1}},
+    {"deep": {"x": None, "y": {"z": None}}},
+    {"deep": [1, None]},
+    {"b": {"c": {"d": 1}}},
+)
+
+
+class _EnvironmentOfThread(Environment, threading.local):
+    """An environment for each thread: a thread that uses it first gets a new one with the same variables."""
+
+
+@dataclass
+class Recorded:
+    """All answers that the clients received, except those of lists, which are in `walks`."""
+
+    entries: list[Entry] = field(default_factory=list)
+    walks: list[Walk] = field(default_factory=list)
+
+
+class Clients:
+    """Random clients of one tenant. They learn tags and keys from each other's answers."""
+
+    def __init__(self, seed: str, tags: Mapping[str, list[str]] | None = None) -> None:
+        """Make the same requests for the same seed, as far as the answers are the same."""
+        self.recorded = Recorded()
+        self._seed = seed
+        self._numbers = itertools.count()
+        self._tags: dict[str, list[str]] = {id: list((tags or {}).get(id, [])) for id in SESSIONS}
+        self._with_key: list[Request] = []
+
+    def run(self, requests: int) -> Recorded:
+        """Let all clients send `requests` requests together. Return what they recorded."""
+        barrier = threading.Barrier(CLIENTS)
+
+        def work(client: int) -> None:
+            chance = random.Random(f"{self._seed}/{client}")
+            barrier.wait(60)
+            for _ in range(requests // CLIENTS):
+                self._act(chance)
+
+        in_threads([lambda client=client: work(client) for client in range(CLIENTS)])  # type: ignore[misc]  # bound
+        return self.recorded
+
+    def record(self, request: Request) -> Reply:
+        """Send one request and record it."""
+        entry = self._sent(request)
+        self.recorded.entries.append(entry)
+        tag = entry.reply.headers.get("etag")
+        if tag is not None:
+            self._tags[request.session_id].append(tag)
+        if request.key is not None:
+            self._with_key.append(request)
+        return entry.reply
+
+    def walk(self, **query: Any) -> Walk:
+        """Follow the cursors of GET /sessions to the end, and record it."""
+        pages = [self._sent(Request(LIST, query=query))]
+        while pages[-1].reply.status == 200 and pages[-1].reply.json["page"]["cursor"] is not None:
+            pages.append(self._sent(Request(LIST, query={**query, "cursor": pages[-1].reply.json["page"]["cursor"]})))
+        walk = Walk(pages)
+        self.recorded.walks.append(walk)
+        return walk
+
+    def _sent(self, request: Request) -> Entry:
+        began = time.monotonic()
+        reply = send(request)
+        return Entry(next(self._numbers), request, reply, began, time.monotonic())
+
+    def _act(self, chance: random.Random) -> None:
+        act = chance.choices(_ACTS, [weight for _, weight in _WEIGHTS])[0]
+        if act == "again":
+            if self._with_key:
+                self.record(chance.choice(self._with_key))
+        elif act == "walk":
+            user = {"user_id": chance.choice(USERS)} if chance.random() < 0.3 else {}
+            preview = {"preview": "true"} if chance.random() < 0.5 else {}
+            self.walk(limit=chance.choice((1, 2, 3, 100)), **user, **preview)
+        elif act == "refresh":
+            stats.handler(event("schedule"), Context())
+        else:
+            self.record(_MAKERS[act](self, chance, chance.choice(SESSIONS)))
+
+    def _if_match(self, chance: random.Random, session_id: str) -> str | None:
+        """Return no tag, or a tag of this session in one of both forms, more often a recent one."""
+        known = self._tags[session_id]
+        if chance.random() < 0.6:
+            return None
+        if not known or chance.random() < 0.15:
+            return f'"{chance.choice((0, 0, 1, 2, 3))}"'
+        tag = known[-1] if chance.random() < 0.7 else chance.choice(known[-8:])
+        return tag if chance.random() < 0.6 else tag.partition(".")[0] + '"'
+
+    def _post(self, chance: random.Random, session_id: str) -> Request:
+        body: Json = _turn(chance)
+        if chance.random() < 0.3:
+            body = {"messages": [_turn(chance) for _ in range(chance.choice((1, 2, 4)))]}
+        if chance.random() < 0.3:
+            body["user_metadata"] = _patch(chance)
+        key = chance.choice(KEYS) if chance.random() < 0.3 else None
+        return Request(POST, session_id, body=body, if_match=self._if_match(chance, session_id), key=key)
+
+    def _put(self, chance: random.Random, session_id: str) -> Request:
+        body = {"user_message": chance.choice(TEXTS), "robot_response": chance.choice(TEXTS), **_optional(chance)}
+        seq = chance.choice((1, 1, 2, 3, self._last_seq(session_id)))
+        return Request(PUT, session_id, seq, body=body, if_match=self._if_match(chance, session_id))
+
+    def _remove(self, chance: random.Random, session_id: str) -> Request:
+        last = self._last_seq(session_id)
+        after = chance.choice((0, 1, last, max(last - 1, 0), max(last - 2, 0), max(last - 5, 0)))
+        return Request(REMOVE, session_id, query={"after": after}, if_match=self._if_match(chance, session_id))
+
+    def _erase(self, chance: random.Random, session_id: str) -> Request:
+        return Request(ERASE, session_id, if_match=self._if_match(chance, session_id))
+
+    def _patch(self, chance: random.Random, session_id: str) -> Request:
+        body: Json = {"user_metadata": _patch(chance)} if chance.random() < 0.8 else {}
+        if chance.random() < 0.3:
+            body["user_id"] = chance.choice((None, *USERS))
+        return Request(PATCH, session_id, body=body, if_match=self._if_match(chance, session_id))
+
+    def _get(self, chance: random.Random, session_id: str) -> Request:
+        query: Json = {} if chance.random() < 0.4 else {"limit": chance.choice((1, 2, 5, 200))}
+        cursor = chance.choice((None, None, "before", "after", "max_chars"))
+        if cursor is not None:
+            query[cursor] = chance.choice((1, 2, 3, 7, 40, self._last_seq(session_id) + 1))
+        known = None
+        if self._tags[session_id] and chance.random() < 0.3:
+            known = chance.choice(("W/", "", '"0.0", ')) + chance.choice(self._tags[session_id][-2:])
+        return Request(GET, session_id, query=query, if_none_match=known)
+
+    def _stats(self, chance: random.Random, session_id: str) -> Request:
+        return Request(STATS, query={} if chance.random() < 0.5 else {"session_id": session_id})
+
+    def _last_seq(self, session_id: str) -> int:
+        known = self._tags[session_id]
+        return max(int(known[-1][1:].partition(".")[0]), 1) if known else 1
+
+
+def in_threads(work: list[Callable[[], None]]) -> None:
+    """Run all functions at the same time, each in an environment of its own. Raises the first failure."""
+    failures: list[BaseException] = []
+    before = environment.current
+
+    def one(function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            if LazyConnection in environment.current.objects:
+                lazy_connection().discard()
+
+    environment.current = _EnvironmentOfThread(before.variables)
+    try:
+        threads = [threading.Thread(target=one, args=(function,)) for function in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        environment.current = before
+    if failures:
+        raise failures[0]
+
+
+def _turn(chance: random.Random) -> Json:
+    texts = {"user_message": chance.choice(TEXTS), "robot_response": chance.choice(TEXTS)}
+    return {"robot_personality": chance.choice(("barista", "guide")), **texts, **_optional(chance)}
+
+
+def _optional(chance: random.Random) -> Json:
+    """Return some of the members that a turn and a replacement may leave out."""
+    made: Json = {}
+    if chance.random() < 0.4:
+        made["items"] = [{"type": "call", "value": chance.choice(VALUES)} for _ in range(chance.randrange(3))]
+    if chance.random() < 0.4:
+        made["metadata"] = {"m": chance.choice(VALUES)}
+    if chance.random() < 0.3:
+        made["interaction"] = {"interaction_type": "order", "duration_ms": chance.choice((0, 840)), "success": True}
+        if chance.random() < 0.3:
+            made["interaction"]["metadata"] = {"i": chance.choice(VALUES)}
+    return made
+
+
+def _patch(chance: random.Random) -> Json:
+    return {**chance.choice(PATCHES), **chance.choice(PATCHES)}
+
+
+_WEIGHTS = (
+    ("post", 30),
+    ("put", 16),
+    ("remove", 10),
+    ("erase", 5),
+    ("patch", 12),
+    ("get", 24),
+    ("stats", 6),
+    ("walk", 5),
+    ("again", 8),
+    ("refresh", 1),
+)
+_ACTS = [name for name, _ in _WEIGHTS]
+_MAKERS: dict[str, Callable[[Clients, random.Random, str], Request]] = {
+    "post": Clients._post,
+    "put": Clients._put,
+    "remove": Clients._remove,
+    "erase": Clients._erase,
+    "patch": Clients._patch,
+    "get": Clients._get,
+    "stats": Clients._stats,
+}

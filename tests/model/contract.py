@@ -1,0 +1,284 @@
+"""The HTTP contract as a model: what each request answers in a state, and the state after it.
+
+`expected` takes the ids, times and versions that a client cannot foresee from the real answer, and checks that a
+server may have chosen them. It knows no SQL and no Python of the product.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tests.model import pages
+from tests.model.merge_patch import merge_patch
+from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, STATS, Request
+from tests.model.store import Json, Remembered, Session, Store, Turn
+from tests.support.bundle import Reply
+
+_TAG = re.compile(r'"(\d+)\.([0-9a-f]{1,13})"')
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+class MismatchError(AssertionError):
+    """A real answer is not the model's."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An answer of the model. `tag` is the ETag, None if the answer carries none. `body` is None if it has none.
+
+    `error` is the `type` of the only error of a 422 document.
+    """
+
+    status: int
+    tag: str | None = None
+    body: Json | None = None
+    replayed: bool = False
+    retry_after: bool = False
+    error: str | None = None
+
+
+def expected(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    """Return the model's answer to a request in this state, and the state after it.
+
+    Raises MismatchError if the real answer has a new id, time or version that contradicts the state.
+    """
+    answered, after = _ROUTES[request.route](store, request, reply)
+    return answered, after
+
+
+def check(answer: Expected, reply: Reply) -> None:
+    """Raise MismatchError if the real answer differs from the model's in status, headers or body."""
+    if reply.status != answer.status:
+        raise MismatchError(f"status {reply.status} instead of {answer.status}: {reply.body}")
+    _same("ETag", reply.headers.get("etag"), answer.tag)
+    _same("Idempotent-Replayed", reply.headers.get("idempotent-replayed"), "true" if answer.replayed else None)
+    _same("Retry-After", "retry-after" in reply.headers, answer.retry_after)
+    if answer.status >= 400:
+        _check_problem(answer, reply.json)
+    else:
+        _same("body", reply.json if reply.body else None, answer.body)
+
+
+def _check_problem(answer: Expected, document: Json) -> None:
+    _same("status in the document", document["status"], answer.status)
+    for name, value in (answer.body or {}).items():
+        _same(name, document.get(name), value)
+    if answer.error is not None:
+        _same("errors", [error["type"] for error in document.get("errors", [])], [answer.error])
+
+
+def _same(what: str, found: object, wanted: object) -> None:
+    if found != wanted:
+        raise MismatchError(f"{what}: {found!r} instead of {wanted!r}")
+
+
+def _post(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    fingerprint = json.dumps([request.session_id, _turns(request.body), request.body.get("user_metadata")])
+    if request.key is not None and request.key in store.keys:
+        return _remembered(store.keys[request.key], fingerprint), store
+    session = store.sessions.get(request.session_id)
+    if not _matches(request.if_match, session):
+        return _precondition_failed(session), store
+    if reply.status != 201:
+        return Expected(201), store
+    sent = _turns(request.body)
+    said = [(message["id"], message["created_at"]) for message in reply.json["messages"]]
+    if len(said) != len(sent) or len({at for _, at in said}) != 1 or len({id for id, _ in said}) != len(said):
+        raise MismatchError("one id and the same time for each turn sent")
+    at = _time(said[0][1], not_before=session.last_active if session else None)
+    before = session or Session(request.session_id, "", created_at=at, last_active=at)
+    turns = tuple(
+        Turn(id=id, seq=before.last_seq + number, created_at=at, **turn)
+        for number, ((id, _), turn) in enumerate(zip(said, sent, strict=True), 1)
+    )
+    metadata = merge_patch(before.user_metadata, request.body.get("user_metadata", {}))
+    after = replace(
+        before,
+        last_seq=before.last_seq + len(turns),
+        last_active=at,
+        turns=before.turns + turns,
+        user_metadata=metadata,
+    )
+    # A patch that changes no member may or may not make another version.
+    free = metadata == before.user_metadata and "user_metadata" in request.body
+    after = _versioned(session, after, reply, changed=metadata != before.user_metadata, free=free)
+    body: Json = {
+        "session_id": after.id,
+        "message_count": len(after.turns),
+        "last_seq": after.last_seq,
+        "messages": [{"id": turn.id, "seq": turn.seq, "created_at": at} for turn in turns],
+    }
+    opens = before.last_seq == 0 or before.last_active[:10] < at[:10]
+    store = store.keeping(after).counting(at[:10], int(opens), len(turns))
+    if request.key is not None:
+        store = store.remembering(request.key, Remembered(after.id, fingerprint, body))
+    return Expected(201, after.tag, body), store
+
+
+def _remembered(known: Remembered, fingerprint: str) -> Expected:
+    if known.answer is None:
+        return Expected(410)
+    if known.fingerprint == fingerprint:
+        return Expected(201, body=known.answer, replayed=True)
+    first = {"session_id": known.session_id, "seq": known.answer["messages"][0]["seq"]}
+    return Expected(422, body=first)
+
+
+def _put(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    session = store.sessions.get(request.session_id)
+    turn = session.turn(request.seq) if session else None
+    if session is None or turn is None:
+        return Expected(404), store
+    if not _matches(request.if_match, session):
+        return _precondition_failed(session), store
+    sent = request.body
+    interaction = _interaction(sent, turn.robot_personality) or turn.interaction
+    if turn.interaction is not None and interaction != turn.interaction:
+        return Expected(422, error="interaction_differs"), store
+    after = replace(
+        turn,
+        user_message=sent["user_message"],
+        robot_response=sent["robot_response"],
+        items=sent.get("items"),
+        metadata=sent.get("metadata", {}),
+        interaction=interaction,
+    )
+    changed = after != turn
+    if changed and reply.status == 200:
+        after = replace(after, updated_at=_time(reply.json["updated_at"]))
+    turns = tuple(after if each.seq == turn.seq else each for each in session.turns)
+    new = _versioned(session, replace(session, turns=turns), reply, changed)
+    body: Json = {"session_id": session.id, "seq": turn.seq, "updated_at": after.updated_at}
+    return Expected(200, new.tag, body), store.keeping(new)
+
+
+def _remove(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    session = store.sessions.get(request.session_id)
+    if session is None:
+        return Expected(404), store
+    if not _matches(request.if_match, session):
+        return _precondition_failed(session), store
+    turns = tuple(turn for turn in session.turns if turn.seq <= request.query["after"])
+    removed = len(session.turns) - len(turns)
+    new = _versioned(session, replace(session, turns=turns), reply, changed=removed > 0)
+    body: Json = {
+        "session_id": session.id,
+        "removed": removed,
+        "message_count": len(turns),
+        "last_seq": session.last_seq,
+    }
+    return Expected(200, new.tag, body), store.keeping(new)
+
+
+def _erase(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    session = store.sessions.get(request.session_id)
+    if session is None:
+        return Expected(404), store
+    if not _matches(request.if_match, session):
+        return _precondition_failed(session), store
+    return Expected(204), store.without(session.id)
+
+
+def _patch(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    session = store.sessions.get(request.session_id)
+    if not _matches(request.if_match, session):
+        return _precondition_failed(session), store
+    if reply.status != 200:
+        return Expected(200), store
+    at = session.created_at if session else _time(reply.json["session"]["created_at"])
+    before = session or Session(request.session_id, "", created_at=at, last_active=at)
+    after = replace(
+        before,
+        user_metadata=merge_patch(before.user_metadata, request.body.get("user_metadata", {})),
+        user_id=request.body.get("user_id", before.user_id),
+    )
+    new = _versioned(session, after, reply, changed=after != before)
+    return Expected(200, new.tag, {"session": pages.session_json(new)}), store.keeping(new)
+
+
+def _get(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    session = store.sessions.get(request.session_id)
+    if session is None:
+        return Expected(404), store
+    known = request.if_none_match or ""
+    if known == "*" or session.tag in known:
+        return Expected(304, session.tag), store
+    return Expected(200, session.tag, pages.page_json(session, **request.query)), store
+
+
+def _stats(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
+    if "session_id" in request.query:
+        session = store.sessions.get(request.query["session_id"])
+        return (Expected(200, body=pages.session_figures(session)) if session else Expected(404)), store
+    body: Json = reply.json
+    figures = pages.figures(store)
+    said = {name: body.get(name) for name in figures}
+    said["daily"] = [day for day in body.get("daily", []) if day["sessions"] or day["messages"]]
+    _same("figures", said, figures)
+    # `top_sessions` is as old as `as_of` says.
+    return Expected(200, body=body), store
+
+
+def _matches(if_match: str | None, session: Session | None) -> bool:
+    if if_match is None:
+        return True
+    if session is None:
+        return if_match == '"0"'
+    return if_match in (session.tag, f'"{session.last_seq}"')
+
+
+def _precondition_failed(session: Session | None) -> Expected:
+    return Expected(412, session.tag if session else None, {"last_seq": session.last_seq if session else 0})
+
+
+def _versioned(before: Session | None, after: Session, reply: Reply, changed: bool, free: bool = False) -> Session:
+    """Return `after` with the version in the real answer: another one if the session changed, else the one before."""
+    found = _TAG.fullmatch(reply.headers.get("etag", ""))
+    if found is None:
+        raise MismatchError(f"no tag of a state: {reply.headers.get('etag')}")
+    version = found[2]
+    if before is not None and not free and (version != before.version) != changed:
+        raise MismatchError(
+            f"version {version} after {before.version}, and the session {'did' if changed else 'did not'} change"
+        )
+    return replace(after, version=version)
+
+
+def _time(text: object, not_before: str | None = None) -> str:
+    if not isinstance(text, str) or not _TIME.fullmatch(text) or (not_before is not None and text < not_before):
+        raise MismatchError(f"the time {text}, which is not before {not_before}")
+    return text
+
+
+def _turns(body: Json) -> list[Json]:
+    """Return the members of the turns in a body, with their defaults."""
+    return [
+        {
+            "robot_personality": sent["robot_personality"],
+            "user_message": sent["user_message"],
+            "robot_response": sent["robot_response"],
+            "items": sent.get("items"),
+            "metadata": sent.get("metadata", {}),
+            "interaction": _interaction(sent, sent["robot_personality"]),
+        }
+        for sent in body.get("messages", [body])
+    ]
+
+
+def _interaction(sent: Json, personality: str) -> Json | None:
+    found: Json | None = sent.get("interaction")
+    return found and {"robot_id": personality, "metadata": {}, **found}
+
+
+_ROUTES: dict[str, Callable[[Store, Request, Reply], tuple[Expected, Store]]] = {
+    POST: _post,
+    PUT: _put,
+    REMOVE: _remove,
+    ERASE: _erase,
+    PATCH: _patch,
+    GET: _get,
+    STATS: _stats,
+}

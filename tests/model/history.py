@@ -1,0 +1,151 @@
+"""What concurrent clients sent and received, and an order of it that the model can follow.
+
+A history is right if its requests can be put into one order with three properties: each takes effect between its
+sending and its answer, the model gives every answer in that order, and no tag stands for two states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.model.contract import MismatchError, check, expected
+from tests.model.request import Request
+from tests.model.store import Session, Store
+from tests.support.bundle import Reply
+
+# An order is found after few steps back. A history without one is given up after so many.
+MOST_STEPS_BACK = 20_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request with its answer, and the moments (monotonic seconds) of sending and receiving."""
+
+    number: int
+    request: Request
+    reply: Reply
+    began: float
+    ended: float
+
+    def __str__(self) -> str:
+        sent = self.request
+        said = f"{sent.route} {sent.session_id} seq={sent.seq} {dict(sent.query)} {sent.headers} {sent.body}"
+        return f"{self.number}: {said} -> {self.reply.status} {self.reply.headers.get('etag')} {self.reply.body}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """An entry at its place in the order, and the state after it."""
+
+    entry: Entry
+    after: Store
+
+
+@dataclass
+class _Place:
+    """A place in the search: the state, the entries that are left, and those that may come next and change it."""
+
+    store: Store
+    left: dict[int, Entry]
+    order: list[Step]
+    next: list[tuple[Entry, Store]]
+
+
+def in_order(history: Sequence[Entry], store: Store | None = None) -> list[Step]:
+    """Return the history in an order in which the model gives every answer. Raises MismatchError if there is no such.
+
+    Several orders may be right: a read of the same state may come before or after another. Any one will do.
+    """
+    left = {entry.number: entry for entry in sorted(history, key=lambda entry: entry.began)}
+    search = _Search()
+    places = [search.place(store or Store(), left, [])]
+    while places[-1].left:
+        place = places[-1]
+        if not place.next:
+            places.pop()
+            search.step_back(places)
+            continue
+        entry, after = place.next.pop(0)
+        rest = {number: each for number, each in place.left.items() if number != entry.number}
+        if search.is_new(after, rest):
+            places.append(search.place(after, rest, [*place.order, Step(entry, after)]))
+    _check_tags(places[-1].order)
+    return places[-1].order
+
+
+class _Search:
+    """The search for an order. It remembers the longest order so far and why it ended, for the report."""
+
+    def __init__(self) -> None:
+        self._longest: list[Step] = []
+        self._why: list[str] = []
+        self._steps_back = 0
+        self._seen: set[tuple[frozenset[int], frozenset[tuple[str, str]]]] = set()
+
+    def is_new(self, store: Store, left: dict[int, Entry]) -> bool:
+        """Return whether the search was not here before. Two orders of unrelated changes lead to the same state."""
+        here = (frozenset(left), frozenset((session.id, session.tag) for session in store.sessions.values()))
+        new = here not in self._seen
+        self._seen.add(here)
+        return new
+
+    def place(self, store: Store, left: dict[int, Entry], order: list[Step]) -> _Place:
+        """Take all entries that fit here and change nothing. Find those that fit and change the state."""
+        left, order = dict(left), list(order)
+        while True:
+            changing: list[tuple[Entry, Store]] = []
+            misfits: list[str] = []
+            fitting = None
+            for entry in _first(left):
+                try:
+                    answer, after = expected(store, entry.request, entry.reply)
+                    check(answer, entry.reply)
+                except MismatchError as error:
+                    misfits.append(f"{error}\n    {entry}")
+                    continue
+                if after is store:
+                    fitting = entry
+                    break
+                changing.append((entry, after))
+            if fitting is None:
+                break
+            # If an entry changes nothing, to take it early forbids no order of the others.
+            del left[fitting.number]
+            order.append(Step(fitting, store))
+        if len(order) >= len(self._longest):
+            self._longest, self._why = order, misfits
+        return _Place(store, left, order, sorted(changing, key=lambda each: _rank(*each)))
+
+    def step_back(self, places: list[_Place]) -> None:
+        """Count a step back. Raises MismatchError if nothing is left to try."""
+        self._steps_back += 1
+        if not places or self._steps_back > MOST_STEPS_BACK:
+            before = "\n    ".join(str(step.entry) for step in self._longest[-12:])
+            reasons = "\n  ".join(self._why)
+            given_up = f"given up after {MOST_STEPS_BACK} steps back; " if places else ""
+            raise MismatchError(
+                f"{given_up}after {len(self._longest)} answers no next one fits:\n  {reasons}\n"
+                f"  the last that fit:\n    {before}"
+            )
+
+
+def _first(left: dict[int, Entry]) -> list[Entry]:
+    """Return the entries that may come next: each was sent before any of the others was answered."""
+    horizon = min((entry.ended for entry in left.values()), default=0.0)
+    return [entry for entry in left.values() if entry.began <= horizon]
+
+
+def _rank(entry: Entry, after: Store) -> tuple[int, int]:
+    """Order entries by their tag: last seqs and versions grow. Only a hint, so that the search rarely steps back."""
+    session = after.sessions.get(entry.request.session_id)
+    return (session.last_seq, int(session.version, 16)) if session else (0, 0)
+
+
+def _check_tags(order: Sequence[Step]) -> None:
+    """Raise MismatchError if a tag stands for two states, in one life of a session or in two."""
+    states: dict[tuple[str, str], Session] = {}
+    for step in order:
+        for session in step.after.sessions.values():
+            if states.setdefault((session.id, session.tag), session) != session:
+                raise MismatchError(f"the tag {session.tag} of {session.id} stands for two states, at {step.entry}")

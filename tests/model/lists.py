@@ -1,0 +1,107 @@
+"""Checks of walks through GET /sessions while others write: what the contract promises of a list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tests.model import pages
+from tests.model.contract import MismatchError
+from tests.model.history import Entry, Step
+from tests.model.store import Json, Session
+
+PREVIEW_CHARS = 200
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The pages of one walk, from the newest session to the end."""
+
+    pages: Sequence[Entry]
+
+
+@dataclass(frozen=True)
+class Period:
+    """A state of a session, None while it does not exist, and the moments between which it may have been read."""
+
+    state: Session | None
+    began: float
+    ended: float
+
+
+def periods(order: Sequence[Step]) -> dict[str, list[Period]]:
+    """Return the states of each session in turn.
+
+    A state may be read from the sending of the request that made it to the answer to the request that ended it.
+    """
+    found: dict[str, list[Period]] = {}
+    for step in order:
+        id = step.entry.request.session_id
+        states = found.setdefault(id, [Period(None, -math.inf, math.inf)])
+        state = step.after.sessions.get(id)
+        if state != states[-1].state:
+            states[-1] = replace(states[-1], ended=step.entry.ended)
+            states.append(Period(state, step.entry.began, math.inf))
+    return found
+
+
+def check_walk(walk: Walk, order: Sequence[Step]) -> None:
+    """Raise MismatchError if a walk breaks a promise.
+
+    It holds each session at most once, newest activity first, each as it was at some moment of its page. It holds all
+    sessions that existed and were not active during the walk.
+    """
+    states = periods(order)
+    listed: list[Json] = []
+    for page in walk.pages:
+        if page.reply.status != 200:
+            raise MismatchError(f"a page of a walk is {page.reply.status}: {page}")
+        if len(page.reply.json["sessions"]) > int(page.request.query["limit"]):
+            raise MismatchError(f"more than a page's limit: {page}")
+        for each in page.reply.json["sessions"]:
+            _check_listed(each, page, _during(states[each["id"]], page.began, page.ended))
+            listed.append(each)
+    if walk.pages[-1].reply.json["page"]["cursor"] is not None:
+        raise MismatchError("the walk did not end")
+    ids = [each["id"] for each in listed]
+    if len(ids) != len(set(ids)):
+        raise MismatchError(f"a walk holds a session twice: {ids}")
+    times = [each["last_active"] for each in listed]
+    if times != sorted(times, reverse=True):
+        raise MismatchError(f"a walk does not have the newest activity first: {list(zip(ids, times, strict=True))}")
+    for id, session in states.items():
+        if id not in ids and _is_quiet(_during(session, walk.pages[0].began, walk.pages[-1].ended), walk):
+            raise MismatchError(f"{id} was there and not active, and is missing in a walk: {ids}")
+
+
+def _during(states: list[Period], began: float, ended: float) -> list[Session | None]:
+    return [each.state for each in states if each.began <= ended and each.ended >= began]
+
+
+def _is_quiet(states: list[Session | None], walk: Walk) -> bool:
+    """Return whether a session existed and was not active, and whether the walk asked for its user."""
+    asked = walk.pages[0].request.query.get("user_id")
+    there = [state for state in states if state is not None and asked in (None, state.user_id)]
+    return len(there) == len(states) and len({(state.created_at, state.last_active) for state in there}) == 1
+
+
+def _check_listed(each: Json, page: Entry, states: list[Session | None]) -> None:
+    if not any(state is not None and each == _listed(state, "preview" in page.request.query) for state in states):
+        raise MismatchError(f"no state of this session was as listed: {each}\n  {page}\n  possible: {states}")
+    asked = page.request.query.get("user_id")
+    if asked is not None and each.get("user_id") != asked:
+        raise MismatchError(f"a session of another user is listed: {each}")
+
+
+def _listed(session: Session, preview: bool) -> Json:
+    """Return a session as a list shows it. `preview` is absent if the session has no turn."""
+    shown = pages.session_json(session)
+    if preview and session.turns:
+        last = session.turns[-1]
+        shown["preview"] = {
+            "seq": last.seq,
+            "user_message": last.user_message[:PREVIEW_CHARS],
+            "robot_response": last.robot_response[:PREVIEW_CHARS],
+        }
+    return shown

@@ -1,0 +1,77 @@
+"""A request as data, and its event for the function that serves its route."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from local.settings import ROOT
+from local.template import load_template
+from tests.support.bundle import Context, Reply, event
+
+POST = "POST /sessions/{session_id}/messages"
+PUT = "PUT /sessions/{session_id}/messages/{seq}"
+REMOVE = "DELETE /sessions/{session_id}/messages"
+ERASE = "DELETE /sessions/{session_id}"
+PATCH = "PATCH /sessions/{session_id}"
+GET = "GET /sessions/{session_id}"
+LIST = "GET /sessions"
+STATS = "GET /stats"
+
+_TEMPLATE = load_template(ROOT / "template.yaml")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. `query` and `headers` are as HTTP has them; `body` is the value that becomes JSON."""
+
+    route: str
+    session_id: str = ""
+    seq: int = 0
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    key: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that this request has beside those of each request."""
+        found = {"if-match": self.if_match, "if-none-match": self.if_none_match, "idempotency-key": self.key}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def event(self) -> dict[str, Any]:
+        """Return the event that API Gateway makes of this request."""
+        made = event("read_session")
+        method, _, path = self.route.partition(" ")
+        parameters = {"session_id": self.session_id, "seq": str(self.seq)}
+        used = {name: value for name, value in parameters.items() if f"{{{name}}}" in path}
+        made["routeKey"] = made["requestContext"]["routeKey"] = self.route
+        made["rawPath"] = made["requestContext"]["http"]["path"] = path.format(**used)
+        made["requestContext"]["http"]["method"] = method
+        made["rawQueryString"] = urlencode(self.query)
+        made["pathParameters"] = used
+        made["headers"] |= self.headers
+        if self.body is not None:
+            made["headers"]["content-type"] = "application/json"
+            made["body"] = json.dumps(self.body)
+        return made
+
+
+def send(request: Request) -> Reply:
+    """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda."""
+    answer = handler(request.route)(json.loads(json.dumps(request.event())), Context(aws_request_id=str(uuid.uuid4())))
+    answer = json.loads(json.dumps(answer))
+    return Reply(answer["statusCode"], answer["headers"], answer.get("body"))
+
+
+def handler(route: str) -> Any:
+    """Return the handler that template.yaml names for a route."""
+    (found,) = (each for each in _TEMPLATE.routes if f"{each.method} {each.path}" == route)
+    module, _, name = _TEMPLATE.functions[found.function].handler.rpartition(".")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,97 @@
+"""What a tenant has stored, as values that never change: the states of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn. `items` and `interaction` are None if the turn has none, `updated_at` if it was never changed."""
+
+    id: str
+    seq: int
+    robot_personality: str
+    user_message: str
+    robot_response: str
+    items: list[Json] | None
+    metadata: Json
+    interaction: Json | None
+    created_at: str
+    updated_at: str | None = None
+
+    @property
+    def chars(self) -> int:
+        """Return what `max_chars` counts: the code points of both texts."""
+        return len(self.user_message) + len(self.robot_response)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session. `version` is the second part of its tag, `turns` are the turns that exist."""
+
+    id: str
+    version: str
+    created_at: str
+    last_active: str
+    last_seq: int = 0
+    turns: tuple[Turn, ...] = ()
+    user_metadata: Json = field(default_factory=dict)
+    user_id: str | None = None
+
+    @property
+    def tag(self) -> str:
+        """Return the entity tag of this state, with its quotes."""
+        return f'"{self.last_seq}.{self.version}"'
+
+    def turn(self, seq: int) -> Turn | None:
+        """Return the turn with this seq, or None if no such turn exists."""
+        return next((turn for turn in self.turns if turn.seq == seq), None)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The first answer to a request with an Idempotency-Key. `answer` is None once its session was erased."""
+
+    session_id: str
+    fingerprint: str
+    answer: Json | None
+
+
+@dataclass(frozen=True)
+class Store:
+    """Everything of one tenant. `days` has the sessions and messages of each day, whatever was removed since."""
+
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+    keys: Mapping[str, Remembered] = field(default_factory=dict)
+    days: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def keeping(self, session: Session) -> Store:
+        """Return this store with another state of one session, or this store itself if the state is the same."""
+        if self.sessions.get(session.id) == session:
+            return self
+        return replace(self, sessions={**self.sessions, session.id: session})
+
+    def remembering(self, key: str, remembered: Remembered) -> Store:
+        """Return this store with one more key."""
+        return replace(self, keys={**self.keys, key: remembered})
+
+    def without(self, session_id: str) -> Store:
+        """Return this store after an erasure. The keys stay until they expire, without their answers."""
+        return replace(
+            self,
+            sessions={id: session for id, session in self.sessions.items() if id != session_id},
+            keys={
+                key: replace(each, answer=None) if each.session_id == session_id else each
+                for key, each in self.keys.items()
+            },
+        )
+
+    def counting(self, day: str, sessions: int, messages: int) -> Store:
+        """Return this store with more sessions and messages said on a day."""
+        before = self.days.get(day, (0, 0))
+        return replace(self, days={**self.days, day: (before[0] + sessions, before[1] + messages)})

@@ -1,0 +1,102 @@
+"""A repeated or late write without a key never writes again what was removed or erased in between."""
+
+import json
+import uuid
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from tests.model.states import stored
+from tests.support.servers.databases import Database
+
+TURNS = [{"robot_personality": "p", "user_message": "u", "robot_response": "r", "metadata": {}}]
+_WRITE = """
+select body, replayed from robot_brain_api.write_message(
+  p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_first_id => %s, p_repeated => %s)
+"""
+_REMOVE: LiteralString = "select from robot_brain_api.remove_turns('local', 's', {after})"
+_ERASE = "select state from robot_brain_api.erase_session('local', 's')"
+# What happened to the session `s` after the write, and what its retry and its late original get.
+WRITTEN_BEFORE = """
+then                             | its retry | a retry of a write that never came | the late original after its retry
+---------------------------------+-----------+------------------------------------+----------------------------------
+nothing                          | replayed  | written                            | RB409
+removed                          | RB409     | RB409                              | RB409
+removed, an hour ago             | written   | written                            | RB409
+removed below the write          | RB409     | RB409                              | RB409
+another write removed            | replayed  | RB409                              | RB409
+removed, and more turns          | RB409     | RB409                              | RB409
+erased                           | RB409     | RB409                              | RB409
+erased, an hour ago              | written   | written                            | written
+erased, and a namesake           | RB409     | RB409                              | RB409
+removed, then erased             | RB409     | RB409                              | RB409
+erased, namesake erased          | RB409     | RB409                              | RB409
+"""
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return what happened, the attempt and its outcome of each cell of the table."""
+    head, _, *lines = [[part.strip() for part in line.split("|")] for line in WRITTEN_BEFORE.strip().splitlines()]
+    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(database: Database) -> None:
+    wrong = []
+    with database.app() as app, database.admin() as admin:
+        for then, attempt, outcome in rows():
+            found = attempted(app, admin, then, attempt)
+            if found != outcome:
+                wrong.append(f"{then}, {attempt}: {found} instead of {outcome}")
+    assert wrong == []
+
+
+def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str) -> str:
+    """Write, let happen what a row says, and return the outcome of the attempt. A refused attempt changes no row."""
+    admin.execute("delete from robot_brain.erasures")
+    app.execute(_ERASE)
+    admin.execute("delete from robot_brain.erasures")
+    write(app, uuid.uuid4(), False)
+    first_id = uuid.uuid4()
+    # A late original comes after its retry, which has written the turns.
+    assert write(app, first_id, attempt.startswith("the late")) == "written"
+    happen(app, admin, then)
+    before = stored(admin, "local")
+    if attempt == "a retry of a write that never came":
+        first_id = uuid.uuid4()
+    found = write(app, first_id, not attempt.startswith("the late"))
+    assert (stored(admin, "local") != before) == (found == "written")
+    return found
+
+
+def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> None:
+    """Change the session, in which the write has the seq 2, as a row of the table says."""
+    if then == "another write removed":
+        write(app, uuid.uuid4(), False)
+        app.execute(_REMOVE.format(after=2))
+    elif then == "removed below the write":
+        app.execute(_REMOVE.format(after=0))
+    elif then.startswith("removed"):
+        app.execute(_REMOVE.format(after=1))
+    if "erased" in then:
+        assert app.execute(_ERASE).fetchone() == ("erased",)
+    if "namesake" in then or "more turns" in then:
+        write(app, uuid.uuid4(), False)
+    if then.endswith("namesake erased"):
+        assert app.execute(_ERASE).fetchone() == ("erased",)
+    if then.endswith("an hour ago"):
+        admin.execute("update robot_brain.sessions set removed_at = removed_at - interval '61 minutes'")
+        admin.execute("update robot_brain.erasures set erased_at = erased_at - interval '61 minutes'")
+
+
+def write(app: psycopg.Connection, first_id: uuid.UUID, repeated: bool) -> str:
+    """Make an attempt of a write. Return `written`, `replayed` or the SQLSTATE of its refusal."""
+    try:
+        row = app.execute(_WRITE, ["s", json.dumps(TURNS), first_id, repeated]).fetchone()
+    except psycopg.Error as error:
+        return str(error.sqlstate)
+    assert row is not None
+    if row[1]:
+        assert json.loads(row[0])["messages"][0]["id"] == str(first_id)
+    return "replayed" if row[1] else "written"

@@ -1,0 +1,65 @@
+"""Eight clients send random requests at the same time, and the model of the contract gives every answer again."""
+
+import os
+import secrets
+
+import pytest
+
+from tests.model.clients import SESSIONS, Clients
+from tests.model.history import Step, in_order
+from tests.model.lists import check_walk
+from tests.model.request import GET, STATS, Request
+from tests.support.bundle import deployed
+from tests.support.servers.databases import Database
+
+# Requests in all for each kind of server, and in one game, which has a tenant and a seed of its own.
+ROUNDS = int(os.environ.get("MODEL_ROUNDS", "1000"))
+GAME = 200
+SEED = os.environ.get("MODEL_SEED", "")
+_INTERACTIONS = """
+select session_id, seq, robot_id, interaction_type, duration_ms, success, metadata
+from robot_brain.robot_interactions where tenant_id = %s order by session_id, seq
+"""
+
+
+@pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
+def test_one_order_of_the_requests_of_8_random_clients_explains_every_answer(database: Database) -> None:
+    for _ in range(max(ROUNDS // GAME, 1)):
+        seed = SEED or secrets.token_hex(4)
+        try:
+            play(database, seed)
+        except BaseException as error:
+            error.add_note(f"MODEL_SEED={seed}")
+            raise
+
+
+def play(database: Database, seed: str) -> list[Step]:
+    """Let the clients play one game. Raises MismatchError if the model cannot explain an answer or the end state."""
+    tenant = f"game-{secrets.token_hex(4)}"
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
+        clients = Clients(seed)
+        clients.run(GAME)
+        for session_id in SESSIONS:
+            clients.record(Request(GET, session_id, query={"limit": 200}))
+        clients.record(Request(STATS))
+        clients.walk(limit=2, preview="true")
+        bundle.refresh()
+        clients.record(Request(STATS))
+    order = in_order(clients.recorded.entries)
+    for walk in clients.recorded.walks:
+        check_walk(walk, order)
+    with database.admin() as admin:
+        stored = admin.execute(_INTERACTIONS, [tenant]).fetchall()
+    assert stored == interactions(order)
+    return order
+
+
+def interactions(order: list[Step]) -> list[tuple[object, ...]]:
+    """Return the interactions of the end state, as rows."""
+    names = ("robot_id", "interaction_type", "duration_ms", "success", "metadata")
+    return sorted(
+        (session.id, turn.seq, *(turn.interaction[name] for name in names))
+        for session in order[-1].after.sessions.values()
+        for turn in session.turns
+        if turn.interaction is not None
+    )

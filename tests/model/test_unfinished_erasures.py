@@ -1,0 +1,158 @@
+"""A large session goes all at once for its readers and writers, although its turns go step by step."""
+
+import threading
+
+import pytest
+
+from tests.model.clients import Clients, in_threads
+from tests.model.history import Entry
+from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.states import MANY_TURNS, erasing, live, turn
+from tests.model.store import Json
+from tests.support.bundle import Bundle, deployed
+from tests.support.servers.databases import Database
+
+EDIT = {"user_message": "x", "robot_response": "x"}
+LOOKS = (
+    Request(GET, "a"),
+    Request(GET, "a", query={"after": 0, "limit": 200}),
+    Request(STATS, query={"session_id": "a"}),
+    Request(POST, "a", body=turn("late")),
+    Request(PATCH, "a", body={"user_metadata": {"late": 1}}),
+    Request(PUT, "a", 1, body=EDIT),
+    Request(REMOVE, "a", query={"after": MANY_TURNS + 100_000}),
+)
+
+
+def shows_the_old(entry: Entry) -> bool:
+    """Return whether an answer is about the large session, and not about a namesake."""
+    said: Json = entry.reply.json
+    if entry.reply.status not in (200, 201):
+        return False
+    count = said.get("message_count", said.get("session", {}).get("message_count"))
+    # PUT says no count. A namesake may have a first turn, too.
+    return False if count is None else count >= MANY_TURNS
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("erasers", [1, 3])
+def test_no_request_sees_a_session_again_that_another_one_found_erased(database: Database, erasers: int) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "t"}):
+        large(database, "t")
+        clients = Clients("erasing")
+        gone = threading.Event()
+        left = threading.Semaphore(0)
+
+        def erase() -> None:
+            clients.record(Request(ERASE, "a"))
+            left.release()
+
+        def look(first: int) -> None:
+            number = first
+            while not gone.is_set() or number < first + len(LOOKS):
+                clients.record(LOOKS[number % len(LOOKS)])
+                number += 1
+
+        def wait() -> None:
+            for _ in range(erasers):
+                left.acquire()
+            gone.set()
+
+        in_threads([*[erase] * erasers, *[lambda first=first: look(first) for first in (0, 2, 4)], wait])
+        send(Request(ERASE, "a"))
+        assert send(Request(GET, "a")).status == 404
+        assert send(Request(STATS)).json["totals"] == {"sessions": 0, "messages": 0, "interactions": 0}
+    found = clients.recorded.entries
+    statuses = {entry.reply.status for entry in found if entry.request.route == ERASE}
+    assert 204 in statuses
+    assert statuses <= {202, 204, 404}
+    seen = min(entry.ended for entry in found if entry.reply.status in (404, 409, 202, 204))
+    assert [str(entry) for entry in found if entry.began > seen and shows_the_old(entry)] == []
+    # Only the mark stops writers, and only until the session is gone.
+    done = min(entry.ended for entry in found if entry.reply.status == 204)
+    assert [str(entry) for entry in found if entry.reply.status == 409 and entry.began > done] == []
+    for entry in found:
+        if entry.reply.status == 409:
+            assert entry.request.route in (POST, PATCH)
+            assert "retry-after" in entry.reply.headers
+        assert entry.reply.status in (200, 201, 202, 204, 404, 409), str(entry)
+
+
+def large(database: Database, tenant: str) -> None:
+    """Write more turns to the session `a` than the first step of an erasure removes."""
+    for _ in range(MANY_TURNS // 100):
+        plain = {key: value for key, value in turn("old").items() if key != "interaction"}
+        assert send(Request(POST, "a", body={"messages": [plain] * 100})).status == 201
+
+
+def test_a_marked_session_is_in_no_list_and_no_figure(bundle: Bundle, database: Database) -> None:
+    live(database, "local", "other")
+    erasing(database, "local", "a")
+    assert [each["id"] for each in send(Request(LIST)).json["sessions"]] == ["other"]
+    bundle.refresh()
+    assert [each["session_id"] for each in send(Request(STATS)).json["top_sessions"]] == ["other"]
+
+
+@pytest.mark.parametrize("goes_on", ["refresh", "delete of turns", "delete of another session"])
+def test_what_no_client_repeats_is_erased_all_the_same(database: Database, bundle: Bundle, goes_on: str) -> None:
+    live(database, "local", "other")
+    erasing(database, "local", "a")
+    for _ in range(3):
+        if goes_on == "refresh":
+            bundle.refresh()
+        elif goes_on == "delete of turns":
+            send(Request(REMOVE, "other", query={"after": 99}))
+        else:
+            live(database, "local", "more")
+            send(Request(ERASE, "more"))
+    with database.admin() as admin:
+        query = "select count(*) from robot_brain.conversations where session_id = 'a'"
+        assert admin.execute(query).fetchone() == (0,)
+    assert send(Request(POST, "a", body=turn("new"), if_match='"0"')).json["last_seq"] == 1
+
+
+def test_an_erasure_leaves_no_word_in_any_table(bundle: Bundle, database: Database) -> None:
+    canary = "canary-4711"
+    body = {
+        "messages": [
+            turn(
+                canary,
+                items=[{"text": canary}],
+                metadata={"m": canary},
+                robot_personality=canary,
+                interaction={
+                    "interaction_type": canary,
+                    "duration_ms": 1,
+                    "success": True,
+                    "robot_id": canary,
+                    "metadata": {"i": canary},
+                },
+            )
+        ],
+        "user_metadata": {"u": canary},
+    }
+    session = "canary-4711 session"
+    send(Request(POST, session, body=body, key="key of a canary"))
+    send(Request(PUT, session, 1, body={**EDIT, "items": [{"text": canary}]}))
+    send(Request(PATCH, session, body={"user_id": canary}))
+    bundle.refresh()
+    assert send(Request(ERASE, session)).status == 204
+    bundle.refresh()
+    with database.admin() as admin:
+        tables = [name for (name,) in admin.execute(_RELATIONS).fetchall()]
+        assert len(tables) > 8
+        found = [
+            (name, row)
+            for name in tables
+            for (row,) in admin.execute(f"select t::text from {name} t where t::text like '%canary%'".encode())
+        ]
+    # Figures of a personality stay: a name of a robot, and numbers.
+    assert [(name, row) for name, row in found if "personality_stats" not in name] == []
+
+
+_RELATIONS = """
+select c.oid::regclass::text
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'robot_brain' and c.relkind in ('r', 'p', 'm') and not c.relispartition
+"""

@@ -1,0 +1,70 @@
+"""The policies of docs/deploy.md give a caller exactly the routes of template.yaml that the document names."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.settings import ROOT
+from local.template import Route, load_template
+from tests.e2e.documented_commands import blocks
+
+ROUTES = load_template(ROOT / "template.yaml").routes
+POLICIES: list[dict[str, Any]] = [
+    json.loads(block.text)
+    for block in blocks(ROOT / "docs" / "deploy.md")
+    if block.kind == "json" and "execute-api" in block.text
+]
+API = "arn:aws:execute-api:eu-central-1:123456789012:abcdefghij/$default/"
+EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": [API + "*"]}]}
+# Names of sessions that look like parts of a path. A session's id has no slash.
+SESSIONS = ("demo", "a b", "messages", "POST", "GET", "$default", "*", "sessions")
+
+
+def requested(route: Route) -> Iterator[str]:
+    """Yield the resource of some requests for a route, as the gateway gives it to IAM."""
+    for session in SESSIONS:
+        yield API + route.method + route.path.replace("{session_id}", session).replace("{seq}", "7")
+
+
+def allows(resource: str, *policies: dict[str, Any]) -> bool:
+    """Return whether these policies together allow a request, as IAM decides: a Deny wins."""
+    effects = {
+        statement["Effect"]
+        for policy in policies
+        for statement in policy["Statement"]
+        for pattern in statement["Resource"]
+        if re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), resource, re.DOTALL)
+    }
+    return effects == {"Allow"}
+
+
+def test_the_document_has_one_policy_that_allows_and_one_that_denies() -> None:
+    assert [[each["Effect"] for each in policy["Statement"]] for policy in POLICIES] == [["Allow"], ["Deny"]]
+    for policy in POLICIES:
+        assert policy["Version"] == "2012-10-17"
+        assert [each["Action"] for each in policy["Statement"]] == ["execute-api:Invoke"]
+
+
+@pytest.mark.parametrize("chosen", [POLICIES[:1], [EVERYTHING, *POLICIES[1:]]], ids=["allowed", "all but denied"])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_an_append_only_caller_may_append_and_read_and_change_nothing(
+    route: Route, chosen: list[dict[str, Any]]
+) -> None:
+    if route.method == "HEAD":
+        # HEAD /health is open to anyone, so IAM is not asked.
+        return
+    appends_or_reads = route.method == "GET" or (route.method, route.path) == (
+        "POST",
+        "/sessions/{session_id}/messages",
+    )
+    for resource in requested(route):
+        assert allows(resource, *chosen) is appends_or_reads, resource
+
+
+def test_the_routes_that_change_or_remove_what_is_stored_use_only_the_denied_methods() -> None:
+    denied = {resource.removeprefix(API).partition("/")[0] for resource in POLICIES[1]["Statement"][0]["Resource"]}
+    assert {route.method for route in ROUTES} - denied == {"GET", "HEAD", "POST"}
+    assert [route.path for route in ROUTES if route.method == "POST"] == ["/sessions/{session_id}/messages"]
