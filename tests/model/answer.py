@@ -14,7 +14,7 @@ class MismatchError(AssertionError):
 
 @dataclass(frozen=True)
 class Expected:
-    """An answer of the model. `tag` is the ETag, and None without that header. An empty `body` is None.
+    """An answer of the model. `tag` is the ETag, and None without that header. An empty `body` is `None`.
 
     `error` is the `type` of the only error of a 422 document.
     """

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn. Absent `items` and `interaction` are None, and so is `updated_at` of an unchanged turn."""
+    """One turn. Absent `items` and `interaction` are `None`, and so is `updated_at` of an unchanged turn."""
 
     id: str
     seq: int
