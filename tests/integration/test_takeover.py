@@ -95,7 +95,10 @@ def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
 
 
 def answers(app: psycopg.Connection) -> list[object]:
-    """Return the answers of a read and of the statistics, reduced to the members of schema 2 and without ages."""
+    """Return the answers of a read and of the statistics, reduced to the members of schema 2.
+
+    Without ages and the longest sessions, because a migration makes their view again.
+    """
     read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
     stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
     assert read is not None
@@ -103,7 +106,8 @@ def answers(app: psycopg.Connection) -> list[object]:
     page = json.loads(read[0])
     messages = [{member: turn[member] for member in MEMBERS} for turn in page["messages"]]
     figures = json.loads(stats[0])
-    del figures["age_seconds"]
+    for member in ("age_seconds", "as_of", "top_sessions"):
+        del figures[member]
     assert figures["totals"]["messages"] == 3
     return [page | {"messages": messages}, read[1], figures]
 
