@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.check import Findings, check, read_stored, turn_id
-from tests.soak.journal import Journal, Journals, Tail, Turn, Write
+from tests.soak.check import Findings, check
+from tests.soak.journal import Journal, Tail
+from tests.soak.journals import Journals
+from tests.soak.records import DONE, FOREVER, UNKNOWN, Act, Page, Turn, Walk, turn_id
+from tests.soak.stored import read_stored
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database
 
@@ -17,21 +20,23 @@ class Story:
     def __init__(self, database: Database, bundle: Bundle) -> None:
         self.database = database
         self.bundle = bundle
-        self.writes: list[Write] = []
+        self.writes: list[Act] = []
 
-    def write(self, session: str, turns: int = 1, *, acknowledged: bool = True, sent: int | None = None) -> Write:
+    def write(self, session: str, turns: int = 1, *, acknowledged: bool = True, sent: int | None = None) -> Act:
         """Write the turns of a request, or only the first `sent`. Note the request as `acknowledged` or not."""
         request = f"c01-{len(self.writes) + 1:06}"
         said = tuple(
             Turn(f"[{turn_id(request, number)}] hello", "good day", interaction_type="speech" if number == 0 else None)
             for number in range(turns)
         )
-        write = Write(request, session, True, said)
+        began = float(len(self.writes))
+        write = Act(request=request, kind="write", session=session, began=began, keyed=True, turns=said)
         stored = said[: turns if sent is None else sent]
         seqs = [self.store(session, *stored)] if stored else []
         if acknowledged:
             first = seqs[0] if seqs else 1
             write.seqs = tuple(range(first, first + turns))
+            write.outcome, write.ended = DONE, began + 0.5
         self.writes.append(write)
         return write
 
@@ -50,7 +55,7 @@ class Story:
     def check(self) -> Findings:
         """Compare the journal with the database."""
         with self.database.admin() as admin:
-            return check(self.writes, read_stored(admin))
+            return check(Journals(self.writes), read_stored(admin))
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def story(embedded_database: Database) -> Iterator[Story]:
 
 
 def kinds(findings: Findings) -> set[str]:
-    return {kind for kind, found in vars(findings).items() if found}
+    return {kind for kind, found in findings.by_kind.items() if found}
 
 
 def test_the_soak_check_has_no_findings_without_a_violation(story: Story) -> None:
@@ -84,7 +89,9 @@ def test_the_soak_check_has_no_findings_without_a_violation(story: Story) -> Non
             id="an acknowledged turn has another text",
         ),
         pytest.param(
-            lambda story: setattr(story.writes[0], "seqs", (2,)), {"lost"}, id="an acknowledged turn has another seq"
+            lambda story: setattr(story.writes[0], "seqs", (2,)),
+            {"gaps", "lost"},
+            id="an acknowledged turn has another seq",
         ),
         pytest.param(
             lambda story: setattr(story.writes[0], "session", "two"), {"lost"}, id="a turn is in another session"
@@ -107,8 +114,8 @@ def test_the_soak_check_has_no_findings_without_a_violation(story: Story) -> Non
         ),
         pytest.param(
             lambda story: story.spoil("delete from robot_brain.conversations where seq = 1"),
-            {"gaps", "lost"},
-            id="the first turn has gone",
+            {"gaps", "lost", "undead"},
+            id="the first turn has gone, and its interaction has not",
         ),
         pytest.param(
             lambda story: story.spoil("update robot_brain.conversations set seq = 9 where seq = 4"),
@@ -161,34 +168,63 @@ def test_the_soak_check_finds_a_violation(story: Story, spoil: Callable[[Story],
 def test_a_journal_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "c01.jsonl"
     journal = Journal(path)
-    journal.write(
-        "send",
-        request="c01-1",
-        attempt=1,
-        kind="write",
-        session="s",
-        keyed=True,
-        turns=[["[c01-1.0] ü", "r", "nurse", "gaze"]],
-    )
+    turns = [["[c01-1.0] ü", "r", "nurse", "gaze", '[{"a": 1}]']]
+    journal.write("send", request="c01-1", attempt=1, kind="write", session="s", keyed=True, turns=turns)
     journal.write("answer", request="c01-1", attempt=1, kind="write", status="503 problem")
     journal.write("send", request="c01-1", attempt=2, kind="write")
-    journal.write("answer", request="c01-1", attempt=2, kind="write", status="201", seqs=[7])
+    journal.write("answer", request="c01-1", attempt=2, kind="write", status="201", seqs=[7], tag="7.a")
     journal.write("send", request="c01-2", attempt=1, kind="read")
     journal.write("misread", request="c01-2", what="seqs [1, 3]")
+    journal.write("send", request="c01-3", attempt=1, kind="remove", session="s", after=5, match="7")
+    journal.write("answer", request="c01-3", attempt=1, kind="remove", status="504 problem")
+    journal.write("send", request="c01-4", attempt=1, kind="list")
+    journal.write("answer", request="c01-4", attempt=1, kind="list", status="200")
+    journal.write("seen", request="c01-4", began=1.0, user=None, sessions=["s"], previews=[["s", 7, "c01-1.0"]])
+    journal.write("send", request="c01-5", attempt=1, kind="read")
+    journal.write("answer", request="c01-5", attempt=1, kind="read", status="200")
+    seen = {"from": 7, "to": None, "turns": [[7, "c01-1.0", "d"]], "members": [["c01", "c01-6.0"]]}
+    journal.write("seen", request="c01-5", session="s", tag="7.a", count=1, **seen)
     journal.close()
     with path.open("a") as file:
         file.write('{"event": "answer", "request": "c01-2", "att')  # cut off by a crash
 
     journals = Journals.read([path])
 
-    assert journals.writes == [Write("c01-1", "s", True, (Turn("[c01-1.0] ü", "r", "nurse", "gaze"),), (7,))]
-    assert [(each.client, each.kind, each.status) for each in journals.answers] == [
+    write, remove = journals.acts
+    assert (write.request, write.session, write.keyed, write.seqs, write.tag) == ("c01-1", "s", True, (7,), "7.a")
+    assert write.turns == (Turn("[c01-1.0] ü", "r", "nurse", "gaze", '[{"a": 1}]'),)
+    assert (write.outcome, remove.outcome) == (DONE, UNKNOWN)
+    assert write.began < write.ended < remove.began < remove.ended == FOREVER
+    assert (remove.after, remove.match, remove.bound) == (5, "7", 7)
+    assert [(each.client, each.kind, each.status) for each in journals.answers[:3]] == [
         ("c01", "write", "503 problem"),
         ("c01", "write", "201"),
+        ("c01", "remove", "504 problem"),
     ]
+    (walk,), (page,) = journals.walks, journals.pages
+    assert walk == Walk(
+        request="c01-4",
+        began=1.0,
+        ended=walk.ended,
+        user=None,
+        sessions=("s",),
+        previews=(("s", 7, "c01-1.0"),),
+    )
+    assert page == Page(
+        request="c01-5",
+        session="s",
+        began=page.began,
+        ended=page.ended,
+        low=7,
+        high=FOREVER,
+        turns=((7, "c01-1.0", "d"),),
+        members=(("c01", "c01-6.0"),),
+        tag="7.a",
+        count=1,
+    )
     assert journals.acknowledged == 1
     assert journals.misread == ["c01-2: seqs [1, 3]"]
     assert journals.unanswered == ["c01-2, attempt 1"]
     tail = Tail([path, tmp_path / "not there yet.jsonl"])
-    assert [line["status"] for _, line in tail.read()] == ["503 problem", "201"]
+    assert [line["status"] for _, line in tail.read()] == ["503 problem", "201", "504 problem", "200", "200"]
     assert list(tail.read()) == []

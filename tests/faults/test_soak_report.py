@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.__main__ import Options, head, read_options
-from tests.soak.journal import Answer
+from tests.soak.records import Answer
 from tests.soak.report import ZEROS, Fault, failures, silences, verdict
 from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
 from tests.support.neon.faults import FAULTS
@@ -69,7 +69,7 @@ def test_the_verdict_of_the_soak_names_what_was_wrong() -> None:
         "longest_silence_after": "delay",
     }
     assert verdict(figures) == (
-        "Nothing lost, doubled, reordered or half written, 0 of 140 figures wrong: "
+        "Nothing lost, doubled, reordered, half written or undead. 0 of 140 figures wrong: "
         "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
     )
     short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}

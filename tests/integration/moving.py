@@ -9,6 +9,7 @@ import psycopg
 
 from tests.integration.migrations import FILES, PROCESS_ENDED, migrating
 from tests.support.servers.gate import wait_for_pid
+from tests.support.waiting import wait_until
 
 _MOVE = "migrations/0003_interactions"
 _BEFORE = FILES[FILES.index(_MOVE) - 1]
@@ -107,6 +108,14 @@ def stops_in(admin: psycopg.Connection) -> Iterator[None]:
     admin.execute("drop schema stops cascade")
 
 
+def _is_lost(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
 def kill_at(admin: psycopg.Connection, direct_url: str, kind: str, place: int, end: str) -> None:
     """Migrate, and kill the migration with -9 at its statement or row number `place`.
 
@@ -121,8 +130,9 @@ def kill_at(admin: psycopg.Connection, direct_url: str, kind: str, place: int, e
         process.kill()
         process.wait()
     if end == "killed":
-        # The whole server restarts, and this connection is lost.
         os.kill(stopped, signal.SIGKILL)
+        # The whole server restarts. Until it does, it still accepts connections, and would then end them.
+        wait_until(lambda: _is_lost(admin))
         return
     if end == "ended":
         admin.execute("select pg_terminate_backend(%s)", [stopped])

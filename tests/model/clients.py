@@ -25,7 +25,8 @@ SESSIONS = ("a", "b", "c", "d", "é f")
 USERS = ("guest-7", "guest-8")
 KEYS = tuple(f"key {number}" for number in range(12))
 TEXTS = ("", "hello", "x" * 30, "日本", "\U0001f916 robot")
-VALUES: tuple[Any, ...] = (1, "two", [3, None], {"deep": {"er": 4}}, {"deep": 5}, True, 0.5)
+# Neither 0 nor 1, because Python takes them for equal to False and True.
+VALUES: tuple[Any, ...] = (7, "two", [3, None], {"deep": {"er": 4}}, {"deep": 5}, True, 0.5)
 PATCHES: tuple[Json, ...] = (
     {},
     {"a": 1},

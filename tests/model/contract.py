@@ -235,16 +235,20 @@ def _precondition_failed(session: Session | None) -> Expected:
 
 
 def _versioned(before: Session | None, after: Session, reply: Reply, changed: bool, free: bool = False) -> Session:
-    """Return `after` with the version in the real answer: another one if the session changed, else the one before."""
+    """Return `after` with the version in the real answer.
+
+    It grows with each change but an append, so the tags order the changes of a session. Otherwise it stays. A `free`
+    one may stay or grow. That of a new session is any number.
+    """
     found = _TAG.fullmatch(reply.headers.get("etag", ""))
     if found is None:
         raise MismatchError(f"no tag of a state: {reply.headers.get('etag')}")
-    version = found[2]
-    if before is not None and not free and (version != before.version) != changed:
-        raise MismatchError(
-            f"version {version} after {before.version}, and the session {'did' if changed else 'did not'} change"
-        )
-    return replace(after, version=version)
+    if before is not None:
+        grown = int(found[2], 16) - int(before.version, 16)
+        if grown < 0 or (not free and (grown > 0) != changed):
+            did = "did" if changed else "did not"
+            raise MismatchError(f"version {found[2]} after {before.version}, and the session {did} change")
+    return replace(after, version=found[2])
 
 
 def _time(text: object, not_before: str | None = None) -> str:

@@ -137,7 +137,7 @@ def _first(left: dict[int, Entry]) -> list[Entry]:
 
 
 def _rank(entry: Entry, after: Store) -> tuple[int, int]:
-    """Order entries by their tag: last seqs and versions grow. Only a hint, so that the search rarely steps back."""
+    """Order entries by their tag. Only a hint, so that the search rarely steps back."""
     session = after.sessions.get(entry.request.session_id)
     return (session.last_seq, int(session.version, 16)) if session else (0, 0)
 

@@ -1,5 +1,7 @@
 """Writers and readers under faults, then the proof: nothing is lost, doubled, out of order or half written.
 
+Clients also edit, remove, erase and list. So the proof says, too, that what was removed stays removed.
+
 Run it by `python -m tests.soak` or `make soak`. The test tests/faults/test_soak.py runs a short one.
 
     clients (a process of 16 threads) ── HTTP ── front and emulator ── relay ── PgBouncer ── PostgreSQL

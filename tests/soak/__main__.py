@@ -18,14 +18,17 @@ from errno import EISDIR
 from pathlib import Path
 
 from local.settings import ROOT
-from tests.soak.check import check, read_stored
+from tests.soak.check import check
 from tests.soak.clients import GIVE_UP_SECONDS, names
-from tests.soak.figures import prove_figures
-from tests.soak.journal import Journal, Journals
+from tests.soak.figures import finish_erasures, prove_figures
+from tests.soak.journal import Journal
+from tests.soak.journals import Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
 from tests.soak.stack import Harder, neon, serving
+from tests.soak.stored import read_stored
 from tests.soak.watch import Progress, Watch
+from tests.support.figures import keep_history
 from tests.support.neon.faults import FAULTS, possible
 from tests.support.neon.stand_in import StandIn
 from tests.support.servers.binaries import MissingBinaryError, debian_libfaketime, debian_pgbouncer, debian_postgres
@@ -102,6 +105,8 @@ def main() -> int:
         print(f"clock_step is left out: {missing}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="rb-soak-"))
     with neon() as stand_in:
+        with stand_in.observer() as observer:
+            keep_history(observer)
         try:
             run = asyncio.run(_run(options, stand_in, folder))
         finally:
@@ -159,13 +164,14 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             started.kill()
             started.wait()
         ended = time.monotonic()
+        await finish_erasures(stand_in, environments)
         figures = await prove_figures(stand_in, environments, address)
     watch.look()
     progress.end()
     timeline.close()
     journals = Journals.read(paths)
     with stand_in.observer() as observer:
-        findings = check(journals.writes, read_stored(observer))
+        findings = check(journals, read_stored(observer))
     return Run(
         seed=options.seed,
         seconds=options.seconds,

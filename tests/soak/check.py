@@ -1,153 +1,217 @@
-"""Compare journals with rows: lost turns, doubled turns, gaps in sequences, and batches that are half written."""
+"""Compare journals with the database: what must be there, what must be gone, and what readers may have seen."""
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-import psycopg
-
-from tests.soak.journal import Turn, Write
-
-_ID = re.compile(r"\[([^\]\s]+)\] ")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A turn as the database has it."""
-
-    session: str
-    seq: int
-    turn: Turn
-    created_at: str  # in the format of the API, which sorts by time
-
-
-@dataclass(frozen=True)
-class Stored:
-    """All turns of a tenant, by session and seq, and each session's own count and times."""
-
-    rows: Sequence[Row]
-    counts: Mapping[str, int]
-    # From the first turn to the last. A read looks only at this time.
-    lived: Mapping[str, tuple[str, str]]
+from tests.soak.history import NEVER, History, Text
+from tests.soak.journals import Journals
+from tests.soak.readers import check_pages, check_walks
+from tests.soak.records import DONE, NOTHING, UNKNOWN, Act, id_of
+from tests.soak.stored import Row, Stored
 
 
 @dataclass
 class Findings:
     """Violations, one line each. A store that keeps its promises produces no line."""
 
-    # Acknowledged, but missing, changed, or not at the acknowledged place.
+    # Acknowledged, never removed or replaced, but missing, changed, or not at the acknowledged place.
     lost: list[str] = field(default_factory=list)
+    # The same for what a PUT or PATCH wrote. Also two changes that were made on one tag.
+    lost_edits: list[str] = field(default_factory=list)
+    # Surely removed, erased or replaced, but still in a table, in a read or in a list.
+    undead: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    # A seq that was used twice, one that is missing although nothing removed it, and counts that are wrong.
     gaps: list[str] = field(default_factory=list)
+    # Only a part of a batch was written, or only a part of what a removal names was removed.
     half_batches: list[str] = field(default_factory=list)
     # The time of a turn contradicts its seq, or lies outside the time of its session.
     out_of_time: list[str] = field(default_factory=list)
-    # Stored, but never sent, or sent with another content or to another session.
+    # Stored, but never sent, or refused, or sent with another content or to another session.
     strangers: list[str] = field(default_factory=list)
+    # What readers saw contradicts what was acknowledged.
+    misread: list[str] = field(default_factory=list)
+
+    # How many texts were judged, by what must be with them at the end: there, gone, or either.
+    judged: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def by_kind(self) -> dict[str, list[str]]:
+        """Return the violations by their kind."""
+        return {kind: found for kind, found in vars(self).items() if isinstance(found, list)}
 
     @property
     def all(self) -> list[str]:
         """Return every violation with its kind."""
-        return [f"{kind}: {each}" for kind, found in vars(self).items() for each in found]
+        return [f"{kind}: {each}" for kind, found in self.by_kind.items() for each in found]
 
 
-def turn_id(number: str, turn_number: int) -> str:
-    """Return the id of a turn of a request. The turn's user_message begins with it, in brackets."""
-    return f"{number}.{turn_number}"
-
-
-def id_of(user_message: str) -> str | None:
-    """Return the id at the beginning of a text, or None without one."""
-    match = _ID.match(user_message)
-    return match and match[1]
-
-
-def read_stored(observer: psycopg.Connection, tenant: str = "local") -> Stored:
-    """Read all turns of `tenant`. The observer is a superuser, so row-level security hides no row."""
-    with observer.transaction():
-        rows = observer.execute(
-            """
-            select
-              c.session_id, c.seq, robot_brain.iso_time(c.created_at),
-              c.user_message, c.robot_response, c.robot_personality, i.types
-            from robot_brain.conversations c
-            left join (
-              select session_id, seq, string_agg(interaction_type, ' and ') as types
-              from robot_brain.robot_interactions where tenant_id = %(tenant)s group by 1, 2
-            ) i using (session_id, seq)
-            where c.tenant_id = %(tenant)s order by c.session_id, c.seq
-            """,
-            {"tenant": tenant},
-        ).fetchall()
-        sessions = observer.execute(
-            """
-            select id, message_count, robot_brain.iso_time(created_at), robot_brain.iso_time(last_active)
-            from robot_brain.sessions where tenant_id = %s
-            """,
-            [tenant],
-        ).fetchall()
-    return Stored(
-        [Row(session, seq, Turn(*turn), created_at) for session, seq, created_at, *turn in rows],
-        {name: count for name, count, *_ in sessions},
-        {name: (began, ended) for name, _, began, ended in sessions},
-    )
-
-
-def check(writes: Iterable[Write], stored: Stored) -> Findings:
+def check(journals: Journals, stored: Stored) -> Findings:
     """Compare what clients know with what is stored."""
     findings = Findings()
     places: dict[str, list[Row]] = defaultdict(list)
     for row in stored.rows:
         places[id_of(row.turn.user_message) or f"without an id: {row.turn.user_message[:40]!r}"].append(row)
-    known: set[str] = set()
-    for write in writes:
-        found = [places.get(turn_id(write.request, number), []) for number in range(len(write.turns))]
-        known.update(turn_id(write.request, number) for number in range(len(write.turns)))
-        _check_write(write, found, findings)
+    ends = [(name, row.session, row.seq) for name, rows in places.items() for row in rows]
+    members = [
+        (name, session, member) for session, each in stored.sessions.items() for member, name in each.members.items()
+    ]
+    history = History.of(journals, [*ends, *members])
+    for act in journals.acts:
+        if act.kind in ("write", "put"):
+            _check_turns(history, act, places, findings)
+        elif act.kind == "patch":
+            _check_patch(history.of_act(act)[0], stored, findings)
     for name, rows in places.items():
         if len(rows) > 1:
             findings.doubled.append(f"{name} is there {len(rows)} times: {_places(rows)}")
-        if name not in known:
+        if name not in history.texts:
             findings.strangers.append(f"{name} was never sent: {_places(rows)}")
-    _check_sequences(stored, findings)
+    _check_half_removals(history, places, findings)
+    _check_traces(history, stored, places, findings)
+    _check_sequences(history, stored, findings)
+    _check_reuse(history, findings)
+    _check_tags(journals.acts, findings)
     _check_times(stored, findings)
+    for text in history.texts.values():
+        findings.judged["gone" if text.must_be_gone else "there" if text.here and not text.killers else "either"] += 1
+    check_pages(history, journals.pages, findings.misread, findings.undead)
+    check_walks(history, journals.walks, findings.misread, findings.undead)
     return findings
 
 
-def _check_write(write: Write, found: Sequence[Sequence[Row]], findings: Findings) -> None:
-    there = sum(1 for rows in found if rows)
-    if 0 < there < len(write.turns):
-        findings.half_batches.append(f"{write.request}: {there} of {len(write.turns)} turns are there")
-    elif there > 1 and not any(len(rows) > 1 for rows in found):
-        first = found[0][0]
-        expected = [(first.session, first.seq + number) for number in range(len(found))]
-        if [(rows[0].session, rows[0].seq) for rows in found] != expected:
-            findings.half_batches.append(f"{write.request}: its turns are not together: {_places(found[0])}")
-    for number, (turn, rows) in enumerate(zip(write.turns, found, strict=True)):
-        name = turn_id(write.request, number)
-        as_sent = [row for row in rows if row.turn == turn and row.session == write.session]
-        if write.seqs is None:
+def _check_turns(history: History, act: Act, places: dict[str, list[Row]], findings: Findings) -> None:
+    """Check the texts of one write or put."""
+    texts = history.of_act(act)
+    lost = findings.lost if act.kind == "write" else findings.lost_edits
+    found = [places.get(text.name, []) for text in texts]
+    missing = 0
+    for text, rows in zip(texts, found, strict=True):
+        as_sent = [row for row in rows if _as_sent(row, text, history)]
+        if rows and act.outcome == NOTHING:
+            findings.strangers.append(f"{text.name} was refused, and is there: {_places(rows)}")
+        elif not rows:
+            absent = text.here and not text.killers and not act.gone
+            missing += absent
+            if absent and (act.outcome == DONE or text.seen_at > NEVER):
+                lost.append(f"{text.name}, acknowledged or seen at {act.session} {text.place}, is nowhere")
+        elif text.must_be_gone:
+            findings.undead.append(f"{text.name} was removed, and is there: {_places(rows)}")
+        elif act.outcome != DONE:
             if len(as_sent) < len(rows):
-                findings.strangers.append(f"{name} is not as it was sent: {_places(rows)}")
+                findings.strangers.append(f"{text.name} is not as it was sent: {_places(rows)}")
         elif not as_sent:
-            findings.lost.append(f"{name}, acknowledged as {write.session} {write.seqs[number]}: {_places(rows)}")
-        elif write.seqs[number] not in [row.seq for row in as_sent]:
-            findings.lost.append(f"{name}, acknowledged as seq {write.seqs[number]}, is elsewhere: {_places(rows)}")
+            lost.append(f"{text.name}, acknowledged as {act.session} {text.place}, is changed: {_places(rows)}")
+        elif text.place not in [row.seq for row in as_sent]:
+            lost.append(f"{text.name}, acknowledged as seq {text.place}, is elsewhere: {_places(rows)}")
+    if missing and any(found):
+        findings.half_batches.append(f"{act.request}: {missing} of {len(texts)} turns are missing")
+    firsts = [rows[0] for rows in found if rows]
+    starts = {(rows[0].session, rows[0].seq - number) for number, rows in enumerate(found) if rows}
+    if len(starts) > 1 and not any(len(rows) > 1 for rows in found):
+        findings.half_batches.append(f"{act.request}: its turns are not together: {_places(firsts)}")
 
 
-def _check_sequences(stored: Stored, findings: Findings) -> None:
+def _as_sent(row: Row, text: Text, history: History) -> bool:
+    sent, there = text.turn, row.turn
+    assert sent is not None
+    if row.session != text.act.session or sent.digest != there.digest:
+        return False
+    if text.act.kind == "put":
+        # A put names no personality. It keeps the turn's interaction, or adds one.
+        written = [each.turn for each in history.by_place[row.session, row.seq] if each.act.kind == "write"]
+        kinds = {turn.interaction_type for turn in written if turn is not None} if len(written) == 1 else {None}
+        return (kinds | {sent.interaction_type}) <= {None, there.interaction_type}
+    return (sent.robot_personality, sent.interaction_type) == (there.robot_personality, there.interaction_type)
+
+
+def _check_patch(text: Text, stored: Stored, findings: Findings) -> None:
+    session = stored.sessions.get(text.act.session)
+    there = session is not None and session.members.get(str(text.place)) == text.name
+    if there and text.act.outcome == NOTHING:
+        findings.strangers.append(f"{text.name} was refused, and is in user_metadata of {text.act.session}")
+    elif there and text.must_be_gone:
+        findings.undead.append(f"{text.name} was replaced or erased, and is in user_metadata of {text.act.session}")
+    elif not there and text.here and not text.killers:
+        findings.lost_edits.append(f"{text.name} is not in user_metadata of {text.act.session}")
+
+
+def _check_half_removals(history: History, places: dict[str, list[Row]], findings: Findings) -> None:
+    """Find removals without a known outcome that took only some of the turns that were surely there before them."""
+    for removals in (history.removals, history.erasures):
+        for act in (act for acts in removals.values() for act in acts if act.outcome == UNKNOWN):
+            texts = [each for each in history.by_session[act.session] if each.here and each.ended < act.began]
+            texts = [each for each in texts if history.is_in_range(act, each)]
+            left = sum(1 for each in texts if places.get(each.name))
+            took = sum(1 for each in texts if not places.get(each.name) and [k.act for k in each.killers] == [act])
+            if took and left:
+                findings.half_batches.append(f"{act.request} took {took} turns, and left {left}")
+
+
+def _check_traces(history: History, stored: Stored, places: dict[str, list[Row]], findings: Findings) -> None:
+    """Find what is left in any table of a text or a session that is not there."""
+    current = {name for session in stored.sessions.values() for name in session.members.values()} | places.keys()
+    for name, tables in stored.traces.items():
+        if name not in current and name not in stored.sessions:
+            findings.undead.append(f"{name} is left in {', '.join(tables)}")
+    for orphan in stored.orphans:
+        findings.undead.append(f"{orphan} has an interaction, and no turn")
+    for name, session in stored.sessions.items():
+        if session.erasing:
+            findings.undead.append(f"{name} is still marked for erasure")
+        elif history.must_be_unknown(name, float("inf"), float("inf")):
+            findings.undead.append(f"{name} was erased, and is there")
+
+
+def _check_sequences(history: History, stored: Stored, findings: Findings) -> None:
     seqs: dict[str, Counter[int]] = defaultdict(Counter)
+    unanswered: Counter[str] = Counter()
     for row in stored.rows:
         seqs[row.session][row.seq] += 1
-    for session in sorted(seqs.keys() | stored.counts.keys()):
-        have = seqs[session]
-        count = stored.counts.get(session)
-        if sorted(have.elements()) != list(range(1, have.total() + 1)):
-            missing = sorted(set(range(1, max(have) + 1)) - set(have))
-            findings.gaps.append(f"{session}: of {have.total()} turns, seqs missing {missing[:5]}")
-        if count != have.total():
-            findings.gaps.append(f"{session}: counts {count} turns and has {have.total()}")
+        unanswered[row.session] += not row.turn.robot_response
+    for name in sorted(seqs.keys() | stored.sessions.keys()):
+        have, session = seqs[name], stored.sessions.get(name)
+        if session is None:
+            findings.gaps.append(f"{name}: {have.total()} turns without a session")
+            continue
+        if session.erasing:
+            continue
+        last = session.count + session.removed
+        if twice := [seq for seq, times in have.items() if times > 1]:
+            findings.gaps.append(f"{name}: seqs twice {twice[:5]}")
+        if session.count != have.total():
+            findings.gaps.append(f"{name}: counts {session.count} turns and has {have.total()}")
+        if session.unanswered != unanswered[name]:
+            findings.gaps.append(f"{name}: counts {session.unanswered} turns without an answer, has {unanswered[name]}")
+        if have and max(have) > last:
+            findings.gaps.append(f"{name}: its last seq is {last}, and seq {max(have)} is there")
+        lowest = min((act.after or 0 for act in history.removals[name] if act.outcome != NOTHING), default=last)
+        if unexplained := [seq for seq in range(1, min(lowest, last) + 1) if seq not in have]:
+            findings.gaps.append(f"{name}: of {have.total()} turns, seqs missing {unexplained[:5]}")
+
+
+def _check_reuse(history: History, findings: Findings) -> None:
+    """Find seqs that were given to two turns, without an erasure between them."""
+    for (session, place), texts in history.by_place.items():
+        written = sorted(
+            (text for text in texts if text.act.kind == "write" and text.here), key=lambda each: each.began
+        )
+        for first, second in pairwise(written):
+            if not history.may_be_erased(session, first.began, second.ended):
+                findings.gaps.append(f"{session}: seq {place} was given to {first.name} and to {second.name}")
+
+
+def _check_tags(acts: Sequence[Act], findings: Findings) -> None:
+    """Find two changes that were both acknowledged on the same whole tag."""
+    on: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for act in acts:
+        if act.outcome == DONE and act.whole_tag and act.tag is not None and act.tag != act.match:
+            on[act.session, str(act.match)].append(act.request)
+    for (session, tag), requests in on.items():
+        if len(requests) > 1:
+            findings.lost_edits.append(f"{session}: {' and '.join(requests)} were both done on tag {tag}")
 
 
 def _check_times(stored: Stored, findings: Findings) -> None:
@@ -157,8 +221,8 @@ def _check_times(stored: Stored, findings: Findings) -> None:
         if before is not None and row.created_at < before.created_at:
             findings.out_of_time.append(f"{row.session} {row.seq} is older than {before.seq}")
         latest[row.session] = row
-        began, ended = stored.lived.get(row.session, (row.created_at, row.created_at))
-        if not began <= row.created_at <= ended:
+        session = stored.sessions.get(row.session)
+        if session is not None and not session.began <= row.created_at <= session.active:
             findings.out_of_time.append(f"{row.session} {row.seq} lies outside its session's time: no read shows it")
 
 

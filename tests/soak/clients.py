@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.soak.client import Client
 from tests.soak.journal import Journal
+from tests.soak.sessions import SharedSessions
 
 # Clients may retry for so long after the end, because the last fault may have come just before.
 GIVE_UP_SECONDS = 30.0
@@ -26,16 +27,17 @@ def main(address: str, folder: Path, seed: str, number: int) -> int:
     failed: list[str] = []
     clients: list[Client] = []
     threads = []
+    shared = SharedSessions()
     for name in names(number):
         journal = Journal(folder / f"{name}.jsonl")
-        client = Client(name, address, journal, seed, stop)
+        client = Client(name, address, journal, seed, stop, shared, large=name == names(number)[-1])
         clients.append(client)
         threads.append(threading.Thread(target=_run, args=(client, failed), name=name))
     for thread in threads:
         thread.start()
     sys.stdin.read()
     for client in clients:
-        client.give_up_at = time.monotonic() + GIVE_UP_SECONDS
+        client.asker.give_up_at = time.monotonic() + GIVE_UP_SECONDS
     stop.set()
     for thread in threads:
         thread.join()

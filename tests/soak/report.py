@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.measure import table
+from tests.soak.asking import FUNCTION_SECONDS
 from tests.soak.check import Findings
-from tests.soak.client import FUNCTION_SECONDS
 from tests.soak.environments import KILLED
-from tests.soak.journal import Answer, Journals, lines
+from tests.soak.journal import lines
+from tests.soak.journals import Journals
+from tests.soak.records import DONE, Answer
 from tests.soak.schedule import WHOLE_SECONDS
 from tests.soak.watch import is_success
 from tests.support.figures import Compared
@@ -37,6 +39,8 @@ ZEROS = (
     "unexpected_500",
     "strangers",
     "misread",
+    "lost_edits",
+    "undead",
 )
 
 
@@ -114,20 +118,21 @@ def result(run: Run) -> dict[str, Any]:
     crashes = max(0, run.errors.get(KILLED, 0) - kills)
     raised = sum(count for error, count in run.errors.items() if error not in (KILLED, TIMED_OUT))
     injected = Counter(fault.name for fault in run.faults)
+    large = [act for act in run.journals.acts if act.kind == "erase" and act.session.endswith("-large")]
     slow = [answer for answer in answers if answer.seconds > HANG_SECONDS]
     return {
-        "lost": len(run.findings.lost),
-        "doubled": len(run.findings.doubled),
-        "gaps": len(run.findings.gaps),
-        "half_batches": len(run.findings.half_batches),
-        "out_of_time": len(run.findings.out_of_time),
+        **{kind: len(found) for kind, found in run.findings.by_kind.items()},
         "figures_wrong": len(run.figures.wrong),
         # Noticed by the client, by Lambda's timeout (perhaps the same requests), or by a missing answer in a journal.
         "hangs": max(len(slow), run.errors.get(TIMED_OUT, 0)) + len(run.journals.unanswered),
         # The functions' own, the gateway's for errors that a function raised, and processes that ended without a kill.
         "unexpected_500": statuses["500 problem"] + raised + crashes,
-        "strangers": len(run.findings.strangers),
-        "misread": len(run.journals.misread),
+        "misread": len(run.findings.misread) + len(run.journals.misread),
+        # What the check knew of the texts at the end.
+        "judged": dict(sorted(run.findings.judged.items())),
+        "changes": dict(sorted(Counter(act.kind for act in run.journals.acts if act.outcome == DONE).items())),
+        "large_erasures": len(large),
+        "large_erasures_disturbed": sum(act.disturbed for act in large),
         "figures_compared": run.figures.figures,
         "acknowledged": run.journals.acknowledged,
         # Acknowledged at a later attempt. An earlier attempt had arrived, but its answer was lost.
@@ -178,7 +183,7 @@ def verdict(figures: Mapping[str, Any]) -> str:
     if wrong := failures(figures):
         return f"Not proved: {'; '.join(wrong)} ({met})."
     compared = f"0 of {figures['figures_compared']:,} figures wrong"
-    return f"Nothing lost, doubled, reordered or half written, {compared}: {met}."
+    return f"Nothing lost, doubled, reordered, half written or undead. {compared}: {met}."
 
 
 def show(run: Run, figures: Mapping[str, Any]) -> None:

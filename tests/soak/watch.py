@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.soak.journal import Line, Tail
+from tests.soak.records import ACTS, SUCCESSES
 
 # Requests that need the database. Deep health also answers without it.
-KINDS = ("write", "read", "stats")
-SUCCESSES = ("200", "201")
+KINDS = (*ACTS, "read", "list", "stats")
 
 
 def is_success(kind: str, status: str) -> bool:

@@ -1,0 +1,106 @@
+"""Everything that the database holds of a tenant, and every trace of an id or a session in any of its tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tests.soak.records import Turn, as_items, id_of
+
+_TURNS = """
+select
+  c.session_id, c.seq, robot_brain.iso_time(c.created_at),
+  c.user_message, c.robot_response, c.robot_personality, i.types, c.items
+from robot_brain.conversations c
+left join (
+  select session_id, seq, string_agg(interaction_type, ' and ') as types
+  from robot_brain.robot_interactions where tenant_id = %(tenant)s group by 1, 2
+) i using (session_id, seq)
+where c.tenant_id = %(tenant)s order by c.session_id, c.seq
+"""
+_SESSIONS = """
+select
+  id, message_count, removed, unanswered, robot_brain.iso_time(created_at), robot_brain.iso_time(last_active),
+  user_metadata, erasing_at is not null
+from robot_brain.sessions where tenant_id = %s
+"""
+_ORPHANS = """
+select i.session_id || ' ' || i.seq from robot_brain.robot_interactions i
+where i.tenant_id = %s and not exists (
+  select from robot_brain.conversations c where (c.tenant_id, c.session_id, c.seq) = (i.tenant_id, i.session_id, i.seq)
+)
+"""
+_TABLES = """
+select c.relname from pg_class c
+where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'm', 'p') and not c.relispartition
+"""
+# An id in brackets, as texts have it, or a session's name.
+_TRACES = r"""
+select distinct found[1] from (
+  select regexp_matches(t::text, '(\[c\d\d-\d+\.\d+\]|soak-[a-z0-9-]*[a-z0-9])', 'g') as found from robot_brain.{} t
+) each
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A turn as the database has it."""
+
+    session: str
+    seq: int
+    turn: Turn
+    created_at: str  # in the format of the API, which sorts by time
+
+
+@dataclass(frozen=True)
+class StoredSession:
+    """A session as the database has it. A read looks only at turns from `began` to `active`."""
+
+    count: int
+    removed: int = 0
+    unanswered: int = 0
+    began: str = ""
+    active: str = "~"
+    members: Mapping[str, str] = field(default_factory=dict)  # of user_metadata, with their ids
+    erasing: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All turns and sessions of a tenant, and the tables in which each id and each session's name occurs."""
+
+    rows: Sequence[Row]
+    sessions: Mapping[str, StoredSession]
+    orphans: Sequence[str] = ()  # interactions without their turn
+    traces: Mapping[str, Sequence[str]] = field(default_factory=dict)  # an id or a name: the tables
+
+
+def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> Stored:
+    """Read everything of `tenant`. The observer is a superuser, so row-level security hides no row."""
+    with observer.transaction():
+        observer.execute("set transaction isolation level repeatable read")
+        rows = observer.execute(_TURNS, {"tenant": tenant}).fetchall()
+        sessions = observer.execute(_SESSIONS, [tenant]).fetchall()
+        orphans = [name for (name,) in observer.execute(_ORPHANS, [tenant]).fetchall()]
+        traces: dict[str, list[str]] = {}
+        for (table,) in observer.execute(_TABLES).fetchall():
+            for (found,) in observer.execute(sql.SQL(_TRACES).format(sql.Identifier(table))).fetchall():
+                traces.setdefault(found.strip("[]"), []).append(table)
+    return Stored(
+        [
+            Row(session, seq, Turn(said, answered, personality, types, as_items(items)), created_at)
+            for session, seq, created_at, said, answered, personality, types, items in rows
+        ],
+        {
+            name: StoredSession(count, removed, unanswered, began, active, _members(metadata), erasing)
+            for name, count, removed, unanswered, began, active, metadata, erasing in sessions
+        },
+        orphans,
+        traces,
+    )
+
+
+def _members(metadata: Mapping[str, Any]) -> dict[str, str]:
+    return {member: id_of(str(value)) or str(value) for member, value in metadata.items()}
