@@ -104,6 +104,9 @@ set local role robot_brain_stats;
 drop function if exists robot_brain.view_is_empty();
 drop materialized view robot_brain.session_stats;
 
+-- The view below shows this moment.
+update robot_brain.refresh_state r set refreshed_at = clock_timestamp() where r.tenant_id = '*';
+
 -- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition.
 create materialized view robot_brain.session_stats as
 select
