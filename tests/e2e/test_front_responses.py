@@ -1,5 +1,6 @@
 """The local HTTP front with real functions: how the response of a function becomes an HTTP response."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,5 +58,28 @@ def test_an_invalid_response_of_a_function_gives_500(tmp_path: Path) -> None:
         ]:
             answer = await stack.request("POST", "/raw", json=response)
             assert (answer.status, answer.data) == (500, {"message": "Internal Server Error"}), response
+
+    run_probe(tmp_path, test)
+
+
+def test_an_answer_without_a_body_leaves_the_connection_to_the_next_request(tmp_path: Path) -> None:
+    async def test(stack: ProbeStack) -> None:
+        def delete(response: object, more: bytes = b"") -> bytes:
+            body = json.dumps(response).encode()
+            length = f"Content-Length: {len(body)}\r\n\r\n".encode()
+            return b"DELETE /things/a HTTP/1.1\r\nHost: a\r\n" + more + length + body
+
+        done, accepted = {"statusCode": 204}, {"statusCode": 202, "headers": {"Retry-After": "1"}}
+        received = await stack.send(delete(done) + delete(accepted) + delete(done, b"Connection: close\r\n"))
+        first, second, third, rest = received.split(b"\r\n\r\n")
+        assert rest == b""
+        assert first.startswith(b"HTTP/1.1 204 No Content\r\n")
+        # RFC 9110, section 8.6: a 204 has no Content-Length.
+        assert b"content-length" not in first.lower()
+        assert b"content-type" not in first.lower()
+        assert second.startswith(b"HTTP/1.1 202 Accepted\r\n")
+        assert b"retry-after: 1\r\n" in second.lower()
+        assert b"content-length: 0" in second.lower()
+        assert third.startswith(b"HTTP/1.1 204 No Content\r\n")
 
     run_probe(tmp_path, test)

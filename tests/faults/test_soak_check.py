@@ -153,6 +153,18 @@ def test_the_soak_check_has_no_findings_without_a_violation(story: Story) -> Non
             id="an acknowledged interaction is nowhere",
         ),
         pytest.param(
+            lambda story: story.spoil(
+                """update robot_brain.conversations set metadata = '{"a": "[c09-000009.0]"}' where seq = 1"""
+            ),
+            {"undead"},
+            id="a text that is not there is left in another column",
+        ),
+        pytest.param(
+            lambda story: story.spoil("""update robot_brain.sessions set user_metadata = '{"a": "[c09-000009.0]"}'"""),
+            {"strangers"},
+            id="never sent, in user_metadata",
+        ),
+        pytest.param(
             lambda story: story.store("two", Turn("[c09-000001.0] who am I", "")), {"strangers"}, id="never sent"
         ),
         pytest.param(

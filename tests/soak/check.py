@@ -69,6 +69,9 @@ def check(journals: Journals, stored: Stored) -> Findings:
             findings.doubled.append(f"{name} is there {len(rows)} times: {_places(rows)}")
         if name not in history.texts:
             findings.strangers.append(f"{name} was never sent: {_places(rows)}")
+    for name, session, member in members:
+        if name not in history.texts:
+            findings.strangers.append(f"{name} was never sent: user_metadata of {session}, {member}")
     _check_half_removals(history, places, findings)
     _check_traces(history, stored, places, findings)
     _check_sequences(history, stored, findings)

@@ -26,7 +26,7 @@ SHARES = {
 }
 NAMED = 0.3  # the share of sessions that begin with a PATCH, which names their user
 RENAMED = 0.4  # the chance after each request that a session in doubt gets another name
-LARGE_EVERY = 150  # requests
+LARGE_EVERY = 40  # requests
 
 
 class Client:

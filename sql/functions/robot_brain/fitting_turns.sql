@@ -8,12 +8,11 @@ set local role robot_brain_owner;
 
 drop function if exists robot_brain.fitting_turns;
 
-create function robot_brain.fitting_turns(
+create or replace function robot_brain.fitting_turns(
   p_session robot_brain.sessions, p_first bigint, p_last bigint, p_newest boolean, p_max_chars bigint, p_max_bytes bigint
 )
 returns bigint
 language plpgsql
-stable
 as $$
 declare
   v_turn record;

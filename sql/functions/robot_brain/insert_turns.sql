@@ -8,7 +8,7 @@ set local role robot_brain_owner;
 
 drop function if exists robot_brain.insert_turns;
 
-create function robot_brain.insert_turns(
+create or replace function robot_brain.insert_turns(
   p_tenant_id text,
   p_session_id text,
   p_messages jsonb,

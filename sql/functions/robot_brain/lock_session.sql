@@ -16,7 +16,7 @@ set local role robot_brain_owner;
 
 drop function if exists robot_brain.lock_session;
 
-create function robot_brain.lock_session(
+create or replace function robot_brain.lock_session(
   p_tenant_id text,
   p_session_id text,
   p_messages jsonb,

@@ -4,7 +4,7 @@ set local role robot_brain_owner;
 
 drop function if exists robot_brain.refuse_key;
 
-create function robot_brain.refuse_key(p_is_gone boolean, p_response text)
+create or replace function robot_brain.refuse_key(p_is_gone boolean, p_response text)
 returns void
 language plpgsql
 as $$

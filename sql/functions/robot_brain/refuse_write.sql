@@ -10,7 +10,7 @@ set local role robot_brain_owner;
 
 drop function if exists robot_brain.refuse_write;
 
-create function robot_brain.refuse_write(
+create or replace function robot_brain.refuse_write(
   p_session record, p_messages jsonb, p_was_erased boolean, p_if_match text, p_version bigint
 )
 returns void
