@@ -1,10 +1,9 @@
 """The CPU time of the server for each bare SQL call, compared with the schema of another working tree.
 
-    PYTHONPATH=.:functions:layers/robot_brain python -m tests.bench.bench_calls --before FOLDER    ROUNDS=40 OUTPUT=file
+    PYTHONPATH=.:functions:layers/robot_brain python -m tests.bench.bench_calls --before FOLDER      ROUNDS=300
 
 FOLDER is a working tree of the commit before, for example from `git worktree add --detach FOLDER COMMIT`. Both schemas
-are on one server, and blocks of calls alternate. We read the time of the server's own process from /proc, because other
-work of the machine changes that time less than it changes the time until the answer.
+are on one server, and blocks of calls alternate.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ import psycopg
 
 from local.settings import ROOT
 from tests.bench import measure, texts
+from tests.bench.server_time import taken
 from tests.support.servers.databases import APP, create_database, set_app_login
 from tests.support.servers.postgres import Postgres, start_embedded
 
-BLOCK = 100
+BLOCK = 10
 WARM_UP = 100
 MOST = 1.02
 _WRITE = (
@@ -95,34 +95,28 @@ class Side:
 
     def microseconds(self, call: Callable[[], None], calls: int) -> float:
         """Return the CPU time of the server for each of `calls` calls."""
-        before = self._nanoseconds()
-        for _ in range(calls):
-            call()
-        return (self._nanoseconds() - before) / calls / 1000
-
-    def _nanoseconds(self) -> int:
-        return int(Path(f"/proc/{self._connection.info.backend_pid}/schedstat").read_text().split()[0])
+        return taken(self._connection, call, calls).cpu * 1000
 
     def _write(self, session_id: str, messages: str, key: str | None = None) -> None:
         first_id = os.urandom(16).hex() if key is None else None
         self._connection.execute(_WRITE, (session_id, messages, key, first_id)).fetchone()
 
 
-# Method, calls in a block, and what the table says.
+# Method, and what the table says.
 ROWS = {
-    "write": (BLOCK, "write a turn"),
-    "write_to_one": (BLOCK, "write a turn, always the same session"),
-    "write_with_key": (BLOCK, "write a turn with a key"),
-    "write_to_new": (BLOCK, "write the first turn of a session"),
-    "write50": (BLOCK // 5, "write 50 turns"),
-    "read": (BLOCK, "read 50 of 1,000 turns"),
-    "stats": (BLOCK, "stats"),
+    "write": "write a turn",
+    "write_to_one": "write a turn, always the same session",
+    "write_with_key": "write a turn with a key",
+    "write_to_new": "write the first turn of a session",
+    "write50": "write 50 turns",
+    "read": "read 50 of 1,000 turns",
+    "stats": "stats",
 }
 
 
 def main() -> None:
     """Run the benchmark and print its table and its RESULT line."""
-    parser = measure.arguments(str(__doc__), rounds=40)
+    parser = measure.arguments(str(__doc__), rounds=300)
     parser.add_argument("--before", type=Path, required=True, help="the working tree to compare with")
     parser.add_argument("--only", default="", help="rows, with commas between them")
     options = parser.parse_args()
@@ -135,22 +129,22 @@ def main() -> None:
     finally:
         server.stop()
     shown = []
-    for row, taken in samples.items():
-        ratio = taken.ratio("now", "before")
-        spreads = [taken.spread(side) for side in ("before", "now")]
+    for row, measured in samples.items():
+        ratio = measured.ratio("now", "before")
+        spreads = [measured.spread(side) for side in ("before", "now")]
         cells = [f"{one.median:.0f} ({one.low:.0f}..{one.high:.0f})" for one in spreads]
-        shown.append([ROWS[row][1], *cells, f"{ratio.median:.3f} ({ratio.low:.3f}..{ratio.high:.3f})"])
+        shown.append([ROWS[row], *cells, f"{ratio.median:.3f} ({ratio.low:.3f}..{ratio.high:.3f})"])
         shown[-1].append(measure.target(round(ratio.median, 3), MOST))
     print("\nCPU microseconds of the server for a call, median (quartiles)\n")
     print(measure.table(["call", "before", "now", "now / before", "target"], shown))
     measure.report(
         "calls",
-        {f"{row}_over_before": round(taken.ratio("now", "before").median, 3) for row, taken in samples.items()},
+        {f"{row}_over_before": round(each.ratio("now", "before").median, 3) for row, each in samples.items()},
         options.output,
         runs={"rounds": options.rounds, "block": BLOCK},
         machine=measure.machine(postgresql=version, psycopg=psycopg.__version__),
         microseconds={
-            row: {side: taken.spread(side).json(1) for side in ("before", "now")} for row, taken in samples.items()
+            row: {side: each.spread(side).json(1) for side in ("before", "now")} for row, each in samples.items()
         },
     )
 
@@ -162,12 +156,11 @@ def _compare(server: Postgres, trees: dict[str, Path], rows: list[str], rounds: 
         for side in sides.values():
             side.fill()
         for row in rows:
-            calls, title = ROWS[row]
             for side in sides.values():
                 side.refresh()
-                side.microseconds(getattr(side, row), min(WARM_UP, calls))
-            blocks = {name: partial(side.microseconds, getattr(side, row), calls) for name, side in sides.items()}
-            found[row] = measure.alternate(blocks, rounds, title=title, unit="us")
+                side.microseconds(getattr(side, row), WARM_UP)
+            blocks = {name: partial(side.microseconds, getattr(side, row), BLOCK) for name, side in sides.items()}
+            found[row] = measure.alternate(blocks, rounds, title=ROWS[row], unit="us")
     return found
 
 

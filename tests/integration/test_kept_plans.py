@@ -17,6 +17,11 @@ insert into robot_brain.sessions
   (tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
 select 'local', 's' || n, now(), now(), now(), 1, 1, 1 from generate_series(1, 20000) n
 """
+WRITE_WITH_KEY = CALLS["write_message"].removesuffix(")") + ", p_key => 'k')"
+GROW_KEYS = """
+insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
+select 'local', sha256(('grown ' || n)::bytea), '', '{}', 's', now() + interval '1 day' from generate_series(1, 5000) n
+"""
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -29,6 +34,16 @@ def test_a_session_is_found_by_its_index_although_the_plan_is_of_an_empty_table(
             try_and_undo(connection, CALLS[call])
         admin.execute(GROW)
         assert rows_read(connection, CALLS[call], (), "sessions") <= 3
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_key_is_found_by_its_index_although_the_plan_is_of_an_empty_table(database: Database) -> None:
+    with database.admin() as admin, database.admin() as connection:
+        admin.execute("alter table robot_brain.idempotency_keys set (autovacuum_enabled = off)")
+        for n in range(10):
+            connection.execute(WRITE_WITH_KEY.replace("'k'", f"'{n}'").encode())
+        admin.execute(GROW_KEYS)
+        assert rows_read(connection, WRITE_WITH_KEY, (), "idempotency_keys") <= 3
 
 
 def try_and_undo(connection: psycopg.Connection, call: str) -> None:
