@@ -9,6 +9,9 @@ set local row_security = on;
 
 set local role robot_brain_owner;
 
+-- A write uses sessions first, then conversations. In another order this file and a write can be in a deadlock.
+lock table robot_brain.sessions in access exclusive mode;
+
 alter table robot_brain.conversations
   add column items jsonb,
   add column updated_at timestamptz;
@@ -56,7 +59,7 @@ where s.message_count > s.unanswered_to
 alter table robot_brain.conversations force row level security;
 alter table robot_brain.sessions force row level security;
 alter table robot_brain.sessions drop column unanswered_to;
-alter table robot_brain.sessions alter column active_hour drop default;
+-- The default stays, because a write that waits for this transaction goes on in the older functions.
 -- The table is locked already, and a scan takes a second for millions of sessions.
 -- squawk-ignore adding-not-nullable-field
 alter table robot_brain.sessions alter column active_hour set not null;
@@ -100,6 +103,9 @@ set local role robot_brain_stats;
 -- As top_sessions.
 drop function if exists robot_brain.view_is_empty();
 drop materialized view robot_brain.session_stats;
+
+-- The view below shows this moment.
+update robot_brain.refresh_state r set refreshed_at = clock_timestamp() where r.tenant_id = '*';
 
 -- A materialized view cannot have RLS: only robot_brain_api.stats reads it, with the tenant in its condition.
 create materialized view robot_brain.session_stats as

@@ -47,7 +47,7 @@ def main() -> None:
         # The log of the handlers, with one write per line as in Lambda.
         tempfile.NamedTemporaryFile("w", buffering=1) as log,
     ):
-        fill(database.app_url)
+        fill(database)
         facts["machine"] = measure.machine(postgresql=_version(database), psycopg=psycopg.__version__)
         facts["server"] = f"{kind}, fsync off"
         facts["texts"] = "real" if texts.are_real() else "made"

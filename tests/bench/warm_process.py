@@ -17,7 +17,7 @@ from typing import Any
 
 EVERY = 1000
 # Of each hundred requests. Most requests that Lambda serves are writes of one turn and reads.
-_MIX = {"write": 40, "read": 40, "replay": 10, "stats": 8, "write50": 2}
+_MIX = {"write": 34, "read": 38, "replay": 10, "stats": 6, "write_items": 4, "put": 3, "list": 3, "write50": 2}
 
 
 class Context:
@@ -32,22 +32,24 @@ class Context:
         return 25_000
 
 
-def _ours(events: dict[str, tuple[str, Any]], only: str) -> Iterator[None]:
+def _ours(events: dict[str, tuple[str, list[Any]]], only: str) -> Iterator[None]:
     modules = {row: __import__(module) for row, (module, _) in events.items()}
+    turns = {row: cycle(requests) for row, (_, requests) in events.items()}
     for row in _rows(only):
-        answer = modules[row].handler(events[row][1], Context)
+        answer = modules[row].handler(next(turns[row]), Context)
         if answer["statusCode"] not in (200, 201):
             raise SystemExit(answer)
         yield
 
 
-def _floor(calls: dict[str, tuple[str, dict[str, Any]]], only: str) -> Iterator[None]:
+def _floor(calls: dict[str, tuple[str, list[dict[str, Any]]]], only: str) -> Iterator[None]:
     import psycopg
 
     # As Any, because the type of `execute` demands a literal query.
     execute: Callable[..., Any] = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True).execute
+    turns = {row: cycle(parameters) for row, (_, parameters) in calls.items()}
     for row in _rows(only):
-        query, parameters = calls[row]
+        query, parameters = calls[row][0], next(turns[row])
         if row.startswith("write"):
             parameters = {**parameters, "first_id": os.urandom(16).hex()}
         execute(query, parameters).fetchone()

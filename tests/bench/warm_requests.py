@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import psycopg
@@ -17,27 +18,44 @@ import psycopg
 import read_session
 import stats
 import write_message
-from robot_brain.bodies.write import Write
+from robot_brain.bodies.write import Replacement, Write
 from robot_brain.database import api as database
+from robot_brain.database import changes
 from robot_brain.database.api import SCHEMA_VERSION
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
 from robot_brain.settings import settings
 from tests.bench import texts
 from tests.support.bundle import Context, Json, copied, deployed, event
+from tests.support.servers.databases import Database
 
-ROWS = ("write", "write50", "replay", "read", "stats")
 TITLES = {
     "write": "write one turn",
     "write50": "write 50 turns",
+    "write_items": "write a turn with 4 items",
+    "put": "replace a turn with 4 items",
     "replay": "replay a write",
     "read": "read 50 of 1,000 turns",
+    "list": "list 20 of 100,000 sessions",
     "stats": "stats",
 }
+ROWS = tuple(TITLES)
 READ_TURNS = 1000
 OTHER_SESSIONS = 100
+LISTED_SESSIONS = 100_000
+# Who replaces a turn: both sides here, and both processes whose memory is measured.
+WRITERS = ("ours", "floor", "resident", "bare", "profiled")
 # The default of the handlers.
 STATS_MAX_AGE = 3600
+
+_LISTED = """
+insert into robot_brain.sessions (
+  tenant_id, id, created_at, last_active, active_hour, previous_active, message_count, response_length, answer_bytes
+)
+select 'local', 'listed-' || n, t.at, t.at, date_bin('1 hour', t.at, to_timestamp(0)), t.at, 20, 2000, 30000
+from generate_series(1, %s) n, lateral (select {last_active} as at) t
+order by t.at
+"""
 
 _HANDLERS: dict[str, Callable[..., Json]] = {
     "write_message": write_message.handler,
@@ -60,9 +78,11 @@ class Contenders:
     floor: dict[str, Request]
 
 
-def fill(database_url: str) -> None:
-    """Write a session of 1,000 turns to read, and some others for the statistics. Then refresh."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+def fill(bench: Database) -> None:
+    """Write a session of 1,000 turns to read, some others for the statistics, and many to list. Then refresh."""
+    with bench.admin() as admin:
+        listed_sessions(admin, LISTED_SESSIONS, "now() - n * interval '1 day' / 100000")
+    with bench.app() as connection:
         for number in range(OTHER_SESSIONS + 1):
             turns = READ_TURNS if number == 0 else 10
             name = "long" if number == 0 else f"other {number}"
@@ -70,7 +90,10 @@ def fill(database_url: str) -> None:
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
                 messages = Write({"messages": batch}).messages
                 connection.execute(database._WRITE, _written(name, messages))
-    refresh(database_url)
+        for writer in WRITERS:
+            messages = Write({"messages": [exchange()]}).messages
+            connection.execute(database._WRITE, _written(f"{writer} put", messages))
+    refresh(bench.app_url)
 
 
 def refresh(database_url: str) -> None:
@@ -90,34 +113,47 @@ def contenders(database_url: str) -> Iterator[Contenders]:
         ) as connection,
     ):
         yield Contenders(
-            {row: _handled(name, request) for row, (name, request) in events("ours").items()},
+            {row: _handled(name, requests) for row, (name, requests) in events("ours").items()},
             {row: _called(connection, row, *call) for row, call in calls("floor").items()},
         )
 
 
-def events(writer: str) -> dict[str, tuple[str, Json]]:
-    """Return the function's module and the event by row. The names of written sessions begin with `writer`."""
+def listed_sessions(admin: psycopg.Connection[Any], number: int, last_active: str) -> None:
+    """Insert sessions by SQL. `last_active` is an expression of SQL for the time of the session n, from 1 on."""
+    admin.execute(_LISTED.format(last_active=last_active).encode(), [number])
+    admin.execute("vacuum (analyze) robot_brain.sessions")
+
+
+def events(writer: str) -> dict[str, tuple[str, list[Json]]]:
+    """Return the function's module and its events, which take turns, by row. `writer` begins the names of sessions."""
     read = copied(event("read_session"), rawPath="/sessions/long", pathParameters={"session_id": "long"})
     return {
-        "write": ("write_message", _write_event(writer, one())),
-        "write50": ("write_message", _write_event(f"{writer} 50", fifty())),
-        "replay": ("write_message", _write_event(f"{writer} replay", one(), **{"idempotency-key": writer})),
-        "read": ("read_session", copied(read, rawQueryString="")),
-        "stats": ("stats", copied(event("stats"), rawQueryString="")),
+        "write": ("write_message", [_write_event(writer, one())]),
+        "write50": ("write_message", [_write_event(f"{writer} 50", fifty())]),
+        "write_items": ("write_message", [_write_event(f"{writer} items", exchange())]),
+        "put": ("write_message", [_put_event(f"{writer} put", body) for body in replacements()]),
+        "replay": ("write_message", [_write_event(f"{writer} replay", one(), **{"idempotency-key": writer})]),
+        "read": ("read_session", [copied(read, rawQueryString="")]),
+        "list": ("read_session", [copied(event("read_session_list"), rawQueryString="")]),
+        "stats": ("stats", [copied(event("stats"), rawQueryString="")]),
     }
 
 
-def calls(writer: str) -> dict[str, tuple[str, Json]]:
-    """Return the SQL and the parameters by row, with which our handlers call the database for `events`."""
-    single, many = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty()))
+def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
+    """Return the SQL and its parameters by row, with which our handlers call the database for `events`."""
+    single, many, items = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty(), exchange()))
     tenant = {"tenant_id": "local", "schema_version": SCHEMA_VERSION}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
+    put = tenant | {"session_id": f"{writer} put", "seq": 1, "if_match": None}
     return {
-        "write": (database._WRITE, _written(writer, single)),
-        "write50": (database._WRITE, _written(f"{writer} 50", many)),
-        "replay": (database._WRITE, _written(f"{writer} replay", single) | {"key": writer}),
-        "read": (database._READ, tenant | page),
-        "stats": (database._STATS, tenant | {"session_id": None, "max_age": STATS_MAX_AGE}),
+        "write": (database._WRITE, [_written(writer, single)]),
+        "write50": (database._WRITE, [_written(f"{writer} 50", many)]),
+        "write_items": (database._WRITE, [_written(f"{writer} items", items)]),
+        "put": (changes._REPLACE, [put | {"turn": Replacement(body).turn} for body in replacements()]),
+        "replay": (database._WRITE, [_written(f"{writer} replay", single) | {"key": writer}]),
+        "read": (database._READ, [tenant | page]),
+        "list": (database._LIST, [tenant | {"limit": 20, "cursor": None, "user_id": None, "preview": False}]),
+        "stats": (database._STATS, [tenant | {"session_id": None, "max_age": STATS_MAX_AGE}]),
     }
 
 
@@ -146,6 +182,42 @@ def fifty() -> Json:
     return {"messages": [texts.turn(number) for number in range(50)]}
 
 
+def exchange() -> Json:
+    """Return the body of a write of one turn with a tool's call and its output, about 3 KB."""
+    question, answer = (_long(first, size) for first, size in ((1, 200), (100, 900)))
+    output = json.dumps([{"name": said, "price": 3.5, "sizes": ["small", "large"]} for said, _ in texts.pairs()[:12]])
+    return {
+        "robot_personality": "barista",
+        "user_message": question,
+        "robot_response": answer,
+        "items": [
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": question}]},
+            {"type": "function_call", "call_id": "call_1", "name": "menu", "arguments": '{"drink": "mocha"}'},
+            {"type": "function_call_output", "call_id": "call_1", "output": output},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": answer}]},
+        ],
+    }
+
+
+def replacements() -> list[Json]:
+    """Return two bodies of a PUT that take turns, because a body that changes nothing is not written."""
+    body = exchange()
+    del body["robot_personality"]
+    return [{**body, "metadata": {"edited": edited}} for edited in (1, 2)]
+
+
+def _long(first: int, characters: int) -> str:
+    return " ".join(answer for _, answer in texts.pairs()[first : first + characters])[:characters]
+
+
+def _put_event(session_id: str, body: Json) -> Json:
+    request = event("write_message_replace")
+    request["rawPath"] = f"/sessions/{session_id}/messages/1"
+    request["pathParameters"] = {"session_id": session_id, "seq": "1"}
+    request["body"] = json.dumps(body)
+    return request
+
+
 def _write_event(session_id: str, body: Json, **headers: str) -> Json:
     request = event("write_message")
     request["rawPath"], request["pathParameters"] = f"/sessions/{session_id}/messages", {"session_id": session_id}
@@ -154,20 +226,21 @@ def _write_event(session_id: str, body: Json, **headers: str) -> Json:
     return request
 
 
-def _handled(name: str, request_event: Json) -> Request:
-    handler, context = _HANDLERS[name], Context(milliseconds=25_000)
+def _handled(name: str, request_events: list[Json]) -> Request:
+    handler, context, turns = _HANDLERS[name], Context(milliseconds=25_000), cycle(request_events)
 
     def request() -> None:
-        answer = handler(request_event, context)
+        answer = handler(next(turns), context)
         if answer["statusCode"] not in (200, 201):
             raise UnexpectedStatusError(f"{answer['statusCode']}: {answer.get('body')}")
 
     return request
 
 
-def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: Json) -> Request:
+def _called(connection: psycopg.Connection[Any], row: str, query: str, parameters: list[Json]) -> Request:
     execute: Callable[..., Any] = connection.execute  # as Any, because the type demands a literal query
+    turns = cycle(parameters)
     if row.startswith("write"):
         # Our handler also makes an id for each write, so the server does the same work.
-        return lambda: execute(query, {**parameters, "first_id": os.urandom(16).hex()}).fetchone()
-    return lambda: execute(query, parameters).fetchone()
+        return lambda: execute(query, {**next(turns), "first_id": os.urandom(16).hex()}).fetchone()
+    return lambda: execute(query, next(turns)).fetchone()

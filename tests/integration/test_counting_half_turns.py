@@ -62,6 +62,11 @@ def older(admin: psycopg.Connection, direct_url: str) -> str:
 
 def test_half_turns_that_exist_are_counted_as_unanswered(admin: psycopg.Connection, older: str) -> None:
     migrate(older)
+    for tenant in TENANTS:
+        # The migration has made the view again, so the longest sessions and as_of are of its time.
+        assert compare(admin, tenant, refreshed=True).wrong == []
+    later = "select bool_and(r.refreshed_at > s.last_active) from robot_brain.refresh_state r, robot_brain.sessions s"
+    assert admin.execute(later).fetchone() == (True,)
     check(admin, older)
     row = admin.execute(
         "select sum(unanswered) filter (where message_count = 6), sum(unanswered) from robot_brain.sessions"

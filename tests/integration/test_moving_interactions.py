@@ -46,6 +46,9 @@ def older_functions_writing(cluster: Postgres, name: str) -> Iterator[list[int]]
     def write(number: int) -> None:
         try:
             with psycopg.connect(cluster.address.url(APP, "app", name), autocommit=True) as app:
+                # A busy machine can apply the later files more slowly than the timeouts of the role allow.
+                app.execute("set lock_timeout = 0")
+                app.execute("set statement_timeout = 0")
                 while not stop.is_set():
                     repeated(app, WRITE, (f"writer {number}", f"s{written[number] % 5}", turn))
                     written[number] += 1

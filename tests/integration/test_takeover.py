@@ -85,7 +85,7 @@ def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
         # The connection still has the plans from before the takeover.
         assert answers(app) == before
         assert app.execute(WRITE, ["one", TURN, "key", None, False]).fetchone() == (by_key[0], True, None)
-        assert app.execute(WRITE, ["one", TURN, None, first_id, True]).fetchone() == (by_id[0], True, by_id[2])
+        assert app.execute(WRITE, ["one", TURN, None, first_id, True]).fetchone() == (by_id[0], True, None)
         assert answers(app) == before
     with psycopg.connect(empty_cluster.address.url(APP, "app", name), autocommit=True) as app:
         assert answers(app) == before
@@ -95,7 +95,10 @@ def test_turns_written_before_a_takeover_are_read_counted_and_replayed_after_it(
 
 
 def answers(app: psycopg.Connection) -> list[object]:
-    """Return the answers of a read and of the statistics, reduced to the members of schema 2 and without ages."""
+    """Return the answers of a read and of the statistics, reduced to the members of schema 2.
+
+    Without ages and the longest sessions, because a migration makes their view again.
+    """
     read = app.execute("select body, etag from robot_brain_api.read_session('local', 'one')").fetchone()
     stats = app.execute("select body from robot_brain_api.stats('local')").fetchone()
     assert read is not None
@@ -103,7 +106,8 @@ def answers(app: psycopg.Connection) -> list[object]:
     page = json.loads(read[0])
     messages = [{member: turn[member] for member in MEMBERS} for turn in page["messages"]]
     figures = json.loads(stats[0])
-    del figures["age_seconds"]
+    for member in ("age_seconds", "as_of", "top_sessions"):
+        del figures[member]
     assert figures["totals"]["messages"] == 3
     return [page | {"messages": messages}, read[1], figures]
 

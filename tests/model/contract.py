@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tests.model import pages
+from tests.model.answer import Expected, MismatchError, same
 from tests.model.merge_patch import merge_patch
 from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, STATS, Request
 from tests.model.store import Json, Remembered, Session, Store, Turn
@@ -21,25 +22,6 @@ _TAG = re.compile(r'"(\d+)\.([0-9a-f]{1,13})"')
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-class MismatchError(AssertionError):
-    """A real answer is not the model's."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """An answer of the model. `tag` is the ETag, None if the answer carries none. `body` is None if it has none.
-
-    `error` is the `type` of the only error of a 422 document.
-    """
-
-    status: int
-    tag: str | None = None
-    body: Json | None = None
-    replayed: bool = False
-    retry_after: bool = False
-    error: str | None = None
-
-
 def expected(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
     """Return the model's answer to a request in this state, and the state after it.
 
@@ -47,32 +29,6 @@ def expected(store: Store, request: Request, reply: Reply) -> tuple[Expected, St
     """
     answered, after = _ROUTES[request.route](store, request, reply)
     return answered, after
-
-
-def check(answer: Expected, reply: Reply) -> None:
-    """Raise MismatchError if the real answer differs from the model's in status, headers or body."""
-    if reply.status != answer.status:
-        raise MismatchError(f"status {reply.status} instead of {answer.status}: {reply.body}")
-    _same("ETag", reply.headers.get("etag"), answer.tag)
-    _same("Idempotent-Replayed", reply.headers.get("idempotent-replayed"), "true" if answer.replayed else None)
-    _same("Retry-After", "retry-after" in reply.headers, answer.retry_after)
-    if answer.status >= 400:
-        _check_problem(answer, reply.json)
-    else:
-        _same("body", reply.json if reply.body else None, answer.body)
-
-
-def _check_problem(answer: Expected, document: Json) -> None:
-    _same("status in the document", document["status"], answer.status)
-    for name, value in (answer.body or {}).items():
-        _same(name, document.get(name), value)
-    if answer.error is not None:
-        _same("errors", [error["type"] for error in document.get("errors", [])], [answer.error])
-
-
-def _same(what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise MismatchError(f"{what}: {found!r} instead of {wanted!r}")
 
 
 def _post(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
@@ -217,7 +173,7 @@ def _stats(store: Store, request: Request, reply: Reply) -> tuple[Expected, Stor
     figures = pages.figures(store)
     said = {name: body.get(name) for name in figures}
     said["daily"] = [day for day in body.get("daily", []) if day["sessions"] or day["messages"]]
-    _same("figures", said, figures)
+    same("figures", said, figures)
     # `top_sessions` is as old as `as_of` says.
     return Expected(200, body=body), store
 

@@ -1,7 +1,7 @@
 """What concurrent clients sent and received, and an order of it that the model can follow.
 
-A history is right if its requests can be put into one order with three properties: each takes effect between its
-sending and its answer, the model gives every answer in that order, and no tag stands for two states.
+A history is right if its requests fit into one order. In that order each request takes effect between its sending and
+its answer, the model gives every answer, and no tag stands for two states.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.model.contract import MismatchError, check, expected
+from tests.model.answer import MismatchError, check
+from tests.model.contract import expected
 from tests.model.request import Request
 from tests.model.store import Session, Store
 from tests.support.bundle import Reply

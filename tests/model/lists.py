@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.model import pages
-from tests.model.contract import MismatchError
+from tests.model.answer import MismatchError
 from tests.model.history import Entry, Step
 from tests.model.store import Json, Session
 

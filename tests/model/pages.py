@@ -26,7 +26,7 @@ def session_json(session: Session) -> Json:
 
 
 def turn_json(turn: Turn) -> Json:
-    """Return a turn of a page. `items` and `updated_at` are absent if the turn has none. Interactions are not shown."""
+    """Return a turn of a page. Absent `items` and `updated_at` stay absent. Interactions are not shown."""
     optional = {"items": turn.items, "updated_at": turn.updated_at}
     return {
         "id": turn.id,

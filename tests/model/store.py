@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn. `items` and `interaction` are None if the turn has none, `updated_at` if it was never changed."""
+    """One turn. Absent `items` and `interaction` are `None`, and so is `updated_at` of an unchanged turn."""
 
     id: str
     seq: int
@@ -55,7 +55,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Remembered:
-    """The first answer to a request with an Idempotency-Key. `answer` is None once its session was erased."""
+    """The first answer to a request with an Idempotency-Key. An erasure of the session empties `answer`."""
 
     session_id: str
     fingerprint: str

@@ -1,4 +1,4 @@
-"""A reader sees all of a change or nothing of it, at whatever moment the change is committed.
+"""A reader sees a change as a whole or not at all, at whatever moment the change is committed.
 
 The reader stops at a lock after it has begun. The change is committed, and only then the reader goes on.
 """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.model.contract import MismatchError
+from tests.model.answer import MismatchError
 from tests.model.history import Entry, in_order
 from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request
 from tests.support.bundle import Reply

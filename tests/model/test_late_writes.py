@@ -30,6 +30,7 @@ removed, and more turns          | RB409     | RB409                            
 erased                           | RB409     | RB409                              | RB409
 erased, an hour ago              | written   | written                            | written
 erased, and a namesake           | RB409     | RB409                              | RB409
+erased, and patched              | RB409     | RB409                              | RB409
 removed, then erased             | RB409     | RB409                              | RB409
 erased, namesake erased          | RB409     | RB409                              | RB409
 """
@@ -81,6 +82,8 @@ def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> Non
         app.execute(_REMOVE.format(after=1))
     if "erased" in then:
         assert app.execute(_ERASE).fetchone() == ("erased",)
+    if then.endswith("patched"):
+        app.execute("select from robot_brain_api.patch_session('local', 's', '{}')")
     if "namesake" in then or "more turns" in then:
         write(app, uuid.uuid4(), False)
     if then.endswith("namesake erased"):

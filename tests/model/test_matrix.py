@@ -11,7 +11,7 @@ from tests.support.bundle import Reply, deployed
 from tests.support.servers.databases import Database, Template
 
 # A session of the column `2 turns` has the turns 1 and 2 and the last seq 3; in `erased` and `erasing` it had them.
-# Tags: `now` is the whole tag of the present state, or the last one before the erasure; `seq` is its last seq alone;
+# `now` is the whole tag of the present state, or the last one before the erasure. `seq` is its last seq alone.
 # `stale` is the whole tag of the state before, `seq-` the seq below. Without a session they are tags of no session.
 # A cell has the status. `tag` says that the answer has the ETag of the state after it, `wait` that it has Retry-After.
 TABLE = """

@@ -1,13 +1,12 @@
 -- Return the answer of an earlier attempt of this write, unchanged, or null if no attempt wrote these turns. We search
 -- the session's last 20,000 turns for the id of the first turn. We do not search by time, because the clock may jump
--- between two attempts. The turns of a write have consecutive seqs and the same created_at. The function is stable, so
--- all its queries see one state. Raises RB409 if some of the turns were removed since, because their ids are lost.
+-- between two attempts. The turns of a write have consecutive seqs and the same created_at. The session's row is locked,
+-- so the turns stay as they are. Raises RB409 if some of the turns were removed since, because their ids are lost.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
 returns text
 language plpgsql
-stable
 strict
 set search_path = pg_catalog, pg_temp
 -- A generic plan would open and lock all months.
@@ -20,7 +19,10 @@ declare
   v_count integer;
   v_written json;
 begin
-  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  select s.* into v_session
+  from robot_brain.sessions s
+  where s.tenant_id = p_tenant_id and s.id = p_session_id
+  for update;
 
   select c.seq, c.created_at
   into v_seq, v_at

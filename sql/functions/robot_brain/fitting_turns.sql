@@ -13,7 +13,6 @@ create or replace function robot_brain.fitting_turns(
 )
 returns bigint
 language plpgsql
-stable
 as $$
 declare
   v_turn record;

@@ -13,7 +13,6 @@ create or replace function robot_brain.page_ends(
   out last bigint
 )
 language plpgsql
-stable
 as $$
 begin
   if p_newest then

@@ -22,8 +22,8 @@ begin atomic
       -- A subquery and no join, so that PostgreSQL reads session_stats_top_idx in its order and looks up only as many
       -- sessions as it needs. created_at differs if another session of this id was made after the erasure.
       -- A condition on erasing_at would let the planner take sessions_listed_idx while the table is small.
-      and s.created_at = (
-        select case when e.erasing_at is null then e.created_at end
+      and (
+        select e.erasing_at is null and e.created_at = s.created_at
         from robot_brain.sessions e
         where e.tenant_id = s.tenant_id and e.id = s.session_id
       )

@@ -4,7 +4,6 @@ set local role robot_brain_owner;
 create or replace function robot_brain.with_previews(p_page robot_brain.sessions[])
 returns json
 language plpgsql
-stable
 as $$
 begin
   return (
@@ -26,6 +25,7 @@ begin
       where c.tenant_id = (p_page[n]).tenant_id
         and c.session_id = (p_page[n]).id
         and c.created_at between (p_page[n]).created_at and (p_page[n]).last_active
+        and c.seq <= (p_page[n]).message_count + (p_page[n]).removed
       order by c.seq desc
       limit 1
     ) t on true

@@ -63,6 +63,7 @@ begin
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )
     values (p_tenant_id, null, '', 0, 0, 1, 0, 0);
+    perform robot_brain.after_erasure(p_tenant_id, p_session_id, null, false, true);
   elsif v_session.erasing_at is not null then
     perform robot_brain.refuse_erasing();
   elsif p_if_match is not null then

@@ -6,7 +6,9 @@
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.
--- The function is stable, and so are its steps. So all their queries see one state, and no page shows half of a change.
+-- Each statement sees its own state, so a change may come between them. The version shows it, and the page is read again.
+-- One snapshot for all statements would not do: while a month is made, a read waits, and afterwards the snapshot would
+-- see the moved turns in neither partition. Raises 40001 after ten changes in a row; then the caller retries the call.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.read_session(
@@ -22,7 +24,6 @@ create or replace function robot_brain_api.read_session(
   out etag text
 )
 language plpgsql
-stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
@@ -37,6 +38,7 @@ declare
   v_last bigint;
   v_end bigint;
   v_messages json;
+  v_version bigint;
   v_set text;
 begin
   if p_schema_version > robot_brain.schema_version() then
@@ -46,66 +48,78 @@ begin
 
   -- A cached plan may have been made while the table was small (see write_message).
   v_set := set_config('enable_seqscan', 'off', true);
-  select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
-  if not found or v_session.erasing_at is not null then
-    return;
-  end if;
-
-  v_last_seq := v_session.message_count + v_session.removed;
-  etag := robot_brain.etag(v_last_seq, v_session.version);
-  if etag = any (p_known_etags) or '*' = any (p_known_etags) then
-    return;
-  end if;
-
-  -- A plan made for these bounds opens only the months in which the session was active. A generic plan opens and locks
-  -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
-  v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
-
-  -- If no turn was removed, seq has no gaps, and a page is a range of seqs. Otherwise find its ends.
-  if v_session.removed > 0 then
-    select e.first, e.last into v_first, v_last
-    from robot_brain.page_ends(
-      v_session, coalesce(p_after + 1, 1), least(p_before - 1, v_last_seq), p_after is null, v_limit
-    ) e;
-  elsif p_after is null then
-    v_last := least(p_before - 1, v_last_seq);
-    v_first := greatest(v_last - v_limit + 1, 1);
-  else
-    v_first := p_after + 1;
-    v_last := least(p_after + v_limit, v_last_seq);
-  end if;
-
-  -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
-  if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
-    v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
-    if p_after is null then
-      v_first := v_end;
-    else
-      v_last := v_end;
+  for v_try in 1..10 loop
+    select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    if not found or v_session.erasing_at is not null then
+      etag := null;
+      return;
     end if;
-  end if;
 
-  select json_agg(
-    case
-      when c.items is null and c.updated_at is null then json_build_object(
-        'id', c.id,
-        'seq', c.seq,
-        'robot_personality', c.robot_personality,
-        'user_message', c.user_message,
-        'robot_response', c.robot_response,
-        'metadata', c.metadata,
-        'created_at', robot_brain.iso_time(c.created_at)
-      )
-      else robot_brain.turn_json(c)
-    end
-    order by c.seq
-  )
-  into v_messages
-  from robot_brain.conversations c
-  where c.tenant_id = p_tenant_id
-    and c.session_id = p_session_id
-    and c.created_at between v_session.created_at and v_session.last_active
-    and c.seq between v_first and v_last;
+    v_last_seq := v_session.message_count + v_session.removed;
+    etag := robot_brain.etag(v_last_seq, v_session.version);
+    if etag = any (p_known_etags) or '*' = any (p_known_etags) then
+      return;
+    end if;
+
+    -- A plan made for these bounds opens only the months in which the session was active. A generic plan opens and locks
+    -- all months. PL/pgSQL would make one at the sixth call, which then takes as long as fifteen other calls.
+    v_set := set_config('plan_cache_mode', 'force_custom_plan', true);
+
+    -- If no turn was removed, seq has no gaps, and a page is a range of seqs. Otherwise find its ends.
+    if v_session.removed > 0 then
+      select e.first, e.last into v_first, v_last
+      from robot_brain.page_ends(
+        v_session, coalesce(p_after + 1, 1), least(p_before - 1, v_last_seq), p_after is null, v_limit
+      ) e;
+    elsif p_after is null then
+      v_last := least(p_before - 1, v_last_seq);
+      v_first := greatest(v_last - v_limit + 1, 1);
+    else
+      v_first := p_after + 1;
+      v_last := least(p_after + v_limit, v_last_seq);
+    end if;
+
+    -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
+    if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
+      v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
+      if p_after is null then
+        v_first := v_end;
+      else
+        v_last := v_end;
+      end if;
+    end if;
+
+    select json_agg(
+      case
+        when c.items is null and c.updated_at is null then json_build_object(
+          'id', c.id,
+          'seq', c.seq,
+          'robot_personality', c.robot_personality,
+          'user_message', c.user_message,
+          'robot_response', c.robot_response,
+          'metadata', c.metadata,
+          'created_at', robot_brain.iso_time(c.created_at)
+        )
+        else robot_brain.turn_json(c)
+      end
+      order by c.seq
+    )
+    into v_messages
+    from robot_brain.conversations c
+    where c.tenant_id = p_tenant_id
+      and c.session_id = p_session_id
+      and c.created_at between v_session.created_at and v_session.last_active
+      and c.seq between v_first and v_last;
+
+    v_set := set_config('plan_cache_mode', 'auto', true);
+    select s.version into v_version
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id and s.erasing_at is null;
+    exit when v_version = v_session.version;
+    if v_try = 10 then
+      raise serialization_failure using message = 'the session changed ten times while it was read';
+    end if;
+  end loop;
 
   body := json_build_object(
     'session', robot_brain.session_json(v_session),

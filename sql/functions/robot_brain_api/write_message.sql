@@ -101,10 +101,11 @@ begin
   v_session := robot_brain.lock_session(
     p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated
   );
-  -- An attempt that comes after an erasure must not write again what was erased. A write with a key needs no search,
-  -- because its key says so.
-  if p_first_id is not null and (p_repeated or v_session.is_new) then
-    v_was_erased := robot_brain.was_erased(p_tenant_id, p_session_id, p_first_id, p_repeated);
+  -- An attempt that comes after an erasure must not write again what was erased.
+  if v_session.is_new or (p_repeated and p_first_id is not null) then
+    v_was_erased := robot_brain.after_erasure(
+      p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
+    );
   end if;
   if v_was_erased or v_session.is_late or v_session.lost_turns or v_session.is_erasing or v_session.has_items
     or p_if_match is not null or v_session.metadata_bytes > 16384
