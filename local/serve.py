@@ -157,9 +157,9 @@ def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
     _say("This API needs no credentials. A deployed one needs signed requests (AWS_IAM), except for GET /health.")
     turn = '{"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}'
     _say(f"""
-  curl {url}/sessions/first/messages -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-1' \\
+  curl {url}/sessions/hello/messages -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-0' \\
     -d '{turn}'
-  curl {url}/sessions/first
+  curl {url}/sessions/hello
 """)
 
 

@@ -73,9 +73,9 @@ def sql(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def talked(bundle: Bundle, database: Database) -> Database:
-    """A database with two sessions, five turns and an interaction, all counted."""
+    """A database with two sessions, five turns, one of them without an answer, and an interaction, all counted."""
     bundle.write("long", {"messages": [turn(n) for n in range(3)]})
-    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 4, interaction=INTERACTION))
-    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 6))
+    bundle.write("short", turn(robot_personality="waiter", robot_response="x" * 10, interaction=INTERACTION))
+    bundle.write("short", turn(robot_personality="waiter", robot_response=""))
     bundle.refresh()
     return database

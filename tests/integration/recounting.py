@@ -12,7 +12,7 @@ from tests.support.servers.databases import Database
 Rows = list[tuple[object, ...]]
 
 INTERACTION = {"interaction_type": "x", "duration_ms": 1, "success": True}
-# Turns of two months without a partition, so that the default partition holds them.
+# Turns and interactions of two months without partitions, so that the default partitions hold them.
 # The first two turns are on either side of the change of the month in UTC.
 OLD_TURNS = """
 insert into robot_brain.conversations
@@ -20,22 +20,31 @@ insert into robot_brain.conversations
 values
   ('local', 'old', 1, '2001-01-31 23:59:59.999999+00', 'barista', 'q', 'four'),
   ('local', 'old', 2, '2001-02-01 00:00:00+00', 'barista', 'q', 'four'),
-  ('local', 'older', 1, '2001-01-31 00:00:00+00', 'barista', 'q', 'four')
+  ('local', 'older', 1, '2001-01-31 00:00:00+00', 'barista', 'q', 'four'),
+  ('local', 'older', 2, '2001-01-31 00:00:00+00', 'barista', 'q', '');
+insert into robot_brain.robot_interactions
+  (tenant_id, session_id, seq, created_at, robot_id, interaction_type, duration_ms, success)
+values
+  ('local', 'old', 1, '2001-01-31 23:59:59.999999+00', 'r', 'x', 1, true),
+  ('local', 'old', 2, '2001-02-01 00:00:00+00', 'r', 'x', 1, true)
 """
 OLD_FOUND = [
-    Difference("local", "messages", "", 5, 8),
-    Difference("local", "day messages", "2001-01-31", 0, 2),
+    Difference("local", "interactions", "", 1, 3),
+    Difference("local", "messages", "", 5, 9),
+    Difference("local", "day messages", "2001-01-31", 0, 3),
     Difference("local", "day sessions", "2001-01-31", 0, 2),
     Difference("local", "day messages", "2001-02-01", 0, 1),
     Difference("local", "day sessions", "2001-02-01", 0, 1),
-    Difference("local", "personality messages", "barista", 3, 6),
+    Difference("local", "personality messages", "barista", 3, 7),
     Difference("local", "personality response_length", "barista", 24, 36),
+    Difference("local", "personality unanswered", "barista", 0, 1),
 ]
 
 _SUMS = """
 select 'tenant', tenant_id, '', sessions, messages, interactions from robot_brain.tenant_stats
 union all
-select 'personality', tenant_id, robot_personality, messages, response_length, 0 from robot_brain.personality_stats
+select 'personality', tenant_id, robot_personality, messages, response_length, unanswered
+from robot_brain.personality_stats
 union all
 select 'day', tenant_id, to_char(day::timestamp, 'YYYY-MM-DD'), sessions, messages, 0 from robot_brain.daily_stats
 order by 1, 2, 3
@@ -43,7 +52,7 @@ order by 1, 2, 3
 _UNCOUNTED = """
 select 'tenant', tenant_id, '', sum(sessions), sum(messages), sum(interactions) from robot_brain.uncounted group by 2
 union all
-select 'personality', tenant_id, robot_personality, sum(messages), sum(response_length), 0
+select 'personality', tenant_id, robot_personality, sum(messages), sum(response_length), sum(unanswered)
 from robot_brain.uncounted group by 2, 3
 order by 1, 2, 3
 """
@@ -54,7 +63,8 @@ select 'tenant', t.tenant_id, '',
   (select count(*) from robot_brain.robot_interactions i where i.tenant_id = t.tenant_id)
 from (select distinct tenant_id from robot_brain.sessions) t
 union all
-select 'personality', tenant_id, robot_personality, count(*), sum(length(robot_response)), 0
+select 'personality', tenant_id, robot_personality, count(*), sum(length(robot_response)),
+  count(*) filter (where robot_response = '')
 from robot_brain.conversations group by 2, 3
 union all
 select 'day', tenant_id, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD'), count(distinct session_id), count(*), 0

@@ -28,6 +28,19 @@ def shortest_turn() -> dict[str, Any]:
     return {"robot_personality": "a", "user_message": "", "robot_response": ""}
 
 
+def length(messages: Any) -> int:
+    """Return the bytes of turns in an answer, escaped as PostgreSQL and Lambda escape them."""
+    return len(json.dumps(json.dumps(messages, ensure_ascii=False), ensure_ascii=False).encode())
+
+
+def answer_bytes(database: Database) -> int:
+    """Return the bound of the only session."""
+    with database.admin() as admin:
+        row = admin.execute("select answer_bytes from robot_brain.sessions").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("turn", [longest_turn(), shortest_turn()], ids=["longest", "shortest"])
 @pytest.mark.parametrize("at_once", [True, False])
@@ -37,10 +50,14 @@ def test_an_answer_is_no_longer_than_answer_bytes_of_its_session(
     with deployed({"DATABASE_URL": database.app_url}) as bundle:
         for body in [{"messages": [turn] * TURNS}] if at_once else [turn] * TURNS:
             assert bundle.write("s", body).status == 201
-        page = bundle.read("s")
-    assert len(page.json["messages"]) == TURNS
-    messages = json.dumps(json.dumps(page.json["messages"], ensure_ascii=False), ensure_ascii=False)
-    with database.admin() as admin:
-        bound = admin.execute("select answer_bytes from robot_brain.sessions").fetchone()
-    assert bound is not None
-    assert len(messages.encode()) <= bound[0]
+        written = bundle.read("s").json["messages"]
+        assert len(written) == TURNS
+        assert length(written) <= answer_bytes(database)
+
+        # A turn with all members: the items and the time of a change are left out if they are absent.
+        changed = {name: value for name, value in turn.items() if name != "robot_personality"} | {"items": []}
+        for seq in range(1, TURNS + 1):
+            assert bundle.replace("s", seq, changed).status == 200
+        replaced = bundle.read("s").json["messages"]
+        assert all({"items", "updated_at"} <= each.keys() for each in replaced)
+        assert length(replaced) <= answer_bytes(database)

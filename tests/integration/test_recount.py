@@ -39,9 +39,17 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
         "update robot_brain.personality_stats set response_length = -1 where robot_personality = 'waiter'",
         [("personality response_length", "waiter", -1, 10)],
     ),
+    "a personality's unanswered turns": (
+        "update robot_brain.personality_stats set unanswered = 3 where robot_personality = 'waiter'",
+        [("personality unanswered", "waiter", 3, 1)],
+    ),
     "a personality without its row": (
         "delete from robot_brain.personality_stats where robot_personality = 'waiter'",
-        [("personality messages", "waiter", 0, 2), ("personality response_length", "waiter", 0, 10)],
+        [
+            ("personality messages", "waiter", 0, 2),
+            ("personality response_length", "waiter", 0, 10),
+            ("personality unanswered", "waiter", 0, 1),
+        ],
     ),
     "a personality without turns": (
         "insert into robot_brain.personality_stats values ('local', 'unknown', 3, 4)",

@@ -22,7 +22,7 @@ def test_a_recount_counts_turns_once_if_their_month_is_made_meanwhile(talked: Da
     if moment == "a month":
         moment = f"conversations_{datetime.now(UTC):%Y_%m}"
     change(talked, OLD_TURNS)
-    made: list[object] = []
+    made: list[str] = []
 
     def make_months(line: str) -> None:
         # The recount keeps locks on the tables that it has read, so a later refresh makes the month.
@@ -32,7 +32,8 @@ def test_a_recount_counts_turns_once_if_their_month_is_made_meanwhile(talked: Da
                     made.append(row[0]["made"])
 
     assert [found for tenant in recount(talked.direct_url, progress=make_months) for found in tenant] == OLD_FOUND
-    assert made == ([] if "20" in moment else ["2001-01", "2001-02"])
+    # Each month is made for the turns and for the interactions.
+    assert sorted(set(made)) == ([] if "20" in moment else ["2001-01", "2001-02"])
     assert sums(talked) == stored(talked)
 
 

@@ -178,7 +178,7 @@ _MISTAKES: list[tuple[Json, str]] = [
     (turn(items=[None]), "must be an object"),
     (turn(items=[[]]), "must be an object"),
     (turn(items=[{}] * 201), "must have at most 200 elements"),
-    (turn(items=[{"a": "b" * MAX_ITEMS_BYTES}]), "must be at most 256 KiB"),
+    (turn(items=[{"a": "b" * MAX_ITEMS_BYTES}]), "must be at most 256 KiB as stored"),
     (turn(interaction=interaction(metadata=None)), "must be an object"),
 ]
 

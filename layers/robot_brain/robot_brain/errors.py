@@ -123,7 +123,7 @@ class UnsupportedMediaTypeError(RequestError):
 
 
 class RequestTooLargeError(RequestError):
-    """The request is larger than 4 MiB. Send fewer turns at a time."""
+    """The request is larger than 4 MiB. Send fewer turns at a time, or shorter texts and items."""
 
     title = "Request too large"
     status = 413

@@ -9,9 +9,9 @@ returns boolean
 language plpgsql
 as $$
 declare
-  -- Fewer turns if they are large: texts of at most about 30 MB.
+  -- Fewer turns if they are large: texts of at most about 15 MB.
   v_most constant integer := least(5000, greatest(
-    50, 200000000 / greatest(p_session.answer_bytes / greatest(p_session.message_count, 1), 1)
+    50, 100000000 / greatest(p_session.answer_bytes / greatest(p_session.message_count, 1), 1)
   ));
   v_now constant timestamptz := clock_timestamp();
   v_hash constant bytea := sha256(convert_to(p_session.id, 'UTF8'));
@@ -40,12 +40,12 @@ begin
         select e.key_hash
         from robot_brain.idempotency_keys e
         where e.tenant_id = p_session.tenant_id and e.session_id = p_session.id
-        limit 5000
+        limit 2500
       );
     get diagnostics v_emptied = row_count;
   end if;
 
-  if v_emptied < 5000 then
+  if v_emptied < 2500 then
     insert into robot_brain.uncounted (
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )

@@ -1,6 +1,7 @@
 -- Step of make ops DO=recount (sql/README.md). Creates the temporary tables, and counts the sessions and interactions
--- of a tenant. A session that is being erased counts until its row goes, as in the sums. Without a condition on the time
--- the count reads all months and DEFAULT, so it finds each interaction once, also if a month is made meanwhile.
+-- of a tenant. A session that is being erased counts until its row goes, as in the sums. The count of
+-- interactions has no condition on the time. So it reads all months and DEFAULT, and finds each one once, also if a month
+-- is made meanwhile.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_begin(p_tenant_id text)
