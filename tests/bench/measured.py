@@ -3,7 +3,8 @@
 python -m tests.bench.measured [--check]
 
 With --check it changes nothing, and exits with 1 if the document does not hold the kept results.
-Leaves out a benchmark without a result, and a row that a kept result does not have yet. tests/bench/plot.py makes the pictures beside it.
+Leaves out a benchmark without a result, and a row that a kept result does not have yet.
+tests/bench/plot.py makes the pictures beside it.
 """
 
 from __future__ import annotations
