@@ -24,8 +24,7 @@ def read(request: Request, session_id: str) -> Response:
         known_etags=if_none_match(request.headers.get("if-none-match")),
         deadline=request.deadline,
     )
-    headers = {"etag": page.etag, "cache-control": "private, no-cache"}
-    return Response(304 if page.body is None else 200, page.body, headers)
+    return Response(200 if page.body else 304, page.body, {"etag": page.etag, "cache-control": "private, no-cache"})
 
 
 def browse(request: Request) -> Response:
