@@ -103,8 +103,8 @@ ROUTES = (
         name="erase_session",
         summary="Erase a session and all of its turns",
         description="From the first step on the session does not exist for any other request. A large session is "
-        "erased step by step: repeat the request to go on. What is left is erased later in any case. `If-Match` counts "
-        "for the first step. `Idempotency-Key` is ignored.",
+        "erased step by step: repeat the request to go on. An erasure that is not repeated stands still while nothing "
+        "calls the database, and may take long. `If-Match` counts for the first step. `Idempotency-Key` is ignored.",
         path_parameters=SessionPath,
         headers=ChangeHeaders,
         answers=(
