@@ -32,6 +32,8 @@ SERVER_CONNECTIONS = 20
 _READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, null, '{}')"
 _READ_CHARS = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, 1000000, '{}')"
 _WRITE = "select body, replayed from robot_brain_api.write_message('local', %s, %s, null, null, null, %s, false)"
+_LIST = "select body from robot_brain_api.list_sessions('local', 20, %s)"
+_OLD = "select robot_brain.make_list_cursor(s, null) from robot_brain.sessions s where s.id = 'old-1'"
 _STATS = "select body from robot_brain_api.stats('local', null, 3600)"
 _REFRESH = "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()"
 _ORDINARY = """
@@ -50,14 +52,22 @@ RATIOS = {
     "read_old_over_recent": ("read old", "large", "read recent", "large", 1.5),
     "refresh_ratio": ("refresh", "large", "refresh", "small", 2.0),
     "stats_ratio": ("stats", "large", "stats", "small", 1.25),
+    # 10 and 90 % of the turns were removed, and the newest half.
+    "read_few_lost_ratio": ("read few", "large", "read few", "small", 1.25),
+    "read_many_lost_ratio": ("read many", "large", "read many", "small", 1.25),
+    "read_tail_lost_ratio": ("read tail", "large", "read tail", "small", 1.25),
+    "list_ratio": ("list", "large", "list", "small", 1.25),
+    "list_old_ratio": ("list old", "large", "list old", "small", 1.25),
 }
 
 
 class Client:
     """One connection of the runtime role to one database. Each method times one request."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], old: str) -> None:
+        """Take the connection, and the cursor of a page of the list that is thirty months old."""
         self._connection = connection
+        self._old = old
         self._number = 0
 
     def read(self, kind: str, query: str = _READ) -> float:
@@ -71,6 +81,10 @@ class Client:
     def write(self, kind: str = "write") -> float:
         """Return the milliseconds of a write of one turn to the next session of a kind."""
         return self._timed(_WRITE, (f"{kind}-{self._next(PROBES[kind])}", TURN, os.urandom(16).hex()))
+
+    def list(self, old: bool) -> float:
+        """Return the milliseconds of a page of the list: the first one, or one that is thirty months old."""
+        return self._timed(_LIST, (self._old if old else None,))
 
     def stats(self) -> float:
         """Return the milliseconds of the tenant's figures."""
@@ -103,6 +117,11 @@ def measure(clients: dict[str, Client], rounds: int, refreshes: int) -> Samples:
         "read old": lambda client: client.read("old"),
         "read max_chars": lambda client: client.read("recent", _READ_CHARS),
         "stats": lambda client: client.stats(),
+        "read few": lambda client: client.read("few"),
+        "read many": lambda client: client.read("many"),
+        "read tail": lambda client: client.read("tail"),
+        "list": lambda client: client.list(old=False),
+        "list old": lambda client: client.list(old=True),
     }
     samples = Samples()
     progress = Progress(rounds + 1 + refreshes * 3, "requests")
@@ -194,7 +213,8 @@ def main() -> None:
         clients = {}
         for name, size in sizes.items():
             url = postgres.address.url(APP, "", size.name)
-            clients[name] = Client(stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None)))
+            connection = stack.enter_context(psycopg.connect(url, autocommit=True, prepare_threshold=None))
+            clients[name] = Client(connection, _old_cursor(postgres, size))
         samples = measure(clients, given.rounds, max(3, given.rounds // 6))
         once = read_once(postgres, sizes["large"], clients["large"], given.rounds)
         loads = concurrent(postgres, programs, sizes["large"], max(3, given.rounds // 12), given.seconds)
@@ -241,6 +261,13 @@ def _count(postgres: Postgres, size: Size) -> dict[str, Any]:
         ).fetchone()
     assert row is not None
     return dict(zip(("turns", "sessions", "active_sessions", "partitions", "size"), row, strict=True))
+
+
+def _old_cursor(postgres: Postgres, size: Size) -> str:
+    with postgres.admin(size.name) as admin:
+        row = admin.execute(_OLD).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def _over(loads: dict[str, list[Load]], function: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -117,7 +118,7 @@ def _call(database: Database, session: str) -> list[Taken]:
         state = ""
         while state != "erased":
             cursor = connection.cursor()
-            steps.append(taken(connection, lambda cursor=cursor: cursor.execute(_ERASE, (session, bool(steps)))))
+            steps.append(taken(connection, partial(cursor.execute, _ERASE, (session, bool(steps)))))
             row = cursor.fetchone()
             assert row is not None
             assert row[0] in ("erasing", "erased"), row

@@ -40,12 +40,15 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
             for row, title in (
                 ("write", "write a turn"),
                 ("write50", "write 50 turns"),
+                ("write_items", "write a turn with 4 items"),
+                ("put", "replace a turn with 4 items"),
                 ("replay", "replay a write"),
                 ("read", "read 50 of 1,000 turns"),
+                ("list", "list 20 of 100,000 sessions"),
                 ("stats", "stats"),
             )
         ),
-        ("network round trips of a write, and of each of the others", "write_round_trips", "1"),
+        ("network round trips of each request", "most_round_trips", "1"),
         ("memory after 20,000 requests / after 1,000", "rss_growth", "<= 1.02"),
         ("memory / that of the bare calls", "rss_over_floor", "<= 1.35"),
     ],
@@ -55,6 +58,11 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
         ("read a session 30 months old / one of this week", "read_old_over_recent", "<= 1.5"),
         ("refresh the statistics, 1,000 sessions changed: 5,000,000 / 50,000", "refresh_ratio", "<= 2"),
         ("stats: 5,000,000 / 50,000", "stats_ratio", "<= 1.25"),
+        ("read a session that lost 10 % of its turns: 5,000,000 / 50,000", "read_few_lost_ratio", "<= 1.25"),
+        ("read a session that lost 90 %: 5,000,000 / 50,000", "read_many_lost_ratio", "<= 1.25"),
+        ("read a session that lost its newest half: 5,000,000 / 50,000", "read_tail_lost_ratio", "<= 1.25"),
+        ("list the newest sessions: 5,000,000 / 50,000", "list_ratio", "<= 1.25"),
+        ("list sessions 30 months old: 5,000,000 / 50,000", "list_old_ratio", "<= 1.25"),
         ("32 environments at a time / pgbench calling the same function", "throughput_over_pgbench", ""),
     ],
 }

@@ -4,6 +4,8 @@ In addition to the ordinary sessions, each database has the same few sessions th
 
     recent-1 …   50 turns, written within a day of this week      old-1 …    the same, thirty months ago
     lived-1 … 3  60 turns in 1, 2 and 3 months, a year ago        write-1 …, changed-1 …   sessions of this week
+    few-1 …      10 % of 100 turns of this week were removed      many-1 …   90 % of 500
+    tail-1 …     the newest half of 100
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from tests.support.servers.postgres import Postgres
 
 MONTHS = 36
 KEPT_DAYS = 5  # then "this week" is over, and the database is made again
-PROBES = {"recent": 200, "old": 200, "write": 500, "changed": 1000}
+PROBES = {"recent": 200, "old": 200, "write": 500, "changed": 1000, "few": 20, "many": 20, "tail": 20}
 PROBE_TURNS = 50
+# The turns that are left of a session that lost turns.
+LEFT = {"few": 90, "many": 50, "tail": 50}
 
 _WORDS = 12 * (
     "a small coffee with oat milk please and would you like anything else today one moment I will have it ready for "
@@ -77,6 +81,11 @@ from (
   select kind || '-' || n, now() - interval '1 day' - n * interval '1 second',
     now() - interval '1 day' - n * interval '1 second', 1
   from (values ('write', %(write)s), ('changed', %(changed)s)) k (kind, number), generate_series(1, number) n
+  union all
+  select kind || '-' || n, now() - interval '3 days' + n * interval '1 minute',
+    now() - interval '2 days' + n * interval '1 minute', seqs
+  from (values ('few', %(few)s, 100), ('many', %(many)s, 500), ('tail', %(tail)s, 100)) k (kind, number, seqs),
+    generate_series(1, number) n
 ) p
 """
 _TURNS = """
@@ -88,18 +97,25 @@ select
 from (
   select s.no, n as seq, s.starts + (s.ends - s.starts) * ((n - 1)::float / greatest(s.turns - 1, 1)) as created_at
   from bench.session s, generate_series(1, s.turns) n
+  where case split_part(s.id, '-', 1)
+    when 'few' then n %% 10 <> 5
+    when 'many' then n %% 10 = 1
+    when 'tail' then n <= 50
+    else true
+  end
 ) t
 order by t.created_at
 """
 _KEEP_SESSIONS = """
 insert into robot_brain.sessions (
-  tenant_id, id, created_at, last_active, active_hour, previous_active, message_count, response_length, answer_bytes
+  tenant_id, id, created_at, last_active, active_hour, previous_active, message_count, removed, removed_at,
+  response_length, answer_bytes
 )
 select
-  'local', s.id, s.starts, t.last_active, date_bin('1 hour', t.last_active, to_timestamp(0)), t.last_active, s.turns,
-  t.response_length, t.answer_bytes
+  'local', s.id, s.starts, t.last_active, date_bin('1 hour', t.last_active, to_timestamp(0)), t.last_active, t.turns,
+  s.turns - t.turns, case when s.turns > t.turns then t.last_active end, t.response_length, t.answer_bytes
 from (
-  select no, max(created_at) as last_active, sum(response_length) as response_length,
+  select no, count(*) as turns, max(created_at) as last_active, sum(response_length) as response_length,
     sum(7 * (7 + user_length + response_length) + 4 + 400) as answer_bytes
   from bench.turn
   group by no
@@ -173,6 +189,7 @@ class Size:
     def mean(self) -> float:
         """Return the average number of turns of an ordinary session, so that all sessions have `turns` together."""
         probes = PROBE_TURNS * (PROBES["recent"] + PROBES["old"]) + PROBES["write"] + PROBES["changed"] + 180
+        probes += sum(PROBES[kind] * left for kind, left in LEFT.items())
         return (self.turns - probes) / self.sessions
 
 
