@@ -64,7 +64,7 @@ alter table robot_brain.sessions drop column unanswered_to;
 -- squawk-ignore adding-not-nullable-field
 alter table robot_brain.sessions alter column active_hour set not null;
 
--- Erasures that are not finished, and for an hour those that are: a retry or a late attempt of a write must not write
+-- Erasures that are not finished, and for an hour those that are. So a retry or a late attempt of a write never writes
 -- again what was erased. No index of sessions finds the former, because each index costs every write.
 create table robot_brain.erasures (
   tenant_id text not null,

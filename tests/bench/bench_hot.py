@@ -71,7 +71,6 @@ def main() -> None:
         memory = resident(database.app_url, options.requests)
         if os.environ.get("PROFILE"):
             print_table(database.app_url)
-    ratios["most_round_trips"] = max(ratios[f"{row}_round_trips"] for row in ROWS)
     ratios["rss_growth"] = memory["ours"][-1] / memory["ours"][0]
     ratios["rss_over_floor"] = memory["ours"][-1] / memory["floor"][-1]
     _print_memory(memory, ratios)

@@ -1,6 +1,6 @@
 -- Step of read_session, for a session that lost turns: its seqs have gaps. Returns the seqs of the first and the last turn
--- of a page of p_limit turns between two seqs: the newest ones, or with p_newest false the oldest ones. Both are null if
--- there is no turn.
+-- of a page. The page has the p_limit newest turns between two seqs, or with p_newest false the oldest ones. Both are
+-- null if there is no turn.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.page_ends(

@@ -7,8 +7,8 @@
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.
 -- Each statement sees its own state, so a change may come between them. The version shows it, and the page is read again.
--- One snapshot for all statements would not do: while a month is made, a read waits, and afterwards the snapshot would
--- see the moved turns in neither partition. Raises 40001 after ten changes in a row; then the caller retries the call.
+-- One snapshot for all statements would not do: a read waits while a month is made. Afterwards that snapshot would see
+-- the moved turns in neither partition. Raises 40001 after ten changes in a row; then the caller retries the call.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.read_session(

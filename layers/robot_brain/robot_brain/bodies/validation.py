@@ -75,6 +75,8 @@ def json_of_turns(turns: dict[str, Any] | list[dict[str, Any]]) -> str:
             if "items" in turn and len(as_json(turn["items"]).encode()) > MAX_ITEMS_BYTES:
                 place: list[str | int] = ["messages", index] if batch else []
                 raise InvalidRequestError.at(
-                    ["body", *place, "items"], f"must be at most {MAX_ITEMS_BYTES // 1024} KiB as stored", "items_too_large"
+                    ["body", *place, "items"],
+                    f"must be at most {MAX_ITEMS_BYTES // 1024} KiB as stored",
+                    "items_too_large",
                 )
     return text

@@ -67,7 +67,7 @@ def _interaction_differs(_: Facts) -> RequestError:
 
 def _wrong_cursor(_: Facts) -> RequestError:
     return InvalidRequestError.at(
-        ["query", "cursor"], "must be a page.cursor of a list with the same user_id, or without one if this list has none", "cursor"
+        ["query", "cursor"], "must be a page.cursor of a list with the same user_id", "cursor"
     )
 
 
