@@ -74,8 +74,8 @@ ROUTES = (
         name="edit_session",
         summary="Change a session's user_metadata or user, or create a session",
         description="If the session does not exist, the request creates it without a turn. An `If-Match` other than "
-        "the tag of an empty session, 0 in quotes, prevents that. The content type is application/json, without a "
-        "content encoding. `Idempotency-Key` is ignored.",
+        '`"0"` prevents that. The content type is application/json, without a content encoding. `Idempotency-Key` is '
+        "ignored.",
         path_parameters=SessionPath,
         headers=ChangeHeaders,
         bodies=(SessionPatch,),
