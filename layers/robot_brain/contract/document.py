@@ -35,8 +35,8 @@ _INFO = {
     "version": __version__,
     "summary": "The conversation memory of chat robots",
     "description": "Requests and answers are JSON in UTF-8. Times are `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Later versions "
-    "may add members to an answer: ignore members that you do not know. Errors of the Lambda functions are "
-    '`application/problem+json`. Errors of API Gateway itself are `{"message": …}`.',
+    "may add members to an answer: ignore those that you do not know. Errors are `application/problem+json`, those of "
+    'API Gateway `{"message": …}`. "As stored" is the text of jsonb: a space after each comma and colon, no exponent.',
     "license": {"name": "MIT", "identifier": "MIT"},
 }
 _SERVERS = [

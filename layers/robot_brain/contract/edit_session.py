@@ -73,8 +73,9 @@ ROUTES = (
         "/sessions/{session_id}",
         name="edit_session",
         summary="Change a session's user_metadata or user, or create a session",
-        description="If the session does not exist, the request creates it without a turn. The content type is "
-        "application/json, without a content encoding. `Idempotency-Key` is ignored.",
+        description="If the session does not exist, the request creates it without a turn. An `If-Match` other than "
+        '`"0"` prevents that. The content type is application/json, without a content encoding. `Idempotency-Key` is '
+        "ignored.",
         path_parameters=SessionPath,
         headers=ChangeHeaders,
         bodies=(SessionPatch,),
@@ -103,8 +104,8 @@ ROUTES = (
         name="erase_session",
         summary="Erase a session and all of its turns",
         description="From the first step on the session does not exist for any other request. A large session is "
-        "erased step by step: repeat the request to go on. What is left is erased later in any case. `If-Match` counts "
-        "for the first step. `Idempotency-Key` is ignored.",
+        "erased step by step: repeat the request to go on. An erasure that is not repeated stands still while nothing "
+        "calls the database, and may take long. `If-Match` counts for the first step. `Idempotency-Key` is ignored.",
         path_parameters=SessionPath,
         headers=ChangeHeaders,
         answers=(

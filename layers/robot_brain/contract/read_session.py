@@ -85,9 +85,10 @@ class Cursors(TypedDict):
     """The cursors of the pages before and after this one."""
 
     before: Seq | None
-    """The value of `before` for the older page. Null if there are no older turns."""
+    """The value of `before` for the older page. Null if there are no older turns, or if the page is empty."""
     after: Count | None
-    """The value of `after` for the newer page, also for turns that are written later. Null if the page is empty."""
+    """The value of `after` for the newer page, also for turns that are written later. If the page is empty, it is
+    the `after` of the request, or null without one."""
 
 
 @with_config(ANSWER)

@@ -40,7 +40,7 @@ class Personality(TypedDict):
     robot_personality: Name
     messages: Count
     avg_response_length: Average | None
-    """The average length of a robot response in code points."""
+    """The average length of the robot responses that are not empty, in code points. Null without such a response."""
 
 
 @with_config(ANSWER)
@@ -85,9 +85,10 @@ class SessionFigures(TypedDict):
 
     session_id: SessionId
     message_count: Count
-    last_message: Time
+    last_message: Time | None
+    """The time at which the last turn was written. Null if the session has no turn."""
     avg_response_length: Average | None
-    """The average length of a robot response in code points."""
+    """The average length of the robot responses that are not empty, in code points. Null without such a response."""
 
 
 _TENANT = {

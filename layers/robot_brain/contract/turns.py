@@ -14,7 +14,7 @@ EmptyByDefault = Annotated[Metadata, Field(default_factory=dict, json_schema_ext
 
 @with_config(BODY)
 class Interaction(TypedDict):
-    """What the robot did during a turn, for the statistics."""
+    """What the robot did during a turn, for the statistics. No answer contains it, and it is never changed."""
 
     interaction_type: Name
     """The kind of interaction."""

@@ -144,9 +144,9 @@ ROUTES = (
         "/sessions/{session_id}/messages/{seq}",
         name="replace_turn",
         summary="Replace the texts, items and metadata of a turn",
-        description="Complete, edit or redact a turn. What the body leaves out becomes absent, except the interaction. "
-        "A body that equals the turn changes nothing. The content type is application/json, without a content "
-        "encoding. `Idempotency-Key` is ignored.",
+        description="Complete, edit or redact a turn. What the body leaves out becomes absent, except the interaction, "
+        "which is not redacted. A body that equals the turn changes nothing. The content type is application/json, "
+        "without a content encoding. `Idempotency-Key` is ignored.",
         path_parameters=TurnPath,
         headers=ChangeHeaders,
         bodies=(Replacement,),
