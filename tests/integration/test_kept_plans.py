@@ -11,6 +11,12 @@ CALLS = {
     "stats of a session": "select robot_brain_api.stats('local', 's')",
     "write_message": "select robot_brain_api.write_message('local', 's',"
     ' \'[{"robot_personality": "p", "user_message": "", "robot_response": "", "metadata": {}}]\')',
+    "replace_turn": "select robot_brain_api.replace_turn('local', 's', 1,"
+    ' \'{"user_message": "", "robot_response": "", "metadata": {}}\')',
+    "remove_turns": "select robot_brain_api.remove_turns('local', 's', 0)",
+    "patch_session": "select robot_brain_api.patch_session('local', 's', '{}')",
+    "erase_session": "select robot_brain_api.erase_session('local', 's')",
+    "list of a user": "select robot_brain_api.list_sessions('local', p_user_id => 'ada')",
 }
 GROW = """
 insert into robot_brain.sessions
