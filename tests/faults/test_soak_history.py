@@ -61,6 +61,15 @@ ALLOWED: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object]]] 
         lambda diary: diary.store({1: W3}),
     ),
     (
+        "a write whose first attempt failed before an erasure gets a seq of the erased session",
+        lambda diary: (
+            diary.write(1, began=1, ended=20),
+            diary.write(1, began=2, ended=3),
+            diary.erase(began=10, ended=11),
+        ),
+        lambda diary: diary.store({1: W1}),
+    ),
+    (
         "a namesake is shorter than a session that lost turns",
         lambda diary: (diary.write(1, 2, 3), diary.remove(2, last_seq=3), diary.erase(), diary.write(1)),
         lambda diary: diary.store({1: "c01-000004.0"}),

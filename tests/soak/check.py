@@ -202,7 +202,8 @@ def _check_reuse(history: History, findings: Findings) -> None:
             (text for text in texts if text.act.kind == "write" and text.here), key=lambda each: each.began
         )
         for first, second in pairwise(written):
-            if not history.may_be_erased(session, first.began, second.ended):
+            # The first attempt may have failed, so the write that began first may have been done last.
+            if not history.may_be_erased(session, first.began, max(first.ended, second.ended)):
                 findings.gaps.append(f"{session}: seq {place} was given to {first.name} and to {second.name}")
 
 
