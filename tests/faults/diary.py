@@ -67,10 +67,18 @@ class Diary:
         self.journals.pages.append(page)
         return page
 
-    def walk(self, *sessions: str, user: str | None = None) -> Walk:
+    def walk(
+        self, *sessions: str, user: str | None = None, began: float | None = None, ended: float | None = None
+    ) -> Walk:
         """Note a walk over the list."""
-        began = self._tick(2)
-        walk = Walk(request=self._name(), began=began, ended=began + 1, user=user, sessions=sessions)
+        now = self._tick(2)
+        walk = Walk(
+            request=self._name(),
+            began=now if began is None else began,
+            ended=now + 1 if ended is None else ended,
+            user=user,
+            sessions=sessions,
+        )
         self.journals.walks.append(walk)
         return walk
 

@@ -119,6 +119,16 @@ ALLOWED: list[tuple[str, Callable[[Diary], object], Callable[[Diary], object]]] 
         lambda diary: None,
     ),
     (
+        "a list has a session and its namesake, which was made under a clock that stepped back",
+        lambda diary: (
+            diary.write(1),
+            diary.erase(began=2, ended=3),
+            diary.write(1, began=4, ended=5),
+            diary.walk("s", "s", began=1.5, ended=6),
+        ),
+        lambda diary: diary.store({1: W3}),
+    ),
+    (
         "a list is without a session that was written meanwhile",
         lambda diary: (diary.write(1), diary.walk(), diary.write(2, began=2.5, ended=9)),
         lambda diary: diary.store({1: W1, 2: W3}),
