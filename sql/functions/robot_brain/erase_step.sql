@@ -16,23 +16,25 @@ declare
   v_now constant timestamptz := clock_timestamp();
   v_hash constant bytea := sha256(convert_to(p_session.id, 'UTF8'));
   v_to integer;
+  v_has_more boolean;
   v_gone record;
   v_emptied integer;
 begin
-  select max(t.seq) into v_to
+  -- The rows decide, and not the session's count, which may be wrong after a restore of some rows.
+  select max(t.seq) filter (where t.n <= v_most), count(*) > v_most into v_to, v_has_more
   from (
-    select c.seq
+    select c.seq, row_number() over (order by c.seq) as n
     from robot_brain.conversations c
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active
     order by c.seq
-    limit v_most
+    limit v_most + 1
   ) t;
   v_gone := robot_brain.remove_rows(p_session, p_session.first_seq, v_to);
 
   -- Remembered answers are emptied. Their keys stay until they expire, so that a late write is not written again.
-  if v_gone.removed = p_session.message_count then
+  if not v_has_more then
     update robot_brain.idempotency_keys k
     set response = '', fingerprint = '', session_id = null
     where k.tenant_id = p_session.tenant_id
@@ -61,7 +63,7 @@ begin
   end if;
 
   if p_session.erasing_at is null then
-    insert into robot_brain.erasures as e (tenant_id, session_hash, session_id, begun_at)
+    insert into robot_brain.erasures (tenant_id, session_hash, session_id, begun_at)
     values (p_session.tenant_id, v_hash, p_session.id, v_now)
     on conflict (tenant_id, session_hash) do update set session_id = excluded.session_id, begun_at = excluded.begun_at;
   end if;

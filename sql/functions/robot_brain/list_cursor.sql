@@ -26,7 +26,7 @@ begin
     v_is_ours := id is not null and v_place ->> 3 = robot_brain.list_filter(p_user_id);
   exception
     when data_exception then
-      v_is_ours := false;
+      null;  -- v_is_ours stays false
   end;
   if v_is_ours is not true then
     raise exception using

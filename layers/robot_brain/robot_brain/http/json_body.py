@@ -102,10 +102,10 @@ def _too_deep(loc: list[str | int]) -> InvalidRequestError:
 def _is_suspect(text: str) -> bool:
     """Return whether valid JSON has an escape of NUL or of a lone surrogate, or is nested too deep.
 
-    If a key is repeated, the text may have what the parsed document has not. Each step here runs in C.
+    If a key is repeated, the text may have more than the parsed document. Each step here runs in C.
     """
     if "\\" in text:
-        # An escaped backslash escapes no more. Without it, a backslash in the text begins an escape.
+        # Take escaped backslashes away. Each backslash that is left begins an escape.
         text = text.replace("\\\\", "_")
         if "\\u" in text and _FORBIDDEN_ESCAPE.search(_PAIR.sub("_", text)):
             return True
