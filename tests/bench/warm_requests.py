@@ -88,10 +88,10 @@ def fill(bench: Database) -> None:
             name = "long" if number == 0 else f"other {number}"
             for start in range(0, turns, 100):
                 batch = [texts.turn(number + start + each) for each in range(min(100, turns - start))]
-                messages = Write({"messages": batch}).messages
+                messages = Write({"messages": batch}).arguments["messages"]
                 connection.execute(database._WRITE, _written(name, messages))
         for writer in WRITERS:
-            messages = Write({"messages": [exchange()]}).messages
+            messages = Write({"messages": [exchange()]}).arguments["messages"]
             connection.execute(database._WRITE, _written(f"{writer} put", messages))
     refresh(bench.app_url)
 
@@ -144,7 +144,9 @@ def events(writer: str) -> dict[str, tuple[str, list[Json]]]:
 
 def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
     """Return the SQL and its parameters by row, with which our handlers call the database for `events`."""
-    single, many, items = (Write(parse(json.dumps(body), False)).messages for body in (one(), fifty(), exchange()))
+    single, many, items = (
+        Write(parse(json.dumps(body), False)).arguments["messages"] for body in (one(), fifty(), exchange())
+    )
     tenant = {"tenant_id": "local", "schema_version": SCHEMA_VERSION}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
     put = tenant | {"session_id": f"{writer} put", "seq": 1, "if_match": None}

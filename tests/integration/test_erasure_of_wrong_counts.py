@@ -1,4 +1,4 @@
-"""An erasure ends, and takes every row, although a session's counts differ from its rows, as after a partial restore."""
+"""An erasure ends and takes every row, also if a session's counts are wrong, as after a partial restore."""
 
 import psycopg
 import pytest

@@ -34,41 +34,43 @@ def refusals(document: Json) -> list[tuple[list[str | int], str]]:
 def test_one_turn_becomes_a_list_of_one_turn_with_its_defaults() -> None:
     write = Write(turn(user_metadata={"name": "Ada"}))
     assert write.turns == 1
-    assert json.loads(write.messages) == [turn(metadata={})]
-    assert write.user_metadata is not None
-    assert json.loads(write.user_metadata) == {"name": "Ada"}
+    assert json.loads(write.arguments["messages"]) == [turn(metadata={})]
+    assert write.arguments["user_metadata"] is not None
+    assert json.loads(write.arguments["user_metadata"]) == {"name": "Ada"}
 
 
 def test_a_batch_keeps_its_order() -> None:
     write = Write({"messages": [turn(user_message=str(number)) for number in range(100)]})
     assert write.turns == 100
-    assert [message["user_message"] for message in json.loads(write.messages)] == [str(number) for number in range(100)]
-    assert write.user_metadata is None
+    assert [message["user_message"] for message in json.loads(write.arguments["messages"])] == [
+        str(number) for number in range(100)
+    ]
+    assert write.arguments["user_metadata"] is None
 
 
 def test_one_turn_and_a_batch_of_that_turn_are_the_same_write() -> None:
     sent = turn(metadata={"b": 1, "a": None}, interaction=interaction())
-    assert Write(dict(sent)).messages == Write({"messages": [sent]}).messages
+    assert Write(dict(sent)).arguments["messages"] == Write({"messages": [sent]}).arguments["messages"]
 
 
 def test_the_robot_id_of_an_interaction_is_the_personality_by_default() -> None:
-    (message,) = json.loads(Write(turn(interaction=interaction())).messages)
+    (message,) = json.loads(Write(turn(interaction=interaction())).arguments["messages"])
     assert message["interaction"] == interaction(robot_id="barista")
-    (message,) = json.loads(Write(turn(interaction=interaction(robot_id="r2"))).messages)
+    (message,) = json.loads(Write(turn(interaction=interaction(robot_id="r2"))).arguments["messages"])
     assert message["interaction"] == interaction(robot_id="r2")
 
 
 def test_an_interaction_with_empty_metadata_is_the_same_write_as_one_without() -> None:
     empty = Write(turn(interaction=interaction(metadata={})))
-    assert empty.messages == Write(turn(interaction=interaction())).messages
-    (message,) = json.loads(Write(turn(interaction=interaction(metadata={"a": None}))).messages)
+    assert empty.arguments["messages"] == Write(turn(interaction=interaction())).arguments["messages"]
+    (message,) = json.loads(Write(turn(interaction=interaction(metadata={"a": None}))).arguments["messages"])
     assert message["interaction"]["metadata"] == {"a": None}
 
 
 def test_items_are_kept_and_counted_and_absent_items_stay_absent() -> None:
     items: list[Json] = [{}, {"type": "call", "arguments": [None, 1.5, {"a": []}]}]
     write = Write({"messages": [turn(items=items), turn(), turn(items=[])]})
-    assert [message.get("items") for message in json.loads(write.messages)] == [items, None, []]
+    assert [message.get("items") for message in json.loads(write.arguments["messages"])] == [items, None, []]
     assert (write.turns, write.items) == (3, 2)
 
 
@@ -110,14 +112,14 @@ def test_a_replacement_cannot_change_what_stays(member: str) -> None:
 
 def test_null_inside_metadata_is_kept() -> None:
     metadata = {"a": None, "b": [None, {"c": None}]}
-    (message,) = json.loads(Write(turn(metadata=metadata)).messages)
+    (message,) = json.loads(Write(turn(metadata=metadata)).arguments["messages"])
     assert message["metadata"] == metadata
 
 
 def test_default_metadata_is_not_shared_between_turns() -> None:
-    first = json.loads(Write({"messages": [turn(metadata={"a": 1}), turn()]}).messages)
+    first = json.loads(Write({"messages": [turn(metadata={"a": 1}), turn()]}).arguments["messages"])
     assert [message["metadata"] for message in first] == [{"a": 1}, {}]
-    assert json.loads(Write(turn()).messages)[0]["metadata"] == {}
+    assert json.loads(Write(turn()).arguments["messages"])[0]["metadata"] == {}
 
 
 def test_every_broken_rule_of_a_body_is_named() -> None:

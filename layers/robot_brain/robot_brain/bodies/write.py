@@ -14,12 +14,13 @@ _REPLACEMENT = SchemaValidator(REPLACEMENT)
 
 
 class Write:
-    """A valid write: `messages` is a JSON array of turns with their defaults, `user_metadata` is JSON or None.
+    """A valid write. `turns` and `items` are counts.
 
-    `arguments` has both by name, and whether the body `is_batch`. `turns` and `items` are counts.
+    `arguments` has `messages`, a JSON array of turns with their defaults, `user_metadata`, which is JSON or None, and
+    whether the body `is_batch`.
     """
 
-    __slots__ = ("arguments", "items", "messages", "turns", "user_metadata")
+    __slots__ = ("arguments", "items", "turns")
 
     def __init__(self, document: dict[str, Any]) -> None:
         """Validate a parsed body, one turn or a batch. Raises InvalidRequestError, which lists the broken rules."""
@@ -35,11 +36,9 @@ class Write:
                     del turn["interaction"]["metadata"]
         self.turns = len(turns)
         self.items = sum(len(turn.get("items", ())) for turn in turns)
-        self.messages = json_of_turns(turns) if is_batch else f"[{json_of_turns(valid)}]"
-        self.user_metadata = None if metadata is None else as_json(metadata)
         self.arguments: dict[str, Any] = {
-            "messages": self.messages,
-            "user_metadata": self.user_metadata,
+            "messages": json_of_turns(turns) if is_batch else f"[{json_of_turns(valid)}]",
+            "user_metadata": None if metadata is None else as_json(metadata),
             "is_batch": is_batch,
         }
 
