@@ -36,6 +36,24 @@ class PortError(OSError):
     """The port cannot be listened on."""
 
 
+class Interruption:
+    """Whether a signal came during the start. Python discards an exception that is raised in a finalizer."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def signalled(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal: raise KeyboardInterrupt. Further signals must not interrupt the shutdown."""
+        self._came = True
+        _ignore_signals()
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if a signal came."""
+        if self._came:
+            raise KeyboardInterrupt
+
+
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP and return exit status 0. Return 1, with a message, if it cannot run."""
     options = parser("python -m local.serve", "Run Robot Brain on this machine, without AWS and Docker.", environ)
@@ -51,10 +69,11 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         help="stop a function's process between requests, as Lambda does",
     )
     parsed = options.parse_args(arguments)
+    interruption = Interruption()
     for number in STOPPING:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interruption.signalled)
     try:
-        _run(read_settings(parsed, environ))
+        _run(read_settings(parsed, environ), interruption)
     except (*CLEAR_ERRORS, PortError) as error:
         print(f"Robot Brain cannot run: {error}", file=sys.stderr)
         return 1
@@ -64,7 +83,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, interruption: Interruption) -> None:
     began = time.monotonic()
     template = load_template(settings.template)
     for schedule in template.schedules:
@@ -73,7 +92,7 @@ def _run(settings: Settings) -> None:
     # Bind the port before anything starts, so that a busy port is reported at once. The socket does not listen before
     # everything is ready.
     with state.lock(), _bind(settings.port) as bound, ready_database(settings, state, _say) as app_url:
-        asyncio.run(_serve(settings, template, state, bound, app_url, began))
+        asyncio.run(_serve(settings, template, state, bound, app_url, began, interruption))
         # A second Ctrl-C must not interrupt the database's shutdown.
         _ignore_signals()
         _say("Stopping …")
@@ -86,10 +105,12 @@ async def _serve(
     bound: socket.socket,
     app_url: str | None,
     began: float,
+    interruption: Interruption,
 ) -> None:
     stop = asyncio.Event()
     for number in STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    interruption.check()
     database = {} if app_url is None else {"DATABASE_URL": app_url}
     launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database}, freeze=settings.freeze)
 
@@ -165,11 +186,6 @@ def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    _ignore_signals()
-    raise KeyboardInterrupt
 
 
 def _ignore_signals() -> None:

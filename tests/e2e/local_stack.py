@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from local.settings import ROOT
-from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tests.support.waiting import PATIENCE_SECONDS, outputs_of, wait_until
 
 TURN = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Where to?"}
 
@@ -47,7 +47,7 @@ class Stack:
     def invoke(self, function: str, event: str) -> Any:
         """Run one event through one function on the same database. Return the function's response."""
         invoked = command("local.invoke", self.state, function, event)
-        output, log = invoked.communicate(timeout=PATIENCE_SECONDS)
+        output, log = outputs_of(invoked)
         assert invoked.returncode == 0, log
         return json.loads(output)
 

@@ -14,7 +14,7 @@ from local.postgres import embedded_postgres
 from local.settings import ROOT
 from tests.e2e.local_stack import TURN, call, command, processes_of, read_until, running, server_pid
 from tests.e2e.processes import wait_until_gone
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, outputs_of
 
 # Words that show a failure in the output of a command.
 ALARMS = re.compile("Failed|Traceback|Command '|Is server running|killing it")
@@ -27,14 +27,14 @@ def test_a_turn_can_be_read_with_make_invoke_and_after_a_restart(folder: Path) -
         assert call(f"{stack.url}/health/database")["status"] in ("healthy", "degraded")
 
         invoke = command("local.invoke", folder, "WriteMessageFunction", "events/write_message.json")
-        output, log = invoke.communicate(timeout=PATIENCE_SECONDS)
+        output, log = outputs_of(invoke)
         assert invoke.returncode == 0, log
         assert json.loads(output)["statusCode"] == 201
         assert "REPORT RequestId" in log
         assert json.loads(json.loads(output)["body"])["message_count"] == 2
 
         second = command("local.serve", folder)
-        output, errors = second.communicate(timeout=PATIENCE_SECONDS)
+        output, errors = outputs_of(second)
         assert second.returncode == 1
         assert "runs already: process" in errors
         pid = server_pid(folder)
@@ -70,13 +70,13 @@ def test_with_database_url_no_database_is_started(folder: Path) -> None:
         first = command("local.serve", state, DATABASE_URL=own.app_url, DIRECT_DATABASE_URL=own.direct_url)
         read_until(first, "ready on")
         first.terminate()
-        first.communicate(timeout=PATIENCE_SECONDS)
+        outputs_of(first)
         assert first.returncode == 0
         own.let_runtime_log_in()
         with running(state, DATABASE_URL=own.app_url) as stack:
             assert call(f"{stack.url}/sessions/demo/messages", TURN)["message_count"] == 1
             invoke = command("local.invoke", state, "read_session", "events/read_session.json")
-            _, errors = invoke.communicate(timeout=PATIENCE_SECONDS)
+            _, errors = outputs_of(invoke)
             assert invoke.returncode == 2
             assert "set the same value" in errors
     assert not (state / "postgres").exists()
@@ -84,12 +84,12 @@ def test_with_database_url_no_database_is_started(folder: Path) -> None:
 
 def test_make_invoke_alone_starts_the_database_and_a_failure_sets_its_exit_code(folder: Path) -> None:
     invoke = command("local.invoke", folder, "stats", "-")
-    output, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
+    output, log = outputs_of(invoke, (ROOT / "events" / "schedule.json").read_text())
     assert invoke.returncode == 0, log
     json.loads(output)
     assert not ALARMS.search(log), log
     failing = command("local.invoke", folder, "stats", "-", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-    output, _ = failing.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
+    output, _ = outputs_of(failing, (ROOT / "events" / "schedule.json").read_text())
     assert failing.returncode == 1
     assert json.loads(output)["errorType"]
     for arguments, message in [
@@ -99,7 +99,7 @@ def test_make_invoke_alone_starts_the_database_and_a_failure_sets_its_exit_code(
         (["stats"], "make invoke FUNCTION=WriteMessageFunction EVENT=events/write_message.json"),
     ]:
         refused = command("local.invoke", folder, *arguments)
-        _, errors = refused.communicate("{}", timeout=PATIENCE_SECONDS)
+        _, errors = outputs_of(refused, "{}")
         assert refused.returncode == 2
         assert message in errors
         assert "usage:" not in errors
@@ -122,6 +122,6 @@ def test_make_invoke_leaves_no_file_in_the_shared_temporary_folder(folder: Path)
     shared = folder / "shared"
     shared.mkdir()
     invoke = command("local.invoke", folder / "state", "stats", "-", TMPDIR=str(shared))
-    _, log = invoke.communicate((ROOT / "events" / "schedule.json").read_text(), timeout=PATIENCE_SECONDS)
+    _, log = outputs_of(invoke, (ROOT / "events" / "schedule.json").read_text())
     assert invoke.returncode == 0, log
     assert list(shared.iterdir()) == []

@@ -2,14 +2,17 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_stack import call, command, processes_of, read_until, running
+from local.settings import ROOT
+from tests.e2e.local_stack import call, command, environment, processes_of, read_until, running
 from tests.support.servers.databases import Database
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import outputs_of
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.9])
@@ -19,12 +22,49 @@ def test_a_signal_during_the_start_leaves_no_process_running(folder: Path, secon
     read_until(process, "Creating PostgreSQL")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    output, errors = outputs_of(process)
     assert process.returncode == 0, errors
     assert "Stopped." in output
     assert processes_of(folder) == []
     with running(folder) as stack:
         assert call(f"{stack.url}/health")["status"] == "ok"
+
+
+# A program that runs `make run` and gets SIGINT inside a finalizer, as soon as it prints that it creates PostgreSQL.
+_INTERRUPTED_IN_A_FINALIZER = """
+import os, signal, sys, weakref
+import local.serve
+
+class Mortal:
+    pass
+
+def say(line):
+    print(line, flush=True)
+    if "Creating PostgreSQL" in line:
+        mortal = Mortal()
+        reference = weakref.ref(mortal, lambda _: signal.raise_signal(signal.SIGINT))
+        del mortal
+
+local.serve._say = say
+sys.exit(local.serve.main([], os.environ))
+"""
+
+
+def test_a_signal_in_a_finalizer_during_the_start_still_stops_it(folder: Path) -> None:
+    """Python only prints the KeyboardInterrupt that is raised in a finalizer, and goes on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _INTERRUPTED_IN_A_FINALIZER],
+        cwd=ROOT,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output, errors = outputs_of(process)
+    assert process.returncode == 0, errors
+    assert "KeyboardInterrupt" in errors
+    assert output.endswith("Stopped.\n")
+    assert processes_of(folder) == []
 
 
 def test_a_busy_port_is_an_error_before_anything_is_started(folder: Path) -> None:
@@ -33,7 +73,7 @@ def test_a_busy_port_is_an_error_before_anything_is_started(folder: Path) -> Non
         other.listen()
         port = other.getsockname()[1]
         process = command("local.serve", folder, PORT=str(port))
-        _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        _, errors = outputs_of(process)
     assert process.returncode == 1
     assert f"port {port} on 127.0.0.1 is not free" in errors
     assert "PORT=3001" in errors
@@ -73,7 +113,7 @@ def test_the_start_says_that_the_schema_is_older_than_the_functions(folder: Path
 def test_an_unusable_state_folder_is_refused_in_one_sentence(folder: Path, name: str, message: str) -> None:
     (folder / "a file").touch()
     process = command("local.serve", folder / name)
-    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    _, errors = outputs_of(process)
     assert process.returncode == 1
     assert message in errors
     assert "STATE=<folder>" in errors

@@ -16,7 +16,7 @@ from ops.sql_files import read_sql
 from tests.support.servers.databases import drop_database
 from tests.support.servers.gate import Gate
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import outputs_of
 
 _SQL = read_sql()
 # The names of all files, in the order in which an empty database gets them.
@@ -76,7 +76,7 @@ def add(sql: Path, name: str, text: str) -> str:
 
 def finish(process: "subprocess.Popen[str]") -> list[str]:
     """Wait for a migration, assert that it succeeds, and return the names of the files that it applied."""
-    out, log = process.communicate(timeout=PATIENCE_SECONDS)
+    out, log = outputs_of(process)
     assert process.returncode == 0, log
     if out.strip().startswith("Nothing to do"):
         return []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from local.settings import ROOT
 from ops.recount import Difference, recount
 from tests.support.servers.databases import Database
+from tests.support.waiting import outputs_of
 
 Rows = list[tuple[object, ...]]
 
@@ -118,5 +119,5 @@ def command(direct_url: str, arguments: Sequence[str] = (), stderr: int = subpro
 
 def finished(process: "subprocess.Popen[str]") -> tuple[int, list[str], str]:
     """Wait for a recount. Return its exit status, the lines of its stdout, and its stderr."""
-    out, errors = process.communicate(timeout=60)
+    out, errors = outputs_of(process)
     return process.returncode, out.splitlines(), errors

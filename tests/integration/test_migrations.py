@@ -25,7 +25,7 @@ from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.failing import never_answers
 from tests.support.servers.gate import gate_in, wait_for_pid
 from tests.support.servers.postgres import Postgres
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import outputs_of
 
 WAITS_FOR_TRANSACTION = """
 select l.pid from pg_locks l join pg_stat_activity a on a.pid = l.pid
@@ -188,7 +188,7 @@ def test_the_error_for_a_role_without_createrole_names_this_right(
 
     assert recorded(admin) == []
     with migrating(url) as process:
-        _, log = process.communicate(timeout=PATIENCE_SECONDS)
+        _, log = outputs_of(process)
     assert process.returncode == 1
     assert "CREATEROLE" in log
     assert "Traceback" not in log
@@ -225,7 +225,7 @@ def test_the_error_about_a_silent_server_has_no_password() -> None:
         never_answers() as port,
         migrating(f"postgresql://someone:s3cr3t@127.0.0.1:{port}/nothing?connect_timeout=2") as process,
     ):
-        _, log = process.communicate(timeout=PATIENCE_SECONDS)
+        _, log = outputs_of(process)
     assert process.returncode == 1
     assert f"cannot connect to 127.0.0.1 port {port}: " in log
     assert "direct host" in log

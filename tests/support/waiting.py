@@ -1,6 +1,7 @@
 """Wait for a state. A test never waits for a time, so that its result does not depend on the machine's speed."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,16 @@ def wait_until(condition: Callable[[], bool], seen: Callable[[], object] = lambd
         if time.monotonic() > deadline:
             raise TimeoutError(f"the state did not come within {PATIENCE_SECONDS:.0f} seconds: {seen()}")
         time.sleep(_LOOK_SECONDS)
+
+
+def outputs_of(process: "subprocess.Popen[str]", standard_input: str | None = None) -> tuple[str, str]:
+    """Return the output and the errors of the process when it has ended. Kill it if it takes too long."""
+    try:
+        return process.communicate(standard_input, timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
 
 
 async def until(condition: Callable[[], bool]) -> None:
