@@ -17,7 +17,7 @@ from joserfc.jwk import RSAKey
 from joserfc.jws import JWSRegistry, deserialize_compact
 from joserfc.util import urlsafe_b64decode
 
-from local.http_api import JwtConfiguration
+from local.http_api import HttpApi, JwtConfiguration
 from local.issuer_keys import IssuerKeys, KeysError
 
 ALGORITHM = "RS256"
@@ -97,6 +97,11 @@ class JwtAuthorizer:
             raise UnauthorizedError("the token has expired")
         if any(name in claims and _time(claims, name) > now for name in ("nbf", "iat")):
             raise UnauthorizedError("the token is not valid yet")
+
+
+def authorizers_of(api: HttpApi) -> dict[str, JwtAuthorizer]:
+    """Return the authorizers of the API by name. Each fetches the keys of its own issuer."""
+    return {name: JwtAuthorizer(each, IssuerKeys(each.issuer)) for name, each in api.authorizers.items()}
 
 
 def _bearer(authorization: Sequence[str]) -> str:

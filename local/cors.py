@@ -1,7 +1,7 @@
 """Answer pages of other origins as an HTTP API does (CORS).
 
 The API answers preflights itself, and replaces the CORS headers of a function by its own. AWS documents these headers
-for preflights and for answers of functions. So the gateway's own errors have none here, and a page cannot read them.
+for preflights and for answers of functions. So the gateway's own errors lack them here, and no page can read them.
 """
 
 import re

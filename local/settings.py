@@ -18,6 +18,7 @@ AWS_ACCESS = (
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 )
 AUTHS = ("none", "jwt")
+ALL_USERS_SCOPE = "robot-brain/all-users"  # the template's default of AllUsersScope
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon allows
 ENVIRONMENT_HELP = """\
