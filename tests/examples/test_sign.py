@@ -14,8 +14,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.e2e.local_stack import Stack, running
-from tests.examples.gateway import REGION, SERVICE, gateway
 from tests.examples.binaries import EXAMPLES, node
+from tests.examples.gateway import REGION, SERVICE, gateway
 from tests.examples.signature import Received, Secret
 from tests.support.servers.binaries import skip_without
 from tests.support.waiting import PATIENCE_SECONDS

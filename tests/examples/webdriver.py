@@ -23,6 +23,8 @@ from tests.support.waiting import PATIENCE_SECONDS, wait_until
 # Containers have a small /dev/shm. As root, Chromium runs only without its sandbox.
 _ARGUMENTS = ["--headless=new", "--disable-dev-shm-usage", "--no-proxy-server", "--disable-background-networking"]
 
+_PORT = re.compile(r"started successfully on port (\d+)")
+
 
 @dataclass(frozen=True)
 class Browser:
@@ -64,16 +66,17 @@ def browsing(folder: Path) -> Iterator[Browser]:
         environment = {**os.environ, "TMPDIR": str(folder), "HOME": str(folder)}
         process = subprocess.Popen([driver, "--port=0"], stdout=file, stderr=subprocess.STDOUT, env=environment)
     try:
-        wait_until(lambda: re.search(r"on port \d+\.\s", output.read_text()) is not None, output.read_text)
-        sessions = f"http://127.0.0.1:{re.findall(r'on port (\d+)', output.read_text())[-1]}/session"
+        wait_until(lambda: _PORT.search(output.read_text()) is not None, output.read_text)
+        sessions = f"http://127.0.0.1:{_PORT.findall(output.read_text())[0]}/session"
         arguments = [*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         wanted = {"goog:chromeOptions": {"binary": str(browser), "args": arguments}}
         session = f"{sessions}/{_call('POST', sessions, {'capabilities': {'alwaysMatch': wanted}})['sessionId']}"
         yield Browser(session)
         _call("DELETE", session)
     finally:
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+        for each in psutil.Process(process.pid).children(recursive=True):
             each.kill()
+        process.kill()
         process.wait()
 
 
