@@ -20,7 +20,7 @@ ISSUER = re.compile(r"issuer\D*(http://127\.0\.0\.1:\d+)", re.I)
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page runs: a browser, the port that serves the page, and a local stack with its issuer."""
+    """What a test of the page needs: a browser, the port that serves the page, and a local stack with its issuer."""
 
     browser: Browser
     port: int
