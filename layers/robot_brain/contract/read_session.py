@@ -125,8 +125,6 @@ class ListQuery(TypedDict):
     """The `page.cursor` of an earlier answer, to continue its list. The other parameters must be the same."""
     user_id: NotRequired[UserId]
     """Return only the sessions of this user. An end user may name only itself (403), and need not."""
-    metadata: NotRequired[Annotated[str, Field(json_schema_extra={"example": '{"table": 4}'})]]
-    """Reserved for search: a JSON object that user_metadata contains. There is no search yet, so it gives 422."""
     preview: NotRequired[Annotated[bool, Field(json_schema_extra={"default": False})]]
     """Return the beginning of each session's last turn."""
 
