@@ -16,7 +16,7 @@ from robot_brain.limits import MAX_TENANT_LENGTH, MAX_USER_ID_LENGTH
 from robot_brain.settings import settings
 
 _TENANT = rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}"
-_ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[^/]+"
+_ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
 _NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 # The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
 _NO_TEXT = r"(?:map)?\[.*\]"

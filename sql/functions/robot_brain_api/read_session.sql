@@ -88,11 +88,8 @@ begin
     -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
     if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
       v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
-      if p_after is null then
-        v_first := v_end;
-      else
-        v_last := v_end;
-      end if;
+      v_first := case when p_after is null then v_end else v_first end;
+      v_last := case when p_after is null then v_last else v_end end;
     end if;
 
     select json_agg(

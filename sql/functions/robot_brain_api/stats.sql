@@ -47,8 +47,7 @@ begin
   -- The state may be missing, for example after a restore of some tables. The next refresh creates it.
   select v.relispopulated, coalesce(r.refreshed_at, 'epoch'), coalesce(r.view_due, true)
   into v_is_filled, v_refreshed_at, v_view_due
-  from pg_class v
-  left join robot_brain.refresh_state r on r.tenant_id = '*'
+  from pg_class v left join robot_brain.refresh_state r on r.tenant_id = '*'
   where v.oid = 'robot_brain.session_stats'::regclass;
   -- A restore may leave the view without data, and a query of the view then fails. The first reader fills the view,
   -- because the schedule may skip a database that is asleep.
