@@ -44,13 +44,14 @@ def _construct_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, A
 _Loader.add_multi_constructor("!", _construct_tag)
 
 
-def read_template(path: Path) -> dict[str, Any]:
+def read_template(path: Path, choose: Callable[[str], str] = str) -> dict[str, Any]:
     """Return the parsed template at `path`, with its intrinsic functions in their long form and not resolved.
 
-    Raises TemplateError if the file is missing, not YAML or not a template.
+    `choose` gets the file's text and returns the text to parse, as a build with other choices changes it. Raises
+    TemplateError if the file is missing, not YAML or not a template.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        document = yaml.load(choose(path.read_text(encoding="utf-8")), Loader=_Loader)
     except OSError as error:
         raise TemplateError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -75,6 +76,9 @@ class Resolver:
             name: declaration["Default"] for name, declaration in declared.items() if "Default" in declaration
         }
         self._parameters.update(overrides)
+        for name, value in self._parameters.items():
+            if declared[name].get("Type") == "CommaDelimitedList":
+                self._parameters[name] = [each.strip() for each in str(value).split(",")]
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
         self._resources: Mapping[str, Any] = document["Resources"]
         self._functions: dict[str, Callable[[Any, str], Any]] = {
@@ -85,6 +89,8 @@ class Resolver:
             "Fn::Not": lambda value, place: not self.resolve(value, place)[0],
             "Fn::And": lambda value, place: all(self.resolve(value, place)),
             "Fn::Or": lambda value, place: any(self.resolve(value, place)),
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
         }
 
     def resolve(self, node: Any, place: str) -> Any:
@@ -132,6 +138,16 @@ class Resolver:
     def _if(self, value: Any, place: str) -> Any:
         name, then, otherwise = value
         return self.resolve(then if self.condition(name, place) else otherwise, place)
+
+    def _join(self, value: Any, place: str) -> str:
+        separator, parts = self._pair(value, place)
+        return str(separator).join(map(str, parts))
+
+    def _select(self, value: Any, place: str) -> Any:
+        index, parts = self._pair(value, place)
+        if not int(index) < len(parts):
+            raise TemplateError(f"{place}: !Select {index} is beyond the end of the list")
+        return parts[int(index)]
 
     def _pair(self, value: Any, place: str) -> tuple[Any, Any]:
         left, right = self.resolve(value, place)

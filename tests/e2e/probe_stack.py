@@ -13,8 +13,11 @@ from typing import Any, BinaryIO
 import aiohttp
 import yarl
 
+from local.authorizer import authorizers_of
+from local.cors import Cors
 from local.emulator import Emulator
 from local.front import Front
+from local.issuer import Issuer, load_key, make_token
 from local.runtime import Launch, RuntimeName
 from local.template import load_template
 
@@ -62,12 +65,27 @@ def raw(event, context):
 TEMPLATE = """
 Parameters:
   Word: {Type: String, Default: from the template}
+  JwtIssuer: {Type: String, Default: "http://127.0.0.1:1"}
 Globals:
   Function:
     CodeUri: code/
     Timeout: 60
     Environment: {Variables: {WORD: !Ref Word}}
 Resources:
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: Jwt
+        Authorizers: {Jwt: {JwtConfiguration: {issuer: !Ref JwtIssuer, audience: [robot-brain]}}}
+      CorsConfiguration:
+        AllowOrigins: ["https://app.example.com"]
+        AllowMethods: [GET, POST, PATCH]
+        AllowHeaders: [authorization, content-type]
+        ExposeHeaders: [etag]
+        MaxAge: 3600
+  Open: {Type: AWS::Serverless::Function, Properties: {Handler: probe.echo, Events: {
+    Get: {Type: HttpApi, Properties: {Path: /open, Method: GET, Auth: {Authorizer: NONE}}}}}}
   Echo:
     Type: AWS::Serverless::Function
     Properties:
@@ -138,6 +156,12 @@ class ProbeStack:
     access: list[str]
     session: aiohttp.ClientSession
     folder: Path
+    issuer: Issuer | None
+
+    def token(self, sub: str = "ann", **claims: Any) -> str:
+        """Return a token of the stack's issuer."""
+        assert self.issuer is not None
+        return make_token(load_key(self.folder), self.issuer.url, sub, claims, 3600)
 
     async def request(self, method: str, target: str, **more: Any) -> Answer:
         """Send a request without changing its target. Return the answer."""
@@ -179,15 +203,17 @@ async def probe_stack(
     concurrency: int = 50,
     idle_seconds: float = 300,
     integration_seconds: float = 300,
+    auth: bool = False,
 ) -> AsyncIterator[ProbeStack]:
     """Run the stack in `folder`, with the functions of this module or with those of another `template`.
 
-    The gateway waits longer than that of AWS, because no test may depend on speed.
+    The gateway waits longer than that of AWS, because no test may depend on speed. With `auth` it has an issuer, and
+    checks tokens and CORS.
     """
     probes = write_stack(folder)
-    served = load_template(template or probes)
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
+    bound, of_issuer = _bound(), _bound()
+    issuer = Issuer(load_key(folder), of_issuer) if auth else None
+    served = load_template(template or probes, {"JwtIssuer": issuer.url} if issuer else {})
     access: list[str] = []
 
     def open_log(name: str) -> BinaryIO:
@@ -203,11 +229,27 @@ async def probe_stack(
                 idle_seconds=idle_seconds,
             )
         )
-        await stack.enter_async_context(
-            Front(served, emulator, bound, access=access.append, integration_seconds=integration_seconds)
+        stack.callback(of_issuer.close)
+        if issuer is not None:
+            await stack.enter_async_context(issuer)
+        front = Front(
+            served,
+            emulator,
+            bound,
+            access=access.append,
+            authorizers=authorizers_of(served.api) if auth else None,
+            cors=Cors(served.api.cors) if auth and served.api.cors else None,
+            integration_seconds=integration_seconds,
         )
+        await stack.enter_async_context(front)
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder)
+        yield ProbeStack(emulator, bound.getsockname()[1], access, session, folder, issuer)
+
+
+def _bound() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
 
 
 def run_probe(folder: Path, test: Callable[[ProbeStack], Awaitable[None]], **options: object) -> None:
