@@ -1,6 +1,7 @@
 """Every command in README.md and docs/ is run as it stands there, and prints what the document shows.
 
-All run on one local stack. After `AUTH=jwt make run` the rest of a document runs on a stack of its own that checks tokens.
+All run on one local stack. After `AUTH=jwt make run` the other commands of a document run on a
+stack of its own that checks tokens.
 `DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
 """
 
