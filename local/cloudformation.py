@@ -76,9 +76,7 @@ class Resolver:
             name: declaration["Default"] for name, declaration in declared.items() if "Default" in declaration
         }
         self._parameters.update(overrides)
-        for name, value in self._parameters.items():
-            if declared[name].get("Type") == "CommaDelimitedList":
-                self._parameters[name] = [each.strip() for each in str(value).split(",")]
+        self._lists = {name for name, each in declared.items() if each.get("Type") == "CommaDelimitedList"}
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
         self._resources: Mapping[str, Any] = document["Resources"]
         self._functions: dict[str, Callable[[Any, str], Any]] = {
@@ -89,8 +87,8 @@ class Resolver:
             "Fn::Not": lambda value, place: not self.resolve(value, place)[0],
             "Fn::And": lambda value, place: all(self.resolve(value, place)),
             "Fn::Or": lambda value, place: any(self.resolve(value, place)),
-            "Fn::Join": self._join,
-            "Fn::Select": self._select,
+            "Fn::Join": self._joined,
+            "Fn::Select": self._selected,
         }
 
     def resolve(self, node: Any, place: str) -> Any:
@@ -123,7 +121,9 @@ class Resolver:
         if name == "AWS::NoValue":
             return ABSENT
         if name in self._parameters:
-            return self._parameters[name]
+            value = self._parameters[name]
+            is_text = name in self._lists and isinstance(value, str)
+            return [each.strip() for each in value.split(",")] if is_text else value
         if name in self._resources:
             return name
         raise TemplateError(f"{place}: !Ref {name} must name a resource, or a parameter with a default")
@@ -139,11 +139,11 @@ class Resolver:
         name, then, otherwise = value
         return self.resolve(then if self.condition(name, place) else otherwise, place)
 
-    def _join(self, value: Any, place: str) -> str:
+    def _joined(self, value: Any, place: str) -> str:
         separator, parts = self._pair(value, place)
         return str(separator).join(map(str, parts))
 
-    def _select(self, value: Any, place: str) -> Any:
+    def _selected(self, value: Any, place: str) -> Any:
         index, parts = self._pair(value, place)
         if not int(index) < len(parts):
             raise TemplateError(f"{place}: !Select {index} is beyond the end of the list")

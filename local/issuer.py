@@ -95,10 +95,13 @@ class Issuer:
     async def __aenter__(self) -> Self:
         """Start to listen."""
         application = web.Application(client_max_size=FORM_LIMIT)
-        application.router.add_get("/.well-known/openid-configuration", self._discovery)
-        application.router.add_get("/.well-known/jwks.json", self._key_set)
-        application.router.add_post("/token", self._token)
-        application.router.add_route("OPTIONS", "/{path:.*}", self._preflight)
+        for method, path, handler in (
+            ("GET", "/.well-known/openid-configuration", self._discovery),
+            ("GET", "/.well-known/jwks.json", self._key_set),
+            ("POST", "/token", self._token),
+        ):
+            application.router.add_route(method, path, handler)
+            application.router.add_route("OPTIONS", path, self._preflight)
         application.on_response_prepare.append(self._allow_pages)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=2)
         await self._runner.setup()

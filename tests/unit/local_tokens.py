@@ -67,10 +67,11 @@ def sign(header: Mapping[str, Any] | str, claims: Mapping[str, Any] | str, key: 
 
 
 @contextmanager
-def running_issuer(key: RSAKey) -> Iterator[Lab]:
-    """Run an issuer with this key in a thread of its own."""
+def running_issuer(key: RSAKey, port: int = 0) -> Iterator[Lab]:
+    """Run an issuer with this key in a thread of its own, on any free port or on `port`."""
     bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
     issuer = Issuer(key, bound)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
