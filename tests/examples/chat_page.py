@@ -14,6 +14,7 @@ from tests.examples.webdriver import Browser
 from tests.support.waiting import wait_until
 
 _PORT = re.compile(r"port (\d+)")
+_IS_DONE = "return document.getElementById('status').textContent && !document.querySelector('button:disabled')"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class ChatPage:
 
     def press(self, button: str) -> str:
         """Press a button. Return what the page says when it is done."""
+        self.browser.script("document.getElementById('status').textContent = ''")
         self.browser.click(button)
-        wait_until(lambda: bool(self.browser.script("return !document.querySelector('button:disabled')")), self.status)
+        wait_until(lambda: bool(self.browser.script(_IS_DONE)), self.status)
         return self.status()
 
     def log_in(self, user: str) -> str:

@@ -2,13 +2,14 @@
 
 import re
 import tempfile
+import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_stack import Stack, running
+from tests.e2e.local_stack import Stack, call, running
 from tests.examples.binaries import browser_and_driver
 from tests.examples.chat_page import ChatPage, open_page, served_pages
 from tests.examples.stubborn_api import stubborn_api
@@ -20,7 +21,7 @@ ISSUER = re.compile(r"issuer\D*(http://127\.0\.0\.1:\d+)", re.I)
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page runs: a browser, the port that serves the page, and a local stack with its issuer."""
+    """What a test of the page needs: a browser, the port that serves the page, and a local stack with its issuer."""
 
     browser: Browser
     port: int
@@ -98,6 +99,8 @@ def test_another_user_in_the_same_browser_meets_no_session_of_the_first(place: P
 
 
 def test_without_a_token_or_with_a_wrong_one_the_page_says_401(place: Place) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        call(f"{place.stack.url}/sessions")
     page = place.page()
     refused = page.press("#list")
     assert "401: The token is missing, wrong or expired." in refused

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -97,3 +98,11 @@ def test_an_example_with_a_wrong_secret_says_403_and_fails(program: list[str], s
     assert done.returncode != 0
     assert "403" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_readme_names_the_versions_that_are_tested() -> None:
+    readme = (EXAMPLES / "README.md").read_text()
+    packages = json.loads((EXAMPLES / "package.json").read_text())["dependencies"]
+    assert f"with aws4fetch {packages['aws4fetch']} " in readme
+    assert f"with botocore {botocore.__version__} " in readme
+    assert f"pip install botocore=={botocore.__version__}\n" in readme
