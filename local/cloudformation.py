@@ -83,6 +83,7 @@ class Resolver:
             "Ref": self._ref,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
+            "Fn::Split": lambda value, place: self._pair(value, place)[1].split(value[0]),
             "Fn::Equals": lambda value, place: self._pair(value, place)[0] == self._pair(value, place)[1],
             "Fn::Not": lambda value, place: not self.resolve(value, place)[0],
             "Fn::And": lambda value, place: all(self.resolve(value, place)),

@@ -9,7 +9,7 @@ from tests.e2e.sam_bundle import FUNCTIONS, sam_python
 from tests.e2e.sam_package import transform
 from tests.support.bundle import Json
 from tests.support.cloudformation import Stack
-from tests.support.deployed_template import SECRET_ARN, built_template
+from tests.support.deployed_template import SECRET_ARN, built_template, packaged
 from tests.support.servers.binaries import skip_without
 
 BEFORE = {
@@ -38,15 +38,9 @@ VERSIONLESS = {
 }
 
 
-def source(auth: str = "jwt", code: str = "1", layer: str = "1") -> Json:
+def source(auth: str = "jwt", **content: str) -> Json:
     """Return the template with SnapStart as `sam package` writes it, for this content of the code and of the layer."""
-    template = built_template(snapstart="on", auth=auth)
-    for each in template["Resources"].values():
-        if each["Type"] == "AWS::Serverless::Function":
-            each["Properties"]["CodeUri"] = f"s3://bucket/code-{code}"
-        elif each["Type"] == "AWS::Serverless::LayerVersion":
-            each["Properties"]["ContentUri"] = f"s3://bucket/layer-{layer}"
-    return template
+    return packaged(built_template(snapstart="on", auth=auth), **content)
 
 
 def named(transformed: Json, parameters: dict[str, str], ids: dict[str, str], kind: str) -> dict[str, Any]:
@@ -90,8 +84,8 @@ ORIGIN = State(source(), BEFORE)
 SIGNED = {name: value for name, value in BEFORE.items() if not name.startswith("Jwt")}
 UPDATES = {
     **{name: (ORIGIN, State(source(), BEFORE | change)) for name, change in (PUBLISHING | VERSIONLESS).items()},
-    "the layer": (ORIGIN, State(source(layer="2"), BEFORE)),
-    "the code": (ORIGIN, State(source(code="2"), BEFORE)),
+    "the layer": (ORIGIN, State(source(layer="other"), BEFORE)),
+    "the code": (ORIGIN, State(source(code="other"), BEFORE)),
     "the authorization": (ORIGIN, State(source(auth="iam"), SIGNED)),
     "a claim to the tenant of its name": (
         State(source(), BEFORE | {"TenantFrom": "claim:tenant"}),

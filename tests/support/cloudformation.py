@@ -31,7 +31,6 @@ class Stack(Resolver):
             "Fn::Contains": lambda value, place: self._pair(value, place)[1] in self._pair(value, place)[0],
             "Fn::Join": lambda value, place: self._join(*self._pair(value, place)),
             "Fn::Select": lambda value, place: self._pair(value, place)[1][int(value[0])],
-            "Fn::Split": lambda value, place: self._pair(value, place)[1].split(value[0]),
             "Fn::Sub": lambda value, place: re.sub(r"\$\{([\w:]+)\}", lambda found: self._ref(found[1], place), value),
         }
 

@@ -49,6 +49,17 @@ VARIABLES = {
 }
 
 
+def packaged(template: dict[str, Any], code: str = "code", layer: str = "layer") -> dict[str, Any]:
+    """Return `template` with an archive in S3 instead of each local folder, as `sam package` writes it."""
+    places = {"CodeUri": f"s3://bucket/{code}", "ContentUri": f"s3://bucket/{layer}"}
+    resources = {}
+    for name, each in template["Resources"].items():
+        properties = each["Properties"]
+        moved = {key: place for key, place in places.items() if key in properties}
+        resources[name] = each | {"Properties": properties | moved}
+    return template | {"Resources": resources}
+
+
 def role_of(function: str) -> str:
     """Return the logical id of a function's role."""
     reference = TEMPLATE["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"]

@@ -1,4 +1,4 @@
-"""Who asks: the caller in an event's authorizer, and everything that is refused because nothing is guessed."""
+"""The caller in an event's authorizer, and what is refused because no value is guessed."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def of(authorizer: Any, **variables: str) -> Caller:
 
 
 def of_claims(changes: dict[str, Any], **variables: str) -> Caller:
-    """Return the caller of a token with the claims above and some changes. A claim that is None is left out."""
+    """Return the caller of a token with the claims above and some changes. A claim whose value is null is left out."""
     claims = {name: value for name, value in {**CLAIMS, **changes}.items() if value is not None}
     return of({"jwt": {"claims": claims, "scopes": None}}, AUTH="jwt", **variables)
 

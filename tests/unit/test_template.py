@@ -97,8 +97,16 @@ def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> No
         ("JwtAudience", ["robot-brain", "https://api.example.com/, other"], ["", "a,", "a b", "x" * 256, "ä"]),
         (
             "CorsOrigin",
-            ["none", "https://app.example.com", "http://localhost:5173", "https://a.com, https://b.com"],
-            ["*", "app.example.com", "https://a.com/", "https://a.com,", "https://a.com https://b.com", ""],
+            ["none", "https://app.example.com", "http://localhost:5173", "https://a.com,https://b.com:8443"],
+            [
+                "*",
+                "a.com",
+                "https://a.com/",
+                "https://a.com,",
+                "https://a.com, https://b.com",
+                "none,https://a.com",
+                "",
+            ],
         ),
         (
             "StatsSchedule",

@@ -1,7 +1,7 @@
-"""Who asks, and whose sessions these are: an event's authorizer becomes a caller. No other module looks at it.
+"""The caller of a request: an event's authorizer says which tenant and which user it is. No other module looks at it.
 
-The gateway has checked the signature or the token. Nothing that a client sends in a header, the query or the body
-changes the caller, and nothing that is missing is guessed.
+The gateway has checked the signature or the token. A header, the query or the body never changes the caller. If
+something is missing, the request is refused and no value is guessed.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -23,7 +23,7 @@ _NO_TEXT = r"(?:map)?\[.*\]"
 
 
 class Caller(NamedTuple):
-    """Who asks: the tenant whose rows it may use, the user if known, and whether it may see all users' sessions."""
+    """The tenant whose rows a request may use, the user if known, and whether all users' sessions may be seen."""
 
     tenant_id: str
     user_id: str | None

@@ -3,7 +3,7 @@
 --   p_before          return the newest turns below this seq
 --   p_after           return the oldest turns above this seq; if both cursors are null, return the newest turns
 --   p_max_chars       for the newest turns only: return as many whole turns as fit, at least one
---   p_as_user         the end user who asks, or null for a caller that sees all
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.

@@ -5,7 +5,7 @@
 --   p_key             the client's idempotency key, or null
 --   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
 --   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
---   p_as_user         the end user who writes, or null for a caller that sees all
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   replayed          the body is from an earlier request or attempt; this call wrote nothing
 --   etag              the session's entity tag; null if replayed, because the session may have changed since
 -- An end user's keys are its own. A line break is in no key, so no user's key looks like another's.
