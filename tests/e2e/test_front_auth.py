@@ -9,7 +9,8 @@ from multidict import CIMultiDict
 from local.cloudformation import TemplateError
 from local.front import Front
 from local.template import load_template
-from tests.e2e.probe_stack import Answer, ProbeStack, run_probe, write_stack
+from tests.e2e.probe_functions import write_stack
+from tests.e2e.probe_stack import Answer, ProbeStack, run_probe
 
 PAGE = "http://localhost:5173"
 OWN_PAGE = "https://app.example.com"
