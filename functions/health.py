@@ -12,4 +12,4 @@ def up(request: Request) -> Response:
     return Response(200, f'{{"status": "ok", "version": "{__version__}"}}', {"cache-control": "no-store"})
 
 
-handler = routes({"GET /health": up, "HEAD /health": up})
+handler = routes({"GET /health": up, "HEAD /health": up}, open_to_anyone=True)

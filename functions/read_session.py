@@ -4,19 +4,20 @@ GET /sessions?limit&cursor&user_id&preview: a page of the sessions, the most rec
 """
 
 from robot_brain import limits
+from robot_brain.caller import Caller
 from robot_brain.database import api
 from robot_brain.entry import routes
-from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, refuse, user_id, whole_number
+from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, user_id, whole_number
 from robot_brain.http.request import Request, Response
 
 
-def read(request: Request, session_id: str) -> Response:
+def read(request: Request, caller: Caller, session_id: str) -> Response:
     """Return 200 with the session, its turns and the cursors of other pages, or 304 if If-None-Match has its ETag."""
     query = request.query("limit", "before", "after", "max_chars")
-    exclude(query, "before", "after")
-    exclude(query, "max_chars", "after")
+    exclude(query, "after", "before", "max_chars")
     page = api.read_session(
-        session_id=session_id,
+        caller,
+        session_id,
         limit=whole_number(query, "limit", 1, limits.MAX_PAGE_TURNS) or limits.DEFAULT_PAGE_TURNS,
         before=whole_number(query, "before", 1, limits.MAX_INTEGER),
         after=whole_number(query, "after", 0, limits.MAX_INTEGER),
@@ -27,13 +28,12 @@ def read(request: Request, session_id: str) -> Response:
     return Response(200 if page.body else 304, page.body, {"etag": page.etag, "cache-control": "private, no-cache"})
 
 
-def browse(request: Request) -> Response:
+def browse(request: Request, caller: Caller) -> Response:
     """Return 200 with a page of the sessions and the cursor of the next page."""
-    query = request.query("limit", "cursor", "user_id", "metadata", "preview")
-    refuse(query, "metadata")
+    query = request.query("limit", "cursor", "user_id", "preview")
     limit = whole_number(query, "limit", 1, limits.MAX_LISTED_SESSIONS) or limits.DEFAULT_LISTED_SESSIONS
     place, user, preview = cursor(query, "cursor"), user_id(query, "user_id"), flag(query, "preview")
-    body = api.list_sessions(limit=limit, cursor=place, user_id=user, preview=preview, deadline=request.deadline)
+    body = api.list_sessions(caller, limit, place, user, preview, request.deadline)
     return Response(200, body, {"cache-control": "private, no-cache"})
 
 

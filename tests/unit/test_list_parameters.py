@@ -61,10 +61,3 @@ def test_a_required_number_that_is_absent_is_missing() -> None:
     with pytest.raises(InvalidRequestError) as error:
         parameters.required_number({}, "after", 0, 9)
     assert violation(error) == (["query", "after"], "missing")
-
-
-def test_a_parameter_of_a_later_version_is_refused() -> None:
-    parameters.refuse({"limit": "1"}, "metadata")
-    with pytest.raises(InvalidRequestError) as error:
-        parameters.refuse({"metadata": "{}"}, "metadata")
-    assert violation(error) == (["query", "metadata"], "reserved_parameter")

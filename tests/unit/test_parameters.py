@@ -116,10 +116,10 @@ def test_an_absent_parameter_is_python_none() -> None:
 
 
 def test_two_parameters_that_exclude_each_other_are_refused_together() -> None:
-    parameters.exclude({"before": "1"}, "before", "after")
-    parameters.exclude({"after": "1"}, "before", "after")
+    parameters.exclude({"before": "1"}, "after", "before")
+    parameters.exclude({"after": "1"}, "after", "before")
     with pytest.raises(InvalidRequestError) as error:
-        parameters.exclude({"before": "1", "after": "1"}, "before", "after")
+        parameters.exclude({"before": "1", "after": "1"}, "after", "before")
     assert violation(error) == (["query", "before"], "exclusive_parameters")
 
 

@@ -26,11 +26,14 @@ Handler = Callable[[Any, Context], Answer]
 def routes(
     endpoints: Mapping[str, Callable[..., Response]],
     schedule: Mapping[str, Callable[[Deadline], Answer]] | None = None,
+    *,
+    open_to_anyone: bool = False,
 ) -> Handler:
     """Return a Lambda handler that calls the function of an event's route.
 
     `endpoints` has a function for each route, such as `GET /sessions/{session_id}`. The function receives the Request,
-    and the path's parameters by name.
+    the Caller, and the path's parameters by name. Without a valid caller it is not called. With `open_to_anyone` the
+    functions receive no Caller, and anyone may call them.
     `schedule` has a function for each action. The function returns a JSON object. The object has a member `skipped` if
     the function had a reason to do nothing.
 
@@ -56,7 +59,8 @@ def routes(
                     "function that does"
                 )
             function, names = table[route]
-            response = function(request, **{name: request.path_parameter(name) for name in names})
+            known = () if open_to_anyone else (request.caller(),)
+            response = function(request, *known, **{name: request.path_parameter(name) for name in names})
             status, body = response.status, response.body
             headers = {"content-type": JSON, **response.headers} if body is not None else dict(response.headers)
         except Exception as error:

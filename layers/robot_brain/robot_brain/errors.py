@@ -8,6 +8,7 @@ RobotBrainError
 │   ├── InvalidRequestError        it can be parsed but breaks rules, which `errors` lists
 │   ├── UnsupportedMediaTypeError
 │   ├── RequestTooLargeError
+│   ├── ForbiddenError             the caller may not do this, or its credentials lack something
 │   ├── SessionNotFoundError
 │   ├── TurnNotFoundError
 │   ├── SessionBeingErasedError    a retry succeeds when the session is erased
@@ -127,6 +128,13 @@ class RequestTooLargeError(RequestError):
 
     title = "Request too large"
     status = 413
+
+
+class ForbiddenError(RequestError):
+    """The caller may not do this."""
+
+    title = "Forbidden"
+    status = 403
 
 
 class SessionNotFoundError(RequestError):

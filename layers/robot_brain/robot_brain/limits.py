@@ -27,6 +27,8 @@ MAX_INTEGER = 2**31 - 1
 
 # A session's id, in code points.
 MAX_SESSION_ID_LENGTH = 100
+# A tenant, in ASCII characters.
+MAX_TENANT_LENGTH = 128
 # The id of a user, in code points.
 MAX_USER_ID_LENGTH = 255
 # An Idempotency-Key, in ASCII characters, and how long the database remembers it.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from robot_brain import environment
 from robot_brain.errors import SettingsError
+from robot_brain.limits import MAX_TENANT_LENGTH
 
 # Python's names of levels, and those that only Lambda uses (AWS_LAMBDA_LOG_LEVEL).
 _LOG_LEVELS = {
@@ -69,7 +70,10 @@ class Settings(NamedTuple):
 
     database_url: str
     database_secret_arn: str
+    auth: str
+    tenant_from: str
     tenant_id: str
+    all_users_scope: str
     connection_timeout_ms: int
     idle_timeout_ms: int
     max_attempts: int
@@ -94,14 +98,10 @@ class Settings(NamedTuple):
             raise SettingsError("set one of DATABASE_URL and DATABASE_SECRET_ARN, and not both")
         if arn and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[0-9]{12}:secret:.+", arn):
             raise SettingsError("DATABASE_SECRET_ARN is not the ARN of a secret in AWS Secrets Manager")
-        tenant = variables.get("TENANT_ID", "") or "local"
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", tenant):
-            raise SettingsError("TENANT_ID must be 1 to 64 letters, digits, dots, underscores or hyphens")
         prepare = variables.get("DB_PREPARE_THRESHOLD", "")
         return cls(
             database_url=url,
             database_secret_arn=arn,
-            tenant_id=tenant,
             connection_timeout_ms=_whole(variables, "DB_CONNECTION_TIMEOUT", 10_000, 1_000, 30_000),
             idle_timeout_ms=_whole(variables, "DB_IDLE_TIMEOUT", 30_000, 0, 86_400_000),
             max_attempts=_whole(variables, "DB_MAX_RETRIES", 3, 1, 10),
@@ -113,6 +113,7 @@ class Settings(NamedTuple):
             secrets_endpoint=variables.get("AWS_ENDPOINT_URL_SECRETS_MANAGER", "")
             or variables.get("AWS_ENDPOINT_URL", ""),
             stats_max_age=_whole(variables, "STATS_MAX_AGE", 3_600, 0, 2_678_400),
+            **_callers(variables),
             **_neon(variables, bool(arn)),
         )
 
@@ -124,6 +125,33 @@ def _pasted(variables: Mapping[str, str], name: str) -> str:
     """
     value = variables.get(name, "").strip()
     return "" if value == "none" else value
+
+
+def _callers(variables: Mapping[str, str]) -> dict[str, str]:
+    # Without AUTH every event needs an authorizer, so a forgotten variable never opens the API.
+    auth = _one_of(variables, "AUTH", ("", "iam", "jwt", "none")) or "iam"
+    # SAM sets this variable on a developer's machine, and has no authorizer there.
+    if variables.get("AWS_SAM_LOCAL") == "true":
+        auth = "none"
+    source = variables.get("TENANT_FROM", "") or "fixed"
+    if not re.fullmatch(r"fixed|claim:[\x21-\x7e]{1,128}|iam:account|iam:role", source):
+        raise SettingsError("TENANT_FROM must be fixed, claim:<name>, iam:account or iam:role")
+    if source.partition(":")[0] not in ("fixed", {"iam": "iam", "jwt": "claim"}.get(auth)):
+        raise SettingsError("TENANT_FROM does not fit AUTH: claim:<name> needs jwt, iam:account and iam:role need iam")
+    tenant = variables.get("TENANT_ID", "") or "local"
+    if not re.fullmatch(rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}", tenant):
+        raise SettingsError(f"TENANT_ID must be 1 to {MAX_TENANT_LENGTH} letters, digits and . _ - + = , @ :")
+    scope = variables.get("ALL_USERS_SCOPE", "") or "robot-brain/all-users"
+    if not re.fullmatch(r"[\x21\x23-\x5a\x5e-\x7e]{1,128}", scope):
+        raise SettingsError(
+            "ALL_USERS_SCOPE must be one scope, in ASCII without spaces, quotes, brackets and backslashes"
+        )
+    return {
+        "auth": auth,
+        "tenant_from": source,
+        "tenant_id": tenant,
+        "all_users_scope": "" if scope == "none" else scope,
+    }
 
 
 def _neon(variables: Mapping[str, str], has_secret: bool) -> dict[str, str]:

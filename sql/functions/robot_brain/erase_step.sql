@@ -71,7 +71,7 @@ begin
   set
     erasing_at = coalesce(s.erasing_at, v_now),
     user_metadata = '{}',
-    user_id = null,
+    -- user_id stays, because only its user may repeat the request.
     message_count = s.message_count - v_gone.removed,
     removed = s.removed + v_gone.removed,
     first_seq = coalesce(v_to + 1, s.first_seq),

@@ -1,4 +1,6 @@
 -- Step of write_message. Locks the session's row, or creates it for a new session, and adds this write to its counts.
+-- If the session is not the end user's, changes nothing and returns nulls.
+--   p_as_user         the end user of the request; a new session gets it as its user_id
 --   last_seq          the session's last seq before this write
 --   message_count     the turns that exist, with this write
 --   version           the version in the entity tag, with this write
@@ -24,6 +26,7 @@ create or replace function robot_brain.lock_session(
   p_user_metadata jsonb,
   p_first_id uuid,
   p_repeated boolean,
+  p_as_user text,
   out last_seq integer,
   out message_count integer,
   out version bigint,
@@ -72,11 +75,11 @@ begin
 
   -- On conflict the clock is read after the row is locked, so the times of the turns never decrease while seq grows.
   insert into robot_brain.sessions as s (
-    tenant_id, id, user_metadata, created_at, last_active, active_hour, previous_active, repeated,
+    tenant_id, id, user_id, user_metadata, created_at, last_active, active_hour, previous_active, repeated,
     message_count, response_length, unanswered, answer_bytes
   )
   values (
-    p_tenant_id, p_session_id,
+    p_tenant_id, p_session_id, p_as_user,
     case when p_user_metadata is null then '{}' else robot_brain.merge_patch('{}', p_user_metadata) end,
     v_now, v_now, date_bin('1 hour', v_now, to_timestamp(0)), null,
     case when p_repeated then array[p_first_id] end, p_turns, v_length, v_unanswered, v_answer_bytes
@@ -94,6 +97,7 @@ begin
     response_length = s.response_length + excluded.response_length,
     unanswered = s.unanswered + excluded.unanswered,
     answer_bytes = s.answer_bytes + excluded.answer_bytes
+  where robot_brain.is_visible(s.user_id, p_as_user)
   returning
     s.message_count + s.removed - p_turns,
     s.message_count,

@@ -1,4 +1,5 @@
 -- Step of write_message, after the session is locked. Raises
+--   RB404   if the session is not the end user's
 --   RB409   if a retry of this write was faster, or if it cannot be known whether an earlier attempt wrote the turns
 --   RB412   if the session is not in the state that p_if_match names
 --   RB419   if the session is being erased
@@ -17,6 +18,9 @@ returns void
 language plpgsql
 as $$
 begin
+  if p_session.last_seq is null then
+    perform robot_brain.refuse_foreign();
+  end if;
   -- The original attempt can arrive after its retry, for example from a stalled pooler. The client that sent the
   -- original has already disconnected.
   if p_session.is_late then

@@ -2,7 +2,9 @@
 -- that is being erased is unknown.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.session_figures(p_tenant_id text, p_session_id text)
+drop function if exists robot_brain.session_figures;
+
+create or replace function robot_brain.session_figures(p_tenant_id text, p_session_id text, p_as_user text)
 returns text
 language plpgsql
 as $$
@@ -20,7 +22,7 @@ begin
   )
   into v_is_erasing, v_figures
   from robot_brain.sessions s
-  where s.tenant_id = p_tenant_id and s.id = p_session_id;
+  where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user);
   return case when not v_is_erasing then v_figures end;
 end
 $$;

@@ -2,16 +2,20 @@
 -- is marked, and the caller repeats the call until the state is 'erased'. A marked session is unknown to readers.
 --   p_if_match   as for write_message; it counts for the first step alone
 --   p_continue   only go on with an erasure that has begun. So a session that was made meanwhile under the same id stays.
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   state        'unknown', 'erasing' (there is more to do) or 'erased'
 -- Raises RB412 and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.erase_session;
 
 create or replace function robot_brain_api.erase_session(
   p_tenant_id text,
   p_session_id text,
   p_if_match text default null,
   p_continue boolean default false,
+  p_as_user text default null,
   p_schema_version integer default null,
   out state text
 )
@@ -33,7 +37,7 @@ begin
 
   select s.* into v_session
   from robot_brain.sessions s
-  where s.tenant_id = p_tenant_id and s.id = p_session_id
+  where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user)
   for update;
   if not found or (p_continue and v_session.erasing_at is null) then
     state := case when p_continue then 'erased' else 'unknown' end;

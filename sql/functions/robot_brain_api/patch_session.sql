@@ -2,10 +2,13 @@
 --   p_user_metadata     merge patch (RFC 7396) of user_metadata, or null
 --   p_user_id           with p_sets_user_id: the new user_id; null clears it
 --   p_if_match          as for write_message; '0' also matches an unknown session
+--   p_as_user           the end user of the request, or null for a caller that sees all
 -- A patch that changes nothing leaves the entity tag.
--- Raises RB412, RB419, RB423, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
+-- Raises RB404, RB412, RB419, RB423, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
 -- Locks: the session's row.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.patch_session;
 
 create or replace function robot_brain_api.patch_session(
   p_tenant_id text,
@@ -14,6 +17,7 @@ create or replace function robot_brain_api.patch_session(
   p_user_id text default null,
   p_sets_user_id boolean default false,
   p_if_match text default null,
+  p_as_user text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -30,7 +34,7 @@ declare
   v_metadata jsonb;
   v_user_id text;
 begin
-  perform robot_brain.refuse_request(p_tenant_id, p_session_id, 1, p_user_metadata, p_schema_version);
+  perform robot_brain.refuse_request(p_tenant_id, p_session_id, 1, p_user_metadata, p_as_user, p_schema_version);
   if length(p_user_id) not between 1 and 255 then
     raise string_data_right_truncation using message = 'a user id has 1 to 255 characters';
   end if;
@@ -48,9 +52,9 @@ begin
       perform robot_brain.refuse_state(p_if_match, 0, null);
     end if;
     insert into robot_brain.sessions (
-      tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes
+      tenant_id, id, user_id, created_at, last_active, active_hour, message_count, response_length, answer_bytes
     )
-    select p_tenant_id, p_session_id, c.now, c.now, date_bin('1 hour', c.now, to_timestamp(0)), 0, 0, 0
+    select p_tenant_id, p_session_id, p_as_user, c.now, c.now, date_bin('1 hour', c.now, to_timestamp(0)), 0, 0, 0
     from (select clock_timestamp()) c (now)
     on conflict (tenant_id, id) do nothing
     returning * into v_session;
@@ -64,6 +68,8 @@ begin
     )
     values (p_tenant_id, null, '', 0, 0, 1, 0, 0);
     perform robot_brain.after_erasure(p_tenant_id, p_session_id, null, false, true);
+  elsif not robot_brain.is_visible(v_session.user_id, p_as_user) then
+    perform robot_brain.refuse_foreign();
   elsif v_session.erasing_at is not null then
     perform robot_brain.refuse_erasing();
   elsif p_if_match is not null then

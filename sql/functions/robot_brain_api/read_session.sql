@@ -3,6 +3,7 @@
 --   p_before          return the newest turns below this seq
 --   p_after           return the oldest turns above this seq; if both cursors are null, return the newest turns
 --   p_max_chars       for the newest turns only: return as many whole turns as fit, at least one
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.
@@ -10,6 +11,8 @@
 -- One snapshot for all statements would not do: a read waits while a month is made. Afterwards that snapshot would see
 -- the moved turns in neither partition. Raises 40001 after ten changes in a row; then the caller retries the call.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.read_session;
 
 create or replace function robot_brain_api.read_session(
   p_tenant_id text,
@@ -19,6 +22,7 @@ create or replace function robot_brain_api.read_session(
   p_after bigint default null,
   p_max_chars bigint default null,
   p_known_etags text[] default '{}',
+  p_as_user text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -49,7 +53,9 @@ begin
   -- A cached plan may have been made while the table was small (see write_message).
   v_set := set_config('enable_seqscan', 'off', true);
   for v_try in 1..10 loop
-    select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    select s.* into v_session
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user);
     if not found or v_session.erasing_at is not null then
       etag := null;
       return;
@@ -82,11 +88,8 @@ begin
     -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
     if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
       v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
-      if p_after is null then
-        v_first := v_end;
-      else
-        v_last := v_end;
-      end if;
+      v_first := case when p_after is null then v_end else v_first end;
+      v_last := case when p_after is null then v_last else v_end end;
     end if;
 
     select json_agg(

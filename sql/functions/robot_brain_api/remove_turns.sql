@@ -1,16 +1,20 @@
 -- Remove the turns of a session above the seq p_after (0: all), and return the answer's body. The session and its
 -- counter stay, so no other turn ever gets its seq.
 --   p_if_match   as for write_message
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   etag         the session's entity tag; null if the session is unknown
 -- Raises RB412, RB426 if there are more than 100,000 turns to remove, and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.remove_turns;
 
 create or replace function robot_brain_api.remove_turns(
   p_tenant_id text,
   p_session_id text,
   p_after integer,
   p_if_match text default null,
+  p_as_user text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -37,7 +41,7 @@ begin
 
   select s.* into v_session
   from robot_brain.sessions s
-  where s.tenant_id = p_tenant_id and s.id = p_session_id
+  where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user)
   for update;
   if not found or v_session.erasing_at is not null then
     return;

@@ -2,6 +2,7 @@
 -- it is, with the entity tag of its session.
 --   p_turn       {user_message, robot_response, metadata, items?, interaction?}; absent items become absent
 --   p_if_match   as for write_message
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   body         null if the session has no such turn
 --   etag         the session's entity tag; null if the session is unknown
 -- An absent interaction is kept, and a turn that lacks one gets it.
@@ -10,12 +11,15 @@
 -- Locks: the session's row.
 set local role robot_brain_owner;
 
+drop function if exists robot_brain_api.replace_turn;
+
 create or replace function robot_brain_api.replace_turn(
   p_tenant_id text,
   p_session_id text,
   p_seq integer,
   p_turn jsonb,
   p_if_match text default null,
+  p_as_user text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -44,7 +48,7 @@ begin
 
   select s.* into v_session
   from robot_brain.sessions s
-  where s.tenant_id = p_tenant_id and s.id = p_session_id
+  where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user)
   for update;
   if not found or v_session.erasing_at is not null then
     return;

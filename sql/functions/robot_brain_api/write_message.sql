@@ -5,18 +5,22 @@
 --   p_key             the client's idempotency key, or null
 --   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
 --   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   replayed          the body is from an earlier request or attempt; this call wrote nothing
 --   etag              the session's entity tag; null if replayed, because the session may have changed since
+-- An end user's keys are its own. A line break is in no key, so no user's key looks like another's.
 -- We look for a client's key at each write, because a client may send a request again a day later. Without a key we
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
 -- matches a turn.
--- Raises RB409, RB410, RB412, RB419, RB422, RB423, RB424 and RB503 (sql/README.md). Raises 22001, or 23514 with the
+-- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424 and RB503 (sql/README.md). Raises 22001, or 23514 with the
 -- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
 -- without a meaning.
 -- Locks: the key or first id, then the session's row. No function takes these locks in another order.
 -- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.write_message;
 
 create or replace function robot_brain_api.write_message(
   p_tenant_id text,
@@ -27,6 +31,7 @@ create or replace function robot_brain_api.write_message(
   p_key text default null,
   p_first_id uuid default null,
   p_repeated boolean default false,
+  p_as_user text default null,
   p_schema_version integer default null,
   out body text,
   out replayed boolean,
@@ -39,6 +44,7 @@ set row_security = on
 as $$
 declare
   v_turns constant integer := jsonb_array_length(p_messages);
+  v_key constant text := case when p_as_user is null then p_key else p_as_user || e'\n' || p_key end;
   v_key_hash bytea;
   v_fingerprint bytea;
   v_known bytea;
@@ -50,16 +56,16 @@ begin
   -- One condition for all checks, because each condition costs every write.
   if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
     or length(p_session_id) > 100 or p_tenant_id = '*' or jsonb_typeof(p_user_metadata) <> 'object'
-  then
-    perform robot_brain.refuse_request(p_tenant_id, p_session_id, v_turns, p_user_metadata, p_schema_version);
+    or length(p_as_user) not between 1 and 255 then
+    perform robot_brain.refuse_request(p_tenant_id, p_session_id, v_turns, p_user_metadata, p_as_user, p_schema_version);
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
 
   -- Replay: if this write was done before, return its first answer.
   if p_key is not null then
-    v_key_hash := sha256(convert_to(p_key, 'UTF8'));
+    v_key_hash := sha256(convert_to(v_key, 'UTF8'));
     -- A second request with the same key waits here until the first has ended, and then sees its result.
-    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_key, 0));
+    perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || v_key, 0));
     -- PL/pgSQL may have cached a plan that was made while the table was small. New statistics from autovacuum would end
     -- that plan, but the server may sleep again before autovacuum runs.
     v_set := set_config('enable_seqscan', 'off', true);
@@ -98,16 +104,15 @@ begin
 
   -- Lock the session's row and add the new turns to its counts. Then refuse the write if it does not fit the session's
   -- state.
-  v_session := robot_brain.lock_session(
-    p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated
-  );
+  v_session := robot_brain.lock_session(p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata,
+    p_first_id, p_repeated, p_as_user);
   -- An attempt that comes after an erasure must not write again what was erased.
   if v_session.is_new or (p_repeated and p_first_id is not null) then
     v_was_erased := robot_brain.after_erasure(
       p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
     );
   end if;
-  if v_was_erased or v_session.is_late or v_session.lost_turns or v_session.is_erasing or v_session.has_items
+  if v_session.last_seq is null or v_was_erased or v_session.is_late or v_session.lost_turns or v_session.is_erasing or v_session.has_items
     or p_if_match is not null or v_session.metadata_bytes > 16384
   then
     perform robot_brain.refuse_write(

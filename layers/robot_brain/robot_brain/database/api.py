@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from robot_brain import telemetry
+from robot_brain.caller import Caller
 from robot_brain.database.call import call
 from robot_brain.database.connection import lazy_connection
 from robot_brain.database.refusals import of_the_only_turn
@@ -18,7 +19,7 @@ from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # Each value has the name of its parameter.
 _WRITE = """
@@ -31,6 +32,7 @@ select body, replayed, etag from robot_brain_api.write_message(
   p_key => %(key)s,
   p_first_id => %(first_id)s,
   p_repeated => %(repeated)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _READ = """
@@ -42,6 +44,7 @@ select body, etag from robot_brain_api.read_session(
   p_after => %(after)s,
   p_max_chars => %(max_chars)s,
   p_known_etags => %(known_etags)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _LIST = """
@@ -58,6 +61,7 @@ select body, stale from robot_brain_api.stats(
   p_tenant_id => %(tenant_id)s,
   p_session_id => %(session_id)s,
   p_max_age => %(max_age)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _HEALTH = "select body from robot_brain_api.health(p_max_age => %(max_age)s, p_schema_version => %(schema_version)s)"
@@ -101,6 +105,7 @@ class Health(NamedTuple):
 
 
 def write_message(
+    caller: Caller,
     session_id: str,
     if_match: str | None,
     key: str | None,
@@ -114,11 +119,12 @@ def write_message(
 
     `is_batch` says whether the client sent an array, or a single turn: errors name their places accordingly.
     Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
-    twice. Raises PreconditionFailedError, IdempotencyKeyReusedError, IdempotencyKeyErasedError,
-    SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
+    twice. Raises SessionNotFoundError if the session is another user's, PreconditionFailedError,
+    IdempotencyKeyReusedError, IdempotencyKeyErasedError, SessionBeingErasedError, InvalidRequestError, or a
+    DatabaseError.
     """
     arguments = {
-        **tenant(),
+        **arguments_of(caller),
         "session_id": session_id,
         "messages": messages,
         "user_metadata": user_metadata,
@@ -139,8 +145,9 @@ def write_message(
 
 
 def read_session(
-    *,
+    caller: Caller,
     session_id: str,
+    *,
     limit: int,
     before: int | None,
     after: int | None,
@@ -150,7 +157,7 @@ def read_session(
 ) -> Page:
     """Return a page of a session's turns. Raises SessionNotFoundError or a DatabaseError."""
     arguments = {
-        **tenant(),
+        **arguments_of(caller),
         "session_id": session_id,
         "limit": limit,
         "before": before,
@@ -164,23 +171,32 @@ def read_session(
     return Page(body, etag)
 
 
-def list_sessions(*, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline) -> str:
+def list_sessions(
+    caller: Caller, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline
+) -> str:
     """Return a page of the tenant's sessions as JSON text, the most recently active first.
 
-    With `user_id` return only that user's sessions. Raises InvalidRequestError if the cursor is unreadable or was made
+    With `user_id` return only that user's sessions. An end user gets only sessions of its own. Raises ForbiddenError if
+    an end user names another user, InvalidRequestError if the cursor is unreadable or was made
     with another `user_id`, or a DatabaseError.
     """
-    arguments = {**tenant(), "limit": limit, "cursor": cursor, "user_id": user_id, "preview": preview}
+    arguments = {
+        **arguments_of(caller),
+        "limit": limit,
+        "cursor": cursor,
+        "user_id": caller.listed_user(user_id),
+        "preview": preview,
+    }
     return str(call("list_sessions", _LIST, arguments, deadline).row[0])
 
 
-def stats(session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
+def stats(caller: Caller, session_id: str | None, max_age: int, deadline: Deadline) -> Figures:
     """Return the tenant's figures, or one session's. Raises SessionNotFoundError or a DatabaseError.
 
     They are stale if the last refresh is older than `max_age` seconds and turns were written since, or if too many rows
     are uncounted. If `max_age` is 0 they are never stale.
     """
-    arguments = {**tenant(), "session_id": session_id, "max_age": max_age}
+    arguments = {**arguments_of(caller), "session_id": session_id, "max_age": max_age}
     body, stale = call("stats", _STATS, arguments, deadline).row
     if body is None:
         raise SessionNotFoundError
@@ -227,9 +243,9 @@ def clear_keys(deadline: Deadline) -> str:
     return str(_step("clear_keys", _KEYS, deadline))
 
 
-def tenant() -> dict[str, object]:
-    """Return the arguments that each call for a tenant has."""
-    return {"tenant_id": settings().tenant_id, "schema_version": SCHEMA_VERSION}
+def arguments_of(caller: Caller) -> dict[str, object]:
+    """Return the arguments that each call for a caller has."""
+    return {"tenant_id": caller.tenant_id, "as_user": caller.as_user, "schema_version": SCHEMA_VERSION}
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:

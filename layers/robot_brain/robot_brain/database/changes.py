@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from robot_brain import telemetry
-from robot_brain.database.api import SCHEMA_VERSION, tenant
+from robot_brain.caller import Caller
+from robot_brain.database.api import SCHEMA_VERSION, arguments_of
 from robot_brain.database.call import Answer, Row, call
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RequestError, RobotBrainError, SessionNotFoundError, TurnNotFoundError
@@ -25,6 +26,7 @@ select body, etag from robot_brain_api.replace_turn(
   p_seq => %(seq)s,
   p_turn => %(turn)s,
   p_if_match => %(if_match)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _REMOVE = """
@@ -33,6 +35,7 @@ select body, etag from robot_brain_api.remove_turns(
   p_session_id => %(session_id)s,
   p_after => %(after)s,
   p_if_match => %(if_match)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _PATCH = """
@@ -43,6 +46,7 @@ select body, etag from robot_brain_api.patch_session(
   p_user_id => %(user_id)s,
   p_sets_user_id => %(sets_user_id)s,
   p_if_match => %(if_match)s,
+  p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
 _ERASE = """
@@ -50,6 +54,7 @@ select state from robot_brain_api.erase_session(
   p_tenant_id => %(tenant_id)s,
   p_session_id => %(session_id)s,
   p_if_match => %(if_match)s,
+  p_as_user => %(as_user)s,
   p_continue => %(continue)s,
   p_schema_version => %(schema_version)s)
 """
@@ -63,25 +68,28 @@ class Changed(NamedTuple):
     etag: str
 
 
-def replace_turn(session_id: str, seq: int, turn: str, if_match: str | None, deadline: Deadline) -> Changed:
+def replace_turn(
+    caller: Caller, session_id: str, seq: int, turn: str, if_match: str | None, deadline: Deadline
+) -> Changed:
     """Replace a turn by `turn`, a JSON object.
 
     Raises SessionNotFoundError, TurnNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
     """
-    arguments = {"session_id": session_id, "seq": seq, "turn": turn, "if_match": if_match}
+    arguments = {**arguments_of(caller), "session_id": session_id, "seq": seq, "turn": turn, "if_match": if_match}
     return Changed(*_change("replace_turn", _REPLACE, arguments, deadline, _not_found).row)
 
 
-def remove_turns(session_id: str, after: int, if_match: str | None, deadline: Deadline) -> Changed:
+def remove_turns(caller: Caller, session_id: str, after: int, if_match: str | None, deadline: Deadline) -> Changed:
     """Remove the turns whose seq is above `after`.
 
     Raises SessionNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
     """
-    arguments = {"session_id": session_id, "after": after, "if_match": if_match}
+    arguments = {**arguments_of(caller), "session_id": session_id, "after": after, "if_match": if_match}
     return Changed(*_change("remove_turns", _REMOVE, arguments, deadline, _not_found).row)
 
 
 def patch_session(
+    caller: Caller,
     session_id: str,
     if_match: str | None,
     deadline: Deadline,
@@ -93,9 +101,13 @@ def patch_session(
     """Merge `user_metadata`, a JSON Merge Patch, into the session's, and set its user if `sets_user_id`.
 
     Create the session if it does not exist.
-    Raises SessionBeingErasedError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
+    Raises ForbiddenError if an end user sets the user, SessionNotFoundError if the session is another user's,
+    SessionBeingErasedError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
     """
+    if sets_user_id:
+        caller.require_all("set user_id")
     arguments = {
+        **arguments_of(caller),
         "session_id": session_id,
         "user_metadata": user_metadata,
         "user_id": user_id,
@@ -105,16 +117,21 @@ def patch_session(
     return Changed(*_change("patch_session", _PATCH, arguments, deadline).row)
 
 
-def erase_session(session_id: str, if_match: str | None, deadline: Deadline) -> bool:
+def erase_session(caller: Caller, session_id: str, if_match: str | None, deadline: Deadline) -> bool:
     """Erase a session step by step. Return whether all of it is erased, or false if time ran out before that.
 
     The first step decides whether the session will be erased. If a later step fails, the refresh goes on with it.
     Raises SessionNotFoundError, PreconditionFailedError, or a DatabaseError, each of the first step.
     """
-    arguments: dict[str, object] = {"session_id": session_id, "if_match": if_match, "continue": False}
+    arguments: dict[str, object] = {
+        **arguments_of(caller),
+        "session_id": session_id,
+        "if_match": if_match,
+        "continue": False,
+    }
     (state,) = _change("erase_session", _ERASE, arguments, deadline, _unknown).row
     steps = 1
-    arguments |= {**tenant(), "if_match": None, "continue": True}
+    arguments |= {"if_match": None, "continue": True}
     try:
         while state != "erased" and deadline.left() > _RESERVED:
             within = deadline.at_most(deadline.left() - _RESERVED)
@@ -146,7 +163,7 @@ def _change(
     return call(
         function,
         statement,
-        {**tenant(), **arguments},
+        arguments,
         deadline,
         writes=True,
         repeatable=repeatable,

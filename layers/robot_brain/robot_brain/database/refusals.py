@@ -18,6 +18,7 @@ from robot_brain.errors import (
     PreconditionFailedError,
     RequestError,
     SessionBeingErasedError,
+    SessionNotFoundError,
 )
 from robot_brain.limits import MAX_ITEMS_BYTES, MAX_METADATA_BYTES, MAX_REMOVED_TURNS
 
@@ -72,6 +73,7 @@ def _wrong_cursor(_: Facts) -> RequestError:
 
 
 _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
+    "RB404": lambda _: SessionNotFoundError("Another caller has a session with this id. Use another id."),
     "RB410": lambda _: IdempotencyKeyErasedError(),
     "RB412": lambda facts: PreconditionFailedError(facts=facts),
     "RB419": lambda _: SessionBeingErasedError(),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from robot_brain import telemetry
+from robot_brain.caller import Caller
 from robot_brain.database import api, changes
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RobotBrainError, UnexpectedDatabaseError
@@ -17,14 +18,14 @@ _READER_WAITS = 5.0
 _MOST_MONTHS = 60
 
 
-def figures(session_id: str | None, deadline: Deadline) -> str:
+def figures(caller: Caller, session_id: str | None, deadline: Deadline) -> str:
     """Return the tenant's figures, or one session's, as JSON text. Raises SessionNotFoundError or a DatabaseError.
 
     The figures are exact; only the longest sessions are as of the last refresh. A refresh is due if the last one is
     older than STATS_MAX_AGE and turns were written since, or if many rows are uncounted. Then one reader at a time
     refreshes first. Other readers get the current figures at once. If the refresh fails, its reader gets them too.
     """
-    found = api.stats(session_id, settings().stats_max_age, deadline)
+    found = api.stats(caller, session_id, settings().stats_max_age, deadline)
     if not found.stale:
         return found.body
     try:
@@ -33,7 +34,7 @@ def figures(session_id: str | None, deadline: Deadline) -> str:
         if not _steps(within, if_older=settings().stats_max_age):
             return found.body
         telemetry.count("RefreshesOnReading")
-        return api.stats(None, 0, deadline).body
+        return api.stats(caller, None, 0, deadline).body
     except RobotBrainError as error:
         telemetry.count("RefreshFailures")
         telemetry.logger().warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from robot_brain.caller import is_user_id
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
 from robot_brain.limits import (
     MAX_CURSOR_LENGTH,
@@ -18,7 +19,6 @@ from robot_brain.limits import (
 
 # Strings, which `re` compiles and caches on first use, because each Lambda function uses only a few of them.
 _NOT_IN_SESSION_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%]"
-_NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _CURSOR = rf"[\x21-\x7e]{{1,{MAX_CURSOR_LENGTH}}}"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
@@ -48,7 +48,7 @@ def session_id(text: str, loc: list[str | int]) -> str:
 def user_id(found: Mapping[str, str], name: str) -> str | None:
     """Return the parameter as the id of a user, None if absent. Raises InvalidRequestError if it cannot be one."""
     text = found.get(name)
-    if text is not None and (not 1 <= len(text) <= MAX_USER_ID_LENGTH or re.search(_NOT_IN_USER_ID, text)):
+    if text is not None and not is_user_id(text):
         raise InvalidRequestError.at(
             ["query", name], f"a user id has 1 to {MAX_USER_ID_LENGTH} characters and no control character", "user_id"
         )
@@ -61,12 +61,6 @@ def cursor(found: Mapping[str, str], name: str) -> str | None:
     if text is not None and not re.fullmatch(_CURSOR, text):
         raise InvalidRequestError.at(["query", name], "must be the page.cursor of an earlier answer", "cursor")
     return text
-
-
-def refuse(found: Mapping[str, str], name: str) -> None:
-    """Raise InvalidRequestError if the request has the parameter, which a later version will accept."""
-    if name in found:
-        raise InvalidRequestError.at(["query", name], "is reserved for a later version", "reserved_parameter")
 
 
 def flag(found: Mapping[str, str], name: str) -> bool:
@@ -138,10 +132,11 @@ def _whole_number(text: str, loc: list[str | int], least: int, most: int) -> int
     return int(text)
 
 
-def exclude(found: Mapping[str, str], one: str, other: str) -> None:
-    """Raise InvalidRequestError if the request has both parameters, which exclude each other."""
-    if one in found and other in found:
-        raise InvalidRequestError.at(["query", one], f"cannot be combined with {other}", "exclusive_parameters")
+def exclude(found: Mapping[str, str], name: str, *others: str) -> None:
+    """Raise InvalidRequestError if the request has a parameter together with one of the others."""
+    for other in others:
+        if name in found and other in found:
+            raise InvalidRequestError.at(["query", other], f"cannot be combined with {name}", "exclusive_parameters")
 
 
 def if_match(header: str | None) -> str | None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from robot_brain import telemetry
+from robot_brain.caller import Caller, caller_of
 from robot_brain.deadline import Context, Deadline, deadline_of
 from robot_brain.errors import UnexpectedEventError
 from robot_brain.http import json_body, parameters
@@ -45,6 +46,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str]
     body: str
     is_base64: bool
+    authorizer: Mapping[str, Any]
     request_id: str
     deadline: Deadline
 
@@ -61,9 +63,16 @@ class Request(NamedTuple):
             headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
             body=event.get("body") or "",
             is_base64=event.get("isBase64Encoded") or False,
+            authorizer=event["requestContext"].get("authorizer") or {},
             request_id=context.aws_request_id,
             deadline=deadline_of(context),
         )
+
+    def caller(self) -> Caller:
+        """Return the caller, and add it to the request's log line. Raises ForbiddenError."""
+        found = caller_of(self.authorizer)
+        telemetry.note(tenant_id=found.tenant_id, **({} if found.user_id is None else {"user_id": found.user_id}))
+        return found
 
     def path_parameter(self, name: str) -> str | int:
         """Return a valid parameter of the path, and add it to the request's log line. Raises InvalidRequestError."""
@@ -92,8 +101,10 @@ def _check(event: object) -> None:
         raise _unexpected(f"is {_NAMES.get(type(event), 'a number')}")
     context = event.get("requestContext")
     http = context.get("http") if isinstance(context, dict) else None
-    if not isinstance(http, dict):
+    if not isinstance(context, dict) or not isinstance(http, dict):
         raise _unexpected("has no requestContext.http")
+    if not isinstance(context.get("authorizer") or {}, dict):
+        raise _unexpected("has the member requestContext.authorizer, which must be an object")
     for name, kind in _MEMBERS:
         value = event.get(name)
         if value is not None and type(value) is not kind:

@@ -1,0 +1,116 @@
+"""The caller of a request: an event's authorizer says which tenant and which user it is. No other module looks at it.
+
+The gateway has checked the signature or the token. A header, the query or the body never changes the caller. If
+something is missing, the request is refused and no value is guessed.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from robot_brain.errors import ForbiddenError
+from robot_brain.limits import MAX_TENANT_LENGTH, MAX_USER_ID_LENGTH
+from robot_brain.settings import settings
+
+_TENANT = rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}"
+_ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
+_NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+# The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
+_NO_TEXT = r"(?:map)?\[.*\]"
+
+
+class Caller(NamedTuple):
+    """The tenant whose rows a request may use, the user if known, and whether all users' sessions may be seen."""
+
+    tenant_id: str
+    user_id: str | None
+    sees_all: bool
+
+    @property
+    def as_user(self) -> str | None:
+        """The end user whose sessions the request is limited to. None if the caller sees all."""
+        return None if self.sees_all else self.user_id
+
+    def require_all(self, what: str) -> None:
+        """Raise ForbiddenError for an end user. `what` names what the caller asked for."""
+        if not self.sees_all:
+            raise ForbiddenError(f"An end user may not {what}.")
+
+    def listed_user(self, named: str | None) -> str | None:
+        """Return the user whose sessions a list has, None for all users.
+
+        `named` is the user that the request names. Raises ForbiddenError if an end user names another.
+        """
+        if self.sees_all:
+            return named
+        if named not in (None, self.user_id):
+            raise ForbiddenError("An end user may list only sessions of its own.")
+        return self.user_id
+
+
+def caller_of(authorizer: Mapping[str, Any]) -> Caller:
+    """Return the caller in `requestContext.authorizer` of an event.
+
+    Raises ForbiddenError if the authorizer lacks anything that the settings need, or if a value is unusable.
+    """
+    found = settings()
+    if found.auth == "jwt":
+        claims = _part(_part(authorizer, "jwt"), "claims")
+        sees_all = bool(found.all_users_scope) and found.all_users_scope in _scopes(claims)
+        return Caller(_tenant(found.tenant_from, claims, {}), _user(claims, required=not sees_all), sees_all)
+    identity = _part(authorizer, "iam") if found.auth == "iam" else {}
+    return Caller(_tenant(found.tenant_from, {}, identity), None, True)
+
+
+def is_user_id(text: str) -> bool:
+    """Return whether `text` can be the id of a user."""
+    return 1 <= len(text) <= MAX_USER_ID_LENGTH and not re.search(_NOT_IN_USER_ID, text)
+
+
+def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a member that is an object with members. Raises ForbiddenError if it is missing or anything else."""
+    part = whole.get(name)
+    if not isinstance(part, dict) or not part:
+        raise ForbiddenError(f"The request has no {name} of an authorizer.")
+    return part
+
+
+def _tenant(source: str, claims: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+    kind, _, name = source.partition(":")
+    if kind == "claim":
+        tenant = claims.get(name)
+    elif source == "iam:account":
+        tenant = identity.get("accountId")
+    elif source == "iam:role":
+        # The name of the role's session is left out, because its caller chooses it.
+        arn = identity.get("userArn")
+        role = re.fullmatch(_ROLE, arn) if isinstance(arn, str) else None
+        tenant = f"{role[1]}:{role[2]}" if role else None
+    else:
+        return settings().tenant_id
+    if not isinstance(tenant, str) or not re.fullmatch(_TENANT, tenant):
+        raise ForbiddenError("The caller's credentials name no tenant.")
+    return tenant
+
+
+def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
+    subject = claims.get("sub")
+    if isinstance(subject, str) and is_user_id(subject) and not re.fullmatch(_NO_TEXT, subject):
+        return subject
+    if required:
+        raise ForbiddenError("The token names no user.")
+    return None
+
+
+def _scopes(claims: Mapping[str, Any]) -> set[str]:
+    """Return the scopes of a token. `scope` is a text with spaces, and some issuers write an array `scp`."""
+    scopes: set[str] = set()
+    for name in ("scope", "scp"):
+        text = claims.get(name, "")
+        if not isinstance(text, str):
+            raise ForbiddenError(f"The claim {name} of the token is not a text.")
+        scopes.update(text.removeprefix("[").removesuffix("]").split(" "))
+    return scopes
