@@ -86,8 +86,8 @@ def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> No
         ("TenantId", ["local", "123456789012:a.b_c-D9+=,@", "x" * 128], ["", "a b", "x" * 129, "ä", "a/b", "a\n"]),
         (
             "AllUsersScope",
-            ["none", "robot-brain/all-users", "https://api.example.com/all", "!#[]~", "x" * 120],
-            ["", "a b", 'a"b', "a\\b", "ä", "x" * 121, "a\n"],
+            ["none", "robot-brain/all-users", "https://api.example.com/all", "!#^~", "x" * 120],
+            ["", "a b", 'a"b', "a\\b", "[a", "a]", "ä", "x" * 121, "a\n"],
         ),
         (
             "JwtIssuer",
