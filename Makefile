@@ -20,7 +20,7 @@ invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageF
 
 # Deploy
 
-build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on
+build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=arm64, SNAPSTART=on, AUTH=jwt
 	@$(RUN) -m ops build
 
 # Operate
@@ -48,7 +48,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@$(RUN) -m tests.words
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
-	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint
+	@$(RUN) -m pytest -q tests/e2e/test_sam_validate.py -k accepts
 	@$(RUN) -m pytest -q tests/unit
 
 format: .venv/test  ## Rewrite the Python files as `check` wants them

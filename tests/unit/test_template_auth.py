@@ -6,6 +6,8 @@ import pytest
 
 from local.settings import ROOT
 from local.template import load_template
+from robot_brain.settings import settings
+from tests.support.bundle import deployed
 from tests.support.cloudformation import Stack
 from tests.support.deployed_template import TEMPLATE, TEMPLATES
 from tests.support.invoking import API as INVOKED
@@ -40,6 +42,24 @@ def test_the_tenant_comes_only_from_what_a_caller_of_this_build_shows(
     auth: str, tenant_from: str, refusals: list[str]
 ) -> None:
     assert stack(auth, {"TenantFrom": tenant_from}).refusals() == refusals
+
+
+@pytest.mark.parametrize(
+    ("auth", "given", "scope"),
+    [
+        ("iam", {}, "robot-brain/all-users"),
+        ("iam", {"TenantFrom": "iam:role"}, "robot-brain/all-users"),
+        ("jwt", {"TenantFrom": "claim:" + "x" * 128, "AllUsersScope": "!#^~" + "x" * 116}, "!#^~" + "x" * 116),
+        ("jwt", {"TenantId": "x" * 120 + "._+=,@:-", "AllUsersScope": "none"}, ""),
+    ],
+)
+def test_the_functions_read_what_the_parameters_of_the_caller_say(auth: str, given: dict[str, str], scope: str) -> None:
+    chosen = {"TenantFrom": "fixed", "TenantId": "local"} | given
+    function = TEMPLATES[auth]["Resources"]["WriteMessageFunction"]["Properties"]
+    with deployed(stack(auth, chosen).resolve(function["Environment"]["Variables"], "Variables")):
+        read = settings()
+    assert (read.auth, read.tenant_from, read.tenant_id) == (auth, chosen["TenantFrom"], chosen["TenantId"])
+    assert read.all_users_scope == scope
 
 
 def test_tokens_are_read_from_one_header_and_must_be_of_the_issuer_and_for_an_audience() -> None:
