@@ -9,15 +9,18 @@ help:  ## Print this list
 
 # Run
 
-run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=
+run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=; AUTH=jwt asks for tokens
 	@$(RUN) -m local.serve
+
+token: .venv/run  ## Print a token for the API that runs with AUTH=jwt: SUB=ann, SCOPE=, CLAIMS='{"tenant": "acme"}', SECONDS=3600
+	@$(RUN) -m local.token
 
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
 # Deploy
 
-build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on
+build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=arm64, SNAPSTART=on, AUTH=jwt
 	@$(RUN) -m ops build
 
 # Operate
@@ -45,7 +48,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@$(RUN) -m tests.words
 	@.venv/bin/squawk sql/*.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
-	@export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1; .venv-sam/bin/sam validate && .venv-sam/bin/sam validate --lint
+	@$(RUN) -m pytest -q tests/e2e/test_sam_validate.py -k accepts
 	@$(RUN) -m pytest -q tests/unit
 
 format: .venv/test  ## Rewrite the Python files as `check` wants them
@@ -72,7 +75,7 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into .venv ..."
+	@echo "Installing into .venv ..." >&2
 	@$(RUN) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
@@ -101,4 +104,4 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke build ops migrate app-password test check format contract bench soak
+.PHONY: help run token invoke build ops migrate app-password test check format contract bench soak

@@ -14,14 +14,14 @@ from tests.support.servers.binaries import MissingBinaryError, skip_without
 
 @pytest.fixture(scope="session")
 def sam_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
-    """Return the bundle built for this machine's processor and without SnapStart. It can run on this machine."""
-    return _build(tmp_path_factory.mktemp("sam-bundle"), host_architecture(), "off")
+    """Return the bundle for this machine's processor and signed callers, without SnapStart. It can run here."""
+    return _build(tmp_path_factory.mktemp("sam-bundle"), host_architecture(), "off", "iam")
 
 
 @pytest.fixture(scope="session")
 def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
-    """Return the bundle built for arm64 and with SnapStart."""
-    return _build(tmp_path_factory.mktemp("arm-bundle"), "arm64", "on")
+    """Return the bundle for arm64 and callers with tokens, with SnapStart: the other choice of each."""
+    return _build(tmp_path_factory.mktemp("arm-bundle"), "arm64", "on", "jwt")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def package(sam_bundle: SamBundle, s3: str) -> Package:
 
 @pytest.fixture(scope="session")
 def snapstart_package(arm_bundle: SamBundle, s3: str) -> Package:
-    """Return the package of `arm_bundle`, which has SnapStart."""
+    """Return the package of `arm_bundle`, which has SnapStart and takes tokens."""
     return make_package(arm_bundle, s3)
 
 
@@ -54,11 +54,11 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _build(folder: Path, architecture: str, snapstart: str) -> SamBundle:
+def _build(folder: Path, architecture: str, snapstart: str, auth: str) -> SamBundle:
     skip_without(find_sam)
     try:
         python313()
     except MissingBinaryError as missing:
         # Skip also in CI: Debian 12 has no package of Python 3.13. The workflows install it.
         pytest.skip(str(missing))
-    return build_bundle(folder, architecture, snapstart)
+    return build_bundle(folder, architecture, snapstart, auth)

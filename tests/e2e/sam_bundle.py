@@ -83,7 +83,7 @@ class SamBundle:
         )
 
 
-def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path = ROOT) -> SamBundle:
+def build_bundle(folder: Path, architecture: str, snapstart: str, auth: str = "iam", project: Path = ROOT) -> SamBundle:
     """Copy the sources of the bundle to `folder`, and build them as `make build` does."""
     bundle = SamBundle(folder)
     for source in SOURCES:
@@ -93,7 +93,7 @@ def build_bundle(folder: Path, architecture: str, snapstart: str, project: Path 
             shutil.copytree(origin, copy, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(origin, copy)
-    choice = {"ARCHITECTURE": architecture, "SNAPSTART": snapstart}
+    choice = {"ARCHITECTURE": architecture, "SNAPSTART": snapstart, "AUTH": auth}
     done = bundle.run([sys.executable, "-m", "ops", "build"], choice)
     assert done.returncode == 0, done.stdout + done.stderr
     return bundle
