@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from tests.isolation.asking import ask
 from tests.isolation.calling import SCOPE, As, by_token
 from tests.isolation.parties import Party
 from tests.isolation.route_cases import TURN
@@ -186,3 +189,16 @@ def test_each_valid_subject_is_a_user_of_its_own(ann: As, user: str) -> None:
     assert one.read("s").json["session"]["user_id"] == user
     assert ids(one) == ["s"]
     assert ann.read("s").status == 404
+
+
+def test_a_late_retry_to_an_id_that_another_user_erased_writes_nothing(embedded_database: Database) -> None:
+    # The one thing that an erasure leaves for other users: within the hour, a retry cannot know whose turns were erased.
+    turn = json.dumps([{**TURN, "metadata": {}}])
+    sent = {"p_session_id": "s", "p_messages": turn}
+    with embedded_database.app() as app:
+        assert ask(app, "write_message", BEA, sent).sqlstate is None
+        assert ask(app, "erase_session", BEA, {"p_session_id": "s"}).row == ("erased",)
+        retry = {**sent, "p_first_id": str(uuid.uuid4()), "p_repeated": True}
+        assert ask(app, "write_message", ANN, retry).sqlstate == "RB409"
+        assert ask(app, "write_message", ANN, {**retry, "p_session_id": "unknown"}).sqlstate is None
+        assert ask(app, "write_message", ANN, sent).sqlstate is None
