@@ -192,7 +192,7 @@ def test_each_valid_subject_is_a_user_of_its_own(ann: As, user: str) -> None:
 
 
 def test_a_late_retry_to_an_id_that_another_user_erased_writes_nothing(embedded_database: Database) -> None:
-    # The one thing that an erasure leaves for other users: within the hour, a retry cannot know whose turns were erased.
+    # An erasure leaves this to other users: within the hour, a retry cannot know whose turns were erased.
     turn = json.dumps([{**TURN, "metadata": {}}])
     sent = {"p_session_id": "s", "p_messages": turn}
     with embedded_database.app() as app:
