@@ -41,7 +41,7 @@ def is_forbidden(request: Request) -> bool:
     if request.user is None:
         return False
     if request.route == LIST:
-        return request.query.get("user_id", request.user) != request.user
+        return "user_id" in request.query and request.query["user_id"] != request.user
     if request.route == STATS:
         return "session_id" not in request.query
     return request.route == PATCH and "user_id" in request.body
@@ -51,7 +51,7 @@ def _post(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store
     fingerprint = json.dumps([request.session_id, sent_turns(request.body), request.body.get("user_metadata")])
     # The keys of an end user are its own.
     key = None if request.key is None else (request.user, request.key)
-    if key in store.keys:
+    if key is not None and key in store.keys:
         return _remembered(store.keys[key], fingerprint), store
     session = store.visible(request.session_id, request.user)
     if session is None and request.session_id in store.sessions:

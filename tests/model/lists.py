@@ -100,7 +100,8 @@ def _check_listed(each: Json, page: Entry, states: list[Session | None]) -> None
 
 def _asked(page: Entry) -> str | None:
     """Return the user whose sessions a page has, or None for those of all users."""
-    return page.request.query.get("user_id", page.request.user)
+    named: str | None = page.request.query.get("user_id")
+    return named or page.request.user
 
 
 def _listed(session: Session, preview: bool) -> Json:

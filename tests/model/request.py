@@ -35,7 +35,7 @@ _TEMPLATE = load_template(ROOT / "template.yaml")
 class Request:
     """One request. `query` and `headers` are as HTTP has them; `body` is the value that becomes JSON.
 
-    `user` is the end user who asks, and None for a service that sees all users' sessions.
+    `user` is the end user that sends it, and None for a service, which sees all users' sessions.
     """
 
     route: str
