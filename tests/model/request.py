@@ -79,15 +79,11 @@ class Request:
         return {"iss": "https://issuer.example", "sub": self.user or "service", "scope": scope, "exp": "1795352400"}
 
 
-def send(request: Request, milliseconds: int = 28_000) -> Reply:
-    """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda.
-
-    The function has `milliseconds` for its answer.
-    """
+def send(request: Request) -> Reply:
+    """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda."""
     knows_callers = environment.current.variables.get("AUTH") == "jwt"
     assert knows_callers or request.user is None, "without KNOWS_CALLERS every caller sees all"
-    context = Context(milliseconds=milliseconds, aws_request_id=str(uuid.uuid4()))
-    answer = handler(request.route)(json.loads(json.dumps(request.event())), context)
+    answer = handler(request.route)(json.loads(json.dumps(request.event())), Context(aws_request_id=str(uuid.uuid4())))
     answer = json.loads(json.dumps(answer))
     return Reply(answer["statusCode"], answer["headers"], answer.get("body"))
 

@@ -25,7 +25,7 @@ PATCH     If-Match "0"        | 412 tag | 409 wait     | 404     | 200 tag
 PATCH     If-Match now        | 200 tag | 409 wait     | 404     | 412
 PATCH     If-Match stale      | 412 tag | 409 wait     | 404     | 412
 PATCH     to itself           | 403     | 403          | 403     | 403
-PATCH     to nobody           | 403     | 403          | 403     | 403
+PATCH     to no user          | 403     | 403          | 403     | 403
 PUT 1                         | 200 tag | 404          | 404     | 404
 PUT 1     If-Match now        | 200 tag | 404          | 404     | 404
 PUT 1     If-Match stale      | 412 tag | 404          | 404     | 404
@@ -49,7 +49,7 @@ LIST      of another          | 403     | 403          | 403     | 403
 USER, OTHER = "guest-7", "guest-8"
 OTHER_REQUESTS = {
     "PATCH to itself": Request(PATCH, SESSION, body={"user_id": USER}),
-    "PATCH to nobody": Request(PATCH, SESSION, body={"user_id": None}),
+    "PATCH to no user": Request(PATCH, SESSION, body={"user_id": None}),
     "STATS of all sessions": Request(STATS),
     "LIST": Request(LIST),
     "LIST of itself": Request(LIST, query={"user_id": USER}),
