@@ -9,8 +9,11 @@ help:  ## Print this list
 
 # Run
 
-run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=
+run: .venv/run  ## Run the API on http://127.0.0.1:3000 (PORT=) with a PostgreSQL of its own, or DATABASE_URL=; AUTH=jwt asks for tokens
 	@$(RUN) -m local.serve
+
+token: .venv/run  ## Print a token for the API that runs with AUTH=jwt: SUB=ann, SCOPE=, CLAIMS='{"tenant": "acme"}', SECONDS=3600
+	@$(RUN) -m local.token
 
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
@@ -72,7 +75,7 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into .venv ..."
+	@echo "Installing into .venv ..." >&2
 	@$(RUN) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
@@ -101,4 +104,4 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run invoke build ops migrate app-password test check format contract bench soak
+.PHONY: help run token invoke build ops migrate app-password test check format contract bench soak

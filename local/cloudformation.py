@@ -44,13 +44,14 @@ def _construct_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, A
 _Loader.add_multi_constructor("!", _construct_tag)
 
 
-def read_template(path: Path) -> dict[str, Any]:
+def read_template(path: Path, choose: Callable[[str], str] = str) -> dict[str, Any]:
     """Return the parsed template at `path`, with its intrinsic functions in their long form and not resolved.
 
-    Raises TemplateError if the file is missing, not YAML or not a template.
+    `choose` gets the file's text and returns the text to parse, as a build with other choices changes it. Raises
+    TemplateError if the file is missing, not YAML or not a template.
     """
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        document = yaml.load(choose(path.read_text(encoding="utf-8")), Loader=_Loader)
     except OSError as error:
         raise TemplateError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -75,16 +76,20 @@ class Resolver:
             name: declaration["Default"] for name, declaration in declared.items() if "Default" in declaration
         }
         self._parameters.update(overrides)
+        self._lists = {name for name, each in declared.items() if each.get("Type") == "CommaDelimitedList"}
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
         self._resources: Mapping[str, Any] = document["Resources"]
         self._functions: dict[str, Callable[[Any, str], Any]] = {
             "Ref": self._ref,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
+            "Fn::Split": lambda value, place: self._pair(value, place)[1].split(value[0]),
             "Fn::Equals": lambda value, place: self._pair(value, place)[0] == self._pair(value, place)[1],
             "Fn::Not": lambda value, place: not self.resolve(value, place)[0],
             "Fn::And": lambda value, place: all(self.resolve(value, place)),
             "Fn::Or": lambda value, place: any(self.resolve(value, place)),
+            "Fn::Join": self._joined,
+            "Fn::Select": self._selected,
         }
 
     def resolve(self, node: Any, place: str) -> Any:
@@ -117,7 +122,9 @@ class Resolver:
         if name == "AWS::NoValue":
             return ABSENT
         if name in self._parameters:
-            return self._parameters[name]
+            value = self._parameters[name]
+            is_text = name in self._lists and isinstance(value, str)
+            return [each.strip() for each in value.split(",")] if is_text else value
         if name in self._resources:
             return name
         raise TemplateError(f"{place}: !Ref {name} must name a resource, or a parameter with a default")
@@ -132,6 +139,16 @@ class Resolver:
     def _if(self, value: Any, place: str) -> Any:
         name, then, otherwise = value
         return self.resolve(then if self.condition(name, place) else otherwise, place)
+
+    def _joined(self, value: Any, place: str) -> str:
+        separator, parts = self._pair(value, place)
+        return str(separator).join(map(str, parts))
+
+    def _selected(self, value: Any, place: str) -> Any:
+        index, parts = self._pair(value, place)
+        if not int(index) < len(parts):
+            raise TemplateError(f"{place}: !Select {index} is beyond the end of the list")
+        return parts[int(index)]
 
     def _pair(self, value: Any, place: str) -> tuple[Any, Any]:
         left, right = self.resolve(value, place)

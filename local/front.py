@@ -1,18 +1,23 @@
 """The HTTP API on this machine: routes a request to its function and answers as API Gateway does.
 
-Authorization (IAM), rate limits and CORS are not emulated. The gateway's own errors are `{"message": …}`.
+Tokens and CORS are checked if the caller gives authorizers and a Cors. Signatures (IAM) and rate limits are not
+emulated. The gateway's own errors are `{"message": …}`.
 """
 
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
 from aiohttp import ClientPayloadError, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
+from local.authorizer import JwtAuthorizer, UnauthorizedError
+from local.cloudformation import TemplateError
+from local.cors import Cors
 from local.emulator import Emulator, ThrottledError
 from local.outcome import PAYLOAD_LIMIT
 from local.payload import (
@@ -20,12 +25,12 @@ from local.payload import (
     HttpRequest,
     HttpResponse,
     MalformedResponseError,
-    Router,
     build_event,
     read_response,
     split_target,
 )
-from local.template import Template
+from local.router import Router
+from local.template import Route, Template
 
 BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
 BODY_SECONDS = 30.0  # the longest time in which a request's body must arrive
@@ -67,9 +72,21 @@ class Front:
         bound: socket.socket,
         *,
         access: Callable[[str], None],
+        authorizers: Mapping[str, JwtAuthorizer] | None = None,
+        cors: Cors | None = None,
         integration_seconds: float = INTEGRATION_SECONDS,
     ) -> None:
-        """Take the routes, the emulator that runs them, and a bound socket. `access` receives a line per request."""
+        """Take the routes, the emulator that runs them, and a bound socket. `access` receives a line per request.
+
+        `authorizers` has each authorizer of the routes by its name. Without it every route is open. Without `cors` no
+        page of another origin may call the API. Raises TemplateError if a route's authorizer is missing.
+        """
+        if authorizers is not None:
+            for route in template.routes:
+                if route.authorizer is not None and route.authorizer not in authorizers:
+                    raise TemplateError(f"{route.path}: the local stack has no authorizer {route.authorizer}")
+        self._authorizers = authorizers
+        self._cors = cors
         self._router = Router(template.routes)
         self._emulator = emulator
         self._socket = bound
@@ -109,9 +126,18 @@ class Front:
             path, query = split_target(request.raw_path)
         except BadTargetError:
             return HttpResponse.of_gateway(400), ""
+        origins = request.headers.getall("Origin", [])
         matched = self._router.match(request.method, path)
         if matched is None:
+            if self._cors is not None and _is_preflight(request) and self._router.knows(path):
+                return self._cors.preflight(origins), ""
             return HttpResponse.of_gateway(404), ""
+        route, parameters = matched
+        try:
+            claims = await self._authorize(route, request.headers.getall("Authorization", []))
+        except UnauthorizedError as error:
+            refusal = HttpResponse.of_gateway(401)
+            return replace(refusal, headers=[*refusal.headers, ("www-authenticate", error.challenge)]), ""
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read_body(request)
@@ -122,7 +148,6 @@ class Front:
             return HttpResponse.of_gateway(400), ""
         if body is None:
             return HttpResponse.of_gateway(413), ""
-        route, parameters = matched
         peer = cast("tuple[Any, ...] | None", request.transport and request.transport.get_extra_info("peername"))
         http_request = HttpRequest(
             method=request.method,
@@ -134,12 +159,18 @@ class Front:
             host=request.headers.get("Host", self._host),
             received=time.time(),
         )
-        event = build_event(http_request, route, path, query, parameters)
+        event = build_event(http_request, route, path, query, parameters, claims)
         if len(event) > PAYLOAD_LIMIT:
             return HttpResponse.of_gateway(413), ""
-        return await self._invoke(route.function, event), route.function
+        return await self._invoke(route.function, event, origins), route.function
 
-    async def _invoke(self, function: str, event: bytes) -> HttpResponse:
+    async def _authorize(self, route: Route, authorization: Sequence[str]) -> dict[str, str] | None:
+        """Return the claims of the request's token, or None if the route is open. Raises UnauthorizedError."""
+        if self._authorizers is None or route.authorizer is None:
+            return None
+        return await self._authorizers[route.authorizer].claims(authorization)
+
+    async def _invoke(self, function: str, event: bytes, origins: Sequence[str]) -> HttpResponse:
         try:
             async with asyncio.timeout(self._integration_seconds):
                 outcome = await self._emulator.invoke(function, event)
@@ -148,10 +179,16 @@ class Front:
         if outcome.error is not None:
             return HttpResponse.of_gateway(500)
         try:
-            return read_response(outcome.payload)
+            response = read_response(outcome.payload)
         except MalformedResponseError as error:
             self._access(f"{function}: {error}")
             return HttpResponse.of_gateway(500)
+        return response if self._cors is None else self._cors.answer(response, origins)
+
+
+def _is_preflight(request: web.BaseRequest) -> bool:
+    names = ("Origin", "Access-Control-Request-Method")
+    return request.method == "OPTIONS" and all(name in request.headers for name in names)
 
 
 async def _read_body(request: web.BaseRequest) -> bytes | None:

@@ -90,41 +90,18 @@ def split_target(target: str) -> tuple[str, str]:
         raise BadTargetError("the decoded path is not UTF-8") from error
 
 
-class Router:
-    """The routes of an HTTP API. The most specific route that matches the decoded path takes the request."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        """Take the routes in any order."""
-
-        def rank(route: Route) -> tuple[int, bool]:
-            # API Gateway prefers routes with fewer parameters, then those with a named method.
-            return route.path.count("{"), route.method == "ANY"
-
-        self._routes = [(route, self._pattern(route.path)) for route in sorted(routes, key=rank)]
-
-    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """Return the route and its path parameters, or None if no route matches.
-
-        The path is already decoded, so `%2F` separates segments as `/` does.
-        """
-        for route, pattern in self._routes:
-            if route.method in (method, "ANY") and (found := pattern.fullmatch(path)):
-                names = re.findall(r"\{(\w+)\}", route.path)
-                return route, dict(zip(names, found.groups(), strict=True))
-        return None
-
-    @staticmethod
-    def _pattern(path: str) -> re.Pattern[str]:
-        literal_and_parameter = re.split(r"(\{\w+\})", path)
-        return re.compile(
-            "".join("([^/]+)" if part.startswith("{") else re.escape(part) for part in literal_and_parameter), re.DOTALL
-        )
-
-
-def build_event(request: HttpRequest, route: Route, path: str, query: str, parameters: Mapping[str, str]) -> bytes:
+def build_event(
+    request: HttpRequest,
+    route: Route,
+    path: str,
+    query: str,
+    parameters: Mapping[str, str],
+    claims: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the event of payload format 2.0 as JSON, for a matched request.
 
     A body in UTF-8 becomes text, and any other body becomes base64. Fields without content are absent, as in Lambda.
+    `claims` are those of a checked token. Only they become the event's authorizer.
     """
     key = f"{route.method} {route.path}"
     headers = _joined_headers(request)
@@ -153,6 +130,9 @@ def build_event(request: HttpRequest, route: Route, path: str, query: str, param
         "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(request.received)),
         "timeEpoch": int(request.received * 1000),
     }
+    if claims is not None:
+        # No route of the template asks for scopes, so the gateway lists none.
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": dict(claims), "scopes": None}}
     if parameters:
         event["pathParameters"] = dict(parameters)
     if request.body:

@@ -64,6 +64,8 @@ def variables(function: Function, launch: Launch, address: str, stream: str) -> 
     return {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         **function.environment,
+        # The template's AUTH needs an authorizer. The front has one only if the settings say so.
+        "AUTH": "none",
         **launch.settings,
         "AWS_DEFAULT_REGION": region,
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",

@@ -5,6 +5,7 @@ Ctrl-C stops everything. The data stays.
 """
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -12,24 +13,41 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from types import FrameType
+from typing import Any
 
+from local.authorizer import authorizers_of
 from local.cloudformation import TemplateError
+from local.cors import Cors
 from local.emulator import Emulator, ThrottledError
 from local.front import Front
+from local.greeting import greeting
+from local.http_api import CorsConfiguration
+from local.issuer import AUDIENCE, Issuer, IssuerError, load_key
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
 from local.schedule import ScheduleError, parse_rate, run_schedule
-from local.settings import ROOT, Settings, SettingsError, parser, read_settings
+from local.settings import ALL_USERS_SCOPE, ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
-from ops.errors import MigrationError
+from ops.build import template_for
+from ops.errors import BuildError, MigrationError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a closed terminal
 STATS = "StatsFunction"
-CLEAR_ERRORS = (SettingsError, StateInUseError, TemplateError, ScheduleError, PostgresError, MigrationError)
+CLEAR_ERRORS = (
+    SettingsError,
+    StateInUseError,
+    TemplateError,
+    ScheduleError,
+    PostgresError,
+    MigrationError,
+    BuildError,
+    IssuerError,
+)
+LAST_PORT = 65535
 
 
 class PortError(OSError):
@@ -85,17 +103,53 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 def _run(settings: Settings, interruption: Interruption) -> None:
     began = time.monotonic()
-    template = load_template(settings.template)
-    for schedule in template.schedules:
-        parse_rate(schedule.expression)
     state = State(settings.state)
-    # Bind the port before anything starts, so that a busy port is reported at once. The socket does not listen before
+    # Bind the ports before anything starts, so that a busy port is reported at once. The sockets do not listen before
     # everything is ready.
-    with state.lock(), _bind(settings.port) as bound, ready_database(settings, state, _say) as app_url:
-        asyncio.run(_serve(settings, template, state, bound, app_url, began, interruption))
-        # A second Ctrl-C must not interrupt the database's shutdown.
-        _ignore_signals()
-        _say("Stopping …")
+    with state.lock(), _bind(settings.port) as bound, _issuer(settings, state) as issuer:
+        template = _template(settings, issuer)
+        for schedule in template.schedules:
+            parse_rate(schedule.expression)
+        with ready_database(settings, state, _say) as app_url:
+            asyncio.run(_serve(settings, template, state, bound, issuer, app_url, began, interruption))
+            # A second Ctrl-C must not interrupt the database's shutdown.
+            _ignore_signals()
+            _say("Stopping …")
+
+
+@contextlib.contextmanager
+def _issuer(settings: Settings, state: State) -> Iterator[Issuer | None]:
+    """Yield the issuer of AUTH=jwt with its port bound, or None. The caller holds the state folder's lock."""
+    if settings.auth != "jwt":
+        yield None
+        return
+    if settings.port == LAST_PORT:
+        raise SettingsError(f"PORT is {LAST_PORT}; with AUTH=jwt the issuer takes the next port, so choose a lower one")
+    port = settings.port and settings.port + 1
+    with _bind(port, f"PORT={port + 1} (the issuer of AUTH=jwt takes the next port)") as bound:
+        yield Issuer(load_key(state.folder), bound)
+
+
+def _template(settings: Settings, issuer: Issuer | None) -> Template:
+    if issuer is None:
+        return load_template(settings.template)
+    parameters = {**settings.parameters, "JwtIssuer": issuer.url, "JwtAudience": AUDIENCE}
+    return load_template(settings.template, parameters, lambda text: template_for(text, "x86_64", "off", "jwt"))
+
+
+@contextlib.asynccontextmanager
+async def _front(
+    template: Template, emulator: Emulator, bound: socket.socket, issuer: Issuer | None
+) -> AsyncIterator[None]:
+    """Serve the API, and the issuer if there is one."""
+    async with contextlib.AsyncExitStack() as stack:
+        checks: dict[str, Any] = {}
+        if issuer is not None:
+            await stack.enter_async_context(issuer)
+            checks["authorizers"] = authorizers_of(template.api)
+            checks["cors"] = Cors(template.api.cors or CorsConfiguration(()))
+        await stack.enter_async_context(Front(template, emulator, bound, access=_say, **checks))
+        yield
 
 
 async def _serve(
@@ -103,6 +157,7 @@ async def _serve(
     template: Template,
     state: State,
     bound: socket.socket,
+    issuer: Issuer | None,
     app_url: str | None,
     began: float,
     interruption: Interruption,
@@ -124,9 +179,10 @@ async def _serve(
             else:
                 _say(f"{schedule.name}: {schedule.function} {outcome.error or 'done'}")
 
-        async with Front(template, emulator, bound, access=_say), asyncio.TaskGroup() as group:
-            state.announce(Running(os.getpid(), app_url))
-            _greet(settings, bound, time.monotonic() - began)
+        async with _front(template, emulator, bound, issuer), asyncio.TaskGroup() as group:
+            url = None if issuer is None else issuer.url
+            state.announce(Running(os.getpid(), app_url, url))
+            _say(greeting(settings, "http://{}:{}".format(*bound.getsockname()), url, time.monotonic() - began))
             tasks = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
             if STATS in template.functions:
                 tasks.append(group.create_task(_check_database(emulator, settings)))
@@ -137,9 +193,11 @@ async def _serve(
 
 async def _check_database(emulator: Emulator, settings: Settings) -> None:
     """Run GET /health/database once, so that a wrong setting is reported at the start and not by the first request."""
-    event = (ROOT / "events" / "stats_database_health.json").read_bytes()
+    event = json.loads((ROOT / "events" / "stats_database_health.json").read_bytes())
+    if settings.auth == "jwt":
+        event["requestContext"]["authorizer"] = {"jwt": {"claims": _own_claims(settings), "scopes": None}}
     try:
-        outcome = await emulator.invoke(STATS, event)
+        outcome = await emulator.invoke(STATS, json.dumps(event).encode())
     except ThrottledError:
         return
     answer = {} if outcome.error else json.loads(outcome.payload)
@@ -154,7 +212,14 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         _say(f"The functions cannot use the database: {report or body.get('title', outcome.error)}. {reason}")
 
 
-def _bind(port: int) -> socket.socket:
+def _own_claims(settings: Settings) -> dict[str, str]:
+    """Return the claims of a caller of one tenant that may see all."""
+    claims = {"sub": "make run", "scope": settings.functions.get("ALL_USERS_SCOPE", ALL_USERS_SCOPE)}
+    kind, _, name = settings.functions.get("TENANT_FROM", "").partition(":")
+    return {**claims, name: claims.get(name, "local")} if kind == "claim" else claims
+
+
+def _bind(port: int, other: str = "PORT=3001") -> socket.socket:
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -162,26 +227,8 @@ def _bind(port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror
-        raise PortError(
-            f"port {port} on 127.0.0.1 is not free ({why}). Choose another: PORT=3001, or PORT=0"
-        ) from error
+        raise PortError(f"port {port} on 127.0.0.1 is not free ({why}). Choose another: {other}, or PORT=0") from error
     return bound
-
-
-def _greet(settings: Settings, bound: socket.socket, seconds: float) -> None:
-    url = "http://{}:{}".format(*bound.getsockname())
-    if settings.runtime == "loop":
-        _say("The functions run in local/runtime_loop.py (awslambdaric has no wheel here, or you chose it).")
-    place = "your database" if settings.own_database else f"{settings.state}/"
-    _say(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {place}.")
-    _say(f"The functions' logs are in {settings.state}/logs/.")
-    _say("This API needs no credentials. A deployed one needs signed requests (AWS_IAM), except for GET /health.")
-    turn = '{"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}'
-    _say(f"""
-  curl {url}/sessions/hello/messages -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-0' \\
-    -d '{turn}'
-  curl {url}/sessions/hello
-""")
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,8 @@ AWS_ACCESS = (
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
 )
+AUTHS = ("none", "jwt")
+ALL_USERS_SCOPE = "robot-brain/all-users"  # the template's default of AllUsersScope
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon allows
 ENVIRONMENT_HELP = """\
@@ -26,7 +28,10 @@ environment:
   DATABASE_URL                 use this database and start none. It is not migrated without DIRECT_DATABASE_URL.
   DIRECT_DATABASE_URL          migrate this database first. DATABASE_URL must be set as well.
   DATABASE_SECRET_ARN          read DATABASE_URL from Secrets Manager, with the AWS_* credentials set here.
-  TENANT_ID, DB_*, NEON_*, STATS_*, POWERTOOLS_*   passed to the functions, in place of template.yaml's values.
+  AUTH=jwt                     ask for tokens, as a deployed API with AUTH=jwt does. A local issuer listens on PORT+1.
+  CORS_ORIGIN                  with AUTH=jwt: origins whose pages may call the API, besides those of this machine.
+  TENANT_ID, TENANT_FROM, ALL_USERS_SCOPE, DB_*, NEON_*, STATS_*, POWERTOOLS_*
+                               passed to the functions, in place of template.yaml's values.
 """
 
 
@@ -39,7 +44,8 @@ class Settings:
     """The settings of a local command.
 
     `functions` are environment variables for the functions. If they name a database, `own_database` is true.
-    `scale_to_zero` is the seconds after which the embedded database sleeps, or None if it never sleeps.
+    `scale_to_zero` is the seconds after which the embedded database sleeps, or None if it never sleeps. `auth` is `jwt`
+    or `none`. `parameters` are those of the template that the local front uses.
     """
 
     template: Path
@@ -51,6 +57,8 @@ class Settings:
     own_database: bool
     direct_url: str | None
     scale_to_zero: int | None
+    auth: str
+    parameters: Mapping[str, str]
 
 
 def parser(prog: str, description: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -81,11 +89,17 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
         raise SettingsError(f"LOG is {options.log!r}; it must be one of {', '.join(LOG_LEVELS)}")
     # A pasted URL often ends with white space or a line break.
     environ = {name: value.strip() if name.endswith("DATABASE_URL") else value for name, value in environ.items()}
-    passed = ("TENANT_ID", "DATABASE_URL", "DATABASE_SECRET_ARN")
+    passed = ("TENANT_ID", "TENANT_FROM", "ALL_USERS_SCOPE", "DATABASE_URL", "DATABASE_SECRET_ARN")
     prefixes = ("DB_", "NEON_", "POWERTOOLS_", "STATS_")
     functions = {
         name: value for name, value in environ.items() if value and (name in passed or name.startswith(prefixes))
     }
+    auth = functions["AUTH"] = environ.get("AUTH") or "none"
+    if auth not in AUTHS:
+        raise SettingsError(f"AUTH is {auth!r}; on one machine it must be jwt or none. Only AWS can check signatures")
+    origin = environ.get("CORS_ORIGIN", "")
+    if origin and auth != "jwt":
+        raise SettingsError("CORS_ORIGIN works only with AUTH=jwt: without it no page may call the local API")
     if options.log:
         functions["POWERTOOLS_LOG_LEVEL"] = options.log
     if "DATABASE_SECRET_ARN" in functions:
@@ -111,4 +125,6 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
         own_database=own_database,
         direct_url=direct_url,
         scale_to_zero=int(scale_to_zero) or None,
+        auth=auth,
+        parameters={"CorsOrigin": origin} if origin else {},
     )

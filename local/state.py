@@ -21,13 +21,14 @@ class StateInUseError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """The facts about a running stack: its process id and the embedded database's URL.
+    """The facts about a running stack: its process id, the embedded database's URL, and the token issuer's URL.
 
-    The URL is missing if the stack uses another database.
+    The database's URL is missing if the stack uses another database. The issuer's is missing without AUTH=jwt.
     """
 
     pid: int
     app_url: str | None
+    issuer: str | None = None
 
 
 class State:

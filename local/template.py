@@ -1,12 +1,13 @@
 """The functions, routes and schedules of template.yaml, as types for the local stack."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from local.cloudformation import Resolver, TemplateError, function_arn, read_template
+from local.http_api import API_TYPE, HttpApi, read_http_api
 
 __all__ = ["Function", "Route", "Schedule", "Template", "TemplateError", "load_template"]
 
@@ -32,11 +33,15 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the HTTP API: `method` in upper case or `ANY`, `path` as in the template."""
+    """A route of the HTTP API: `method` in upper case or `ANY`, `path` as in the template.
+
+    `authorizer` is the name of its authorizer, or None if the route is open.
+    """
 
     method: str
     path: str
     function: str
+    authorizer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Template:
     functions: Mapping[str, Function]
     routes: tuple[Route, ...]
     schedules: tuple[Schedule, ...]
+    api: HttpApi = field(default_factory=HttpApi)
 
     def function(self, name: str) -> Function:
         """Return the function with this logical id, or with this name of its file (such as `write_message`).
@@ -69,14 +75,16 @@ class Template:
         raise TemplateError(f"unknown function {name}; the template has {known}")
 
 
-def load_template(path: Path) -> Template:
-    """Return the model of the template at `path`, with the defaults of its parameters.
+def load_template(
+    path: Path, parameters: Mapping[str, str] | None = None, choose: Callable[[str], str] = str
+) -> Template:
+    """Return the model of the template at `path`, with `parameters` and the defaults of all others.
 
-    Folders are relative to the template's own folder. Raises TemplateError if a part that the local stack needs is
-    missing or not supported.
+    Folders are relative to the template's own folder. `choose` changes the text before it is parsed, as a build with
+    other choices does. Raises TemplateError if a part that the local stack needs is missing or not supported.
     """
-    document = read_template(path)
-    resolver = Resolver(document, {})
+    document = read_template(path, choose)
+    resolver = Resolver(document, parameters or {})
     resources: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, resource in document["Resources"].items():
         if "Condition" in resource and not resolver.condition(resource["Condition"], f"Resources.{name}"):
@@ -85,6 +93,14 @@ def load_template(path: Path) -> Template:
     defaults = ((document.get("Globals") or {}).get("Function")) or {}
     root = path.resolve().parent
 
+    apis = {
+        name: read_http_api(properties, resolver, f"Resources.{name}")
+        for name, (kind, properties) in resources.items()
+        if kind == API_TYPE
+    }
+    if len(apis) > 1:
+        raise TemplateError(f"Resources: the local stack supports one {API_TYPE}, not {', '.join(apis)}")
+    api = next(iter(apis.values()), HttpApi())
     functions: dict[str, Function] = {}
     routes: list[Route] = []
     for name, (kind, properties) in resources.items():
@@ -92,13 +108,13 @@ def load_template(path: Path) -> Template:
             continue
         merged = _resolve_function(name, defaults, properties, resolver)
         functions[name] = _function(name, merged, resources, root)
-        routes.extend(_routes(name, merged.get("Events") or {}))
+        routes.extend(_routes(name, merged.get("Events") or {}, api))
     schedules = tuple(
         _schedule(name, resolver.resolve(properties, f"Resources.{name}"), functions)
         for name, (kind, properties) in resources.items()
         if kind == SCHEDULE_TYPE
     )
-    return Template(functions, tuple(routes), schedules)
+    return Template(functions, tuple(routes), schedules, api)
 
 
 def _resolve_function(
@@ -148,7 +164,7 @@ def _function(
     )
 
 
-def _routes(name: str, events: dict[str, Any]) -> Iterator[Route]:
+def _routes(name: str, events: dict[str, Any], api: HttpApi) -> Iterator[Route]:
     for event_name, event in events.items():
         place = f"Resources.{name}.Events.{event_name}"
         properties = event.get("Properties") or {}
@@ -159,7 +175,8 @@ def _routes(name: str, events: dict[str, Any]) -> Iterator[Route]:
         path = str(properties["Path"])
         if path == "$default" or "+}" in path:
             raise TemplateError(f"{place}: the local stack does not support a path that matches every path: {path}")
-        yield Route(str(properties["Method"]).upper(), path, name)
+        authorizer = api.authorizer(properties.get("Auth"), place)
+        yield Route(str(properties["Method"]).upper(), path, name, authorizer)
 
 
 def _schedule(name: str, properties: dict[str, Any], functions: Mapping[str, Function]) -> Schedule:

@@ -10,7 +10,7 @@ COMMANDS = {
     "migrate": "apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied",
     "recount": "count the statistics of DIRECT_DATABASE_URL again and correct them; DRY_RUN=1 prints the differences",
     "app-password": "give robot_brain_app a fresh password and print the functions' DATABASE_URL, once",
-    "build": "build what SAM deploys into .aws-sam/build: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on",
+    "build": "build what SAM deploys: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on, AUTH=iam or jwt",
 }
 
 

@@ -1,10 +1,14 @@
-"""Build the bundle with SAM for one architecture, with SnapStart or without.
+"""Build the bundle with SAM for one architecture, with SnapStart or without, for signatures or for tokens.
 
-    ARCHITECTURE=arm64 SNAPSTART=on python -m ops build
+    ARCHITECTURE=arm64 SNAPSTART=on AUTH=jwt python -m ops build
 
 A bundle fits only the choices that it was built for. The layer's wheels belong to one architecture, and SnapStart needs
-published versions. So template.yaml allows only the defaults: x86_64 without SnapStart. For other choices this command
-builds from a copy of the template that allows only those. CloudFormation then refuses to deploy with any others.
+published versions. SAM refuses a condition that chooses the authorizer. So template.yaml allows only the defaults:
+x86_64, without SnapStart, AWS signatures. For other choices this command builds from a copy of the template that allows
+only those. CloudFormation then refuses to deploy with any others.
+
+The copy has the lines of template.yaml that begin with a mark: "#snapstart " with SnapStart, "#jwt " with tokens. With
+tokens it does not have the lines that end with " #iam".
 
 Further arguments go to `sam build`. The result is in .aws-sam/build, in which `sam deploy` and `sam local` look for it.
 """
@@ -21,9 +25,10 @@ from ops.errors import BuildError
 PROJECT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("x86_64", "arm64")
 SNAPSTARTS = ("off", "on")
+AUTHS = ("iam", "jwt")
 
 
-def template_for(template: str, architecture: str, snapstart: str) -> str:
+def template_for(template: str, architecture: str, snapstart: str, auth: str) -> str:
     """Return the text of `template` for these choices; with the defaults the text is unchanged.
 
     Raises BuildError if a choice is unknown, or if the template lacks the text to replace.
@@ -32,13 +37,27 @@ def template_for(template: str, architecture: str, snapstart: str) -> str:
         raise BuildError(f"ARCHITECTURE={architecture} is unknown: use one of {', '.join(ARCHITECTURES)}")
     if snapstart not in SNAPSTARTS:
         raise BuildError(f"SNAPSTART={snapstart} is unknown: use one of {', '.join(SNAPSTARTS)}")
+    if auth not in AUTHS:
+        raise BuildError(f"AUTH={auth} is unknown: use one of {', '.join(AUTHS)}")
     if architecture != "x86_64":
         template = _allow_only(template, "Architecture", "x86_64", architecture)
     if snapstart == "on":
         template = _allow_only(template, "SnapStart", '"off"', '"on"')
-        template, marks = re.subn(r"(?m)^( *)#snapstart ", r"\1", template)
-        if not marks:
-            raise BuildError("template.yaml must have lines that begin with #snapstart: restore them")
+        template = _take_marked(template, "#snapstart")
+    if auth == "jwt":
+        template = _allow_only(template, "Auth", "iam", "jwt")
+        template = _take_marked(template, "#jwt")
+        template, left_out = re.subn(r"(?m)^.* #iam\n", "", template)
+        if not left_out:
+            raise BuildError("template.yaml must have lines that end with #iam: restore them")
+    return template
+
+
+def _take_marked(template: str, mark: str) -> str:
+    """Remove `mark` from each line that begins with it, so that the line takes effect."""
+    template, found = re.subn(rf"(?m)^( *){mark} ", r"\1", template)
+    if not found:
+        raise BuildError(f"template.yaml must have lines that begin with {mark}: restore them")
     return template
 
 
@@ -65,12 +84,12 @@ def find_sam() -> str:
     return sam
 
 
-def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
+def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) -> int:
     """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml."""
     if " " in str(PROJECT):
         raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
-    generated = template_for(source, architecture, snapstart)
+    generated = template_for(source, architecture, snapstart, auth)
     template = PROJECT / "template.yaml"
     if generated != source:
         template = PROJECT / ".aws-sam" / "template.yaml"
@@ -82,8 +101,11 @@ def build(architecture: str, snapstart: str, arguments: list[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build for ARCHITECTURE (default x86_64) and SNAPSTART (default off), and return the status of `sam build`.
+    """Build for ARCHITECTURE (default x86_64), SNAPSTART (default off) and AUTH (default iam).
 
-    Raises BuildError if the bundle cannot be built with these settings.
+    Returns the status of `sam build`. Raises BuildError if the bundle cannot be built with these settings.
     """
-    return build(os.environ.get("ARCHITECTURE") or "x86_64", os.environ.get("SNAPSTART") or "off", list(arguments))
+    chosen = os.environ.get
+    return build(
+        chosen("ARCHITECTURE") or "x86_64", chosen("SNAPSTART") or "off", chosen("AUTH") or "iam", list(arguments)
+    )

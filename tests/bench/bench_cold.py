@@ -45,12 +45,20 @@ RATIOS: dict[str, tuple[str, str, float | None]] = {
     "write_over_floor": ("write", "floor write", 1.15),
     "write_over_usual": ("write", "usual", 0.30),
     "write_secret_over_usual": ("write secret", "usual", None),
+    "write_token_over_floor": ("write token", "floor write", None),
     "read_over_floor": ("read", "floor read", 1.15),
     "stats_over_floor": ("stats", "floor stats", 1.15),
     "health_over_empty": ("health", "empty", 1.7),
 }
 EVENTS = {"write": "write_message", "read": "read_session", "stats": "stats", "health": "health"}
 TURNS_READ = 50
+CLAIMS = {
+    "iss": "https://issuer.example.com",
+    "aud": "robot-brain",
+    "sub": "ann",
+    "scope": "openid",
+    "iat": "1764000000",
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,9 @@ def contenders(artifacts: Artifacts, url: str, asleep_url: str, secret: Mapping[
                     artifacts.functions[each], event_of(event, "read" if name == "read" else "written"), direct, status
                 )
     write = found["write"]
+    token = {"requestContext": json.loads(write.event)["requestContext"] | {"authorizer": {"jwt": {"claims": CLAIMS}}}}
+    by_token = json.dumps(json.loads(event_of("write_message", "by token")) | token).encode()
+    found["write token"] = Contender(write.function, by_token, {**direct, "AUTH": "jwt"}, 201)
     found["write secret"] = Contender(write.function, write.event, secret, 201)
     found["usual"] = Contender(artifacts.functions["usual"], write.event, secret, 201)
     for suffix in ("", " before"):

@@ -1,6 +1,7 @@
 """The requests of bench-hot: each as our whole handler, and as its floor, the bare psycopg call of the function.
 
 Both sides have their own connection, opened with the same parameters, and write to their own sessions.
+With AUTH=jwt in the environment the requests are of an end user, except for those of a list and of the statistics.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ OTHER_SESSIONS = 100
 LISTED_SESSIONS = 100_000
 # Who replaces a turn: both sides here, and both processes whose memory is measured.
 WRITERS = ("ours", "floor", "resident", "bare", "profiled")
+AUTH = os.environ.get("AUTH") or "none"
+# The end user whose requests are measured.
+USER = "ann" if AUTH == "jwt" else None
 # The default of the handlers.
 STATS_MAX_AGE = 3600
 
@@ -107,7 +111,7 @@ def refresh(database_url: str) -> None:
 def contenders(database_url: str) -> Iterator[Contenders]:
     """Start a new execution environment on `database_url`, and a bare connection. Both end with the block."""
     with (
-        deployed({"DATABASE_URL": database_url, "TENANT_ID": "local"}),
+        deployed({"DATABASE_URL": database_url, "TENANT_ID": "local", "AUTH": AUTH}),
         psycopg.connect(
             **connection_parameters(database_url, settings()), autocommit=True, prepare_threshold=None
         ) as connection,
@@ -129,7 +133,7 @@ def listed_sessions(admin: psycopg.Connection[Any], number: int, last_active: st
 
 def events(writer: str) -> dict[str, tuple[str, list[Json]]]:
     """Return the function's module and its events, which take turns, by row. `writer` begins the names of sessions."""
-    read = copied(event("read_session"), rawPath="/sessions/long", pathParameters={"session_id": "long"})
+    read = copied(_event("read_session"), rawPath="/sessions/long", pathParameters={"session_id": "long"})
     return {
         "write": ("write_message", [_write_event(writer, one())]),
         "write50": ("write_message", [_write_event(f"{writer} 50", fifty())]),
@@ -137,8 +141,8 @@ def events(writer: str) -> dict[str, tuple[str, list[Json]]]:
         "put": ("write_message", [_put_event(f"{writer} put", body) for body in replacements()]),
         "replay": ("write_message", [_write_event(f"{writer} replay", one(), **{"idempotency-key": writer})]),
         "read": ("read_session", [copied(read, rawQueryString="")]),
-        "list": ("read_session", [copied(event("read_session_list"), rawQueryString="")]),
-        "stats": ("stats", [copied(event("stats"), rawQueryString="")]),
+        "list": ("read_session", [copied(_event("read_session_list", "robot-brain/all-users"), rawQueryString="")]),
+        "stats": ("stats", [copied(_event("stats", "robot-brain/all-users"), rawQueryString="")]),
     }
 
 
@@ -147,7 +151,8 @@ def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
     single, many, items = (
         Write(parse(json.dumps(body), False)).arguments["messages"] for body in (one(), fifty(), exchange())
     )
-    tenant = {"tenant_id": "local", "schema_version": SCHEMA_VERSION}
+    tenant = {"tenant_id": "local", "as_user": USER, "schema_version": SCHEMA_VERSION}
+    all_users = tenant | {"as_user": None}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
     put = tenant | {"session_id": f"{writer} put", "seq": 1, "if_match": None}
     return {
@@ -157,8 +162,8 @@ def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
         "put": (changes._REPLACE, [put | {"turn": Replacement(body).turn} for body in replacements()]),
         "replay": (database._WRITE, [_written(f"{writer} replay", single) | {"key": writer}]),
         "read": (database._READ, [tenant | page]),
-        "list": (database._LIST, [tenant | {"limit": 20, "cursor": None, "user_id": None, "preview": False}]),
-        "stats": (database._STATS, [tenant | {"session_id": None, "max_age": STATS_MAX_AGE}]),
+        "list": (database._LIST, [all_users | {"limit": 20, "cursor": None, "user_id": None, "preview": False}]),
+        "stats": (database._STATS, [all_users | {"session_id": None, "max_age": STATS_MAX_AGE}]),
     }
 
 
@@ -173,8 +178,18 @@ def _written(session_id: str, messages: str) -> Json:
         "key": None,
         "first_id": None,
         "repeated": False,
+        "as_user": USER,
         "schema_version": SCHEMA_VERSION,
     }
+
+
+def _event(name: str, scope: str = "openid") -> Json:
+    """Return events/<name>.json, with AUTH=jwt as of an end user or of a caller with the scope for all users."""
+    request = event(name)
+    if AUTH == "jwt":
+        claims = {"iss": "https://issuer.example.com", "aud": "robot-brain", "sub": "ann", "scope": scope}
+        request["requestContext"]["authorizer"] = {"jwt": {"claims": {**claims, "iat": "1764000000"}, "scopes": None}}
+    return request
 
 
 def one() -> Json:
@@ -216,7 +231,7 @@ def _long(first: int, characters: int) -> str:
 
 
 def _put_event(session_id: str, body: Json) -> Json:
-    request = event("write_message_replace")
+    request = _event("write_message_replace")
     request["rawPath"] = f"/sessions/{session_id}/messages/1"
     request["pathParameters"] = {"session_id": session_id, "seq": "1"}
     request["body"] = json.dumps(body)
@@ -224,7 +239,7 @@ def _put_event(session_id: str, body: Json) -> Json:
 
 
 def _write_event(session_id: str, body: Json, **headers: str) -> Json:
-    request = event("write_message")
+    request = _event("write_message")
     request["rawPath"], request["pathParameters"] = f"/sessions/{session_id}/messages", {"session_id": session_id}
     request["body"] = json.dumps(body)
     request["headers"].update(headers)

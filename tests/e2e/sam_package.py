@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +18,7 @@ TRANSFORM = """
 import json, sys
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-template, parameters = json.load(sys.stdin)
-json.dump(Translator({}, Parser()).translate(template, parameters), sys.stdout)
+json.dump([Translator({}, Parser()).translate(*each) for each in json.load(sys.stdin)], sys.stdout)
 """
 
 
@@ -60,13 +60,20 @@ def make_package(bundle: SamBundle, endpoint: str) -> Package:
             key = uri.removeprefix(f"s3://{BUCKET}/")
             archives[name] = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
     client.close()
-    transformed = subprocess.run(
+    [transformed] = transform([(template, {})])
+    return Package(path, template, transformed["Resources"], archives)
+
+
+def transform(templates: Iterable[tuple[Json, Mapping[str, str]]]) -> list[Json]:
+    """Transform each packaged template with its parameters as CloudFormation does."""
+    done = subprocess.run(
         [str(sam_python()), "-c", TRANSFORM],
-        input=json.dumps([template, {}]),
+        input=json.dumps(list(templates)),
         env=sam_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert transformed.returncode == 0, transformed.stderr
-    return Package(path, template, json.loads(transformed.stdout)["Resources"], archives)
+    assert done.returncode == 0, done.stderr
+    transformed: list[Json] = json.loads(done.stdout)
+    return transformed

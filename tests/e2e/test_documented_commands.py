@@ -1,6 +1,8 @@
 """Every command in README.md and docs/ is run as it stands there, and prints what the document shows.
 
-All run on one local stack. `DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
+All run on one local stack. After `AUTH=jwt make run` the other commands of a document run on a
+stack of its own that checks tokens.
+`DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
 """
 
 import os
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,27 +70,43 @@ def started(stack: Stack) -> str:
     return stack.output.read_text().replace(str(stack.state), ".local")
 
 
-def printed(block: Block, stack: Stack, direct_url: str, folder: Path) -> tuple[str, str]:
-    """Run a block and return what it prints. Fails if it fails."""
-    if found := RUN.fullmatch(block.text.strip()):
-        variables = dict(each.split("=", 1) for each in (found[1] + found[2]).split())
+class Reader:
+    """Runs the commands of one document in order, as a reader does. At the end, it stops each stack that it started."""
+
+    def __init__(self, stack: Stack, direct_url: str, folder: Path, started_stacks: ExitStack) -> None:
+        self._stack = stack
+        self._direct_url = direct_url
+        self._folder = folder
+        self._started_stacks = started_stacks
+
+    def run(self, block: Block) -> tuple[str, str]:
+        """Run a block and return what it prints to stdout and stderr. Fails if it fails."""
+        if found := RUN.fullmatch(block.text.strip()):
+            return self._start(block, dict(each.split("=", 1) for each in (found[1] + found[2]).split())), ""
+        operators = {"DIRECT_DATABASE_URL": self._direct_url} if OPERATORS.search(block.text) else {}
+        done = subprocess.run(
+            ["bash", "-c", SHELL + block.text.replace(ADDRESS, self._stack.url)],
+            cwd=ROOT,
+            env=environment(self._stack.state, API=self._stack.url, **CREDENTIALS, **operators),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block} fails:\n{done.stdout}\n{done.stderr}"
+        return done.stdout, done.stderr
+
+    def _start(self, block: Block, variables: dict[str, str]) -> str:
+        """Return what `make run` prints with these variables. With AUTH the next commands go to this stack."""
         if not variables:
-            return started(stack), ""
-        with running(folder / f"state-{block.line}", **{**variables, "PORT": "0"}) as other:
-            return started(other), ""
-    operators = {"DIRECT_DATABASE_URL": direct_url} if OPERATORS.search(block.text) else {}
-    done = subprocess.run(
-        ["bash", "-c", SHELL + block.text.replace(ADDRESS, stack.url)],
-        cwd=ROOT,
-        env=environment(stack.state, API=stack.url, **CREDENTIALS, **operators),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{block} fails:\n{done.stdout}\n{done.stderr}"
-    return done.stdout, done.stderr
+            return started(self._stack)
+        state = self._folder / f"state-{block.line}"
+        if "AUTH" in variables:
+            self._stack = self._started_stacks.enter_context(running(state, **variables))
+            return started(self._stack)
+        with running(state, **{**variables, "PORT": "0"}) as other:
+            return started(other)
 
 
 @pytest.mark.parametrize("document", COMMANDS, ids=name)
@@ -96,13 +115,15 @@ def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
 ) -> None:
     if shutil.which("curl") is None and os.environ.get("CI") != "true":
         pytest.skip("the documents' commands need curl")
-    for command in commands(document):
-        if command.block.marked:
-            continue
-        output = printed(command.block, stack, direct_url, folder)
-        if command.output is not None:
-            found = difference(command.output, *output)
-            assert found is None, f"{command.output} is not what {command.block} prints: {found}"
+    with ExitStack() as started_stacks:
+        reader = Reader(stack, direct_url, folder, started_stacks)
+        for command in commands(document):
+            if command.block.marked:
+                continue
+            output = reader.run(command.block)
+            if command.output is not None:
+                found = difference(command.output, *output)
+                assert found is None, f"{command.output} is not what {command.block} prints: {found}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from contract import problems
 from contract.document import ROUTES
 from contract.route import Route
+from tests.integration.answered_callers import OF_CALLERS
 from tests.integration.answered_changes import (
     CHANGES_AND_LISTS,
     ERASE,
@@ -131,6 +132,15 @@ def test_every_answer_is_described_in_the_document(bundle: Bundle) -> None:
                 reply = send(functions)
                 assert reply.status == status, (route, reply.body)
                 assert_documented(route, reply)
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_every_answer_to_an_end_user_and_to_a_service_is_described_in_the_document(database: Database) -> None:
+    with deployed({"DATABASE_URL": database.app_url, "AUTH": "jwt"}):
+        for caller, route, status, send in OF_CALLERS:
+            reply = send(caller)
+            assert reply.status == status, (route, reply.body)
+            assert_documented(route, reply)
 
 
 def shape(value: Any) -> Any:

@@ -81,6 +81,7 @@ def test_the_functions_of_the_previous_commit_work_with_the_present_schema(
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": f"{previous_commit / 'functions'}:{previous_commit / 'layers/robot_brain'}",
             "DATABASE_URL": database.app_url,
+            "AUTH": "none",
         },
         capture_output=True,
         text=True,

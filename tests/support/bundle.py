@@ -5,10 +5,11 @@ import json
 import logging
 import sys
 import uuid
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import edit_session
@@ -171,7 +172,7 @@ def deployed(variables: Mapping[str, str]) -> Iterator[Bundle]:
     Without AUTH there is no authorizer, as on one machine.
     """
     before = environment.current
-    environment.current = Environment({"AUTH": "none", **variables})
+    environment.current = Environment(ChainMap(cast("dict[str, str]", variables), {"AUTH": "none"}))
     for handler in telemetry.logger().handlers:
         assert isinstance(handler, logging.StreamHandler)
         handler.stream = _CurrentStdout()

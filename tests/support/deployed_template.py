@@ -1,13 +1,28 @@
 """template.yaml as tests read it: its functions, and the role and the variables that each of them must have."""
 
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from local.cloudformation import read_template
 from local.settings import ROOT
 from local.template import load_template
+from ops.build import template_for
 
-TEMPLATE = read_template(ROOT / "template.yaml")
+SOURCE = (ROOT / "template.yaml").read_text()
+
+
+def built_template(architecture: str = "x86_64", snapstart: str = "off", auth: str = "iam") -> dict[str, Any]:
+    """Return the parsed template that `make build` builds from for these choices."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.yaml"
+        path.write_text(template_for(SOURCE, architecture, snapstart, auth))
+        return read_template(path)
+
+
+TEMPLATE = built_template()
+TEMPLATES = {"iam": TEMPLATE, "jwt": built_template(auth="jwt")}
 FUNCTIONS = load_template(ROOT / "template.yaml").functions
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain/database-AbCdEf"
 
@@ -15,7 +30,10 @@ _LOG = {"POWERTOOLS_LOG_LEVEL"}
 _DATABASE = _LOG | {
     "DATABASE_URL",
     "DATABASE_SECRET_ARN",
+    "AUTH",
+    "TENANT_FROM",
     "TENANT_ID",
+    "ALL_USERS_SCOPE",
     "DB_CONNECTION_TIMEOUT",
     "DB_IDLE_TIMEOUT",
     "DB_MAX_RETRIES",
@@ -29,6 +47,17 @@ VARIABLES = {
     "HealthFunction": _LOG,
     "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
 }
+
+
+def packaged(template: dict[str, Any], code: str = "code", layer: str = "layer") -> dict[str, Any]:
+    """Return `template` with an archive in S3 instead of each local folder, as `sam package` writes it."""
+    places = {"CodeUri": f"s3://bucket/{code}", "ContentUri": f"s3://bucket/{layer}"}
+    resources = {}
+    for name, each in template["Resources"].items():
+        properties = each["Properties"]
+        moved = {key: place for key, place in places.items() if key in properties}
+        resources[name] = each | {"Properties": properties | moved}
+    return template | {"Resources": resources}
 
 
 def role_of(function: str) -> str:

@@ -1,16 +1,20 @@
 """The table of routes: which function an event reaches, and with which arguments."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
+from robot_brain import entry
+from robot_brain.caller import Caller
 from robot_brain.deadline import Deadline
-from robot_brain.entry import routes
 from robot_brain.errors import DatabaseAwayError
 from robot_brain.http.request import Request, Response
-from tests.support.bundle import Context, Json, event
+from tests.support.bundle import Context, Json, deployed, event
 from tests.support.log_lines import logged
+
+routes = partial(entry.routes, open_to_anyone=True)
 
 ONE, OTHER = "GET /one", "POST /other/{session_id}"
 
@@ -50,6 +54,23 @@ def test_a_function_receives_its_path_parameters_by_name_and_the_log_line_has_th
     status, document, line = call(routes({OTHER: other}), event_of(OTHER, session_id="a/b"))
     assert (status, document["errors"][0]["loc"]) == (422, ["path", "session_id"])
     assert "session_id" not in line
+
+
+@pytest.mark.parametrize("auth", ["iam", "jwt"])
+def test_without_a_caller_no_function_is_called(auth: str) -> None:
+    called: list[Caller] = []
+
+    def closed(_: Request, caller: Caller) -> Response:
+        called.append(caller)
+        return Response(200, "{}")
+
+    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none", "AUTH": auth}):
+        status, document, line = call(entry.routes({ONE: closed}), event_of(ONE))
+    assert (status, document["title"], line["error"]) == (403, "Forbidden", "ForbiddenError")
+    assert called == []
+    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none", "TENANT_ID": "acme"}):
+        assert call(entry.routes({ONE: closed}), event_of(ONE))[0] == 200
+    assert called == [Caller("acme", None, True)]
 
 
 def test_a_path_parameter_that_the_route_does_not_name_is_ignored() -> None:

@@ -24,7 +24,7 @@ def parse(**changes: Any) -> Request:
 def call(function: Any, request: Json | None = None) -> tuple[Json, list[Json]]:
     """Call a handler whose only route runs `function`. Return the answer and the log lines."""
     sent = request or event("write_message")
-    handler = routes({sent.get("routeKey", "GET /one"): lambda request, **_: function(request)})
+    handler = routes({sent.get("routeKey", "GET /one"): lambda request, **_: function(request)}, open_to_anyone=True)
     with logged() as lines:
         answer = handler(sent, Context(aws_request_id="id-1"))
     return json.loads(json.dumps(answer)), lines()

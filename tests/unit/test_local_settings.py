@@ -22,6 +22,8 @@ def test_only_the_variables_of_the_functions_reach_the_functions() -> None:
         {
             "DATABASE_URL": "postgresql://a",
             "TENANT_ID": "acme",
+            "TENANT_FROM": "claim:tenant",
+            "ALL_USERS_SCOPE": "see-all",
             "DB_MAX_RETRIES": "1",
             "STATS_MAX_AGE": "60",
             "NEON_PROJECT_ID": "p",
@@ -36,7 +38,10 @@ def test_only_the_variables_of_the_functions_reach_the_functions() -> None:
     )
     assert read.functions == {
         "DATABASE_URL": "postgresql://a",
+        "AUTH": "none",
         "TENANT_ID": "acme",
+        "TENANT_FROM": "claim:tenant",
+        "ALL_USERS_SCOPE": "see-all",
         "DB_MAX_RETRIES": "1",
         "STATS_MAX_AGE": "60",
         "NEON_PROJECT_ID": "p",
@@ -49,20 +54,27 @@ def test_only_the_variables_of_the_functions_reach_the_functions() -> None:
 
 def test_white_space_around_a_database_url_is_removed() -> None:
     read = settings({"DATABASE_URL": " postgresql://a\n", "DIRECT_DATABASE_URL": "\tpostgresql://b\r\n"})
-    assert (read.functions, read.direct_url) == ({"DATABASE_URL": "postgresql://a"}, "postgresql://b")
+    assert (read.functions, read.direct_url) == ({"AUTH": "none", "DATABASE_URL": "postgresql://a"}, "postgresql://b")
     blank = settings({"DATABASE_URL": " ", "DIRECT_DATABASE_URL": "\n"})
     assert (blank.own_database, blank.direct_url) == (False, None)
 
 
 def test_credentials_reach_the_functions_only_if_there_is_a_secret() -> None:
     read = settings({"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "p"})
-    assert read.functions == {"DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key"}
+    assert read.functions == {"AUTH": "none", "DATABASE_SECRET_ARN": "arn:x", "AWS_ACCESS_KEY_ID": "key"}
     assert read.own_database
 
 
 def test_without_a_database_url_the_embedded_database_is_used() -> None:
     read = settings({})
-    assert (read.own_database, read.direct_url, read.port, read.functions) == (False, None, 3000, {})
+    assert (read.own_database, read.direct_url, read.port, read.functions) == (False, None, 3000, {"AUTH": "none"})
+
+
+def test_with_auth_jwt_the_functions_and_the_template_get_its_settings() -> None:
+    read = settings({"AUTH": "jwt", "CORS_ORIGIN": "https://app.example.com,https://b.example.com"})
+    assert (read.auth, read.functions) == ("jwt", {"AUTH": "jwt"})
+    assert read.parameters == {"CorsOrigin": "https://app.example.com,https://b.example.com"}
+    assert settings({"AUTH": ""}).auth == settings({"AUTH": "none"}).auth == "none"
 
 
 def test_the_embedded_database_sleeps_only_if_scale_to_zero_is_set() -> None:
@@ -81,6 +93,9 @@ def test_the_embedded_database_sleeps_only_if_scale_to_zero_is_set() -> None:
             {"SCALE_TO_ZERO": "30", "DATABASE_URL": "postgresql://a"},
             "SCALE_TO_ZERO works only with the embedded database",
         ),
+        ({"AUTH": "iam"}, "AUTH is 'iam'; on one machine it must be jwt or none"),
+        ({"AUTH": "JWT"}, "AUTH is 'JWT'"),
+        ({"CORS_ORIGIN": "https://app.example.com"}, "CORS_ORIGIN works only with AUTH=jwt"),
         ({"LOG": "LOUD"}, "LOG is 'LOUD'"),
         ({"DIRECT_DATABASE_URL": "postgresql://b"}, "DATABASE_URL is not"),
     ],

@@ -12,7 +12,7 @@ from contract.document import ROUTES
 from local.settings import ROOT
 from local.template import load_template
 from robot_brain import __version__
-from robot_brain.errors import InvalidRequestError, MalformedRequestError
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, SessionNotFoundError
 from robot_brain.http import json_body, parameters
 from tests.support.documented import DOCUMENT, Json, errors_of, operations, resolved
 from tests.support.raised_errors import raised_errors
@@ -43,12 +43,36 @@ def test_every_route_of_the_template_is_in_the_document_and_no_other() -> None:
     assert {f"{route.method} {route.path}" for route in template.routes} == set(operations())
 
 
-def test_only_health_needs_no_signature() -> None:
-    assert DOCUMENT["security"] == [{"sigv4": []}]
-    assert [route for route, each in operations().items() if each.get("security") == []] == [
-        "GET /health",
-        "HEAD /health",
-    ]
+OPEN = ["GET /health", "HEAD /health"]
+
+
+def test_only_health_needs_no_credentials_and_each_other_route_takes_a_signature_or_a_token() -> None:
+    assert DOCUMENT["security"] == [{"sigv4": []}, {"jwt": []}]
+    assert [route for route, each in operations().items() if "security" in each] == OPEN
+    assert [operations()[route]["security"] for route in OPEN] == [[], []]
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    assert {name: (each["type"], each.get("scheme")) for name, each in schemes.items()} == {
+        "sigv4": ("apiKey", None),
+        "jwt": ("http", "bearer"),
+    }
+
+
+def test_each_route_but_health_describes_the_401_of_the_gateway_and_the_403_of_both() -> None:
+    for route, operation in operations().items():
+        answers = operation["responses"]
+        if route in OPEN:
+            assert not {"401", "403"} & set(answers), route
+            continue
+        assert set(answers["401"]["content"]) == {"application/json"}, route
+        assert set(answers["401"]["headers"]) == {"WWW-Authenticate"}, route
+        assert set(answers["403"]["content"]) == {"application/json", "application/problem+json"}, route
+        (example,) = map(resolved, answers["403"]["content"]["application/problem+json"]["examples"].values())
+        assert (example["value"]["title"], example["value"]["status"]) == ("Forbidden", 403), route
+
+
+def test_each_route_of_one_session_describes_the_404_of_a_session_of_another_user() -> None:
+    described = {route.name for route in ROUTES if SessionNotFoundError in route.errors}
+    assert described == {route.name for route in ROUTES if route.path_parameters or route.name == "stats"}
 
 
 def test_every_error_is_described_on_some_route() -> None:

@@ -20,6 +20,7 @@ def make(kind: type[RobotBrainError], text: str = PRIVATE) -> RobotBrainError:
 
 STATUS = {
     "MalformedRequestError": 400,
+    "ForbiddenError": 403,
     "SessionNotFoundError": 404,
     "TurnNotFoundError": 404,
     "ConflictError": 409,

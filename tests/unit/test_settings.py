@@ -31,7 +31,10 @@ def test_every_setting_except_the_database_has_a_default() -> None:
     assert Settings.parse(URL)._asdict() == {
         "database_url": URL["DATABASE_URL"],
         "database_secret_arn": "",
+        "auth": "iam",
+        "tenant_from": "fixed",
         "tenant_id": "local",
+        "all_users_scope": "robot-brain/all-users",
         "connection_timeout_ms": 10_000,
         "idle_timeout_ms": 30_000,
         "max_attempts": 3,
@@ -53,7 +56,10 @@ def test_every_variable_of_the_environment_is_read() -> None:
     found = Settings.parse(
         {
             "DATABASE_SECRET_ARN": ARN,
-            "TENANT_ID": "Shop-1.a_b",
+            "AUTH": "jwt",
+            "TENANT_FROM": "claim:https://example.com/tenant",
+            "TENANT_ID": "123456789012:Shop-1.a_b+=,@",
+            "ALL_USERS_SCOPE": "shop.all:users",
             "DB_CONNECTION_TIMEOUT": "1000",
             "DB_IDLE_TIMEOUT": "0",
             "DB_MAX_RETRIES": "10",
@@ -70,7 +76,8 @@ def test_every_variable_of_the_environment_is_read() -> None:
         }
     )
     assert tuple(found) == (
-        "", ARN, "Shop-1.a_b", 1_000, 0, 10, 60_000, 0, "/ca.pem", "require", "direct", "http://127.0.0.1:1",
+        "", ARN, "jwt", "claim:https://example.com/tenant", "123456789012:Shop-1.a_b+=,@", "shop.all:users",
+        1_000, 0, 10, 60_000, 0, "/ca.pem", "require", "direct", "http://127.0.0.1:1",
         0, "hush-4711", "quiet-forest-1", "ep-quiet-forest-1", "http://[::1]:3000/api",
     )  # fmt: skip
 
@@ -78,7 +85,10 @@ def test_every_variable_of_the_environment_is_read() -> None:
 def test_an_empty_variable_counts_as_not_set() -> None:
     """CloudFormation passes an empty text for a parameter without a value."""
     names = (
+        "AUTH",
+        "TENANT_FROM",
         "TENANT_ID",
+        "ALL_USERS_SCOPE",
         *NUMBERS,
         *NEON,
         "NEON_API_URL",
@@ -108,6 +118,15 @@ def test_aws_endpoint_url_is_also_the_endpoint_of_secrets_manager() -> None:
     assert Settings.parse({**URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}).secrets_endpoint == "http://127.0.0.1:2"
 
 
+def test_sam_local_has_no_authorizer() -> None:
+    assert Settings.parse({**URL, "AUTH": "iam", "AWS_SAM_LOCAL": "true"}).auth == "none"
+    assert Settings.parse({**URL, "AUTH": "iam", "AWS_SAM_LOCAL": "1"}).auth == "iam"
+
+
+def test_the_scope_for_all_users_may_be_none() -> None:
+    assert Settings.parse({**URL, "AUTH": "jwt", "ALL_USERS_SCOPE": "none"}).all_users_scope == ""
+
+
 INVALID = [
     ({}, "DATABASE_URL"),
     ({"DATABASE_URL": ""}, "DATABASE_URL"),
@@ -118,7 +137,26 @@ INVALID = [
     ({"DATABASE_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"}, "DATABASE_SECRET_ARN"),
     *(
         ({**URL, "TENANT_ID": tenant}, "TENANT_ID")
-        for tenant in (" ", "a b", "hush-4711!", "x" * 65, "é", "a\n", "a/b")
+        for tenant in (" ", "a b", "hush-4711!", "x" * 129, "*", "é", "a\n", "a/b")
+    ),
+    *(({**URL, "AUTH": auth}, "AUTH") for auth in ("hush-4711", "IAM", "jwt ")),
+    *(
+        ({**URL, "AUTH": auth, "TENANT_FROM": source}, "TENANT_FROM")
+        for auth, source in (
+            ("iam", "claim:tenant"),
+            ("none", "claim:tenant"),
+            ("jwt", "iam:role"),
+            ("jwt", "iam:account"),
+            ("none", "iam:account"),
+            ("iam", "iam:hush-4711"),
+            ("jwt", "claim:"),
+            ("jwt", "claim:a b"),
+            ("jwt", "hush-4711"),
+        )
+    ),
+    *(
+        ({**URL, "ALL_USERS_SCOPE": scope}, "ALL_USERS_SCOPE")
+        for scope in ("hush 4711", "[all]", 'a"b', "é", "x" * 129)
     ),
     *(
         ({**URL, name: value}, name)

@@ -1,19 +1,17 @@
-"""The template that `make build` builds from: the choices of architecture and SnapStart, and the pins of the layer."""
+"""The template that `make build` builds from: architecture, SnapStart and authorization, and the pins of the layer."""
 
 import re
 from importlib.metadata import requires
-from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 
-from local.cloudformation import read_template
-from local.settings import ROOT
 from ops.build import template_for
 from ops.errors import BuildError
-from tests.support.deployed_template import TEMPLATE, layer_pins, references
+from tests.support.cloudformation import Stack
+from tests.support.deployed_template import SECRET_ARN, SOURCE, TEMPLATE, built_template, layer_pins, references
 
-SOURCE = (ROOT / "template.yaml").read_text()
 FUNCTIONS = {
     name: each["Properties"]
     for name, each in TEMPLATE["Resources"].items()
@@ -21,55 +19,97 @@ FUNCTIONS = {
 }
 
 
+# The longest value that each parameter allows.
+LONGEST = {
+    "TenantId": "x" * 128,
+    "AllUsersScope": "x" * 120,
+    "MemorySize": "3008",
+    "LogLevel": "CRITICAL",
+    "StatsMaxAge": "2678400",
+    "NeonEndpointId": "x" * 34,
+    "DatabaseSecretArn": SECRET_ARN.replace("robot-brain/database-AbCdEf", "x" * 128),
+}
+
+
 def test_the_default_choices_build_from_the_unchanged_template() -> None:
-    assert template_for(SOURCE, "x86_64", "off") == SOURCE
+    assert template_for(SOURCE, "x86_64", "off", "iam") == SOURCE
 
 
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 @pytest.mark.parametrize("snapstart", ["off", "on"])
+@pytest.mark.parametrize("auth", ["iam", "jwt"])
 def test_each_choice_builds_from_a_template_that_allows_only_this_choice(
-    tmp_path: Path, architecture: str, snapstart: str
+    architecture: str, snapstart: str, auth: str
 ) -> None:
-    path = tmp_path / "template.yaml"
-    path.write_text(template_for(SOURCE, architecture, snapstart))
-    built = read_template(path)
-    for name, choice in (("Architecture", architecture), ("SnapStart", snapstart)):
+    built = built_template(architecture, snapstart, auth)
+    for name, choice in (("Architecture", architecture), ("SnapStart", snapstart), ("Auth", auth)):
         assert built["Parameters"][name]["Default"] == choice
         assert built["Parameters"][name]["AllowedValues"] == [choice]
     assert ("SnapStart" in built["Globals"]["Function"]) is (snapstart == "on")
     assert ("AutoPublishAlias" in built["Globals"]["Function"]) is (snapstart == "on")
     versioned = [name for name in FUNCTIONS if "VersionDescription" in built["Resources"][name]["Properties"]]
     assert versioned == (list(FUNCTIONS) if snapstart == "on" else [])
+    authorization = built["Resources"]["RobotBrainApi"]["Properties"]["Auth"]
+    assert authorization["DefaultAuthorizer"] == {"iam": "AWS_IAM", "jwt": "Jwt"}[auth]
+    assert ("EnableIamAuthorizer" in authorization) is (auth == "iam")
+    assert ("Authorizers" in authorization) is ("JwtIssuer" in built["Parameters"]) is (auth == "jwt")
 
 
-def test_the_description_of_a_published_version_has_every_parameter_that_functions_see() -> None:
-    # CloudFormation publishes a new version only if the description changes. Neither the URL nor the key may be in it.
-    on = template_for(SOURCE, "x86_64", "on")
+def descriptions(template: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the description of the functions' versions, and that of the layer's version."""
+    [version] = {str(template["Resources"][name]["Properties"]["VersionDescription"]) for name in FUNCTIONS}
+    layer = template["Resources"]["RobotBrainLayer"]["Properties"]["Description"]
+    some = template["Resources"]["HealthFunction"]["Properties"]["VersionDescription"]
+    assert str(some) == version
+    return some, layer
+
+
+@pytest.mark.parametrize("auth", ["iam", "jwt"])
+def test_the_two_descriptions_that_publish_a_version_have_every_parameter_that_functions_see(auth: str) -> None:
+    # test_sam_versions.py shows that a change of each publishes a version.
+    on = built_template(snapstart="on", auth=auth)
     visible = references(TEMPLATE["Globals"]["Function"]).union(
         *(references(properties["Environment"]) for properties in FUNCTIONS.values() if "Environment" in properties)
     )
-    # The project need not be in it, because the endpoint changes with its project.
+    # Neither the URL nor the key may be in them. The endpoint changes with its project, so the project need not be.
     visible -= {"DatabaseUrl", "NeonApiKey", "NeonProjectId", "Architecture"}
-    described = re.search(r"VersionDescription: &settings(.*?)\n      \w", on, re.DOTALL)
-    assert described is not None
-    assert visible == set(re.findall(r"!Ref (\w+)", described[1]))
-    longest = {"TenantId": 64, "MemorySize": 4, "LogLevel": 8, "StatsMaxAge": 7, "NeonEndpointId": 34, "secret": 128}
-    assert set(longest) == {*re.findall(r"- !Ref (\w+)", described[1]), "secret"}
-    layer_version = 5
-    assert sum(longest.values()) + layer_version + len(longest) <= 256
+    assert references(list(descriptions(on))) == visible | {"RobotBrainLayer"}
 
 
-@pytest.mark.parametrize(("architecture", "snapstart"), [("mips", "off"), ("x86_64", "maybe"), ("", "off")])
-def test_an_unknown_architecture_or_snapstart_is_refused(architecture: str, snapstart: str) -> None:
-    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART)=\w* is "):
-        template_for(SOURCE, architecture, snapstart)
+@pytest.mark.parametrize("tenant_from", ["fixed", "claim:" + "x" * 128])
+def test_the_descriptions_of_versions_are_never_longer_than_lambda_allows(tenant_from: str) -> None:
+    layer = "arn:aws:lambda:eu-central-1:123456789012:layer:robot-brain-layer:99999"
+    stack = Stack(
+        built_template(snapstart="on", auth="jwt"), LONGEST | {"TenantFrom": tenant_from}, {"RobotBrainLayer": layer}
+    )
+    for each in descriptions(built_template(snapstart="on", auth="jwt")):
+        assert len(stack.resolve(each, "Description")) <= 256
+
+
+@pytest.mark.parametrize(
+    ("architecture", "snapstart", "auth"),
+    [
+        ("mips", "off", "iam"),
+        ("x86_64", "maybe", "iam"),
+        ("", "off", "iam"),
+        ("arm64", "on", "none"),
+        ("arm64", "on", ""),
+    ],
+)
+def test_an_unknown_choice_is_refused(architecture: str, snapstart: str, auth: str) -> None:
+    with pytest.raises(BuildError, match=r"(ARCHITECTURE|SNAPSTART|AUTH)=\w* is unknown: use one of "):
+        template_for(SOURCE, architecture, snapstart, auth)
 
 
 def test_a_template_without_the_lines_that_a_choice_replaces_is_refused() -> None:
     with pytest.raises(BuildError, match="Architecture"):
-        template_for(SOURCE.replace("Default: x86_64", "Default: other"), "arm64", "off")
+        template_for(SOURCE.replace("Default: x86_64", "Default: other"), "arm64", "off", "iam")
     with pytest.raises(BuildError, match="#snapstart"):
-        template_for(SOURCE.replace("#snapstart ", "# "), "x86_64", "on")
+        template_for(SOURCE.replace("#snapstart ", "# "), "x86_64", "on", "iam")
+    with pytest.raises(BuildError, match="begin with #jwt"):
+        template_for(SOURCE.replace("#jwt ", "# "), "x86_64", "off", "jwt")
+    with pytest.raises(BuildError, match="end with #iam"):
+        template_for(SOURCE.replace(" #iam", ""), "x86_64", "off", "jwt")
 
 
 def test_the_layer_pins_exactly_the_packages_that_it_needs() -> None:

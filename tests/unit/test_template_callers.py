@@ -1,8 +1,6 @@
 """The policies of docs/deploy.md give a caller exactly the routes of template.yaml that the document names."""
 
 import json
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +8,7 @@ import pytest
 from local.settings import ROOT
 from local.template import Route, load_template
 from tests.e2e.documented_commands import blocks
+from tests.support.invoking import API, allows, requested
 
 ROUTES = load_template(ROOT / "template.yaml").routes
 POLICIES: list[dict[str, Any]] = [
@@ -17,28 +16,7 @@ POLICIES: list[dict[str, Any]] = [
     for block in blocks(ROOT / "docs" / "deploy.md")
     if block.kind == "json" and "execute-api" in block.text
 ]
-API = "arn:aws:execute-api:eu-central-1:123456789012:abcdefghij/$default/"
 EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": [API + "*"]}]}
-# Names of sessions that look like parts of a path. A session's id has no slash.
-SESSIONS = ("demo", "a b", "messages", "POST", "GET", "$default", "*", "sessions")
-
-
-def requested(route: Route) -> Iterator[str]:
-    """Yield the resource of some requests for a route, as the gateway gives it to IAM."""
-    for session in SESSIONS:
-        yield API + route.method + route.path.replace("{session_id}", session).replace("{seq}", "7")
-
-
-def allows(resource: str, *policies: dict[str, Any]) -> bool:
-    """Return whether these policies together allow a request, as IAM decides: a Deny wins."""
-    effects = {
-        statement["Effect"]
-        for policy in policies
-        for statement in policy["Statement"]
-        for pattern in statement["Resource"]
-        if re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), resource, re.DOTALL)
-    }
-    return effects == {"Allow"}
 
 
 def test_the_document_has_one_policy_that_allows_and_one_that_denies() -> None:

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from contract.problems import ANY_REQUEST, UnavailableHeaders
 from contract.route import Answer, Fresh, Route
 from contract.values import ANSWER, Count, Time
-from robot_brain.errors import SettingsError
+from robot_brain.errors import ForbiddenError, SettingsError
 
 
 @with_config(ANSWER)
@@ -90,7 +90,7 @@ _HEALTHY: dict[str, Any] = {
     "tls": True,
     "pooled": True,
     "server_version": "17.6",
-    "schema_version": 2,
+    "schema_version": 4,
     "statistics": {"as_of": "2026-11-22T11:00:00.000000Z", "age_seconds": 3600},
     "environment": _ENVIRONMENT,
 }
@@ -113,14 +113,14 @@ ROUTES = (
         "/health/database",
         name="database_health",
         summary="Read the condition of the database",
-        description="The answer comes within three seconds.",
+        description="The answer comes within three seconds. An end user gets 403.",
         answers=(
             Answer(
                 200, "The database answers, or the compute is asleep.", DatabaseHealth, Fresh, {"healthy": _HEALTHY}
             ),
             Answer(503, "The database does not answer.", DatabaseHealth, UnavailableHeaders, {"away": _AWAY}),
         ),
-        errors=(*ANY_REQUEST, SettingsError),
+        errors=(*ANY_REQUEST, ForbiddenError, SettingsError),
         broken_rule={
             "loc": ["query", "page"],
             "msg": "unknown parameter; known: none",

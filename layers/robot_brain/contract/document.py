@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from contract import database_health, edit_session, health, problems, read_session, stats, write_message
+from contract.api import INFO, SECURITY, SECURITY_SCHEMES, SERVERS
 from contract.json_schema import Json, described, json_schema, members
 from contract.route import Answer, Route
-from robot_brain import __version__
 from robot_brain.errors import InvalidRequestError, RobotBrainError
 from robot_brain.http import json_body
 from robot_brain.http.problems import CONTENT_TYPE, problem
@@ -30,30 +30,6 @@ _WIDTH = 120
 # A parameter's text as a value of its type.
 _TYPED: dict[str, Callable[[str], Any]] = {"integer": int, "boolean": lambda text: text == "true"}
 _REQUEST_ID = "4b1f5f3e-1c53-4e0b-9c43-6f3b2a0d9e57"
-_INFO = {
-    "title": "Robot Brain",
-    "version": __version__,
-    "summary": "The conversation memory of chat robots",
-    "description": "Requests and answers are JSON in UTF-8. Times are `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Later versions "
-    "may add members to an answer: ignore those that you do not know. Errors are `application/problem+json`, those of "
-    'API Gateway `{"message": …}`. "As stored" is the text of jsonb: a space after each comma and colon, no exponent.',
-    "license": {"name": "MIT", "identifier": "MIT"},
-}
-_SERVERS = [
-    {
-        "url": "https://{api}.execute-api.{region}.amazonaws.com",
-        "description": "A deployed stack: its output ApiUrl",
-        "variables": {"api": {"default": "abcdefghij"}, "region": {"default": "eu-central-1"}},
-    },
-    {"url": "http://127.0.0.1:3000", "description": "make run, which needs no signature"},
-]
-_SECURITY_SCHEME = {
-    "type": "apiKey",
-    "name": "Authorization",
-    "in": "header",
-    "description": "AWS Signature Version 4 for the service execute-api",
-    "x-amazon-apigateway-authtype": "awsSigv4",
-}
 
 
 def written(value: Any, indent: int = 0, before: int = 0) -> str:
@@ -101,14 +77,14 @@ class _Document:
             paths.setdefault(route.path, {})[route.method.lower()] = self._operation(route)
         return {
             "openapi": "3.1.0",
-            "info": _INFO,
-            "servers": _SERVERS,
-            "security": [{"sigv4": []}],
+            "info": INFO,
+            "servers": SERVERS,
+            "security": SECURITY,
             "paths": paths,
             "components": {
                 "schemas": dict(sorted(self._schemas.items())),
                 "examples": dict(sorted(self._examples.items())),
-                "securitySchemes": {"sigv4": _SECURITY_SCHEME},
+                "securitySchemes": SECURITY_SCHEMES,
             },
         }
 
@@ -154,6 +130,7 @@ class _Document:
             descriptions.append(f"Answered by the gateway: {gateway[1]}")
             # The gateway sends none of our headers.
             headers = {name: header | {"required": False} for name, header in headers.items()}
+            headers |= self._headers(problems.gateway_headers_of(status))
         found: Json = {"description": "\n".join(descriptions)}
         if headers:
             found["headers"] = headers

@@ -28,7 +28,7 @@ class SessionPatch(TypedDict):
     user_metadata: NotRequired[Metadata]
     """A JSON Merge Patch (RFC 7396) of the session's user_metadata; null removes a member. At most 16 KiB as stored."""
     user_id: NotRequired[UserId | None]
-    """The user of the session. Null removes the user."""
+    """The user of the session. Null removes the user. An end user may not send it (403)."""
 
 
 @with_config(PARAMETERS)
@@ -75,7 +75,7 @@ ROUTES = (
         summary="Change a session's user_metadata or user, or create a session",
         description="If the session does not exist, the request creates it without a turn. An `If-Match` other than "
         '`"0"` prevents that. The content type is application/json, without a content encoding. `Idempotency-Key` is '
-        "ignored.",
+        "ignored. An end user gets 404 if the session belongs to another user or to no user.",
         path_parameters=SessionPath,
         headers=ChangeHeaders,
         bodies=(SessionPatch,),
@@ -92,6 +92,7 @@ ROUTES = (
             *ANY_REQUEST,
             UnsupportedMediaTypeError,
             RequestTooLargeError,
+            SessionNotFoundError,
             SessionBeingErasedError,
             PreconditionFailedError,
             *DATABASE,

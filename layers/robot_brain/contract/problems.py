@@ -12,6 +12,7 @@ from contract.route import Route
 from contract.values import ANSWER, Count, EntityTag, Seq, SessionId
 from robot_brain.errors import (
     DatabaseError,
+    ForbiddenError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
     MalformedRequestError,
@@ -109,6 +110,14 @@ class StateHeaders(ProblemHeaders):
 
 
 @with_config(ANSWER)
+class UnauthorizedHeaders(TypedDict):
+    """The headers of the gateway's 401."""
+
+    www_authenticate: NotRequired[Annotated[str, Field(alias="WWW-Authenticate")]]
+    """`Bearer`, and what is wrong with the token."""
+
+
+@with_config(ANSWER)
 class GatewayMessage(TypedDict):
     """An answer of API Gateway itself, in place of the function's answer."""
 
@@ -128,8 +137,12 @@ Errors = tuple[type[RobotBrainError], ...]
 
 # Errors that every request may cause.
 ANY_REQUEST: Errors = (MalformedRequestError, InvalidRequestError, UnexpectedEventError, UnexpectedDatabaseError)
-# Further errors of a request that calls the database.
-DATABASE: Errors = (SettingsError, *(kind for kind in _leaves(DatabaseError) if kind is not UnexpectedDatabaseError))
+# Further errors of a request that calls the database. Such a request needs a caller.
+DATABASE: Errors = (
+    ForbiddenError,
+    SettingsError,
+    *(kind for kind in _leaves(DatabaseError) if kind is not UnexpectedDatabaseError),
+)
 
 _BODIES: dict[type[RobotBrainError], type] = {
     InvalidRequestError: InvalidRequest,
@@ -137,10 +150,12 @@ _BODIES: dict[type[RobotBrainError], type] = {
     IdempotencyKeyReusedError: IdempotencyKeyReused,
 }
 _HEADERS: dict[int, type] = {409: ConflictHeaders, 412: StateHeaders, 503: UnavailableHeaders}
+_GATEWAY_HEADERS: dict[int, type] = {401: UnauthorizedHeaders}
 # The gateway's own messages, each with its reason.
 _GATEWAY_MESSAGES = {
     400: ("Bad Request", "The path cannot be decoded."),
-    403: ("Forbidden", "The request has no valid signature."),
+    401: ("Unauthorized", "In a deployment with AUTH=jwt, the token is missing, wrong or expired."),
+    403: ("Forbidden", "In a deployment with AUTH=iam, the signature is missing or wrong, or IAM does not allow it."),
     404: ("Not Found", "The route does not exist, for example if the session id has an encoded slash."),
     413: ("Request Entity Too Large", "The request is over 10 MB, or over 6 MB after JSON escaping."),
     429: ("Too Many Requests", "The API is throttled. Try again later."),
@@ -157,6 +172,11 @@ def body_of(kind: type[RobotBrainError]) -> type:
 def headers_of(status: int) -> type:
     """Return the form of the headers of a problem with this status."""
     return _HEADERS.get(status, ProblemHeaders)
+
+
+def gateway_headers_of(status: int) -> type | None:
+    """Return the form of the headers of a gateway's own answer with this status, or None without headers."""
+    return _GATEWAY_HEADERS.get(status)
 
 
 def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
@@ -176,7 +196,7 @@ def gateway_answers(route: Route) -> dict[int, tuple[str, str]]:
     """Return the message and the reason of each answer that the gateway can give on `route`, by status."""
     possible = {429, 500, 503}
     if not route.is_open:
-        possible.add(403)
+        possible |= {401, 403}
     if route.path_parameters:
         possible |= {400, 404}
     if route.bodies:

@@ -124,9 +124,7 @@ class ListQuery(TypedDict):
     cursor: NotRequired[Annotated[Cursor, Field(json_schema_extra={"example": "the-page.cursor-of-the-answer-before"})]]
     """The `page.cursor` of an earlier answer, to continue its list. The other parameters must be the same."""
     user_id: NotRequired[UserId]
-    """Return only the sessions of this user."""
-    metadata: NotRequired[Annotated[str, Field(json_schema_extra={"example": '{"table": 4}'})]]
-    """Reserved for search: a JSON object that user_metadata contains. There is no search yet, so it gives 422."""
+    """Return only the sessions of this user. An end user may name only itself (403), and need not."""
     preview: NotRequired[Annotated[bool, Field(json_schema_extra={"default": False})]]
     """Return the beginning of each session's last turn."""
 
@@ -213,7 +211,7 @@ ROUTES = (
         name="list_sessions",
         summary="List the sessions, the most recently active first",
         description="Follow `page.cursor` until it is null. A session that becomes active meanwhile may be missing "
-        "from the pages that follow. It is then on the first page of a new list.",
+        "from the pages that follow. It is then on the first page of a new list. An end user gets its own sessions.",
         query=ListQuery,
         answers=(
             Answer(

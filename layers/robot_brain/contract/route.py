@@ -29,7 +29,7 @@ class Route:
     """One method of one path. `path_parameters`, `query` and `headers` are forms, `bodies` are alternatives.
 
     `errors` are the classes in robot_brain.errors that the function can raise. `broken_rule` is an example of 422.
-    If `is_open`, the route needs no signature.
+    If `is_open`, anyone may call the route.
     """
 
     method: str

@@ -21,7 +21,7 @@ class Query(TypedDict):
     """The choice of figures: the tenant's or one session's."""
 
     session_id: NotRequired[SessionId]
-    """Return the current figures of this session instead of the tenant's."""
+    """Return the current figures of this session instead of the tenant's. An end user must name one (403)."""
 
 
 @with_config(ANSWER)

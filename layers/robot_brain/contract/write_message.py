@@ -122,7 +122,8 @@ ROUTES = (
         name="write_message",
         summary="Append one turn, or a batch of turns, to a session",
         description="The body is one turn, or up to 100 turns as `messages`. If the session does not exist, the "
-        "write creates it. The content type is application/json, without a content encoding.",
+        "write creates it, for an end user as a session of its own. The content type is application/json, without a "
+        "content encoding. An end user gets 404 if the session belongs to another user or to no user.",
         path_parameters=SessionPath,
         headers=Headers,
         bodies=(OneTurn, Batch),
@@ -131,6 +132,7 @@ ROUTES = (
             *ANY_REQUEST,
             UnsupportedMediaTypeError,
             RequestTooLargeError,
+            SessionNotFoundError,
             SessionBeingErasedError,
             PreconditionFailedError,
             IdempotencyKeyReusedError,

@@ -1,7 +1,7 @@
-"""Who asks, and whose sessions these are: an event's authorizer becomes a caller. No other module looks at it.
+"""The caller of a request: an event's authorizer says which tenant and which user it is. No other module looks at it.
 
-The gateway has checked the signature or the token. Nothing that a client sends in a header, the query or the body
-changes the caller, and nothing that is missing is guessed.
+The gateway has checked the signature or the token. A header, the query or the body never changes the caller. If
+something is missing, the request is refused and no value is guessed.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -16,14 +16,14 @@ from robot_brain.limits import MAX_TENANT_LENGTH, MAX_USER_ID_LENGTH
 from robot_brain.settings import settings
 
 _TENANT = rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}"
-_ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[^/]+"
+_ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
 _NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 # The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
 _NO_TEXT = r"(?:map)?\[.*\]"
 
 
 class Caller(NamedTuple):
-    """Who asks: the tenant whose rows it may use, the user if known, and whether it may see all users' sessions."""
+    """The tenant whose rows a request may use, the user if known, and whether all users' sessions may be seen."""
 
     tenant_id: str
     user_id: str | None

@@ -1,7 +1,7 @@
--- Return whether a caller sees a session with this user_id. p_as_user is the end user who asks, or null for a caller that
--- sees all. A session without a user_id belongs to the tenant, and no end user sees it.
--- PostgreSQL inlines the function. The planner cannot use it with sessions_of_user_idx, so each caller finds the session
--- by its id, as without an end user.
+-- Return whether a caller sees a session with this user_id. p_as_user is the end user of the request, or null for a
+-- caller that sees all. A session without a user_id belongs to the tenant, and no end user sees it.
+-- PostgreSQL inlines the function. The planner cannot use sessions_of_user_idx for it, so a session is always found by
+-- its id.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.is_visible(p_user_id text, p_as_user text)

@@ -1,6 +1,6 @@
 -- Step of write_message. Locks the session's row, or creates it for a new session, and adds this write to its counts.
 -- If the session is not the end user's, changes nothing and returns nulls.
---   p_as_user         the end user who writes; a new session gets it as its user_id
+--   p_as_user         the end user of the request; a new session gets it as its user_id
 --   last_seq          the session's last seq before this write
 --   message_count     the turns that exist, with this write
 --   version           the version in the entity tag, with this write

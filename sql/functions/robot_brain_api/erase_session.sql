@@ -2,7 +2,7 @@
 -- is marked, and the caller repeats the call until the state is 'erased'. A marked session is unknown to readers.
 --   p_if_match   as for write_message; it counts for the first step alone
 --   p_continue   only go on with an erasure that has begun. So a session that was made meanwhile under the same id stays.
---   p_as_user    the end user who asks, or null for a caller that sees all
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   state        'unknown', 'erasing' (there is more to do) or 'erased'
 -- Raises RB412 and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.

@@ -2,7 +2,7 @@
 --   p_user_metadata     merge patch (RFC 7396) of user_metadata, or null
 --   p_user_id           with p_sets_user_id: the new user_id; null clears it
 --   p_if_match          as for write_message; '0' also matches an unknown session
---   p_as_user           the end user who asks, or null for a caller that sees all
+--   p_as_user           the end user of the request, or null for a caller that sees all
 -- A patch that changes nothing leaves the entity tag.
 -- Raises RB404, RB412, RB419, RB423, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
 -- Locks: the session's row.

@@ -3,7 +3,7 @@
 --   p_before          return the newest turns below this seq
 --   p_after           return the oldest turns above this seq; if both cursors are null, return the newest turns
 --   p_max_chars       for the newest turns only: return as many whole turns as fit, at least one
---   p_as_user         the end user who asks, or null for a caller that sees all
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   p_known_etags     the entity tags of the client's copies ('"7.1f"', or '*'); body is null if one is still current
 -- etag is null if the session is unknown. A page may have fewer turns than p_limit, because Lambda passes on at
 -- most 6 MB. The cursors of the page continue at its end.
@@ -88,11 +88,8 @@ begin
     -- Measure the answer first, but only if p_max_chars limits it, or for the few sessions that may be too long.
     if v_session.answer_bytes > c_answer_bytes or p_max_chars is not null then
       v_end := robot_brain.fitting_turns(v_session, v_first, v_last, p_after is null, p_max_chars, c_answer_bytes);
-      if p_after is null then
-        v_first := v_end;
-      else
-        v_last := v_end;
-      end if;
+      v_first := case when p_after is null then v_end else v_first end;
+      v_last := case when p_after is null then v_last else v_end end;
     end if;
 
     select json_agg(

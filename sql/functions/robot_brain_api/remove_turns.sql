@@ -1,7 +1,7 @@
 -- Remove the turns of a session above the seq p_after (0: all), and return the answer's body. The session and its
 -- counter stay, so no other turn ever gets its seq.
 --   p_if_match   as for write_message
---   p_as_user    the end user who asks, or null for a caller that sees all
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   etag         the session's entity tag; null if the session is unknown
 -- Raises RB412, RB426 if there are more than 100,000 turns to remove, and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.

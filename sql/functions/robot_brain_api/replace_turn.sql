@@ -2,7 +2,7 @@
 -- it is, with the entity tag of its session.
 --   p_turn       {user_message, robot_response, metadata, items?, interaction?}; absent items become absent
 --   p_if_match   as for write_message
---   p_as_user    the end user who asks, or null for a caller that sees all
+--   p_as_user    the end user of the request, or null for a caller that sees all
 --   body         null if the session has no such turn
 --   etag         the session's entity tag; null if the session is unknown
 -- An absent interaction is kept, and a turn that lacks one gets it.

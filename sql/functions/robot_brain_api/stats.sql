@@ -3,7 +3,7 @@
 -- Totals and personalities are of the sessions and turns that exist. Days are history: removals do not change them.
 -- Averages are over turns with an answer, null without one. as_of is the time of top_sessions.
 --   p_max_age   the allowed age of top_sessions in seconds, 0 for any age
---   p_as_user   the end user who asks, or null for a caller that sees all
+--   p_as_user   the end user of the request, or null for a caller that sees all
 --   stale       a refresh is due: there are too many uncounted rows, or top_sessions is older than p_max_age and turns
 --               were written since
 set local role robot_brain_owner;
@@ -47,8 +47,7 @@ begin
   -- The state may be missing, for example after a restore of some tables. The next refresh creates it.
   select v.relispopulated, coalesce(r.refreshed_at, 'epoch'), coalesce(r.view_due, true)
   into v_is_filled, v_refreshed_at, v_view_due
-  from pg_class v
-  left join robot_brain.refresh_state r on r.tenant_id = '*'
+  from pg_class v left join robot_brain.refresh_state r on r.tenant_id = '*'
   where v.oid = 'robot_brain.session_stats'::regclass;
   -- A restore may leave the view without data, and a query of the view then fails. The first reader fills the view,
   -- because the schedule may skip a database that is asleep.

@@ -5,9 +5,10 @@
 --   p_key             the client's idempotency key, or null
 --   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
 --   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
---   p_as_user         the end user who writes, or null for a caller that sees all; an end user's keys are its own
+--   p_as_user         the end user of the request, or null for a caller that sees all
 --   replayed          the body is from an earlier request or attempt; this call wrote nothing
 --   etag              the session's entity tag; null if replayed, because the session may have changed since
+-- An end user's keys are its own. A line break is in no key, so no user's key looks like another's.
 -- We look for a client's key at each write, because a client may send a request again a day later. Without a key we
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
@@ -43,7 +44,6 @@ set row_security = on
 as $$
 declare
   v_turns constant integer := jsonb_array_length(p_messages);
-  -- A line break is in no key, so no key of one user is another's.
   v_key constant text := case when p_as_user is null then p_key else p_as_user || e'\n' || p_key end;
   v_key_hash bytea;
   v_fingerprint bytea;
@@ -56,8 +56,7 @@ begin
   -- One condition for all checks, because each condition costs every write.
   if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
     or length(p_session_id) > 100 or p_tenant_id = '*' or jsonb_typeof(p_user_metadata) <> 'object'
-    or length(p_as_user) not between 1 and 255
-  then
+    or length(p_as_user) not between 1 and 255 then
     perform robot_brain.refuse_request(p_tenant_id, p_session_id, v_turns, p_user_metadata, p_as_user, p_schema_version);
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
@@ -105,9 +104,8 @@ begin
 
   -- Lock the session's row and add the new turns to its counts. Then refuse the write if it does not fit the session's
   -- state.
-  v_session := robot_brain.lock_session(
-    p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata, p_first_id, p_repeated, p_as_user
-  );
+  v_session := robot_brain.lock_session(p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata,
+    p_first_id, p_repeated, p_as_user);
   -- An attempt that comes after an erasure must not write again what was erased.
   if v_session.is_new or (p_repeated and p_first_id is not null) then
     v_was_erased := robot_brain.after_erasure(
