@@ -55,6 +55,8 @@ class Clients:
         self._numbers = itertools.count()
         self._tags: dict[str, list[str]] = {id: list((tags or {}).get(id, [])) for id in SESSIONS}
         self._with_key: list[Request] = []
+        # The user of each session, as the last answer shows it.
+        self._owners: dict[str, str | None] = {}
 
     def run(self, requests: int) -> Recorded:
         """Let all clients send `requests` requests together. Return what they recorded."""
@@ -78,6 +80,10 @@ class Clients:
             self._tags[request.session_id].append(tag)
         if request.key is not None:
             self._with_key.append(request)
+        if request.user is not None and tag is not None:
+            self._owners[request.session_id] = request.user
+        elif "session" in entry.reply.json:
+            self._owners[request.session_id] = entry.reply.json["session"].get("user_id")
         return entry.reply
 
     def walk(self, user: str | None, **query: Any) -> Walk:
@@ -109,10 +115,15 @@ class Clients:
         elif act == "refresh":
             stats.handler(event("schedule"), Context())
         else:
-            request = replace(_MAKERS[act](self, chance, chance.choice(SESSIONS)), user=user)
+            request = replace(_MAKERS[act](self, chance, self._session_for(user, chance)), user=user)
             if is_forbidden(request) and chance.random() < 0.8:
                 request = replace(request, user=None)
             self.record(request)
+
+    def _session_for(self, user: str | None, chance: random.Random) -> str:
+        """Return any session, or as often one that is probably the user's."""
+        own = [id for id, owner in list(self._owners.items()) if owner == user]
+        return chance.choice(own) if user and own and chance.random() < 0.5 else chance.choice(SESSIONS)
 
     def _if_match(self, chance: random.Random, session_id: str) -> str | None:
         """Return no tag, or a tag of this session in one of both forms, more often a recent one."""
@@ -153,7 +164,7 @@ class Clients:
     def _patch(self, chance: random.Random, session_id: str) -> Request:
         body: Json = {"user_metadata": random_patch(chance)} if chance.random() < 0.8 else {}
         if chance.random() < 0.4:
-            body["user_id"] = chance.choice((None, *USERS))
+            body["user_id"] = chance.choice((None, *USERS, *USERS))
         return Request(PATCH, session_id, body=body, if_match=self._if_match(chance, session_id))
 
     def _get(self, chance: random.Random, session_id: str) -> Request:
