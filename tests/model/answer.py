@@ -27,6 +27,13 @@ class Expected:
     error: str | None = None
 
 
+NO_SESSION = Expected(404, body={"title": "Session not found", "detail": "This session does not exist."})
+NO_TURN = Expected(404, body={"title": "Turn not found"})
+# The answer to a POST or PATCH that creates no session, because another caller's session has the id.
+FOREIGN = Expected(404, body={"title": "Session not found"})
+FORBIDDEN = Expected(403, body={"title": "Forbidden"})
+
+
 def check(answer: Expected, reply: Reply) -> None:
     """Raise MismatchError if the real answer differs from the model's in status, headers or body."""
     if reply.status != answer.status:

@@ -7,15 +7,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import stats
 from robot_brain import environment
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from robot_brain.environment import Environment
+from tests.model.contract import is_forbidden
 from tests.model.history import Entry
 from tests.model.lists import Walk
+from tests.model.random_bodies import TEXTS, optional_members, random_patch, random_turn
 from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
 from tests.model.store import Json
 from tests.support.bundle import Context, Reply, event
@@ -23,19 +25,9 @@ from tests.support.bundle import Context, Reply, event
 CLIENTS = 8
 SESSIONS = ("a", "b", "c", "d", "é f")
 USERS = ("guest-7", "guest-8")
+# Every second request is a service's, which moves sessions between the users.
+CALLERS = (None, None, *USERS)
 KEYS = tuple(f"key {number}" for number in range(12))
-TEXTS = ("", "hello", "x" * 30, "日本", "\U0001f916 robot")
-# Neither 0 nor 1, because Python takes them for equal to False and True.
-VALUES: tuple[Any, ...] = (7, "two", [3, None], {"deep": {"er": 4}}, {"deep": 5}, True, 0.5)
-PATCHES: tuple[Json, ...] = (
-    {},
-    {"a": 1},
-    {"a": None},
-    {"deep": {"x": 1}},
-    {"deep": {"x": None, "y": {"z": None}}},
-    {"deep": [1, None]},
-    {"b": {"c": {"d": 1}}},
-)
 
 
 class _EnvironmentOfThread(Environment, threading.local):
@@ -51,7 +43,10 @@ class Recorded:
 
 
 class Clients:
-    """Random clients of one tenant. They learn tags and keys from each other's answers."""
+    """Random clients of one tenant. Each request is a service's or one of two end users'.
+
+    They learn tags and keys from each other's answers, also from those of other callers.
+    """
 
     def __init__(self, seed: str, tags: Mapping[str, list[str]] | None = None) -> None:
         """Make the same requests for the same seed, as far as the answers are the same."""
@@ -60,6 +55,8 @@ class Clients:
         self._numbers = itertools.count()
         self._tags: dict[str, list[str]] = {id: list((tags or {}).get(id, [])) for id in SESSIONS}
         self._with_key: list[Request] = []
+        # The user of each session, as the last answer shows it.
+        self._owners: dict[str, str | None] = {}
 
     def run(self, requests: int) -> Recorded:
         """Let all clients send `requests` requests together. Return what they recorded."""
@@ -83,13 +80,18 @@ class Clients:
             self._tags[request.session_id].append(tag)
         if request.key is not None:
             self._with_key.append(request)
+        if request.user is not None and tag is not None:
+            self._owners[request.session_id] = request.user
+        elif "session" in entry.reply.json:
+            self._owners[request.session_id] = entry.reply.json["session"].get("user_id")
         return entry.reply
 
-    def walk(self, **query: Any) -> Walk:
+    def walk(self, user: str | None, **query: Any) -> Walk:
         """Follow the cursors of GET /sessions to the end, and record it."""
-        pages = [self._sent(Request(LIST, query=query))]
-        while pages[-1].reply.status == 200 and pages[-1].reply.json["page"]["cursor"] is not None:
-            pages.append(self._sent(Request(LIST, query={**query, "cursor": pages[-1].reply.json["page"]["cursor"]})))
+        first = Request(LIST, query=query, user=user)
+        pages = [self._sent(first)]
+        while pages[-1].reply.status == 200 and (cursor := pages[-1].reply.json["page"]["cursor"]) is not None:
+            pages.append(self._sent(replace(first, query={**query, "cursor": cursor})))
         walk = Walk(pages)
         self.recorded.walks.append(walk)
         return walk
@@ -101,17 +103,27 @@ class Clients:
 
     def _act(self, chance: random.Random) -> None:
         act = chance.choices(_ACTS, [weight for _, weight in _WEIGHTS])[0]
+        user = chance.choice(CALLERS)
         if act == "again":
             if self._with_key:
-                self.record(chance.choice(self._with_key))
+                known = chance.choice(self._with_key)
+                self.record(known if chance.random() < 0.7 else replace(known, user=user))
         elif act == "walk":
-            user = {"user_id": chance.choice(USERS)} if chance.random() < 0.3 else {}
+            named = {"user_id": chance.choice(USERS)} if chance.random() < 0.3 else {}
             preview = {"preview": "true"} if chance.random() < 0.5 else {}
-            self.walk(limit=chance.choice((1, 2, 3, 100)), **user, **preview)
+            self.walk(user, limit=chance.choice((1, 2, 3, 100)), **named, **preview)
         elif act == "refresh":
             stats.handler(event("schedule"), Context())
         else:
-            self.record(_MAKERS[act](self, chance, chance.choice(SESSIONS)))
+            request = replace(_MAKERS[act](self, chance, self._session_for(user, chance)), user=user)
+            if is_forbidden(request) and chance.random() < 0.8:
+                request = replace(request, user=None)
+            self.record(request)
+
+    def _session_for(self, user: str | None, chance: random.Random) -> str:
+        """Return any session, or as often one that is probably the user's."""
+        own = [id for id, owner in list(self._owners.items()) if owner == user]
+        return chance.choice(own) if user and own and chance.random() < 0.5 else chance.choice(SESSIONS)
 
     def _if_match(self, chance: random.Random, session_id: str) -> str | None:
         """Return no tag, or a tag of this session in one of both forms, more often a recent one."""
@@ -124,16 +136,20 @@ class Clients:
         return tag if chance.random() < 0.6 else tag.partition(".")[0] + '"'
 
     def _post(self, chance: random.Random, session_id: str) -> Request:
-        body: Json = _turn(chance)
+        body: Json = random_turn(chance)
         if chance.random() < 0.3:
-            body = {"messages": [_turn(chance) for _ in range(chance.choice((1, 2, 4)))]}
+            body = {"messages": [random_turn(chance) for _ in range(chance.choice((1, 2, 4)))]}
         if chance.random() < 0.3:
-            body["user_metadata"] = _patch(chance)
+            body["user_metadata"] = random_patch(chance)
         key = chance.choice(KEYS) if chance.random() < 0.3 else None
         return Request(POST, session_id, body=body, if_match=self._if_match(chance, session_id), key=key)
 
     def _put(self, chance: random.Random, session_id: str) -> Request:
-        body = {"user_message": chance.choice(TEXTS), "robot_response": chance.choice(TEXTS), **_optional(chance)}
+        body = {
+            "user_message": chance.choice(TEXTS),
+            "robot_response": chance.choice(TEXTS),
+            **optional_members(chance),
+        }
         seq = chance.choice((1, 1, 2, 3, self._last_seq(session_id)))
         return Request(PUT, session_id, seq, body=body, if_match=self._if_match(chance, session_id))
 
@@ -146,9 +162,9 @@ class Clients:
         return Request(ERASE, session_id, if_match=self._if_match(chance, session_id))
 
     def _patch(self, chance: random.Random, session_id: str) -> Request:
-        body: Json = {"user_metadata": _patch(chance)} if chance.random() < 0.8 else {}
-        if chance.random() < 0.3:
-            body["user_id"] = chance.choice((None, *USERS))
+        body: Json = {"user_metadata": random_patch(chance)} if chance.random() < 0.8 else {}
+        if chance.random() < 0.4:
+            body["user_id"] = chance.choice((None, *USERS, *USERS))
         return Request(PATCH, session_id, body=body, if_match=self._if_match(chance, session_id))
 
     def _get(self, chance: random.Random, session_id: str) -> Request:
@@ -194,29 +210,6 @@ def in_threads(work: list[Callable[[], None]]) -> None:
         environment.current = before
     if failures:
         raise failures[0]
-
-
-def _turn(chance: random.Random) -> Json:
-    texts = {"user_message": chance.choice(TEXTS), "robot_response": chance.choice(TEXTS)}
-    return {"robot_personality": chance.choice(("barista", "guide")), **texts, **_optional(chance)}
-
-
-def _optional(chance: random.Random) -> Json:
-    """Return some of the members that a turn and a replacement may leave out."""
-    made: Json = {}
-    if chance.random() < 0.4:
-        made["items"] = [{"type": "call", "value": chance.choice(VALUES)} for _ in range(chance.randrange(3))]
-    if chance.random() < 0.4:
-        made["metadata"] = {"m": chance.choice(VALUES)}
-    if chance.random() < 0.3:
-        made["interaction"] = {"interaction_type": "order", "duration_ms": chance.choice((0, 840)), "success": True}
-        if chance.random() < 0.3:
-            made["interaction"]["metadata"] = {"i": chance.choice(VALUES)}
-    return made
-
-
-def _patch(chance: random.Random) -> Json:
-    return {**chance.choice(PATCHES), **chance.choice(PATCHES)}
 
 
 _WEIGHTS = (

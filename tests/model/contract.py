@@ -2,6 +2,8 @@
 
 `expected` takes the ids, times and versions that a client cannot foresee from the real answer, and checks that a
 server may have chosen them. It knows no SQL and no Python of the product.
+
+An end user meets sessions of its own alone. The others are unknown to it, but it cannot make a session under their ids.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.model import pages
-from tests.model.answer import Expected, MismatchError, same
+from tests.model.answer import FORBIDDEN, FOREIGN, NO_SESSION, NO_TURN, Expected, MismatchError, same
+from tests.model.bodies import sent_interaction, sent_turns
 from tests.model.merge_patch import merge_patch
-from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, STATS, Request
+from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request
 from tests.model.store import Json, Remembered, Session, Store, Turn
 from tests.support.bundle import Reply
 
@@ -27,25 +30,42 @@ def expected(store: Store, request: Request, reply: Reply) -> tuple[Expected, St
 
     Raises MismatchError if the real answer has a new id, time or version that contradicts the state.
     """
+    if is_forbidden(request):
+        return FORBIDDEN, store
     answered, after = _ROUTES[request.route](store, request, reply)
     return answered, after
 
 
+def is_forbidden(request: Request) -> bool:
+    """Return whether an end user asks for what only a service may have, in any state."""
+    if request.user is None:
+        return False
+    if request.route == LIST:
+        return "user_id" in request.query and request.query["user_id"] != request.user
+    if request.route == STATS:
+        return "session_id" not in request.query
+    return request.route == PATCH and "user_id" in request.body
+
+
 def _post(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    fingerprint = json.dumps([request.session_id, _turns(request.body), request.body.get("user_metadata")])
-    if request.key is not None and request.key in store.keys:
-        return _remembered(store.keys[request.key], fingerprint), store
-    session = store.sessions.get(request.session_id)
+    fingerprint = json.dumps([request.session_id, sent_turns(request.body), request.body.get("user_metadata")])
+    # The keys of an end user are its own.
+    key = None if request.key is None else (request.user, request.key)
+    if key is not None and key in store.keys:
+        return _remembered(store.keys[key], fingerprint), store
+    session = store.visible(request.session_id, request.user)
+    if session is None and request.session_id in store.sessions:
+        return FOREIGN, store
     if not _matches(request.if_match, session):
         return _precondition_failed(session), store
     if reply.status != 201:
         return Expected(201), store
-    sent = _turns(request.body)
+    sent = sent_turns(request.body)
     said = [(message["id"], message["created_at"]) for message in reply.json["messages"]]
     if len(said) != len(sent) or len({at for _, at in said}) != 1 or len({id for id, _ in said}) != len(said):
         raise MismatchError("one id and the same time for each turn sent")
     at = _time(said[0][1], not_before=session.last_active if session else None)
-    before = session or Session(request.session_id, "", created_at=at, last_active=at)
+    before = session or Session(request.session_id, "", created_at=at, last_active=at, user_id=request.user)
     turns = tuple(
         Turn(id=id, seq=before.last_seq + number, created_at=at, **turn)
         for number, ((id, _), turn) in enumerate(zip(said, sent, strict=True), 1)
@@ -69,8 +89,8 @@ def _post(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store
     }
     opens = before.last_seq == 0 or before.last_active[:10] < at[:10]
     store = store.keeping(after).counting(at[:10], int(opens), len(turns))
-    if request.key is not None:
-        store = store.remembering(request.key, Remembered(after.id, fingerprint, body))
+    if key is not None:
+        store = store.remembering(key, Remembered(after.id, fingerprint, body))
     return Expected(201, after.tag, body), store
 
 
@@ -84,14 +104,16 @@ def _remembered(known: Remembered, fingerprint: str) -> Expected:
 
 
 def _put(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    session = store.sessions.get(request.session_id)
-    turn = session.turn(request.seq) if session else None
-    if session is None or turn is None:
-        return Expected(404), store
+    session = store.visible(request.session_id, request.user)
+    if session is None:
+        return NO_SESSION, store
+    turn = session.turn(request.seq)
+    if turn is None:
+        return NO_TURN, store
     if not _matches(request.if_match, session):
         return _precondition_failed(session), store
     sent = request.body
-    interaction = _interaction(sent, turn.robot_personality) or turn.interaction
+    interaction = sent_interaction(sent, turn.robot_personality) or turn.interaction
     if turn.interaction is not None and interaction != turn.interaction:
         return Expected(422, error="interaction_differs"), store
     after = replace(
@@ -112,9 +134,9 @@ def _put(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]
 
 
 def _remove(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    session = store.sessions.get(request.session_id)
+    session = store.visible(request.session_id, request.user)
     if session is None:
-        return Expected(404), store
+        return NO_SESSION, store
     if not _matches(request.if_match, session):
         return _precondition_failed(session), store
     turns = tuple(turn for turn in session.turns if turn.seq <= request.query["after"])
@@ -130,22 +152,24 @@ def _remove(store: Store, request: Request, reply: Reply) -> tuple[Expected, Sto
 
 
 def _erase(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    session = store.sessions.get(request.session_id)
+    session = store.visible(request.session_id, request.user)
     if session is None:
-        return Expected(404), store
+        return NO_SESSION, store
     if not _matches(request.if_match, session):
         return _precondition_failed(session), store
     return Expected(204), store.without(session.id)
 
 
 def _patch(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    session = store.sessions.get(request.session_id)
+    session = store.visible(request.session_id, request.user)
+    if session is None and request.session_id in store.sessions:
+        return FOREIGN, store
     if not _matches(request.if_match, session):
         return _precondition_failed(session), store
     if reply.status != 200:
         return Expected(200), store
     at = session.created_at if session else _time(reply.json["session"]["created_at"])
-    before = session or Session(request.session_id, "", created_at=at, last_active=at)
+    before = session or Session(request.session_id, "", created_at=at, last_active=at, user_id=request.user)
     after = replace(
         before,
         user_metadata=merge_patch(before.user_metadata, request.body.get("user_metadata", {})),
@@ -156,9 +180,9 @@ def _patch(store: Store, request: Request, reply: Reply) -> tuple[Expected, Stor
 
 
 def _get(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
-    session = store.sessions.get(request.session_id)
+    session = store.visible(request.session_id, request.user)
     if session is None:
-        return Expected(404), store
+        return NO_SESSION, store
     known = request.if_none_match or ""
     if known == "*" or session.tag in known:
         return Expected(304, session.tag), store
@@ -167,8 +191,8 @@ def _get(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]
 
 def _stats(store: Store, request: Request, reply: Reply) -> tuple[Expected, Store]:
     if "session_id" in request.query:
-        session = store.sessions.get(request.query["session_id"])
-        return (Expected(200, body=pages.session_figures(session)) if session else Expected(404)), store
+        session = store.visible(request.query["session_id"], request.user)
+        return (Expected(200, body=pages.session_figures(session)) if session else NO_SESSION), store
     body: Json = reply.json
     figures = pages.figures(store)
     said = {name: body.get(name) for name in figures}
@@ -211,26 +235,6 @@ def _time(text: object, not_before: str | None = None) -> str:
     if not isinstance(text, str) or not _TIME.fullmatch(text) or (not_before is not None and text < not_before):
         raise MismatchError(f"the time {text}, which is not before {not_before}")
     return text
-
-
-def _turns(body: Json) -> list[Json]:
-    """Return the members of the turns in a body, with their defaults."""
-    return [
-        {
-            "robot_personality": sent["robot_personality"],
-            "user_message": sent["user_message"],
-            "robot_response": sent["robot_response"],
-            "items": sent.get("items"),
-            "metadata": sent.get("metadata", {}),
-            "interaction": _interaction(sent, sent["robot_personality"]),
-        }
-        for sent in body.get("messages", [body])
-    ]
-
-
-def _interaction(sent: Json, personality: str) -> Json | None:
-    found: Json | None = sent.get("interaction")
-    return found and {"robot_id": personality, "metadata": {}, **found}
 
 
 _ROUTES: dict[str, Callable[[Store, Request, Reply], tuple[Expected, Store]]] = {

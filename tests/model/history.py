@@ -32,7 +32,8 @@ class Entry:
     def __str__(self) -> str:
         sent = self.request
         said = f"{sent.route} {sent.session_id} seq={sent.seq} {dict(sent.query)} {sent.headers} {sent.body}"
-        return f"{self.number}: {said} -> {self.reply.status} {self.reply.headers.get('etag')} {self.reply.body}"
+        answered = f"{self.reply.status} {self.reply.headers.get('etag')} {self.reply.body}"
+        return f"{self.number}, {sent.user or 'service'}: {said} -> {answered}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tests.model import pages
-from tests.model.answer import MismatchError
+from tests.model.answer import FORBIDDEN, MismatchError, check
+from tests.model.contract import is_forbidden
 from tests.model.history import Entry, Step
 from tests.model.store import Json, Session
 
@@ -50,8 +51,11 @@ def check_walk(walk: Walk, order: Sequence[Step]) -> None:
     """Raise MismatchError if a walk breaks a promise.
 
     It holds each session at most once, newest activity first, each as it was at some moment of its page. It holds all
-    sessions that existed and were not active during the walk.
+    sessions that existed and were not active during the walk. An end user meets its own sessions alone.
     """
+    if is_forbidden(walk.pages[0].request):
+        check(FORBIDDEN, walk.pages[0].reply)
+        return
     states = periods(order)
     listed: list[Json] = []
     for page in walk.pages:
@@ -81,7 +85,7 @@ def _during(states: list[Period], began: float, ended: float) -> list[Session | 
 
 def _is_quiet(states: list[Session | None], walk: Walk) -> bool:
     """Return whether a session existed and was not active, and whether the walk asked for its user."""
-    asked = walk.pages[0].request.query.get("user_id")
+    asked = _asked(walk.pages[0])
     there = [state for state in states if state is not None and asked in (None, state.user_id)]
     return len(there) == len(states) and len({(state.created_at, state.last_active) for state in there}) == 1
 
@@ -89,9 +93,15 @@ def _is_quiet(states: list[Session | None], walk: Walk) -> bool:
 def _check_listed(each: Json, page: Entry, states: list[Session | None]) -> None:
     if not any(state is not None and each == _listed(state, "preview" in page.request.query) for state in states):
         raise MismatchError(f"no state of this session was as listed: {each}\n  {page}\n  possible: {states}")
-    asked = page.request.query.get("user_id")
+    asked = _asked(page)
     if asked is not None and each.get("user_id") != asked:
         raise MismatchError(f"a session of another user is listed: {each}")
+
+
+def _asked(page: Entry) -> str | None:
+    """Return the user whose sessions a page has, or None for those of all users."""
+    named: str | None = page.request.query.get("user_id")
+    return named or page.request.user
 
 
 def _listed(session: Session, preview: bool) -> Json:

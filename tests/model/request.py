@@ -1,4 +1,4 @@
-"""A request as data, and its event for the function that serves its route."""
+"""A request of a caller as data, and its event for the function that serves its route."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from local.settings import ROOT
 from local.template import load_template
+from robot_brain import environment
 from tests.support.bundle import Context, Reply, event
 
 POST = "POST /sessions/{session_id}/messages"
@@ -23,12 +24,19 @@ GET = "GET /sessions/{session_id}"
 LIST = "GET /sessions"
 STATS = "GET /stats"
 
+# The environment of functions that know their callers.
+KNOWS_CALLERS = {"AUTH": "jwt", "TENANT_FROM": "fixed"}
+ALL_USERS = "robot-brain/all-users"
+
 _TEMPLATE = load_template(ROOT / "template.yaml")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `query` and `headers` are as HTTP has them; `body` is the value that becomes JSON."""
+    """One request. `query` and `headers` are as HTTP has them; `body` is the value that becomes JSON.
+
+    `user` is the end user that sends it, and None for a service, which sees all users' sessions.
+    """
 
     route: str
     session_id: str = ""
@@ -38,6 +46,7 @@ class Request:
     if_match: str | None = None
     if_none_match: str | None = None
     key: str | None = None
+    user: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -57,14 +66,23 @@ class Request:
         made["rawQueryString"] = urlencode(self.query)
         made["pathParameters"] = used
         made["headers"] |= self.headers
+        made["requestContext"]["authorizer"] = {"jwt": {"claims": self._claims, "scopes": None}}
         if self.body is not None:
             made["headers"]["content-type"] = "application/json"
             made["body"] = json.dumps(self.body)
         return made
 
+    @property
+    def _claims(self) -> dict[str, str]:
+        """Return the claims of the caller's token, as the gateway passes them on."""
+        scope = f"openid {ALL_USERS}" if self.user is None else "openid"
+        return {"iss": "https://issuer.example", "sub": self.user or "service", "scope": scope, "exp": "1795352400"}
+
 
 def send(request: Request) -> Reply:
     """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda."""
+    knows_callers = environment.current.variables.get("AUTH") == "jwt"
+    assert knows_callers or request.user is None, "without KNOWS_CALLERS every caller sees all"
     answer = handler(request.route)(json.loads(json.dumps(request.event())), Context(aws_request_id=str(uuid.uuid4())))
     answer = json.loads(json.dumps(answer))
     return Reply(answer["statusCode"], answer["headers"], answer.get("body"))

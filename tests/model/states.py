@@ -1,4 +1,7 @@
-"""Sessions in each state that the contract knows, made through the API."""
+"""Sessions in each state that the contract knows, made through the API.
+
+`user` is the end user that makes the session, so that it becomes the session's user. None is a service.
+"""
 
 from __future__ import annotations
 
@@ -34,35 +37,35 @@ def turn(text: str = "", **members: object) -> Json:
     return {"robot_personality": "barista", **texts, "interaction": interaction, **members}
 
 
-def unknown(database: Database, tenant: str, session_id: str) -> Tags:
+def unknown(database: Database, tenant: str, session_id: str, user: str | None = None) -> Tags:
     """Make no session. The tags are of no session."""
     return Tags('"3.1f"', '"2.1f"')
 
 
-def patched(database: Database, tenant: str, session_id: str) -> Tags:
+def patched(database: Database, tenant: str, session_id: str, user: str | None = None) -> Tags:
     """Make a session without a turn."""
-    first = send(Request(PATCH, session_id, body={"user_metadata": {"state": 1}}))
-    second = send(Request(PATCH, session_id, body={"user_metadata": {"state": 2}}))
+    first = send(Request(PATCH, session_id, body={"user_metadata": {"state": 1}}, user=user))
+    second = send(Request(PATCH, session_id, body={"user_metadata": {"state": 2}}, user=user))
     return Tags(second.headers["etag"], first.headers["etag"])
 
 
-def live(database: Database, tenant: str, session_id: str) -> Tags:
+def live(database: Database, tenant: str, session_id: str, user: str | None = None) -> Tags:
     """Make a session with the turns 1 and 2. The turn 3 was removed, so the last seq is 3."""
-    first = send(Request(POST, session_id, body={"messages": [turn("1"), turn("2"), turn("3")]}))
-    second = send(Request(REMOVE, session_id, query={"after": 2}))
+    first = send(Request(POST, session_id, body={"messages": [turn("1"), turn("2"), turn("3")]}, user=user))
+    second = send(Request(REMOVE, session_id, query={"after": 2}, user=user))
     return Tags(second.headers["etag"], first.headers["etag"])
 
 
-def erased(database: Database, tenant: str, session_id: str) -> Tags:
+def erased(database: Database, tenant: str, session_id: str, user: str | None = None) -> Tags:
     """Make a session and erase it."""
-    tags = live(database, tenant, session_id)
-    assert send(Request(ERASE, session_id)).status == 204
+    tags = live(database, tenant, session_id, user)
+    assert send(Request(ERASE, session_id, user=user)).status == 204
     return tags
 
 
-def erasing(database: Database, tenant: str, session_id: str) -> Tags:
+def erasing(database: Database, tenant: str, session_id: str, user: str | None = None) -> Tags:
     """Make a session that is marked for erasure and still has turns."""
-    tags = live(database, tenant, session_id)
+    tags = live(database, tenant, session_id, user)
     many = json.dumps([turn(metadata={}, interaction=None)] * 100).replace(', "interaction": null', "")
     with database.app() as app:
         for _ in range(MANY_TURNS // 100):
@@ -71,7 +74,7 @@ def erasing(database: Database, tenant: str, session_id: str) -> Tags:
     return tags
 
 
-MAKERS: dict[str, Callable[[Database, str, str], Tags]] = {
+MAKERS: dict[str, Callable[[Database, str, str, str | None], Tags]] = {
     "unknown": unknown,
     "erased": erased,
     "erasing": erasing,

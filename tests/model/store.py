@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = dict[str, Any]
+Key = tuple[str | None, str]
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,19 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Store:
-    """Everything of one tenant. `days` has the sessions and messages of each day, whatever was removed since."""
+    """Everything of one tenant. `days` has the sessions and messages of each day, whatever was removed since.
+
+    `keys` has each key with the end user that used it, or None for the keys of services.
+    """
 
     sessions: Mapping[str, Session] = field(default_factory=dict)
-    keys: Mapping[str, Remembered] = field(default_factory=dict)
+    keys: Mapping[Key, Remembered] = field(default_factory=dict)
     days: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def visible(self, session_id: str, user: str | None) -> Session | None:
+        """Return the session if it exists and the caller sees it: an end user sees its own, and a service sees all."""
+        found = self.sessions.get(session_id)
+        return found if found is not None and user in (None, found.user_id) else None
 
     def keeping(self, session: Session) -> Store:
         """Return this store with another state of one session, or this store itself if the state is the same."""
@@ -76,7 +85,7 @@ class Store:
             return self
         return replace(self, sessions={**self.sessions, session.id: session})
 
-    def remembering(self, key: str, remembered: Remembered) -> Store:
+    def remembering(self, key: Key, remembered: Remembered) -> Store:
         """Return this store with one more key."""
         return replace(self, keys={**self.keys, key: remembered})
 

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from tests.model.request import POST, Request, send
+from tests.model.request import KNOWS_CALLERS, POST, Request, send
 from tests.model.states import turn
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
@@ -28,6 +28,12 @@ select from robot_brain_api.replace_turn(%(tenant)s, 's', 2,
 """
 _PATCH: LiteralString = "select from robot_brain_api.patch_session(%(tenant)s, 's', '{\"a\": 1}', 'guest-7', true)"
 _ERASE: LiteralString = "select from robot_brain_api.erase_session(%(tenant)s, 's')"
+_MOVE: LiteralString = "select from robot_brain_api.patch_session(%(tenant)s, 's', null, 'guest-8', true)"
+_NEW_OF_OTHER: LiteralString = """
+select from robot_brain_api.write_message(%(tenant)s, 's',
+  '[{"robot_personality": "p", "user_message": "new", "robot_response": "new", "metadata": {}}]',
+  p_as_user => 'guest-8')
+"""
 CHANGES: dict[str, tuple[LiteralString, ...]] = {
     "a write": (_NEW,),
     "a replacement": (_REPLACE,),
@@ -44,6 +50,20 @@ READS: dict[str, LiteralString] = {
     "a list with previews": "select body, null from robot_brain_api.list_sessions(%(tenant)s, p_preview => true)",
     "the figures": "select body, null from robot_brain_api.stats(%(tenant)s)",
     "the session's figures": "select body, null from robot_brain_api.stats(%(tenant)s, 's')",
+}
+# Changes of a session of guest-7 that take it from this user, and what the user reads.
+TAKEN: dict[str, tuple[LiteralString, ...]] = {
+    "a move": (_MOVE,),
+    "a move and a write": (_MOVE, _NEW_OF_OTHER),
+    "an erasure and another's namesake": (_ERASE, _NEW_OF_OTHER),
+}
+READS_OF_USER: dict[str, LiteralString] = {
+    "a page": "select body, etag from robot_brain_api.read_session(%(tenant)s, 's', p_as_user => 'guest-7')",
+    "a page by size": "select body, etag from robot_brain_api.read_session("
+    "%(tenant)s, 's', p_max_chars => 30, p_as_user => 'guest-7')",
+    "a list with previews": "select body, null from robot_brain_api.list_sessions("
+    "%(tenant)s, p_user_id => 'guest-7', p_preview => true)",
+    "the session's figures": "select body, null from robot_brain_api.stats(%(tenant)s, 's', p_as_user => 'guest-7')",
 }
 # The reader stops at the first query of this table.
 TABLES = ("conversations", "sessions", "uncounted")
@@ -86,18 +106,34 @@ class Readers:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_read_shows_the_state_before_or_after(database: Database, change: str) -> None:
+    check_reads(database, READS, CHANGES[change], None)
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("change", TAKEN)
+def test_a_user_reads_its_session_whole_or_not_at_all_while_another_gets_it(database: Database, change: str) -> None:
+    check_reads(database, READS_OF_USER, TAKEN[change], "guest-7")
+
+
+def check_reads(
+    database: Database, reads: dict[str, LiteralString], change: tuple[LiteralString, ...], user: str | None
+) -> None:
+    """Assert that each read of a session that `user` made shows the state before or after the change."""
     with Readers(database) as readers:
-        for name, read in READS.items():
+        for name, read in reads.items():
             for table in TABLES:
                 tenant = f"{name}-{table}".replace(" ", "_").replace("'", "")
-                with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}):
-                    sent = send(Request(POST, "s", body={"messages": [turn("1"), turn("2"), turn("3")]}))
+                with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url, "TENANT_ID": tenant}):
+                    sent = send(Request(POST, "s", body={"messages": [turn("1"), turn("2"), turn("3")]}, user=user))
                     assert sent.status == 201, sent.body
                 before = readers.read(read, tenant)
                 with readers.stopped(table, read, tenant) as changing:
-                    for statement in CHANGES[change]:
+                    for statement in change:
                         changing.execute(statement, {"tenant": tenant})
-                assert readers.found in (before, readers.read(read, tenant)), (name, table)
+                after = readers.read(read, tenant)
+                assert readers.found in (before, after), (name, table)
+                if user is not None:
+                    assert before != after, name
 
 
 def plain(row: Any) -> Any:

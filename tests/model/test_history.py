@@ -1,6 +1,7 @@
 """The search for an order finds one for right histories, and refuses each kind of wrong history."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request
 from tests.support.bundle import Reply
 
 AT = "2026-11-28T12:00:00.000000Z"
+UNKNOWN = "This session does not exist."
 LATER = "2026-11-28T12:00:01.000000Z"
 TURN = {"robot_personality": "barista", "user_message": "q", "robot_response": "a"}
 
@@ -70,11 +72,35 @@ def replaced(number: int, tag: str, text: str) -> Entry:
     return entry(number, Request(PUT, "s", 1, body={"user_message": text, "robot_response": "a"}), 200, tag, body)
 
 
+def by(user: str | None, each: Entry) -> Entry:
+    """Return the entry as one of an end user, or of a service."""
+    return replace(each, request=replace(each.request, user=user))
+
+
+def owned(user: str, each: Entry) -> Entry:
+    """Return the read with a session of a user."""
+    body = each.reply.json
+    body["session"]["user_id"] = user
+    return replace(each, reply=replace(each.reply, body=json.dumps(body)))
+
+
+def moved(number: int, tag: str, user: str) -> Entry:
+    """Return a PATCH of a service that gives the session, with one turn, to a user."""
+    session = {**read(number, tag, [1], 1).reply.json["session"], "user_id": user}
+    return entry(number, Request(PATCH, "s", body={"user_id": user}), 200, tag, {"session": session})
+
+
+def missing(number: int, request: Request) -> Entry:
+    """Return a request to a session that does not exist."""
+    return entry(number, request, 404, None, {"status": 404, "title": "Session not found", "detail": UNKNOWN})
+
+
 def erased(number: int) -> Entry:
     """Return an erasure."""
     return entry(number, Request(ERASE, "s"), 204, None, None)
 
 
+GET_IT = Request(GET, "s")
 RIGHT: dict[str, list[Entry]] = {
     "a removal, and the next turn has the next seq": [
         posted(1, 1, "1.a1"),
@@ -86,6 +112,20 @@ RIGHT: dict[str, list[Entry]] = {
     "two concurrent writes, of which the later one is first": [posted(1, 2, "2.a1"), posted(2, 1, "1.a1", "x", True)],
     "a namesake with another version": [posted(1, 1, "1.a1"), erased(2), posted(3, 1, "1.b1")],
     "an edit": [posted(1, 1, "1.a1"), replaced(2, "1.a2", "edited")],
+    "a user that another does not meet": [
+        by("ann", posted(1, 1, "1.a1")),
+        by("ann", owned("ann", read(2, "1.a1", [1], 1))),
+        owned("ann", read(3, "1.a1", [1], 1)),
+        by("ben", missing(4, GET_IT)),
+        by("ben", missing(5, Request(POST, "s", body=TURN, if_match='"9"'))),
+        by("ben", missing(6, Request(PATCH, "s", body={}, if_match='"9"'))),
+    ],
+    "a session that moves": [
+        by("ann", posted(1, 1, "1.a1")),
+        moved(2, "1.a2", "ben"),
+        by("ann", missing(3, GET_IT)),
+        by("ben", owned("ben", read(4, "1.a2", [1], 1))),
+    ],
 }
 
 WRONG: dict[str, list[Entry]] = {
@@ -120,6 +160,28 @@ WRONG: dict[str, list[Entry]] = {
     "an erased session that can be read": [posted(1, 1, "1.a1"), erased(2), read(3, "1.a1", [1], 1)],
     "an erasure that is done twice": [posted(1, 1, "1.a1"), erased(2), erased(3)],
     "a seq that is used again": [posted(1, 1, "1.a1"), removed(2, "1.a2", 0, 1, 1), posted(3, 1, "1.a2", "x")],
+    "a user that reads another's session": [
+        by("ann", posted(1, 1, "1.a1")),
+        by("ben", owned("ann", read(2, "1.a1", [1], 1))),
+    ],
+    "a user that reads the tenant's session": [posted(1, 1, "1.a1"), by("ben", read(2, "1.a1", [1], 1))],
+    "a user that loses its session": [by("ann", posted(1, 1, "1.a1")), by("ann", missing(2, GET_IT))],
+    "a user that keeps a session that moved": [
+        by("ann", posted(1, 1, "1.a1")),
+        moved(2, "1.a2", "ben"),
+        by("ann", owned("ben", read(3, "1.a2", [1], 1))),
+    ],
+    "a move that leaves the tag": [by("ann", posted(1, 1, "1.a1")), moved(2, "1.a1", "ben")],
+    "a user that writes to another's session": [
+        by("ann", posted(1, 1, "1.a1")),
+        by("ben", posted(2, 2, "2.a1")),
+    ],
+    "a user that erases another's session": [by("ann", posted(1, 1, "1.a1")), by("ben", erased(2))],
+    "a user that moves a session": [by("ann", posted(1, 1, "1.a1")), by("ann", moved(2, "1.a2", "ben"))],
+    "a first write of a user that leaves the session without it": [
+        by("ann", posted(1, 1, "1.a1")),
+        read(2, "1.a1", [1], 1),
+    ],
     "a PATCH that loses what it says": [
         entry(
             1,

@@ -13,8 +13,10 @@ from tests.support.servers.databases import Database
 TURNS = [{"robot_personality": "p", "user_message": "u", "robot_response": "r", "metadata": {}}]
 _WRITE = """
 select body, replayed from robot_brain_api.write_message(
-  p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_first_id => %s, p_repeated => %s)
+  p_tenant_id => 'local', p_session_id => %s, p_messages => %s, p_first_id => %s, p_repeated => %s, p_as_user => %s)
 """
+_MOVE = "select from robot_brain_api.patch_session('local', 's', p_user_id => %s, p_sets_user_id => true)"
+_PATCH = "select from robot_brain_api.patch_session('local', 's', '{}', p_as_user => %s)"
 _REMOVE: LiteralString = "select from robot_brain_api.remove_turns('local', 's', {after})"
 _ERASE = "select state from robot_brain_api.erase_session('local', 's')"
 # What happened to the session `s` after the write, and what its retry and its late original get.
@@ -34,39 +36,62 @@ erased, and patched              | RB409     | RB409                            
 removed, then erased             | RB409     | RB409                              | RB409
 erased, namesake erased          | RB409     | RB409                              | RB409
 """
+# The same of an end user's write. What is refused as another caller's is not written either.
+WRITTEN_BY_A_USER = """
+then                             | its retry | a retry of a write that never came | the late original after its retry
+---------------------------------+-----------+------------------------------------+----------------------------------
+nothing                          | replayed  | written                            | RB409
+moved                            | replayed  | RB404                              | RB404
+moved to no user                 | replayed  | RB404                              | RB404
+moved and back                   | replayed  | written                            | RB409
+moved, and more turns            | replayed  | RB404                              | RB404
+removed, and moved               | RB404     | RB404                              | RB404
+removed, moved and back          | RB409     | RB409                              | RB409
+erased                           | RB409     | RB409                              | RB409
+erased, and another's namesake   | RB404     | RB404                              | RB404
+erased, and patched by another   | RB404     | RB404                              | RB404
+moved, then erased               | RB409     | RB409                              | RB409
+moved, then erased, an hour ago  | written   | written                            | written
+"""
+USER, OTHER = "guest-7", "guest-8"
 
 
-def rows() -> list[tuple[str, str, str]]:
+def rows(table: str) -> list[tuple[str, str, str]]:
     """Return what happened, the attempt and its outcome of each cell of the table."""
-    head, _, *lines = [[part.strip() for part in line.split("|")] for line in WRITTEN_BEFORE.strip().splitlines()]
+    head, _, *lines = [[part.strip() for part in line.split("|")] for line in table.strip().splitlines()]
     return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
-def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("user", "table"), [(None, WRITTEN_BEFORE), (USER, WRITTEN_BY_A_USER)], ids=["service", "end user"]
+)
+def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(
+    database: Database, user: str | None, table: str
+) -> None:
     wrong = []
     with database.app() as app, database.admin() as admin:
-        for then, attempt, outcome in rows():
-            found = attempted(app, admin, then, attempt)
+        for then, attempt, outcome in rows(table):
+            found = attempted(app, admin, then, attempt, user)
             if found != outcome:
                 wrong.append(f"{then}, {attempt}: {found} instead of {outcome}")
     assert wrong == []
 
 
-def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str) -> str:
+def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str, user: str | None) -> str:
     """Write, let happen what a row says, and return the outcome of the attempt. A refused attempt changes no row."""
     admin.execute("delete from robot_brain.erasures")
     app.execute(_ERASE)
     admin.execute("delete from robot_brain.erasures")
-    write(app, uuid.uuid4(), False)
+    write(app, uuid.uuid4(), False, user)
     first_id = uuid.uuid4()
     # A late original comes after its retry, which has written the turns.
-    assert write(app, first_id, attempt.startswith("the late")) == "written"
+    assert write(app, first_id, attempt.startswith("the late"), user) == "written"
     happen(app, admin, then)
     before = stored(admin, "local")
     if attempt == "a retry of a write that never came":
         first_id = uuid.uuid4()
-    found = write(app, first_id, not attempt.startswith("the late"))
+    found = write(app, first_id, not attempt.startswith("the late"), user)
     assert (stored(admin, "local") != before) == (found == "written")
     return found
 
@@ -74,18 +99,22 @@ def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, att
 def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> None:
     """Change the session, in which the write has the seq 2, as a row of the table says."""
     if then == "another write removed":
-        write(app, uuid.uuid4(), False)
+        write(app, uuid.uuid4(), False, None)
         app.execute(_REMOVE.format(after=2))
     elif then == "removed below the write":
         app.execute(_REMOVE.format(after=0))
     elif then.startswith("removed"):
         app.execute(_REMOVE.format(after=1))
+    if "moved" in then.removeprefix("removed"):
+        app.execute(_MOVE, [None if then.endswith("no user") else OTHER])
+    if then.endswith("back"):
+        app.execute(_MOVE, [USER])
     if "erased" in then:
         assert app.execute(_ERASE).fetchone() == ("erased",)
-    if then.endswith("patched"):
-        app.execute("select from robot_brain_api.patch_session('local', 's', '{}')")
+    if "patched" in then:
+        app.execute(_PATCH, [OTHER if then.endswith("another") else None])
     if "namesake" in then or "more turns" in then:
-        write(app, uuid.uuid4(), False)
+        write(app, uuid.uuid4(), False, OTHER if "another's" in then else None)
     if then.endswith("namesake erased"):
         assert app.execute(_ERASE).fetchone() == ("erased",)
     if then.endswith("an hour ago"):
@@ -93,10 +122,10 @@ def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> Non
         admin.execute("update robot_brain.erasures set erased_at = erased_at - interval '61 minutes'")
 
 
-def write(app: psycopg.Connection, first_id: uuid.UUID, repeated: bool) -> str:
-    """Make an attempt of a write. Return `written`, `replayed` or the SQLSTATE of its refusal."""
+def write(app: psycopg.Connection, first_id: uuid.UUID, repeated: bool, user: str | None) -> str:
+    """Make an attempt of a write of a caller. Return `written`, `replayed` or the SQLSTATE of its refusal."""
     try:
-        row = app.execute(_WRITE, ["s", json.dumps(TURNS), first_id, repeated]).fetchone()
+        row = app.execute(_WRITE, ["s", json.dumps(TURNS), first_id, repeated, user]).fetchone()
     except psycopg.Error as error:
         return str(error.sqlstate)
     assert row is not None

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
-from tests.model.states import MAKERS, Tags, erasing, stored, turn
-from tests.support.bundle import Reply, deployed
+from tests.model.request import GET, KNOWS_CALLERS, LIST, Request, send
+from tests.model.states import MAKERS, Tags, erasing, stored
+from tests.model.tables import SESSION, Cell, cells, check_reply, request
+from tests.support.bundle import deployed
 from tests.support.servers.databases import Database, Template
 
-# A session of the column `2 turns` has the turns 1 and 2 and the last seq 3; in `erased` and `erasing` it had them.
-# `now` is the whole tag of the present state, or the last one before the erasure. `seq` is its last seq alone.
-# `stale` is the whole tag of the state before, `seq-` the seq below. Without a session they are tags of no session.
-# A cell has the status. `tag` says that the answer has the ETag of the state after it, `wait` that it has Retry-After.
+# The caller is a service. A session of the column `2 turns` has the turns 1 and 2 and the last seq 3. In `erased` and
+# `erasing` it had them.
 TABLE = """
 request                      | unknown | erased  | erasing  | no turn | 2 turns
 -----------------------------+---------+---------+----------+---------+--------
@@ -62,33 +61,6 @@ GET       after=3            | 404     | 404     | 404      | 200 tag | 200 tag
 STATS                        | 404     | 404     | 404      | 200     | 200
 LIST                         | without | without | without  | with    | with
 """
-SESSION = "s"
-BODIES = {
-    "POST": turn("new"),
-    "PATCH": {"user_metadata": {"state": None, "new": True}},
-    "PUT": {"user_message": "new", "robot_response": "new"},
-}
-ROUTES = {"POST": POST, "PATCH": PATCH, "PUT": PUT, "REMOVE": REMOVE, "ERASE": ERASE, "GET": GET, "STATS": STATS}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the table: the words of its row, the state of its column, and the answer."""
-
-    row: str
-    state: str
-    answer: str
-
-    @property
-    def name(self) -> str:
-        """Return the cell as a sentence."""
-        return f"{' '.join(self.row.split())}, {self.state}: {self.answer}"
-
-
-def cells() -> list[Cell]:
-    """Return the cells of TABLE."""
-    head, _, *rows = [[part.strip() for part in line.split("|")] for line in TABLE.strip().splitlines()]
-    return [Cell(row[0], state, answer) for row in rows for state, answer in zip(head[1:], row[1:], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -102,19 +74,19 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(embedded_template: Template) -> Iterator[Stage]:
     with embedded_template.clone("embedded") as database:
-        with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "erasing"}):
+        with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url, "TENANT_ID": "erasing"}):
             tags = erasing(database, "erasing", SESSION)
         yield Stage(database, tags)
 
 
-@pytest.mark.parametrize("cell", cells(), ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", cells(TABLE), ids=lambda cell: cell.name)
 def test_the_table_says_what_each_request_answers_in_each_state(stage: Stage, cell: Cell) -> None:
     # A DELETE may continue an erasure, so it has one of its own.
     shared = cell.state == "erasing" and cell.row.split()[0] not in ("REMOVE", "ERASE")
-    tenant = "erasing" if shared else f"cell-{cells().index(cell)}"
+    tenant = "erasing" if shared else f"cell-{cells(TABLE).index(cell)}"
     database = stage.database
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}), database.admin() as admin:
-        tags = stage.erasing if shared else MAKERS[cell.state](database, tenant, SESSION)
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url, "TENANT_ID": tenant}), database.admin() as admin:
+        tags = stage.erasing if shared else MAKERS[cell.state](database, tenant, SESSION, None)
         if cell.row == "LIST":
             listed = [each["id"] for each in send(Request(LIST)).json["sessions"]]
             assert listed == ([SESSION] if cell.answer == "with" else [])
@@ -127,52 +99,3 @@ def test_the_table_says_what_each_request_answers_in_each_state(stage: Stage, ce
             assert after == before
         if cell.state == "erasing":
             assert send(Request(GET, SESSION)).status == 404
-
-
-def request(cell: Cell, tags: Tags) -> Request:
-    """Return the request of a row, with the tags of its session."""
-    method, *words = cell.row.split()
-    seq = tags.now.partition(".")[0].strip('"')
-    named = {
-        "now": tags.now,
-        "stale": tags.stale,
-        "seq": f'"{seq}"',
-        "seq-": f'"{int(seq) - 1 if int(seq) else 9}"',
-        "weak": f"W/{tags.now}",
-        "list": f'"x", {tags.now}',
-    }
-    tag = named.get(words[-1], words[-1]) if words and "Match" in cell.row else None
-    query: dict[str, object] = {}
-    if method == "REMOVE":
-        query = {"after": 1}
-    elif method == "STATS":
-        query = {"session_id": SESSION}
-    elif words and "=" in words[0]:
-        query[words[0].partition("=")[0]] = words[0].partition("=")[2]
-    return Request(
-        ROUTES[method],
-        SESSION,
-        seq=int(words[0]) if method == "PUT" else 0,
-        query=query,
-        body=BODIES.get(method),
-        if_match=tag if "If-Match" in words else None,
-        if_none_match=tag if "If-None-Match" in words else None,
-    )
-
-
-def check_reply(cell: Cell, reply: Reply, tags: Tags) -> None:
-    """Assert status, headers and document of an answer. The tag is of the state after it, so a read says it again."""
-    status, *marks = cell.answer.split()
-    assert (reply.status, reply.body is None) == (int(status), status in ("204", "304")), reply.body
-    assert ("etag" in reply.headers) == ("tag" in marks), reply.headers
-    if "tag" in marks:
-        assert reply.headers["etag"] == send(Request(GET, SESSION)).headers["etag"]
-    assert ("retry-after" in reply.headers) == ("wait" in marks), reply.headers
-    if reply.status >= 400:
-        assert reply.headers["cache-control"] == "no-store"
-        assert reply.json["status"] == reply.status
-    if reply.status == 412:
-        seq = reply.headers["etag"].partition(".")[0].strip('"') if "tag" in marks else "0"
-        assert reply.json["last_seq"] == int(seq)
-    elif reply.status in (200, 304) and cell.row.startswith("GET"):
-        assert reply.headers["etag"] == tags.now

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from tests.model.clients import Clients, in_threads
+from tests.model.clients import CALLERS, Clients, in_threads
 from tests.model.history import in_order
-from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request
+from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request
 from tests.model.states import turn
 from tests.model.store import Store
 from tests.support.bundle import deployed
@@ -22,18 +22,20 @@ PAIRS = list(itertools.combinations_with_replacement(CHANGES, 2))
 
 
 def change(route: str, chance: random.Random, tag: str) -> Request:
-    """Return a request of a route with no, the right or a stale tag in one of both forms."""
+    """Return a request of a service or a user, with no, the right or a stale tag in one of both forms."""
     if_match = chance.choice((None, None, tag, tag.partition(".")[0] + '"', '"0"', '"1"'))
     text = chance.choice("xyz")
+    user = chance.choice(CALLERS)
+    moves = {"user_id": chance.choice(CALLERS)} if user is None else {}
     bodies = {
         POST: {"messages": [turn(text)] * chance.choice((1, 3)), "user_metadata": {"m": {text: 1}}},
         PUT: {"user_message": text, "robot_response": "", "items": [{"t": text}]},
-        PATCH: {"user_metadata": {"m": {text: None, "p": text}}, "user_id": text},
+        PATCH: {"user_metadata": {"m": {text: None, "p": text}}, **moves},
     }
     query = {"after": chance.choice((0, 1, 2))} if route == REMOVE else {}
     key = chance.choice((None, f"{tag}{text}")) if route == POST else None
     seq = chance.choice((1, 2)) if route == PUT else 0
-    return Request(route, "a", seq, query=query, body=bodies.get(route), if_match=if_match, key=key)
+    return Request(route, "a", seq, query=query, body=bodies.get(route), if_match=if_match, key=key, user=user)
 
 
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
@@ -46,16 +48,17 @@ def test_the_model_explains_two_changes_at_the_same_moment(database: Database, p
     clients = Clients(seed)
     barrier = threading.Barrier(4)
     requests: list[Request] = []
-    with deployed({"DATABASE_URL": database.app_url}):
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url}):
 
         def work(client: int) -> None:
             for _ in range(max(ROUNDS // len(PAIRS), 3)):
                 if client == 0:
                     clients.record(Request(POST, "a", body={"messages": [turn("1"), turn("2")]}))
                     clients.record(Request(REMOVE, "a", query={"after": 1}))
+                    clients.record(Request(PATCH, "a", body={"user_id": chance.choice(CALLERS)}))
                     tag = clients.record(Request(POST, "a", body=turn("3"))).headers["etag"]
                     requests[:] = [change(route, chance, tag) for route in pair]
-                    requests.append(Request(GET, "a"))
+                    requests.append(Request(GET, "a", user=chance.choice(CALLERS)))
                     requests.append(change(chance.choice((POST, GET)), chance, tag))
                 barrier.wait(60)
                 clients.record(requests[client])

@@ -1,14 +1,17 @@
-"""Eight clients send random requests at the same time, and the model of the contract gives every answer again."""
+"""Eight clients send random requests at the same time, and the model of the contract gives every answer again.
+
+Each request is a service's or an end user's, and services move sessions between the users.
+"""
 
 import os
 import secrets
 
 import pytest
 
-from tests.model.clients import SESSIONS, Clients
+from tests.model.clients import CALLERS, SESSIONS, Clients
 from tests.model.history import Step, in_order
 from tests.model.lists import check_walk
-from tests.model.request import GET, STATS, Request
+from tests.model.request import GET, KNOWS_CALLERS, STATS, Request
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
@@ -36,13 +39,15 @@ def test_one_order_of_the_requests_of_8_random_clients_explains_every_answer(dat
 def play(database: Database, seed: str) -> list[Step]:
     """Let the clients play one game. Raises MismatchError if the model cannot explain an answer or the end state."""
     tenant = f"game-{secrets.token_hex(4)}"
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url, "TENANT_ID": tenant}) as bundle:
         clients = Clients(seed)
         clients.run(GAME)
         for session_id in SESSIONS:
-            clients.record(Request(GET, session_id, query={"limit": 200}))
+            for user in dict.fromkeys(CALLERS):
+                clients.record(Request(GET, session_id, query={"limit": 200}, user=user))
         clients.record(Request(STATS))
-        clients.walk(limit=2, preview="true")
+        for user in dict.fromkeys(CALLERS):
+            clients.walk(user, limit=2, preview="true")
         bundle.refresh()
         clients.record(Request(STATS))
     order = in_order(clients.recorded.entries)

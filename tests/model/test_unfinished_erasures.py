@@ -1,19 +1,22 @@
 """A large session goes all at once for its readers and writers, although its turns go step by step."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
+from robot_brain.database import changes
 from tests.model.clients import Clients, in_threads
 from tests.model.history import Entry
-from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
 from tests.model.states import MANY_TURNS, erasing, live, turn
 from tests.model.store import Json
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database
 
 EDIT = {"user_message": "x", "robot_response": "x"}
-LOOKS = (
+USER, OTHER = "guest-7", "guest-8"
+LOOKS_OF_SERVICE = (
     Request(GET, "a"),
     Request(GET, "a", query={"after": 0, "limit": 200}),
     Request(STATS, query={"session_id": "a"}),
@@ -22,6 +25,7 @@ LOOKS = (
     Request(PUT, "a", 1, body=EDIT),
     Request(REMOVE, "a", query={"after": MANY_TURNS + 100_000}),
 )
+LOOKS = tuple(replace(look, user=user) for look in LOOKS_OF_SERVICE for user in (None, USER))
 
 
 def shows_the_old(entry: Entry) -> bool:
@@ -37,14 +41,14 @@ def shows_the_old(entry: Entry) -> bool:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("erasers", [1, 3])
 def test_no_request_sees_a_session_again_that_another_one_found_erased(database: Database, erasers: int) -> None:
-    with deployed({"DATABASE_URL": database.app_url, "TENANT_ID": "t"}):
-        large(database, "t")
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url, "TENANT_ID": "t"}):
+        large(USER)
         clients = Clients("erasing")
         gone = threading.Event()
         left = threading.Semaphore(0)
 
-        def erase() -> None:
-            clients.record(Request(ERASE, "a"))
+        def erase(user: str | None) -> None:
+            clients.record(Request(ERASE, "a", user=user))
             left.release()
 
         def look(first: int) -> None:
@@ -58,7 +62,8 @@ def test_no_request_sees_a_session_again_that_another_one_found_erased(database:
                 left.acquire()
             gone.set()
 
-        in_threads([*[erase] * erasers, *[lambda first=first: look(first) for first in (0, 2, 4)], wait])
+        erasing_clients = [lambda user=user: erase(user) for user in (USER, None, USER)[:erasers]]
+        in_threads([*erasing_clients, *[lambda first=first: look(first) for first in (0, 5, 10)], wait])
         send(Request(ERASE, "a"))
         assert send(Request(GET, "a")).status == 404
         assert send(Request(STATS)).json["totals"] == {"sessions": 0, "messages": 0, "interactions": 0}
@@ -78,11 +83,33 @@ def test_no_request_sees_a_session_again_that_another_one_found_erased(database:
         assert entry.reply.status in (200, 201, 202, 204, 404, 409), str(entry)
 
 
-def large(database: Database, tenant: str) -> None:
-    """Write more turns to the session `a` than the first step of an erasure removes."""
+def large(user: str) -> None:
+    """Write more turns to the session `a` of a user than the first step of an erasure removes."""
     for _ in range(MANY_TURNS // 100):
         plain = {key: value for key, value in turn("old").items() if key != "interaction"}
-        assert send(Request(POST, "a", body={"messages": [plain] * 100})).status == 201
+        assert send(Request(POST, "a", body={"messages": [plain] * 100}, user=user)).status == 201
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+@pytest.mark.parametrize("goes_on", [USER, None], ids=["its user", "a service"])
+def test_only_its_user_and_a_service_go_on_with_an_erasure_that_a_user_began(
+    database: Database, monkeypatch: pytest.MonkeyPatch, goes_on: str | None
+) -> None:
+    # A request then ends after the first step.
+    monkeypatch.setattr(changes, "_RESERVED", 1000.0)
+    erase, write = Request(ERASE, "a", user=USER), Request(POST, "a", body=turn("new"), user=USER)
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url}):
+        large(USER)
+        began = send(erase)
+        assert (began.status, "retry-after" in began.headers) == (202, True)
+        assert send(replace(erase, user=OTHER)).status == 404
+        assert send(replace(write, user=OTHER)).status == 404
+        assert [send(replace(write, user=user)).status for user in (USER, None)] == [409, 409]
+        assert [send(Request(GET, "a", user=user)).status for user in (USER, OTHER, None)] == [404] * 3
+        assert send(replace(erase, user=goes_on)).status == 204
+        assert send(replace(erase, user=goes_on)).status == 404
+        assert send(replace(write, user=OTHER)).json["last_seq"] == 1
+        assert (send(write).status, send(erase).status) == (404, 404)
 
 
 def test_a_marked_session_is_in_no_list_and_no_figure(bundle: Bundle, database: Database) -> None:

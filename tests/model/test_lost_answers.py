@@ -1,0 +1,118 @@
+"""The answer to an end user's change is lost, and the session goes to another user before the layer's retry."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request, send
+from tests.model.states import turn
+from tests.support.bundle import deployed
+from tests.support.neon.relay import FaultRelay
+from tests.support.servers.databases import APP, Database, Template
+
+USER, OTHER = "guest-7", "guest-8"
+# The first attempt was done. Then something happened, and the layer tried again. `once` says that the answer is that of
+# the first attempt. A 504 says that the outcome is unknown, because the retry cannot know it.
+TABLE = """
+then                           | POST     | POST, key | PATCH | PUT | REMOVE | ERASE
+-------------------------------+----------+-----------+-------+-----+--------+------
+nothing                        | 201 once | 201 once  | 504   | 504 | 504    | 504
+moved                          | 201 once | 201 once  | 504   | 504 | 504    | 504
+moved, and more turns          | 201 once | 201 once  | 504   | 504 | 504    | 504
+moved, and turns removed       | 504      | 201 once  | 504   | 504 | 504    | 504
+moved, and erased              | 504      | 504       | 504   | 504 | 504    | 504
+erased, and another's namesake | 504      | 504       | 504   | 504 | 504    | 504
+"""
+NEW = {"user_message": "new", "robot_response": "new"}
+REQUESTS: dict[str, Callable[[str], Request]] = {
+    "POST": lambda _: Request(POST, "s", body=turn("2"), user=USER),
+    "POST, key": lambda _: Request(POST, "s", body=turn("2"), key="k", user=USER),
+    "PATCH": lambda tag: Request(PATCH, "s", body={"user_metadata": {"a": 1}}, if_match=tag, user=USER),
+    "PUT": lambda tag: Request(PUT, "s", 1, body=NEW, if_match=tag, user=USER),
+    "REMOVE": lambda tag: Request(REMOVE, "s", query={"after": 0}, if_match=tag, user=USER),
+    "ERASE": lambda tag: Request(ERASE, "s", if_match=tag, user=USER),
+}
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Return what happened, the request and the answer of each cell of TABLE."""
+    head, _, *lines = [[part.strip() for part in line.split("|")] for line in TABLE.strip().splitlines()]
+    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
+
+
+@pytest.fixture(scope="module")
+def one_database(embedded_template: Template) -> Iterator[Database]:
+    with embedded_template.clone("embedded") as database:
+        yield database
+
+
+class Between:
+    """Statements that run before the next connection to the server, thus between an attempt and its retry."""
+
+    def __init__(self, database: Database) -> None:
+        self.statements: list[str] = []
+        self._database = database
+
+    def run(self) -> None:
+        """Run the statements, once."""
+        statements, self.statements = self.statements, []
+        if statements:
+            with self._database.app() as app:
+                for statement in statements:
+                    app.execute(statement.encode())
+
+
+@contextmanager
+def relayed(database: Database, tenant: str) -> Iterator[tuple[FaultRelay, Between]]:
+    """Deploy the functions behind a relay, which runs statements before it lets a connection through."""
+    between = Between(database)
+    with ThreadPoolExecutor(1) as threads:
+
+        def admit() -> "Future[None]":
+            return threads.submit(between.run)
+
+        with FaultRelay(f"{database.postgres.address.host}/.s.PGSQL.5432", admit=admit) as relay:
+            url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
+            with deployed({**KNOWS_CALLERS, "DATABASE_URL": url, "TENANT_ID": tenant}):
+                yield relay, between
+
+
+def statements(tenant: str, then: str) -> list[str]:
+    """Return the calls of a row of TABLE. They are a service's, except that the other user writes the turns."""
+    move = f"patch_session('{tenant}', 's', p_user_id => '{OTHER}', p_sets_user_id => true)"
+    write = (
+        f'write_message(\'{tenant}\', \'s\', \'[{{"robot_personality": "p", "user_message": "u",'
+        f' "robot_response": "r", "metadata": {{}}}}]\', p_as_user => \'{OTHER}\')'
+    )
+    calls = [move] if then.startswith("moved") else []
+    if "erased" in then:
+        calls.append(f"erase_session('{tenant}', 's')")
+    if then.endswith("removed"):
+        calls.append(f"remove_turns('{tenant}', 's', 0)")
+    if then.endswith(("more turns", "namesake")):
+        calls.append(write)
+    return [f"select from robot_brain_api.{call}" for call in calls]
+
+
+@pytest.mark.parametrize(("then", "name", "answer"), rows())
+def test_the_table_says_what_a_user_gets_whose_first_answer_was_lost(
+    one_database: Database, then: str, name: str, answer: str
+) -> None:
+    tenant = f"lost-{rows().index((then, name, answer))}"
+    with relayed(one_database, tenant) as (relay, between):
+        tag = send(Request(POST, "s", body=turn("1"), user=USER)).headers["etag"]
+        relay.lose_answers()
+        between.statements = statements(tenant, then)
+        reply = send(REQUESTS[name](tag))
+        assert between.statements == []
+        status, *marks = answer.split()
+        assert (reply.status, "retry-after" in reply.headers) == (int(status), False), reply.body
+        if "once" in marks:
+            assert (reply.json["last_seq"], reply.json["message_count"]) == (2, 2)
+        found = send(Request(GET, "s"))
+        texts = [each["user_message"] for each in found.json.get("messages", [])]
+        assert texts.count("question 2") == (1 if "once" in marks and not then.endswith("removed") else 0)
+        mine = send(Request(GET, "s", user=USER)).status
+        assert mine == (404 if then != "nothing" or name == "ERASE" else 200)
