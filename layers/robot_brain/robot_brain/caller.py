@@ -88,7 +88,9 @@ def _tenant(source: str, claims: Mapping[str, Any], identity: Mapping[str, Any])
         # The name of the role's session is left out, because its caller chooses it.
         arn = identity.get("userArn")
         role = re.fullmatch(_ROLE, arn) if isinstance(arn, str) else None
-        tenant = f"{role[1]}:{role[2]}" if role else None
+        # An ARN of another account than the identity's contradicts it, so it names no tenant.
+        known = role is not None and identity.get("accountId", role[1]) == role[1]
+        tenant = f"{role[1]}:{role[2]}" if role and known else None
     else:
         return settings().tenant_id
     if not isinstance(tenant, str) or not re.fullmatch(_TENANT, tenant):

@@ -25,6 +25,8 @@ begin
     return true;
   end if;
   if p_is_new and v_repeated is not null then
+    -- A cached plan may have been made while the table was small (see write_message).
+    perform set_config('enable_seqscan', 'off', true);
     update robot_brain.sessions s
     set repeated = v_repeated
     where s.tenant_id = p_tenant_id and s.id = p_session_id;

@@ -3,12 +3,16 @@
 -- between two attempts. The turns of a write have consecutive seqs and the same created_at.
 -- Raises RB409 if some of the turns were removed since, because their ids are lost. Raises 40001 if the session was
 -- changed ten times meanwhile. No row is locked: a lock would make the commit wait for a standby, if commits stall.
+--   p_as_user   the end user who writes, or null for a caller that sees all. The session may have another user since.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.answer_of(p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer)
+drop function if exists robot_brain.answer_of;
+
+create or replace function robot_brain.answer_of(
+  p_tenant_id text, p_session_id text, p_first_id uuid, p_turns integer, p_as_user text default null
+)
 returns text
 language plpgsql
-strict
 set search_path = pg_catalog, pg_temp
 -- A generic plan would open and lock all months.
 set plan_cache_mode = force_custom_plan
@@ -21,7 +25,9 @@ declare
   v_written json;
 begin
   for v_try in 1..10 loop
-    select s.* into v_session from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    select s.* into v_session
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id and robot_brain.is_visible(s.user_id, p_as_user);
 
     select c.seq, c.created_at
     into v_seq, v_at

@@ -3,7 +3,7 @@
 -- Totals and personalities are of the sessions and turns that exist. Days are history: removals do not change them.
 -- Averages are over turns with an answer, null without one. as_of is the time of top_sessions.
 --   p_max_age   the allowed age of top_sessions in seconds, 0 for any age
---   p_as_user   the end user of the request, or null for a caller that sees all
+--   p_as_user   the end user of the request, or null for a caller that sees all. An end user gets one session's figures only
 --   stale       a refresh is due: there are too many uncounted rows, or top_sessions is older than p_max_age and turns
 --               were written since
 set local role robot_brain_owner;
@@ -38,7 +38,7 @@ begin
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
 
-  if p_session_id is not null then
+  if p_session_id is not null or p_as_user is not null then
     stale := false;
     body := robot_brain.session_figures(p_tenant_id, p_session_id, p_as_user);
     return;

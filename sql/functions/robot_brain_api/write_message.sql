@@ -93,7 +93,7 @@ begin
     -- the session is new, the retry cannot see the row before it is committed.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_first_id::text, 0));
     if p_repeated then
-      body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns);
+      body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns, p_as_user);
       replayed := body is not null;
       if replayed then
         return;
