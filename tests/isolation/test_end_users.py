@@ -50,6 +50,13 @@ def test_an_end_user_may_name_no_user_in_a_patch(ann: As) -> None:
     assert ann.read("s").json["session"]["user_id"] == "ann"
 
 
+def test_the_sql_function_refuses_an_end_user_that_sets_a_user(embedded_database: Database) -> None:
+    with embedded_database.app() as app:
+        ask(app, "patch_session", ANN, {"p_session_id": "s"})
+        to_tom = {"p_session_id": "s", "p_user_id": "tom", "p_sets_user_id": True}
+        assert ask(app, "patch_session", ANN, to_tom).sqlstate == "22023"
+
+
 def test_an_end_user_may_filter_a_list_by_itself_alone(ann: As) -> None:
     ann.write("s", TURN)
     by_token(BEA).write("t", TURN)

@@ -38,6 +38,9 @@ begin
   if length(p_user_id) not between 1 and 255 then
     raise string_data_right_truncation using message = 'a user id has 1 to 255 characters';
   end if;
+  if p_sets_user_id and p_as_user is not null then
+    raise invalid_parameter_value using message = 'an end user cannot set user_id';
+  end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
 
   -- Another call may create the session, or erase it, between these statements. Then look again.
