@@ -50,6 +50,7 @@ declare
   v_tenants text[];
   v_tenant text;
   v_last text;
+  v_ids text[];
   v_from bytea;
   v_rows integer;
 begin
@@ -60,23 +61,30 @@ begin
     v_last := '';
     loop
       perform set_config('robot_brain.tenant_id', v_tenant, true);
-      with batch as (
-        select s.id, s.created_at, s.last_active, s.active_hour is null as is_due
+      -- A statement of its own takes the locks. PostgreSQL 18 (seen with 18.4 and 18.6) crashes in a statement that
+      -- waits for a changed row, and then prunes partitions as it runs. The next statement meets no changed row.
+      v_ids := array(
+        select s.id
         from robot_brain.sessions s
         where s.tenant_id = v_tenant and s.id > v_last
         order by s.id
         limit 1000
         for update
+      );
+      exit when v_ids = '{}';
+      v_last := v_ids[cardinality(v_ids)];
+      with due as (
+        select s.id, s.created_at, s.last_active
+        from robot_brain.sessions s
+        where s.tenant_id = v_tenant and s.id = any (v_ids) and s.active_hour is null
       ),
-      -- A turn that is committed while the batch waits for its session is not seen here, so the last seq is of the turns.
       turns as materialized (
         select
           c.session_id, c.robot_personality, max(c.seq) as last_seq,
           count(*) filter (where c.robot_response = '')::integer as unanswered
-        from batch b
+        from due d
         join robot_brain.conversations c
-          on c.tenant_id = v_tenant and c.session_id = b.id and c.created_at between b.created_at and b.last_active
-        where b.is_due
+          on c.tenant_id = v_tenant and c.session_id = d.id and c.created_at between d.created_at and d.last_active
         group by 1, 2
       ),
       counted as (
@@ -87,22 +95,18 @@ begin
         from turns t
         where t.unanswered > 0
         group by 3
-      ),
-      filled as (
-        update robot_brain.sessions s
-        set
-          active_hour = date_bin('1 hour', s.last_active, to_timestamp(0)),
-          unanswered = coalesce(t.unanswered, 0),
-          unanswered_to = coalesce(t.last_seq, 0)
-        from batch b
-        left join (
-          select t.session_id, sum(t.unanswered) as unanswered, max(t.last_seq) as last_seq from turns t group by 1
-        ) t on t.session_id = b.id
-        where s.tenant_id = v_tenant and s.id = b.id and b.is_due
       )
-      select max(b.id), count(*) into v_last, v_rows from batch b;
+      update robot_brain.sessions s
+      set
+        active_hour = date_bin('1 hour', s.last_active, to_timestamp(0)),
+        unanswered = coalesce(t.unanswered, 0),
+        unanswered_to = coalesce(t.last_seq, 0)
+      from due d
+      left join (
+        select t.session_id, sum(t.unanswered) as unanswered, max(t.last_seq) as last_seq from turns t group by 1
+      ) t on t.session_id = d.id
+      where s.tenant_id = v_tenant and s.id = d.id;
       commit;
-      exit when v_rows = 0;
     end loop;
 
     v_from := '';

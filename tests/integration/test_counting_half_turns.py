@@ -1,5 +1,8 @@
 """A migration counts the turns without an answer that exist, also those written while it runs. A recount agrees."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 import pytest
 
@@ -10,18 +13,21 @@ from tests.integration.months import WRITE, turns
 from tests.integration.yoyo import migrate_with_yoyo
 from tests.support.figures import compare
 from tests.support.servers.gate import wait_for_pid
+from tests.support.servers.postgres import Postgres
 
 TENANTS = ("blue", "red")
 REFRESH = "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()"
 HALF = {"robot_response": ""}
-# The migration waits before it makes the first index. Then it has counted the turns that existed.
+# The migration waits at one of these statements: the last before it counts the turns that exist, or the first after it.
+BEFORE = "comment on column robot_brain.idempotency_keys.session_id"
+AFTER = "create index concurrently sessions_listed_idx"
 STOP = """
 create schema stop;
 create function stop.wait() returns event_trigger
 language plpgsql security definer set search_path = pg_catalog set lock_timeout = 0
 as $$
 begin
-  if current_query() like '%create index concurrently sessions_listed_idx%' then
+  if current_query() like '%{statement}%' then
     perform pg_advisory_xact_lock(3330, 1);
   end if;
 end
@@ -30,6 +36,10 @@ create event trigger stop on ddl_command_start execute function stop.wait();
 select pg_advisory_lock(3330, 1);
 """
 STOPPED = "select pid from pg_locks where locktype = 'advisory' and classid = 3330 and not granted"
+WAITS_FOR_WRITE = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-migrate' and wait_event = 'transactionid'
+"""
 
 
 def write(admin: psycopg.Connection, session_id: str) -> None:
@@ -37,6 +47,15 @@ def write(admin: psycopg.Connection, session_id: str) -> None:
     for tenant in TENANTS:
         for count, fields in ((1, {}), (1, HALF), (1, {**HALF, "robot_personality": "waiter"})):
             admin.execute(WRITE, (tenant, session_id, turns(count, **fields)))
+
+
+@contextmanager
+def stop_at(admin: psycopg.Connection, statement: str) -> Iterator[None]:
+    """Make the migration wait at `statement` until the block releases the advisory lock."""
+    admin.execute(STOP.format(statement=statement).encode())
+    yield
+    admin.execute("drop event trigger stop")
+    admin.execute("drop schema stop cascade")
 
 
 def check(admin: psycopg.Connection, direct_url: str) -> None:
@@ -77,13 +96,30 @@ def test_half_turns_that_exist_are_counted_as_unanswered(admin: psycopg.Connecti
 def test_half_turns_written_by_the_older_functions_during_the_migration_are_counted_as_unanswered(
     admin: psycopg.Connection, older: str
 ) -> None:
-    admin.execute(STOP)
-    with migrating(older) as process:
+    with stop_at(admin, AFTER), migrating(older) as process:
         wait_for_pid(admin, STOPPED, (), process)
         write(admin, "counted")
         write(admin, "new")
         admin.execute("select pg_advisory_unlock(3330, 1)")
         finish(process)
-    admin.execute("drop event trigger stop")
-    admin.execute("drop schema stop cascade")
+    check(admin, older)
+
+
+def test_the_server_survives_a_write_that_ends_while_the_migration_waits_to_count_its_half_turns(
+    cluster: Postgres, admin: psycopg.Connection, older: str
+) -> None:
+    # With many turns a nested loop reads the months, and prunes them for each session. Then one statement that both
+    # waits for the session and counts its turns crashes PostgreSQL 18.
+    for join in ("hashjoin", "mergejoin"):
+        admin.execute(f"alter database {admin.info.dbname} set enable_{join} = off".encode())
+    for number in range(50):
+        admin.execute(WRITE, (TENANTS[0], f"s{number % 5}", turns(100)))
+    admin.execute("analyze robot_brain.conversations, robot_brain.sessions")
+    with stop_at(admin, BEFORE), cluster.admin(admin.info.dbname) as writer, migrating(older) as process:
+        wait_for_pid(admin, STOPPED, (), process)
+        with writer.transaction():
+            write(writer, "counted")
+            admin.execute("select pg_advisory_unlock(3330, 1)")
+            wait_for_pid(admin, WAITS_FOR_WRITE, (), process)
+        finish(process)
     check(admin, older)
