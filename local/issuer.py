@@ -20,8 +20,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from local.authorizer import ALGORITHM
-from local.cors import Cors
+from local.gateway.authorizer import ALGORITHM
+from local.gateway.cors import Cors
 from local.http_api import CorsConfiguration
 
 AUDIENCE = "robot-brain"

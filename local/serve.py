@@ -17,11 +17,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from local.authorizer import authorizers_of
 from local.cloudformation import TemplateError
-from local.cors import Cors
 from local.emulator import Emulator, ThrottledError
-from local.front import Front
+from local.gateway.authorizer import authorizers_of
+from local.gateway.cors import Cors
+from local.gateway.front import Front
 from local.greeting import greeting
 from local.http_api import CorsConfiguration
 from local.issuer import AUDIENCE, Issuer, IssuerError, load_key

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 import aiohttp
 import yarl
 
-from local.authorizer import authorizers_of
-from local.cors import Cors
 from local.emulator import Emulator
-from local.front import Front
+from local.gateway.authorizer import authorizers_of
+from local.gateway.cors import Cors
+from local.gateway.front import Front
 from local.issuer import Issuer, load_key, make_token
 from local.runtime import Launch, RuntimeName
 from local.template import load_template

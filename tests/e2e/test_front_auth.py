@@ -7,7 +7,7 @@ import pytest
 from multidict import CIMultiDict
 
 from local.cloudformation import TemplateError
-from local.front import Front
+from local.gateway.front import Front
 from local.template import load_template
 from tests.e2e.probe_functions import write_stack
 from tests.e2e.probe_stack import Answer, ProbeStack, run_probe

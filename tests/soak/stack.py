@@ -7,7 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from local.front import Front
+from local.gateway.front import Front
 from local.runtime import Launch
 from local.settings import ROOT
 from local.template import load_template

@@ -13,10 +13,10 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64encode
 
-from local.authorizer import JwtAuthorizer, UnauthorizedError
+from local.gateway.authorizer import JwtAuthorizer, UnauthorizedError
+from local.gateway.issuer_keys import IssuerKeys
 from local.http_api import JwtConfiguration
 from local.issuer import Issuer
-from local.issuer_keys import IssuerKeys
 
 NOW = 1_800_000_000
 Key = RSAKey | ECKey | OctKey

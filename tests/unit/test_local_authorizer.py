@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from local.authorizer import UnauthorizedError
+from local.gateway.authorizer import UnauthorizedError
 from tests.unit.local_tokens import NOW, Lab, running_issuer, sign
 
 AUDIENCE = "the token does not have a valid audience"

@@ -15,8 +15,8 @@ import pytest
 from joserfc.jwk import RSAKey
 from joserfc.util import urlsafe_b64decode
 
+from local.gateway.issuer_keys import KEPT_SECONDS, PAUSE_SECONDS, IssuerKeys, KeysError
 from local.issuer import KEY_FILE, IssuerError, load_key, make_token, read_key
-from local.issuer_keys import KEPT_SECONDS, PAUSE_SECONDS, IssuerKeys, KeysError
 from tests.unit.local_tokens import NOW, Lab, running_issuer
 
 PAGE = "http://localhost:5173"

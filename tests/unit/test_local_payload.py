@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local.payload import BadTargetError, HttpRequest, HttpResponse, build_event, split_target
-from local.router import Router
+from local.gateway.payload import BadTargetError, HttpRequest, HttpResponse, build_event, split_target
+from local.gateway.router import Router
 from local.settings import ROOT
 from local.template import Route, load_template
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from local.gateway.payload import HttpResponse
 from local.http_api import CorsConfiguration
-from local.payload import HttpResponse
 
 LOCAL_PAGE = re.compile(r"http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?")
 

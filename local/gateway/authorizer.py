@@ -17,8 +17,8 @@ from joserfc.jwk import RSAKey
 from joserfc.jws import JWSRegistry, deserialize_compact
 from joserfc.util import urlsafe_b64decode
 
+from local.gateway.issuer_keys import IssuerKeys, KeysError
 from local.http_api import HttpApi, JwtConfiguration
-from local.issuer_keys import IssuerKeys, KeysError
 
 ALGORITHM = "RS256"
 BEARER = re.compile(r"(?:bearer +)?(\S+)", re.IGNORECASE)

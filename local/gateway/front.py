@@ -15,12 +15,11 @@ from typing import Any, Self, cast
 from aiohttp import ClientPayloadError, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
-from local.authorizer import JwtAuthorizer, UnauthorizedError
 from local.cloudformation import TemplateError
-from local.cors import Cors
 from local.emulator import Emulator, ThrottledError
-from local.outcome import PAYLOAD_LIMIT
-from local.payload import (
+from local.gateway.authorizer import JwtAuthorizer, UnauthorizedError
+from local.gateway.cors import Cors
+from local.gateway.payload import (
     BadTargetError,
     HttpRequest,
     HttpResponse,
@@ -29,7 +28,8 @@ from local.payload import (
     read_response,
     split_target,
 )
-from local.router import Router
+from local.gateway.router import Router
+from local.outcome import PAYLOAD_LIMIT
 from local.template import Route, Template
 
 BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
