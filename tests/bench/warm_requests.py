@@ -21,7 +21,7 @@ import stats
 import write_message
 from robot_brain.bodies.write import Replacement, Write
 from robot_brain.database import api as database
-from robot_brain.database import changes
+from robot_brain.database import changes, steps
 from robot_brain.database.api import SCHEMA_VERSION
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
@@ -103,8 +103,8 @@ def fill(bench: Database) -> None:
 def refresh(database_url: str) -> None:
     """Refresh the statistics, as the schedule does."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(database._REFRESH, {"if_older": None, "schema_version": SCHEMA_VERSION})
-        connection.execute(database._VIEW, {"wait": True, "schema_version": SCHEMA_VERSION})
+        connection.execute(steps._REFRESH, {"if_older": None, "schema_version": SCHEMA_VERSION})
+        connection.execute(steps._VIEW, {"wait": True, "schema_version": SCHEMA_VERSION})
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""The statements of robot_brain.database.api and .changes: each value has the name of its SQL parameter."""
+"""The statements of robot_brain.database.api, .changes and .steps: each value has the name of its SQL parameter."""
 
 import re
 
 import pytest
 
-from robot_brain.database import api, changes
+from robot_brain.database import api, changes, steps
 
 STATEMENTS = {
     name: text
-    for name, text in {**vars(api), **vars(changes)}.items()
+    for name, text in {**vars(api), **vars(changes), **vars(steps)}.items()
     if isinstance(text, str) and "robot_brain_api." in text
 }
 

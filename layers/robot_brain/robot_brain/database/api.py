@@ -1,6 +1,6 @@
-"""The SQL functions that append, read and refresh. Each function here makes one call: one statement, one round trip.
+"""The SQL functions that append and read. Each function here makes one call: one statement, one round trip.
 
-The SQL functions that change or erase what is stored are in `changes`.
+The SQL functions that change or erase what is stored are in `changes`, those of a refresh in `steps`.
 """
 
 from __future__ import annotations
@@ -65,12 +65,6 @@ select body, stale from robot_brain_api.stats(
   p_schema_version => %(schema_version)s)
 """
 _HEALTH = "select body from robot_brain_api.health(p_max_age => %(max_age)s, p_schema_version => %(schema_version)s)"
-_REFRESH = (
-    "select body from robot_brain_api.refresh_stats(p_if_older => %(if_older)s, p_schema_version => %(schema_version)s)"
-)
-_VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_schema_version => %(schema_version)s)"
-_MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
-_KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
 
 
 class Written(NamedTuple):
@@ -216,43 +210,9 @@ def health(deadline: Deadline) -> Health:
     return Health(answer.row[0], round(answer.seconds * 1000, 3), bool(server.ssl_in_use), server.backend_pid)
 
 
-def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
-    """Count the uncounted turns of all tenants and return {"counted": …} as JSON text. Raises a DatabaseError.
-
-    With `if_older` seconds, do not wait for another refresh. Returns None if another refresh is running, or if no
-    refresh is due.
-    """
-    return _step("refresh_stats", _REFRESH, deadline, if_older=if_older)
-
-
-def refresh_view(deadline: Deadline, wait: bool) -> str | None:
-    """Rebuild the longest sessions of `stats` and return {"as_of": …} as JSON text. Raises a DatabaseError.
-
-    Returns None if another refresh is running and `wait` is false.
-    """
-    return _step("refresh_view", _VIEW, deadline, wait=wait)
-
-
-def make_month(deadline: Deadline) -> str:
-    """Create one missing month. Return {"made": month or null, "failed": […]} as JSON text. Raises a DatabaseError."""
-    return str(_step("make_month", _MONTH, deadline))
-
-
-def clear_keys(deadline: Deadline) -> str:
-    """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raises a DatabaseError."""
-    return str(_step("clear_keys", _KEYS, deadline))
-
-
 def arguments_of(caller: Caller) -> dict[str, object]:
     """Return the arguments that each call for a caller has."""
     return {"tenant_id": caller.tenant_id, "as_user": caller.as_user, "schema_version": SCHEMA_VERSION}
-
-
-def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:
-    """Do one step of a refresh. It may run until the deadline, longer than the SQL function of a request."""
-    arguments["schema_version"] = SCHEMA_VERSION
-    body: str | None = call(function, statement, arguments, deadline, until_deadline=True).row[0]
-    return body
 
 
 def _random_uuid() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database import api, changes
+from robot_brain.database import api, changes, steps
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RobotBrainError, UnexpectedDatabaseError
 from robot_brain.settings import settings
@@ -72,15 +72,15 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
     done: dict[str, Any] = {}
     failed: list[RobotBrainError] = []
     try:
-        counted = api.refresh_stats(deadline, if_older)
+        counted = steps.refresh_stats(deadline, if_older)
         if counted is None:
             return {}
         done = json.loads(counted)
     except RobotBrainError as error:
         failed.append(error)
     # The view's age is the age of the statistics. So if counting failed, the view stays old and a refresh stays due.
-    steps = (_months, _keys, _erasure) if failed else (_view, _months, _keys, _erasure)
-    for step in steps:
+    later = (_months, _keys, _erasure) if failed else (_view, _months, _keys, _erasure)
+    for step in later:
         try:
             done |= step(deadline, if_older is None)
         except RobotBrainError as error:
@@ -92,13 +92,13 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
 
 
 def _view(deadline: Deadline, wait: bool) -> dict[str, Any]:
-    return json.loads(api.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # our own object
+    return json.loads(steps.refresh_view(deadline, wait) or "{}")  # type: ignore[no-any-return]  # our own object
 
 
 def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
     """Create the missing months, one in each transaction, so that a request waits for one month at most."""
     made = 0
-    while (month := json.loads(api.make_month(deadline)))["made"] is not None and made < _MOST_MONTHS:
+    while (month := json.loads(steps.make_month(deadline)))["made"] is not None and made < _MOST_MONTHS:
         made += 1
     if month["failed"]:
         raise UnexpectedDatabaseError(f"no partition for {', '.join(month['failed'])}: see PostgreSQL's log")
@@ -106,7 +106,7 @@ def _months(deadline: Deadline, _: bool) -> dict[str, Any]:
 
 
 def _keys(deadline: Deadline, _: bool) -> dict[str, Any]:
-    return json.loads(api.clear_keys(deadline))  # type: ignore[no-any-return]  # our own object
+    return json.loads(steps.clear_keys(deadline))  # type: ignore[no-any-return]  # our own object
 
 
 def _erasure(deadline: Deadline, _: bool) -> dict[str, Any]:
