@@ -118,15 +118,6 @@ def test_aws_endpoint_url_is_also_the_endpoint_of_secrets_manager() -> None:
     assert Settings.parse({**URL, "AWS_ENDPOINT_URL": "http://127.0.0.1:2"}).secrets_endpoint == "http://127.0.0.1:2"
 
 
-def test_sam_local_has_no_authorizer() -> None:
-    assert Settings.parse({**URL, "AUTH": "iam", "AWS_SAM_LOCAL": "true"}).auth == "none"
-    assert Settings.parse({**URL, "AUTH": "iam", "AWS_SAM_LOCAL": "1"}).auth == "iam"
-
-
-def test_the_scope_for_all_users_may_be_none() -> None:
-    assert Settings.parse({**URL, "AUTH": "jwt", "ALL_USERS_SCOPE": "none"}).all_users_scope == ""
-
-
 INVALID = [
     ({}, "DATABASE_URL"),
     ({"DATABASE_URL": ""}, "DATABASE_URL"),
@@ -138,25 +129,6 @@ INVALID = [
     *(
         ({**URL, "TENANT_ID": tenant}, "TENANT_ID")
         for tenant in (" ", "a b", "hush-4711!", "x" * 129, "*", "é", "a\n", "a/b")
-    ),
-    *(({**URL, "AUTH": auth}, "AUTH") for auth in ("hush-4711", "IAM", "jwt ")),
-    *(
-        ({**URL, "AUTH": auth, "TENANT_FROM": source}, "TENANT_FROM")
-        for auth, source in (
-            ("iam", "claim:tenant"),
-            ("none", "claim:tenant"),
-            ("jwt", "iam:role"),
-            ("jwt", "iam:account"),
-            ("none", "iam:account"),
-            ("iam", "iam:hush-4711"),
-            ("jwt", "claim:"),
-            ("jwt", "claim:a b"),
-            ("jwt", "hush-4711"),
-        )
-    ),
-    *(
-        ({**URL, "ALL_USERS_SCOPE": scope}, "ALL_USERS_SCOPE")
-        for scope in ("hush 4711", "[all]", 'a"b', "é", "x" * 129)
     ),
     *(
         ({**URL, name: value}, name)
