@@ -39,6 +39,9 @@ _UNWANTED = (
     "LOG",
     "STATE",
     "SCALE_TO_ZERO",
+    # `make test` sets these, and a `make` that inherits them prints which folder it enters.
+    "MAKE",
+    "MFLAGS",
 )
 
 

@@ -127,7 +127,9 @@ class World:
     def _bring_to(self, known: Known) -> str:
         """Write the session and bring it to its state. Return its last entity tag."""
         named = {"p_session_id": known.id}
-        names_user = {"p_user_id": known.user, "p_sets_user_id": True} if known.user else {}
+        names_user = (
+            {"p_user_id": known.user, "p_sets_user_id": True} if known.user and self.axis.owner.user is None else {}
+        )
         metadata = {"p_user_metadata": json.dumps(known.metadata)}
         patched = self._must("patch_session", **named, **metadata, **names_user)
         if known.state == "bare":

@@ -41,10 +41,10 @@ WRITTEN_BY_A_USER = """
 then                             | its retry | a retry of a write that never came | the late original after its retry
 ---------------------------------+-----------+------------------------------------+----------------------------------
 nothing                          | replayed  | written                            | RB409
-moved                            | replayed  | RB404                              | RB404
-moved to no user                 | replayed  | RB404                              | RB404
+moved                            | RB404     | RB404                              | RB404
+moved to no user                 | RB404     | RB404                              | RB404
 moved and back                   | replayed  | written                            | RB409
-moved, and more turns            | replayed  | RB404                              | RB404
+moved, and more turns            | RB404     | RB404                              | RB404
 removed, and moved               | RB404     | RB404                              | RB404
 removed, moved and back          | RB409     | RB409                              | RB409
 erased                           | RB409     | RB409                              | RB409
