@@ -18,7 +18,7 @@ def greeting(settings: Settings, url: str, issuer: str | None, seconds: float) -
     token = bearer = ""
     if issuer is None:
         lines.append(
-            "This API needs no credentials. A deployed one needs signed requests (AWS_IAM), except for GET /health."
+            "This API needs no credentials. A deployed one needs signatures or tokens, except for GET /health."
         )
     else:
         lines.append(f"This API needs a token of the issuer {issuer}, except for GET /health.")

@@ -1,6 +1,7 @@
 """The settings of the local commands, from the environment and the command line."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ AWS_ACCESS = (
 AUTHS = ("none", "jwt")
 ALL_USERS_SCOPE = "robot-brain/all-users"  # the template's default of AllUsersScope
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# As CorsOrigin in template.yaml.
+ORIGINS = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(,https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)*"
 LONGEST_SLEEPLESS_SECONDS = 604_800  # a week, the longest that Neon allows
 ENVIRONMENT_HELP = """\
 environment:
@@ -100,6 +103,10 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
     origin = environ.get("CORS_ORIGIN", "")
     if origin and auth != "jwt":
         raise SettingsError("CORS_ORIGIN works only with AUTH=jwt: without it no page may call the local API")
+    if origin and not re.fullmatch(ORIGINS, origin):
+        raise SettingsError(
+            f"CORS_ORIGIN is {origin!r}; it must be origins such as https://app.example.com, with commas between them"
+        )
     if options.log:
         functions["POWERTOOLS_LOG_LEVEL"] = options.log
     if "DATABASE_SECRET_ARN" in functions:

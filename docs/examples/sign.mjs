@@ -1,6 +1,7 @@
 // Write a turn and read it back: node sign.mjs SESSION_ID. The credentials are those of the environment.
 import { AwsClient } from "aws4fetch";
 
+if (process.argv.length !== 3) throw new Error("Use it as: node sign.mjs SESSION_ID");
 const { API, AWS_REGION: region, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = process.env;
 const sessionToken = process.env.AWS_SESSION_TOKEN;
 const aws = new AwsClient({ service: "execute-api", region, accessKeyId, secretAccessKey, sessionToken, retries: 2 });

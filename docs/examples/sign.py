@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import uuid
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -11,6 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.session import Session
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 api, region = os.environ["API"].rstrip("/"), os.environ["AWS_REGION"]
 session = f"{api}/sessions/{quote(sys.argv[1], safe='')}"
 
@@ -18,8 +21,11 @@ session = f"{api}/sessions/{quote(sys.argv[1], safe='')}"
 def signed(method, url, body=None, headers=None):
     request = AWSRequest(method, url, headers, json.dumps(body).encode() if body else None)
     SigV4Auth(Session().get_credentials(), "execute-api", region).add_auth(request)
-    with urlopen(Request(url, request.data, dict(request.headers), method=method), timeout=30) as answer:
-        return answer.read().decode()
+    try:
+        with urlopen(Request(url, request.data, dict(request.headers), method=method), timeout=30) as answer:
+            return answer.read().decode()
+    except HTTPError as error:
+        sys.exit(f"{error.code}: {error.read().decode()}")
 
 
 turn = {"robot_personality": "guide", "user_message": "Hello!", "robot_response": "Hello. Where to?"}

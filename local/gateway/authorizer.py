@@ -65,7 +65,7 @@ class JwtAuthorizer:
             raise UnauthorizedError("the token is malformed") from error
         _check_signature(token, await self._key(header))
         self._check_claims(claims)
-        return {_whole(name): _whole(text) for name, text in texts.items()}
+        return texts
 
     async def _key(self, header: Mapping[str, Any]) -> RSAKey:
         """Return the issuer's key that the header names. Keys and addresses in the token itself are never used."""
@@ -121,6 +121,9 @@ def _object(part: str) -> dict[str, Any]:
     value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    # JSON can name half of a pair of surrogates, and the event cannot contain it.
+    if LONE_SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("half of a pair of surrogates")
     return value
 
 
@@ -167,8 +170,3 @@ def claim_text(value: Any) -> str:
     if isinstance(value, float) and abs(value) == float("inf"):
         raise ValueError("a number is beyond a double")
     return str(int(value)) if value == int(value) else format(Decimal(repr(value)), "f")
-
-
-def _whole(text: str) -> str:
-    # JSON can name half of a pair of surrogates, and the event cannot contain it.
-    return LONE_SURROGATE.sub("\ufffd", text)

@@ -33,6 +33,7 @@ from local.outcome import PAYLOAD_LIMIT
 from local.template import Route, Template
 
 BODY_LIMIT = 10_485_760  # bytes of a request's body: the HTTP API's 10 MB
+HEADER_LIMIT = 10_240  # bytes of the request line, or of a header: the HTTP API's 10 KB for all together
 BODY_SECONDS = 30.0  # the longest time in which a request's body must arrive
 INTEGRATION_SECONDS = 30.0  # the longest time that an HTTP API waits for a function
 
@@ -98,7 +99,13 @@ class Front:
     async def __aenter__(self) -> Self:
         """Start to listen."""
         # A compressed body reaches the function as it was sent.
-        server = _Server(self._handle, access_log=None, auto_decompress=False)
+        server = _Server(
+            self._handle,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=2)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()

@@ -76,7 +76,7 @@ def test_a_busy_port_is_an_error_before_anything_is_started(folder: Path) -> Non
         _, errors = outputs_of(process)
     assert process.returncode == 1
     assert f"port {port} on 127.0.0.1 is not free" in errors
-    assert "PORT=3001" in errors
+    assert f"Choose another: PORT={port + 10}, or PORT=0" in errors
     assert not (folder / "postgres").exists()
 
 

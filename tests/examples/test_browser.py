@@ -89,7 +89,7 @@ def test_another_user_in_the_same_browser_meets_no_session_of_the_first(place: P
     assert page.press("#list") == "Your sessions: 0"
     page.fill(session=session)
     assert page.press("#read") == "404: You have no such session."
-    assert page.send("Hello?") == "404: You have no such session."
+    assert page.send("Hello?") == "404: This id is taken. Use another id."
     assert page.press("#erase") == "404: You have no such session."
 
     page.log_in("ann")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import RSAKey
 
+from local.gateway.authorizer import UnauthorizedError
 from tests.unit.local_tokens import Lab, running_issuer
 
 
@@ -37,7 +38,6 @@ def lab() -> Iterator[Lab]:
         (["a", 1, True, None, ["c"]], "[a 1 true <nil> [c]]"),
         ({"b": 1, "a": "x"}, "map[a:x b:1]"),
         ({}, "map[]"),
-        ("\ud800x", "\ufffdx"),
     ],
 )
 def test_each_claim_arrives_as_the_text_that_the_gateway_writes(lab: Lab, value: Any, text: str) -> None:
@@ -48,3 +48,10 @@ def test_each_claim_arrives_as_the_text_that_the_gateway_writes(lab: Lab, value:
 
 def test_a_claim_that_is_null_does_not_arrive(lab: Lab) -> None:
     assert "claim" not in lab.decide(lab.token({"claim": None}))
+
+
+@pytest.mark.parametrize("value", ["\ud800x", ["\udfff"], {"\ud800": 1}])
+def test_half_of_a_pair_of_surrogates_makes_a_token_malformed(lab: Lab, value: Any) -> None:
+    """With a replacement two users could become one."""
+    with pytest.raises(UnauthorizedError, match="malformed"):
+        lab.decide(lab.token({"claim": value}))

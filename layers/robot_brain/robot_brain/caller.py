@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from robot_brain.errors import ForbiddenError
@@ -20,6 +20,7 @@ _ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64}
 _NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 # The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
 _NO_TEXT = r"(?:map)?\[.*\]"
+_CLAIMS = "claims of a token"
 
 
 class Caller(NamedTuple):
@@ -58,10 +59,10 @@ def caller_of(authorizer: Mapping[str, Any]) -> Caller:
     """
     found = settings()
     if found.auth == "jwt":
-        claims = _part(_part(authorizer, "jwt"), "claims")
+        claims = _part(_part(authorizer, "jwt", _CLAIMS), "claims", _CLAIMS)
         sees_all = bool(found.all_users_scope) and found.all_users_scope in _scopes(claims)
         return Caller(_tenant(found.tenant_from, claims, {}), _user(claims, required=not sees_all), sees_all)
-    identity = _part(authorizer, "iam") if found.auth == "iam" else {}
+    identity = _part(authorizer, "iam", "identity of a signer") if found.auth == "iam" else {}
     return Caller(_tenant(found.tenant_from, {}, identity), None, True)
 
 
@@ -70,41 +71,55 @@ def is_user_id(text: str) -> bool:
     return 1 <= len(text) <= MAX_USER_ID_LENGTH and not re.search(_NOT_IN_USER_ID, text)
 
 
-def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _part(whole: Mapping[str, Any], name: str, what: str) -> Mapping[str, Any]:
     """Return a member that is an object with members. Raises ForbiddenError if it is missing or anything else."""
     part = whole.get(name)
     if not isinstance(part, dict) or not part:
-        raise ForbiddenError(f"The request has no {name} of an authorizer.")
+        raise ForbiddenError(f"The gateway passed on no {what}. Is an authorizer missing?")
     return part
 
 
 def _tenant(source: str, claims: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     kind, _, name = source.partition(":")
     if kind == "claim":
-        tenant = claims.get(name)
-    elif source == "iam:account":
-        tenant = identity.get("accountId")
-    elif source == "iam:role":
+        return _text(claims, name, _is_tenant, "tenant")
+    if source == "iam:account":
+        account = identity.get("accountId")
+        if not isinstance(account, str) or not _is_tenant(account):
+            raise ForbiddenError("The signer's account cannot be a tenant.")
+        return account
+    if source == "iam:role":
         # The name of the role's session is left out, because its caller chooses it.
         arn = identity.get("userArn")
         role = re.fullmatch(_ROLE, arn) if isinstance(arn, str) else None
         # An ARN of another account than the identity's contradicts it, so it names no tenant.
-        known = role is not None and identity.get("accountId", role[1]) == role[1]
-        tenant = f"{role[1]}:{role[2]}" if role and known else None
-    else:
-        return settings().tenant_id
-    if not isinstance(tenant, str) or not re.fullmatch(_TENANT, tenant):
-        raise ForbiddenError("The caller's credentials name no tenant.")
-    return tenant
+        if role is None or identity.get("accountId", role[1]) != role[1]:
+            raise ForbiddenError("The signer has no role.")
+        return f"{role[1]}:{role[2]}"
+    return settings().tenant_id
 
 
 def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
-    subject = claims.get("sub")
-    if isinstance(subject, str) and is_user_id(subject) and not re.fullmatch(_NO_TEXT, subject):
-        return subject
-    if required:
-        raise ForbiddenError("The token names no user.")
-    return None
+    try:
+        return _text(claims, "sub", lambda text: is_user_id(text) and not re.fullmatch(_NO_TEXT, text), "user")
+    except ForbiddenError:
+        if required:
+            raise
+        return None
+
+
+def _is_tenant(text: str) -> bool:
+    return re.fullmatch(_TENANT, text) is not None
+
+
+def _text(claims: Mapping[str, Any], name: str, is_valid: Callable[[str], bool], what: str) -> str:
+    """Return a claim. Raises ForbiddenError if it is missing, or if it cannot be what it is needed for."""
+    if name not in claims:
+        raise ForbiddenError(f"The token has no claim {name}.")
+    text = claims[name]
+    if not isinstance(text, str) or not is_valid(text):
+        raise ForbiddenError(f"The claim {name} of the token cannot be a {what}.")
+    return text
 
 
 def _scopes(claims: Mapping[str, Any]) -> set[str]:

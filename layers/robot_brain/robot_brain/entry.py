@@ -102,9 +102,9 @@ def _run(function: Callable[[Deadline], Answer], context: Context) -> Answer:
 
 
 def _explain(error: Exception, status: int) -> None:
-    """Add to the log what the client does not see: the kind of error, and for a 500 the stack."""
+    """Add to the log the kind of error, the reason for the operator, and for a 500 the stack."""
     telemetry.note(error=type(error).__name__)
-    if status >= 500:
+    if status in (403, *range(500, 600)):
         telemetry.note(reason=_error_text(error))
     if status == 500 and not isinstance(error, UnexpectedEventError):
         # Frames contain only code. The message of an unforeseen exception may quote a turn, so it is left out.

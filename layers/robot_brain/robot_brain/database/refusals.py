@@ -73,7 +73,7 @@ def _wrong_cursor(_: Facts) -> RequestError:
 
 
 _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
-    "RB404": lambda _: SessionNotFoundError("Another caller has a session with this id. Use another id."),
+    "RB404": lambda _: SessionNotFoundError("This id is taken. Use another id."),
     "RB410": lambda _: IdempotencyKeyErasedError(),
     "RB412": lambda facts: PreconditionFailedError(facts=facts),
     "RB419": lambda _: SessionBeingErasedError(),
