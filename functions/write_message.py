@@ -20,7 +20,7 @@ def write(request: Request, caller: Caller, session_id: str) -> Response:
     telemetry.note(turns=body.turns, items=body.items)
     written = api.write_message(caller, session_id, state, key, request.deadline, **body.arguments)
     headers = {"etag": written.etag} if written.etag else {}
-    if written.replayed and key is not None:
+    if written.replayed:
         headers["idempotent-replayed"] = "true"
     return Response(201, written.body, headers)
 

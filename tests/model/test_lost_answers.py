@@ -109,6 +109,8 @@ def test_the_table_says_what_a_user_gets_whose_first_answer_was_lost(
         assert between.statements == []
         status, *marks = answer.split()
         assert (reply.status, "retry-after" in reply.headers) == (int(status), False), reply.body
+        # A retry of the layer is never announced as a replay of the client's.
+        assert "idempotent-replayed" not in reply.headers
         if "once" in marks:
             assert (reply.json["last_seq"], reply.json["message_count"]) == (2, 2)
         found = send(Request(GET, "s"))

@@ -3,7 +3,7 @@
 --   p_user_metadata   merge patch (RFC 7396) of the session's user_metadata, or null
 --   p_if_match        the state that the session must have, or null: '7' is its last seq, '7.1f' its whole entity tag
 --   p_key             the client's idempotency key, or null
---   p_first_id        for a write without a key: the id of the first turn, made for this write only, or null
+--   p_first_id        the id of the first turn, made for this write only, or null; with a key it is only stored
 --   p_repeated        this is a retry: an earlier attempt with p_first_id may already be written or may still run
 --   p_as_user         the end user of the request, or null for a caller that sees all
 --   replayed          the body is from an earlier request or attempt; this call wrote nothing

@@ -5,6 +5,7 @@ The SQL functions that change or erase what is stored are in `changes`, those of
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -68,7 +69,7 @@ _HEALTH = "select body from robot_brain_api.health(p_max_age => %(max_age)s, p_s
 
 
 class Written(NamedTuple):
-    """A write's answer as JSON text, whether an earlier request or attempt wrote it, and the entity tag if known."""
+    """A write's answer as JSON text, whether an earlier request wrote it, and the entity tag if known."""
 
     body: str
     replayed: bool
@@ -112,11 +113,12 @@ def write_message(
     """Append `messages`, a JSON array of turns, to a session, and return the answer.
 
     `is_batch` says whether the client sent an array, or a single turn: errors name their places accordingly.
-    Without a client `key`, make the id of the first turn here. A retry finds the write by that id, so it cannot write
-    twice. Raises SessionNotFoundError if the session is another user's, PreconditionFailedError,
-    IdempotencyKeyReusedError, IdempotencyKeyErasedError, SessionBeingErasedError, InvalidRequestError, or a
-    DatabaseError.
+    The id of the first turn is made here. Without a client `key` a retry finds the write by that id, so it cannot write
+    twice. With a key the id tells a retry of this call from an earlier request of the client.
+    Raises SessionNotFoundError if the session is another user's, PreconditionFailedError, IdempotencyKeyReusedError,
+    IdempotencyKeyErasedError, SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
     """
+    first_id = _random_uuid()
     arguments = {
         **arguments_of(caller),
         "session_id": session_id,
@@ -124,7 +126,7 @@ def write_message(
         "user_metadata": user_metadata,
         "if_match": if_match,
         "key": key,
-        "first_id": _random_uuid() if key is None else None,
+        "first_id": first_id,
         "repeated": False,
     }
     retried_with = {"repeated": key is None}
@@ -132,10 +134,10 @@ def write_message(
         answer = call("write_message", _WRITE, arguments, deadline, writes=True, retried_with=retried_with)
     except InvalidRequestError as error:
         raise error if is_batch else of_the_only_turn(error) from error
-    written = Written(*answer.row)
-    if written.replayed:
+    body, replayed, etag = answer.row
+    if replayed:
         telemetry.count("Replays")
-    return written
+    return Written(body, replayed and not _begins_with(body, first_id), etag)
 
 
 def read_session(
@@ -213,6 +215,11 @@ def health(deadline: Deadline) -> Health:
 def arguments_of(caller: Caller) -> dict[str, object]:
     """Return the arguments that each call for a caller has."""
     return {"tenant_id": caller.tenant_id, "as_user": caller.as_user, "schema_version": SCHEMA_VERSION}
+
+
+def _begins_with(body: str, first_id: str) -> bool:
+    """Return whether the answer to a write has this id as that of its first turn."""
+    return str(json.loads(body)["messages"][0]["id"]).replace("-", "") == first_id
 
 
 def _random_uuid() -> str:
