@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.stage import SESSION, Stage
+from tests.support.bundle import deployed
 from tests.support.neon.names import resolve_with
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
@@ -24,4 +25,7 @@ def stage(authority: Authority) -> Iterator[Stage]:
         stage = Stage(stand_in)
         stage.keep(SESSION)
         with resolve_with(stand_in.names):
+            # PgBouncer answers otherwise if it has never looked a user up, so it looks up before the first fault.
+            with deployed({"DATABASE_URL": stand_in.url}) as functions:
+                assert functions.read(SESSION).status == 200
             yield stage

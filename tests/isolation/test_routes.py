@@ -110,7 +110,7 @@ TAKEN = {
     "type": "about:blank",
     "title": "Session not found",
     "status": 404,
-    "detail": "Another caller has a session with this id. Use another id.",
+    "detail": "This id is taken. Use another id.",
 }
 
 

@@ -16,6 +16,15 @@ where a.backend_type = 'client backend' and not r.rolsuper
 """
 _TAKEN_WITHIN_SECONDS = 60.0
 _TAKER = "stand-in: taker"
+# Connections that users can still have, without the one that asks. A server process that is about to end is in no view
+# any more, and still occupies a connection. So a refusal alone does not say that all of them are taken for long.
+_FREE = """
+select current_setting('max_connections')::integer
+  - current_setting('superuser_reserved_connections')::integer
+  - coalesce(current_setting('reserved_connections', true), '0')::integer
+  - (count(*) - 1)
+from pg_stat_activity where backend_type = 'client backend'
+"""
 
 
 def make_read_only(stand_in: StandIn) -> None:
@@ -46,7 +55,9 @@ def take_connections(stand_in: StandIn) -> None:
             while True:
                 stand_in.taken.append(psycopg.connect(stand_in.direct_url, application_name=_TAKER))
         with stand_in.observer() as admin:
-            if not admin.execute(others, [stand_in.role]).fetchall():
+            ended = admin.execute(others, [stand_in.role]).fetchall()
+            free = admin.execute(_FREE).fetchone()
+            if not ended and free is not None and free[0] <= 0:
                 return
     raise TimeoutError("the functions' connections could not be taken")
 
