@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.isolation.asking import Answer, ask
-from tests.isolation.parties import STATES, Axis, Known, Party, canary_turn, new_words
+from tests.isolation.parties import STATES, Axis, Known, Party, canary_turn, clears_keys, new_words
 from tests.support.servers.databases import Database
 
 FREE_IDS = 40
@@ -57,7 +57,7 @@ class World:
             id=f"session {next(words)}",
             # A caller that sees all names a user, so that there is one to look for.
             user=self.axis.owner.user or ("" if self.axis.within_tenant else next(words)),
-            key=next(words),
+            key=next(word for word in words if not clears_keys(None, word)),
             first_id=str(uuid.uuid4()),
             last_seq=0,
             etag="",
