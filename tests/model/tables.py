@@ -43,8 +43,13 @@ class Cell:
 
 def cells(table: str) -> list[Cell]:
     """Return the cells of a table."""
+    return [Cell(*each) for each in answers(table)]
+
+
+def answers(table: str) -> list[tuple[str, str, str]]:
+    """Return the words of the row, the head of the column and the text of each cell of a table."""
     head, _, *rows = [[part.strip() for part in line.split("|")] for line in table.strip().splitlines()]
-    return [Cell(row[0], state, answer) for row in rows for state, answer in zip(head[1:], row[1:], strict=True)]
+    return [(row[0], column, text) for row in rows for column, text in zip(head[1:], row[1:], strict=True)]
 
 
 def request(cell: Cell, tags: Tags) -> Request:

@@ -1,14 +1,14 @@
 """An Idempotency-Key of an end user is its own, also after the session belongs to another user."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from tests.model.request import ERASE, KNOWS_CALLERS, PATCH, POST, REMOVE, Request, send
 from tests.model.states import erasing, stored, turn
+from tests.model.tables import answers
 from tests.support.bundle import deployed
-from tests.support.servers.databases import Database, Template
+from tests.support.servers.databases import Database
 
 USER, OTHER = "guest-7", "guest-8"
 # The user used the key for FIRST in its session `s`. Then something happened, and a request comes.
@@ -36,25 +36,14 @@ REQUESTS = {
     "another user": replace(FIRST, user=OTHER),
     "service": replace(FIRST, user=None),
 }
+ROWS = answers(TABLE)
 
 
-def rows() -> list[tuple[str, str, str]]:
-    """Return what happened, the request and the answer of each cell of TABLE."""
-    head, _, *lines = [[part.strip() for part in line.split("|")] for line in TABLE.strip().splitlines()]
-    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
-
-
-@pytest.fixture(scope="module")
-def one_database(embedded_template: Template) -> Iterator[Database]:
-    with embedded_template.clone("embedded") as database:
-        yield database
-
-
-@pytest.mark.parametrize(("then", "name", "answer"), rows())
+@pytest.mark.parametrize(("then", "name", "answer"), ROWS)
 def test_the_table_says_what_a_key_of_an_end_user_answers(
     one_database: Database, then: str, name: str, answer: str
 ) -> None:
-    tenant = f"key-{rows().index((then, name, answer))}"
+    tenant = f"key-{ROWS.index((then, name, answer))}"
     variables = {**KNOWS_CALLERS, "DATABASE_URL": one_database.app_url, "TENANT_ID": tenant}
     with deployed(variables), one_database.admin() as admin:
         first = send(FIRST)

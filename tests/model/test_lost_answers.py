@@ -8,9 +8,10 @@ import pytest
 
 from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request, send
 from tests.model.states import turn
+from tests.model.tables import answers
 from tests.support.bundle import deployed
 from tests.support.neon.relay import FaultRelay
-from tests.support.servers.databases import APP, Database, Template
+from tests.support.servers.databases import APP, Database
 
 USER, OTHER = "guest-7", "guest-8"
 # The first attempt was done. Then something happened, and the layer tried again. `once` says that the answer is that of
@@ -34,18 +35,7 @@ REQUESTS: dict[str, Callable[[str], Request]] = {
     "REMOVE": lambda tag: Request(REMOVE, "s", query={"after": 0}, if_match=tag, user=USER),
     "ERASE": lambda tag: Request(ERASE, "s", if_match=tag, user=USER),
 }
-
-
-def rows() -> list[tuple[str, str, str]]:
-    """Return what happened, the request and the answer of each cell of TABLE."""
-    head, _, *lines = [[part.strip() for part in line.split("|")] for line in TABLE.strip().splitlines()]
-    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
-
-
-@pytest.fixture(scope="module")
-def one_database(embedded_template: Template) -> Iterator[Database]:
-    with embedded_template.clone("embedded") as database:
-        yield database
+ROWS = answers(TABLE)
 
 
 class Between:
@@ -96,11 +86,11 @@ def statements(tenant: str, then: str) -> list[str]:
     return [f"select from robot_brain_api.{call}" for call in calls]
 
 
-@pytest.mark.parametrize(("then", "name", "answer"), rows())
+@pytest.mark.parametrize(("then", "name", "answer"), ROWS)
 def test_the_table_says_what_a_user_gets_whose_first_answer_was_lost(
     one_database: Database, then: str, name: str, answer: str
 ) -> None:
-    tenant = f"lost-{rows().index((then, name, answer))}"
+    tenant = f"lost-{ROWS.index((then, name, answer))}"
     with relayed(one_database, tenant) as (relay, between):
         tag = send(Request(POST, "s", body=turn("1"), user=USER)).headers["etag"]
         relay.lose_answers()

@@ -1,14 +1,13 @@
 """The same request again: with its key in each state of the session, and without a key."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request, send
 from tests.model.states import erasing, stored, turn
 from tests.model.store import Json
+from tests.model.tables import answers
 from tests.support.bundle import Bundle, deployed
-from tests.support.servers.databases import Database, Template
+from tests.support.servers.databases import Database
 
 KEY = "order-4711"
 FIRST = {"messages": [turn("1"), turn("2")]}
@@ -32,25 +31,14 @@ REQUESTS = {
     "other session": Request(POST, "other", body=FIRST, key=KEY),
     "no turn": Request(POST, "s", body={"messages": []}, key=KEY),
 }
+ROWS = answers(TABLE)
 
 
-def rows() -> list[tuple[str, str, str]]:
-    """Return what happened, the request and the answer of each cell of TABLE."""
-    head, _, *lines = [[part.strip() for part in line.split("|")] for line in TABLE.strip().splitlines()]
-    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
-
-
-@pytest.fixture(scope="module")
-def one_database(embedded_template: Template) -> Iterator[Database]:
-    with embedded_template.clone("embedded") as database:
-        yield database
-
-
-@pytest.mark.parametrize(("then", "name", "answer"), rows())
+@pytest.mark.parametrize(("then", "name", "answer"), ROWS)
 def test_the_table_says_what_a_key_answers_that_comes_again(
     one_database: Database, then: str, name: str, answer: str
 ) -> None:
-    tenant = f"key-{rows().index((then, name, answer))}"
+    tenant = f"key-{ROWS.index((then, name, answer))}"
     with (
         deployed({"DATABASE_URL": one_database.app_url, "TENANT_ID": tenant}),
         one_database.admin() as admin,

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from robot_brain.errors import ForbiddenError
-from robot_brain.limits import MAX_TENANT_LENGTH, MAX_USER_ID_LENGTH
-from robot_brain.settings import settings
+from robot_brain.limits import MAX_USER_ID_LENGTH
+from robot_brain.settings import TENANT, settings
 
-_TENANT = rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}"
 _ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
 _NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 # The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
@@ -109,7 +108,7 @@ def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
 
 
 def _is_tenant(text: str) -> bool:
-    return re.fullmatch(_TENANT, text) is not None
+    return re.fullmatch(TENANT, text) is not None
 
 
 def _text(claims: Mapping[str, Any], name: str, is_valid: Callable[[str], bool], what: str) -> str:

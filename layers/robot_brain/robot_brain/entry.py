@@ -104,7 +104,7 @@ def _run(function: Callable[[Deadline], Answer], context: Context) -> Answer:
 def _explain(error: Exception, status: int) -> None:
     """Add to the log the kind of error, the reason for the operator, and for a 500 the stack."""
     telemetry.note(error=type(error).__name__)
-    if status in (403, *range(500, 600)):
+    if status == 403 or status >= 500:
         telemetry.note(reason=_error_text(error))
     if status == 500 and not isinstance(error, UnexpectedEventError):
         # Frames contain only code. The message of an unforeseen exception may quote a turn, so it is left out.

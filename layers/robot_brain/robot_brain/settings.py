@@ -11,6 +11,8 @@ from robot_brain import environment
 from robot_brain.errors import SettingsError
 from robot_brain.limits import MAX_TENANT_LENGTH
 
+# What can be a tenant.
+TENANT = rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}"
 # Python's names of levels, and those that only Lambda uses (AWS_LAMBDA_LOG_LEVEL).
 _LOG_LEVELS = {
     "TRACE": "DEBUG",
@@ -139,7 +141,7 @@ def _callers(variables: Mapping[str, str]) -> dict[str, str]:
     if source.partition(":")[0] not in ("fixed", {"iam": "iam", "jwt": "claim"}.get(auth)):
         raise SettingsError("TENANT_FROM does not fit AUTH: claim:<name> needs jwt, iam:account and iam:role need iam")
     tenant = variables.get("TENANT_ID", "") or "local"
-    if not re.fullmatch(rf"[A-Za-z0-9._+=,@:-]{{1,{MAX_TENANT_LENGTH}}}", tenant):
+    if not re.fullmatch(TENANT, tenant):
         raise SettingsError(f"TENANT_ID must be 1 to {MAX_TENANT_LENGTH} letters, digits and . _ - + = , @ :")
     scope = variables.get("ALL_USERS_SCOPE", "") or "robot-brain/all-users"
     if not re.fullmatch(r"[\x21\x23-\x5a\x5e-\x7e]{1,128}", scope):
