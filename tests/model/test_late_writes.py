@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.model.states import stored
+from tests.model.tables import answers
 from tests.support.servers.databases import Database
 
 TURNS = [{"robot_personality": "p", "user_message": "u", "robot_response": "r", "metadata": {}}]
@@ -56,12 +57,6 @@ moved, then erased, an hour ago  | written   | written                          
 USER, OTHER = "guest-7", "guest-8"
 
 
-def rows(table: str) -> list[tuple[str, str, str]]:
-    """Return what happened, the attempt and its outcome of each cell of the table."""
-    head, _, *lines = [[part.strip() for part in line.split("|")] for line in table.strip().splitlines()]
-    return [(line[0], name, answer) for line in lines for name, answer in zip(head[1:], line[1:], strict=True)]
-
-
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 @pytest.mark.parametrize(
     ("user", "table"), [(None, WRITTEN_BEFORE), (USER, WRITTEN_BY_A_USER)], ids=["service", "end user"]
@@ -71,7 +66,7 @@ def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(
 ) -> None:
     wrong = []
     with database.app() as app, database.admin() as admin:
-        for then, attempt, outcome in rows(table):
+        for then, attempt, outcome in answers(table):
             found = attempted(app, admin, then, attempt, user)
             if found != outcome:
                 wrong.append(f"{then}, {attempt}: {found} instead of {outcome}")

@@ -1,7 +1,7 @@
 -- Return whether a session of this id was erased within the last hour, so that this write may be one that was erased
 -- with it. A first attempt is one only if a retry had written it. A new session of the id learns the first ids of such
 -- writes, because their first attempts may still arrive.
---   p_first_id   null for a write with a key and for a patch, which need no search
+--   p_first_id   null for a patch. A write with a key is found by its key, so no retry of it is searched here
 set local role robot_brain_owner;
 
 create or replace function robot_brain.after_erasure(

@@ -112,8 +112,8 @@ begin
       p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
     );
   end if;
-  if v_session.last_seq is null or v_was_erased or v_session.is_late or v_session.lost_turns or v_session.is_erasing or v_session.has_items
-    or p_if_match is not null or v_session.metadata_bytes > 16384
+  if v_session.last_seq is null or v_was_erased or v_session.is_late or v_session.lost_turns
+    or v_session.is_erasing or v_session.has_items or p_if_match is not null or v_session.metadata_bytes > 16384
   then
     perform robot_brain.refuse_write(
       v_session, p_messages, v_was_erased, p_if_match,
