@@ -4,8 +4,8 @@
 --   p_if_match          as for write_message; '0' also matches an unknown session
 --   p_as_user           the end user of the request, or null for a caller that sees all
 -- A patch that changes nothing leaves the entity tag.
--- Raises RB404, RB412, RB419, RB423, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
--- Locks: the session's row.
+-- Raises RB404, RB412, RB419, RB423, RB429, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
+-- Locks: the lock of the new user (shared), then the session's row.
 set local role robot_brain_owner;
 
 drop function if exists robot_brain_api.patch_session;
@@ -42,6 +42,10 @@ begin
     raise invalid_parameter_value using message = 'an end user cannot set user_id';
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  -- Before the session's row, because an erasure of the user may wait for that.
+  if p_sets_user_id and p_user_id is not null then
+    perform robot_brain.refuse_erasing_user(p_tenant_id, p_user_id);
+  end if;
 
   -- Another call may create the session, or erase it, between these statements. Then look again.
   loop
@@ -65,6 +69,9 @@ begin
   end loop;
 
   if v_is_new then
+    if p_as_user is not null then
+      perform robot_brain.refuse_erasing_user(p_tenant_id, p_as_user);
+    end if;
     -- It counts as a session, and on no day before its first turn.
     insert into robot_brain.uncounted (
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions

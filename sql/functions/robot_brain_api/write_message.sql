@@ -13,7 +13,7 @@
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
 -- matches a turn.
--- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424 and RB503 (sql/README.md). Raises 22001, or 23514 with the
+-- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or 23514 with the
 -- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
 -- without a meaning.
 -- Locks: the key or first id, then the session's row. No function takes these locks in another order.
@@ -111,6 +111,9 @@ begin
     v_was_erased := robot_brain.after_erasure(
       p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
     );
+    if v_session.is_new and p_as_user is not null then
+      perform robot_brain.refuse_erasing_user(p_tenant_id, p_as_user);
+    end if;
   end if;
   if v_session.last_seq is null or v_was_erased or v_session.is_late or v_session.lost_turns
     or v_session.is_erasing or v_session.has_items or p_if_match is not null or v_session.metadata_bytes > 16384

@@ -1,0 +1,67 @@
+-- Erase a user and everything of the person, for good: profile, sessions, turns, remembered answers. One step: a user with
+-- few sessions is gone after it. Otherwise all is marked, and the caller repeats the call until the state is 'erased'.
+-- Marked sessions are unknown to readers. A person needs no row in users.
+--   p_if_match   the version in the entity tag that the user must have, or null; it counts for the first step alone
+--   p_continue   only go on with an erasure that has begun. So what the person does afterwards stays.
+--   state        'unknown', 'erasing' (there is more to do) or 'erased'
+-- Of more than 10,000 sessions the first step marks the newest. The next steps mark the others.
+-- Raises RB412 and RB503 (sql/README.md).
+-- Locks: the user's lock, then sessions of the user. Then it goes on with one unfinished erasure of the tenant.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.erase_user(
+  p_tenant_id text,
+  p_user_id text,
+  p_if_match text default null,
+  p_continue boolean default false,
+  p_schema_version integer default null,
+  out state text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set enable_seqscan = off
+-- A generic plan would open and lock all months.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  v_version bigint;
+  v_is_known boolean;
+  v_step record;
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  perform pg_advisory_xact_lock(robot_brain.user_lock(p_tenant_id, p_user_id));
+
+  if not p_continue and not exists (
+    select from robot_brain.user_erasures e
+    where e.tenant_id = p_tenant_id
+      and e.user_hash = sha256(convert_to(p_user_id, 'UTF8'))
+      and e.user_id is not null
+  ) then
+    select u.version into v_version from robot_brain.users u where u.tenant_id = p_tenant_id and u.id = p_user_id for update;
+    v_is_known := found or exists (
+      select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id
+    );
+    if not v_is_known then
+      state := 'unknown';
+      return;
+    end if;
+    if p_if_match is not null then
+      perform robot_brain.refuse_user_state(p_if_match, v_version);
+    end if;
+    perform robot_brain.begin_user_erasure(p_tenant_id, p_user_id);
+  end if;
+
+  v_step := robot_brain.erase_user_step(p_tenant_id, p_user_id, true);
+  state := case when v_step.done then 'erased' else 'erasing' end;
+  if v_step.done then
+    perform robot_brain.erase_another(p_tenant_id);
+  end if;
+end
+$$;
+
+grant execute on function robot_brain_api.erase_user to robot_brain_app;

@@ -1,0 +1,96 @@
+-- Return a page of all that is held about a user, as the answer's body: the user, and its sessions with their turns, the
+-- sessions ordered by id and the turns by seq. A session is on the page on which its turns begin. user is null if the
+-- person has sessions, and no row of users.
+--   p_cursor   the cursor of the page before, or null for the first page
+--   body       null if nothing is held about the user, or if the user is being erased
+-- Pages hold all that was there when the first one was read, and was not removed before its page was read. What is
+-- written meanwhile may be there, too. Each session is read as read_session reads it, and again if it changed.
+-- Raises RB428 if the cursor is unreadable or another user's, RB503 (sql/README.md), and 40001 after ten changes in a row.
+set local role robot_brain_owner;
+
+create or replace function robot_brain_api.export_user(
+  p_tenant_id text,
+  p_user_id text,
+  p_cursor text default null,
+  p_schema_version integer default null,
+  out body text
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set enable_seqscan = off
+-- A generic plan would open and lock all months.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  c_sessions constant integer := 200;
+  c_turns constant integer := 1000;
+  -- Lambda's limit is 6,291,556 bytes. The rest is more than the user and the envelope need.
+  c_bytes constant integer := 5500000;
+  v_list constant text := 'export ' || p_user_id;
+  v_user json;
+  v_from text := '';
+  v_after bigint := 0;
+  v_id text;
+  v_part record;
+  v_sessions text[] := '{}';
+  v_turns text[] := '{}';
+  v_seen integer := 0;
+  v_bytes bigint := 0;
+  v_next text;
+begin
+  if p_schema_version > robot_brain.schema_version() then
+    perform robot_brain.refuse_version(p_schema_version);
+  end if;
+  perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  if p_cursor is not null then
+    select c.number, c.id into v_after, v_from from robot_brain.read_cursor(p_cursor, v_list) c;
+  end if;
+
+  select robot_brain.user_json(u, p) into v_user
+  from robot_brain.users u
+  left join robot_brain.user_profiles p on p.tenant_id = u.tenant_id and p.user_id = u.id
+  where u.tenant_id = p_tenant_id and u.id = p_user_id;
+
+  -- A condition on erasing_at would let the planner take sessions_listed_idx, and read the sessions of all users.
+  for v_id in
+    select s.id
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id
+      and s.user_id = p_user_id
+      and s.id collate "C" >= v_from
+      and coalesce(s.erasing_at, 'infinity') = 'infinity'
+    order by s.id collate "C"
+    limit c_sessions + 1
+  loop
+    if v_id <> v_from then
+      v_after := 0;
+    end if;
+    v_seen := v_seen + 1;
+    v_part := robot_brain.export_session(
+      p_tenant_id, p_user_id, v_id, v_after, c_turns - cardinality(v_turns), c_bytes - v_bytes, v_bytes = 0
+    );
+    if v_seen > c_sessions or v_part.is_full then
+      v_next := robot_brain.make_cursor(v_after, v_id, v_list);
+      exit;
+    end if;
+    v_sessions := v_sessions || v_part.session;
+    v_turns := v_turns || v_part.turns;
+    v_bytes := v_bytes + v_part.bytes;
+    if v_part.has_more then
+      v_next := robot_brain.make_cursor(v_part.last, v_id, v_list);
+      exit;
+    end if;
+  end loop;
+
+  if v_user is not null or v_seen > 0 or p_cursor is not null then
+    body := '{"user" : ' || coalesce(v_user::text, 'null')
+      || ', "sessions" : [' || array_to_string(v_sessions, ', ')
+      || '], "turns" : [' || array_to_string(v_turns, ', ')
+      || '], "page" : ' || json_build_object('cursor', v_next)::text || '}';
+  end if;
+end
+$$;
+
+grant execute on function robot_brain_api.export_user to robot_brain_app;
