@@ -7,7 +7,7 @@ from robot_brain import limits
 from robot_brain.caller import Caller
 from robot_brain.database import api
 from robot_brain.entry import routes
-from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, user_id, whole_number
+from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, listed_user_id, whole_number
 from robot_brain.http.request import Request, Response
 
 
@@ -32,7 +32,7 @@ def browse(request: Request, caller: Caller) -> Response:
     """Return 200 with a page of the sessions and the cursor of the next page."""
     query = request.query("limit", "cursor", "user_id", "preview")
     limit = whole_number(query, "limit", 1, limits.MAX_LISTED_SESSIONS) or limits.DEFAULT_LISTED_SESSIONS
-    place, user, preview = cursor(query, "cursor"), user_id(query, "user_id"), flag(query, "preview")
+    place, user, preview = cursor(query, "cursor"), listed_user_id(query, "user_id"), flag(query, "preview")
     body = api.list_sessions(caller, limit, place, user, preview, request.deadline)
     return Response(200, body, {"cache-control": "private, no-cache"})
 

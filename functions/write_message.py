@@ -19,10 +19,7 @@ def write(request: Request, caller: Caller, session_id: str) -> Response:
     body = Write(request.json())
     telemetry.note(turns=body.turns, items=body.items)
     written = api.write_message(caller, session_id, state, key, request.deadline, **body.arguments)
-    headers = {"etag": written.etag} if written.etag else {}
-    if written.replayed:
-        headers["idempotent-replayed"] = "true"
-    return Response(201, written.body, headers)
+    return Response.created(*written)
 
 
 def replace(request: Request, caller: Caller, session_id: str, seq: int) -> Response:

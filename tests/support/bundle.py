@@ -13,8 +13,10 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import edit_session
+import edit_user
 import health
 import read_session
+import read_user
 import stats
 import write_message
 from local.settings import ROOT
@@ -73,6 +75,8 @@ _HANDLERS: dict[str, Any] = {
     "write_message": write_message.handler,
     "read_session": read_session.handler,
     "edit_session": edit_session.handler,
+    "read_user": read_user.handler,
+    "edit_user": edit_user.handler,
     "stats": stats.handler,
     "health": health.handler,
 }
@@ -134,6 +138,35 @@ class Bundle:
         request["rawQueryString"] = urlencode(query)
         request["headers"].update(headers or {})
         return self.call("read_session", request)
+
+    def user(self, method: str, user_id: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """GET, PUT, PATCH or DELETE a user."""
+        names = {"GET": "read_user", "PUT": "edit_user", "PATCH": "edit_user_patch", "DELETE": "edit_user_erase"}
+        request = changed(event(names[method]), f"/users/{user_id}", headers, "", body)
+        request["pathParameters"] = {"user_id": user_id}
+        return self.call("read_user" if method == "GET" else "edit_user", request)
+
+    def create_user(self, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """POST a user, without a key unless `headers` has one."""
+        request = event("edit_user_create")
+        del request["headers"]["idempotency-key"]
+        return self.call("edit_user", changed(request, "/users", headers, "", body))
+
+    def count_user(self, user_id: str) -> Reply:
+        """DELETE a user as a dry run."""
+        request = changed(event("edit_user_erase_dry_run"), f"/users/{user_id}", {}, "dry_run=true")
+        request["pathParameters"] = {"user_id": user_id}
+        return self.call("edit_user", request)
+
+    def export(self, user_id: str, **query: Any) -> Reply:
+        """GET a page of the export of a user."""
+        request = changed(event("read_user_export"), f"/users/{user_id}/export", {}, urlencode(query))
+        request["pathParameters"] = {"user_id": user_id}
+        return self.call("read_user", request)
+
+    def users(self, **query: Any) -> Reply:
+        """GET a page of the list of users."""
+        return self.call("read_user", changed(event("read_user_list"), "/users", {}, urlencode(query)))
 
     def stats(self, **query: Any) -> Reply:
         """GET /stats."""

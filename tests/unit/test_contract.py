@@ -15,7 +15,7 @@ from contract.edit_session import SessionPatch
 from contract.turns import Replacement
 from contract.values import BODY, Text
 from contract.write_message import Batch, OneTurn
-from robot_brain.bodies import schemas
+from robot_brain.bodies import patch_schemas, write_schemas
 from tests.support.bundle import Json
 from tests.support.random_bodies import bodies, patches, replacements
 
@@ -39,7 +39,10 @@ BROKEN_RULES = {
     "too_long",
     "too_short",
 }
-GENERATED = ("layers/robot_brain/robot_brain/bodies/schemas.py", "docs/openapi.json")
+GENERATED = (
+    *(f"layers/robot_brain/robot_brain/bodies/{name}_schemas.py" for name in ("write", "patch", "user")),
+    "docs/openapi.json",
+)
 
 
 def verdict(validator: Any, body: Json) -> tuple[str, Any]:
@@ -54,11 +57,11 @@ def verdict(validator: Any, body: Json) -> tuple[str, Any]:
 def test_the_compiled_schemas_validate_random_bodies_as_pydantic_does() -> None:
     print(f"seed {SEED}")
     one, batch = (
-        (SchemaValidator(schemas.ONE_TURN), TypeAdapter(OneTurn)),
-        (SchemaValidator(schemas.BATCH), TypeAdapter(Batch)),
+        (SchemaValidator(write_schemas.ONE_TURN), TypeAdapter(OneTurn)),
+        (SchemaValidator(write_schemas.BATCH), TypeAdapter(Batch)),
     )
-    replacement = (SchemaValidator(schemas.REPLACEMENT), TypeAdapter(Replacement))
-    patch = (SchemaValidator(schemas.SESSION_PATCH), TypeAdapter(SessionPatch))
+    replacement = (SchemaValidator(write_schemas.REPLACEMENT), TypeAdapter(Replacement))
+    patch = (SchemaValidator(patch_schemas.SESSION_PATCH), TypeAdapter(SessionPatch))
     judged: list[tuple[Any, Json]] = [
         *((batch if "messages" in body else one, body) for body in bodies(SEED, BODIES)),
         *((replacement, body) for body in replacements(SEED, BODIES)),

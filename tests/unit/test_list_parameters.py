@@ -17,14 +17,15 @@ def violation(error: pytest.ExceptionInfo[InvalidRequestError]) -> tuple[list[st
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=260))
-def test_a_user_id_has_1_to_255_characters_and_none_of_category_cc(text: str) -> None:
-    if not 1 <= len(text) <= 255 or any(unicodedata.category(character) == "Cc" for character in text):
+def test_a_user_id_has_1_to_255_characters_of_those_that_a_session_id_may_have(text: str) -> None:
+    wrong = any(unicodedata.category(each) == "Cc" or each in "/\\?#%" for each in text) or text in (".", "..")
+    if wrong or not 1 <= len(text) <= 255:
         with pytest.raises(InvalidRequestError) as error:
-            parameters.user_id({"user_id": text}, "user_id")
+            parameters.listed_user_id({"user_id": text}, "user_id")
         assert violation(error) == (["query", "user_id"], "user_id")
     else:
-        assert parameters.user_id({"user_id": text}, "user_id") == text
-    assert parameters.user_id({}, "user_id") is None
+        assert parameters.listed_user_id({"user_id": text}, "user_id") == text
+    assert parameters.listed_user_id({}, "user_id") is None
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "\x00", "\ud83d", "é", "x" * 1001])

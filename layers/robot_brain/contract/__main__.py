@@ -9,9 +9,11 @@ from contract.compiler import compile_bodies
 from contract.document import document, written
 from contract.edit_session import SessionPatch
 from contract.turns import Replacement
+from contract.users import UserContent, UserPatch
 from contract.write_message import Batch, OneTurn
 
-BODIES = (OneTurn, Batch, Replacement, SessionPatch)
+# The bodies by the module that validates them. So a function loads no schema of another one.
+BODIES = {"write": (OneTurn, Batch, Replacement), "patch": (SessionPatch,), "user": (UserContent, UserPatch)}
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def generated() -> dict[str, str]:
     """Return the text of each generated file by its path in the project."""
     return {
-        "layers/robot_brain/robot_brain/bodies/schemas.py": compile_bodies(BODIES),
+        **{
+            f"layers/robot_brain/robot_brain/bodies/{name}_schemas.py": compile_bodies(bodies)
+            for name, bodies in BODIES.items()
+        },
         "docs/openapi.json": written(document(ROOT / "events")) + "\n",
     }
 

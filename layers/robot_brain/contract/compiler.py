@@ -16,12 +16,12 @@ _HEAD = '''"""Bodies of requests as schemas of pydantic_core. Written by `make c
 
 from typing import Any
 
-from robot_brain.bodies.sizes import {functions}
+{imports}
 '''
 # Pydantic adds these for itself. The core does not use them to validate.
 _LEFT_OUT = {"cls", "computed_fields", "metadata", "ref"}
 _WIDTH = 120
-_CHECKS = "robot_brain.bodies.sizes"
+_CHECKS = ("robot_brain.bodies.personal", "robot_brain.bodies.sizes")
 
 
 class CompileError(Exception):
@@ -35,12 +35,15 @@ class _Name(str):
 def compile_bodies(bodies: tuple[Any, ...]) -> str:
     """Return the source of a module with a schema for each of `bodies`, and for each form nested in a body.
 
-    Raises CompileError if a schema uses a function outside robot_brain.bodies.sizes, or if a form is recursive.
+    Raises CompileError if a schema uses a function outside the modules of checks, or if a form is recursive.
     """
     compiler = _Compiler()
     for body in bodies:
         compiler.add(TypeAdapter(body).core_schema)
-    text = _HEAD.format(functions=", ".join(sorted(compiler.functions)))
+    imports = [
+        f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(compiler.functions.items())
+    ]
+    text = _HEAD.format(imports="\n".join(imports))
     for name, schema in compiler.constants.items():
         text += f"\n{name}: Any = {_written(schema, 0, len(name) + 7)}\n"
     return text
@@ -51,7 +54,8 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.constants: dict[str, Any] = {}
-        self.functions: set[str] = set()
+        # The names of the functions by their module.
+        self.functions: dict[str, set[str]] = {}
         self._definitions: dict[str, Any] = {}
 
     def add(self, schema: Mapping[str, Any]) -> _Name:
@@ -97,9 +101,9 @@ class _Compiler:
     def _function(self, function: Callable[..., Any]) -> _Name:
         if function is dict:
             return _Name("dict")
-        if function.__module__ != _CHECKS:
-            raise CompileError(f"{function.__module__}.{function.__name__} is not in {_CHECKS}")
-        self.functions.add(function.__name__)
+        if function.__module__ not in _CHECKS:
+            raise CompileError(f"{function.__module__}.{function.__name__} is not in {' or '.join(_CHECKS)}")
+        self.functions.setdefault(function.__module__, set()).add(function.__name__)
         return _Name(function.__name__)
 
 

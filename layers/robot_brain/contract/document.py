@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from contract import database_health, edit_session, health, problems, read_session, stats, write_message
+from contract import (
+    database_health,
+    edit_session,
+    edit_user,
+    health,
+    problems,
+    read_session,
+    read_user,
+    stats,
+    write_message,
+)
 from contract.api import INFO, SECURITY, SECURITY_SCHEMES, SERVERS
 from contract.json_schema import Json, described, json_schema, members
 from contract.route import Answer, Route
@@ -20,6 +30,8 @@ ROUTES: tuple[Route, ...] = (
     *write_message.ROUTES,
     *read_session.ROUTES,
     *edit_session.ROUTES,
+    *read_user.ROUTES,
+    *edit_user.ROUTES,
     *stats.ROUTES,
     *health.ROUTES,
     *database_health.ROUTES,

@@ -9,7 +9,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from contract.route import Route
-from contract.values import ANSWER, Count, EntityTag, Seq, SessionId
+from contract.values import ANSWER, Count, Seq, SessionId, UserId
 from robot_brain.errors import (
     DatabaseError,
     ForbiddenError,
@@ -21,6 +21,7 @@ from robot_brain.errors import (
     SettingsError,
     UnexpectedDatabaseError,
     UnexpectedEventError,
+    UserPreconditionFailedError,
 )
 from robot_brain.limits import MAX_LOC_LENGTH, MAX_NAMED_ERRORS
 
@@ -72,10 +73,12 @@ class PreconditionFailed(Problem):
 class IdempotencyKeyReused(Problem):
     """The Idempotency-Key was used for another request."""
 
-    session_id: SessionId
-    """The session of the first request with this key."""
-    seq: Seq
+    session_id: NotRequired[SessionId]
+    """The session of the first request with this key, if it wrote turns."""
+    seq: NotRequired[Seq]
     """The seq of the first turn that the first request wrote."""
+    user_id: NotRequired[UserId]
+    """The user that the first request created, if it was POST /users."""
 
 
 @with_config(ANSWER)
@@ -105,8 +108,8 @@ class UnavailableHeaders(ProblemHeaders):
 class StateHeaders(ProblemHeaders):
     """The headers of 412."""
 
-    etag: NotRequired[Annotated[EntityTag, Field(alias="ETag")]]
-    """The session's current state. Absent if the session does not exist."""
+    etag: NotRequired[Annotated[str, Field(alias="ETag", pattern=r'^"([0-9]+\.)?[0-9a-f]+"$')]]
+    """The current state of the session or user. Absent if it does not exist."""
 
 
 @with_config(ANSWER)
@@ -185,6 +188,8 @@ def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
         return kind([route.broken_rule])
     if issubclass(kind, PreconditionFailedError):
         return kind(facts={"last_seq": 7, "etag": '"7.1f2e3d4c5b6a"'})
+    if issubclass(kind, UserPreconditionFailedError):
+        return kind(facts={"etag": '"1f2e3d4c5b6a"'})
     if issubclass(kind, IdempotencyKeyReusedError):
         return kind(facts={"session_id": "demo", "seq": 1})
     if issubclass(kind, MalformedRequestError):

@@ -14,6 +14,7 @@ from contract.values import (
     ANSWER,
     PARAMETERS,
     Count,
+    Cursor,
     EntityTag,
     Items,
     Metadata,
@@ -28,7 +29,6 @@ from robot_brain.errors import DatabaseReadOnlyError, SessionNotFoundError
 from robot_brain.limits import (
     DEFAULT_LISTED_SESSIONS,
     DEFAULT_PAGE_TURNS,
-    MAX_CURSOR_LENGTH,
     MAX_INTEGER,
     MAX_LISTED_SESSIONS,
     MAX_PAGE_CHARS,
@@ -109,7 +109,6 @@ class PageHeaders(Revalidated):
     """The session's state: the last seq and a version."""
 
 
-Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH, pattern=r"^[\x21-\x7e]*$")]
 _Beginning = Annotated[str, Field(max_length=PREVIEW_CHARS)]
 
 

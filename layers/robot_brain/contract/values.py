@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from robot_brain.bodies.personal import check_user_id
 from robot_brain.bodies.sizes import check_metadata, check_text
 from robot_brain.limits import (
+    MAX_CURSOR_LENGTH,
     MAX_INTEGER,
     MAX_ITEMS,
     MAX_NAME_LENGTH,
@@ -49,7 +51,19 @@ SessionId = Annotated[
         json_schema_extra={"not": {"enum": [".", ".."]}},
     ),
 ]
-UserId = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+# A check and not a pattern, because the rule is the one of a token's sub, too.
+UserId = Annotated[
+    str,
+    AfterValidator(check_user_id),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": MAX_USER_ID_LENGTH,
+            "pattern": r"^[^\x00-\x1f\x7f-\x9f/\\?#%]*$",
+            "not": {"enum": [".", ".."]},
+        }
+    ),
+]
 Seq = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=0)]
 TurnId = Annotated[
@@ -69,3 +83,5 @@ Date = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", json_schema_
 EntityTag = Annotated[str, Field(pattern=r'^"[0-9]+\.[0-9a-f]+"$')]
 # An entity tag, or the last seq alone in quotes.
 State = Annotated[str, Field(pattern=rf'^"[0-9]{{1,{MAX_TAG_DIGITS}}}(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"$')]
+# The place in a list. Clients do not read it.
+Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH, pattern=r"^[\x21-\x7e]*$")]

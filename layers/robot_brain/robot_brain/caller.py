@@ -16,7 +16,12 @@ from robot_brain.limits import MAX_USER_ID_LENGTH
 from robot_brain.settings import TENANT, settings
 
 _ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
-_NOT_IN_USER_ID = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+# As in the id of a session, because both are parts of paths.
+_NOT_IN_USER_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%\ud800-\udfff]"
+USER_ID_RULE = (
+    f"a user id has 1 to {MAX_USER_ID_LENGTH} characters, "
+    r"no control character and none of / \ ? # %, and is not . or .."
+)
 # The gateway writes a claim that is an array as `[a b]`, and one that is an object as `map[a:b]`.
 _NO_TEXT = r"(?:map)?\[.*\]"
 _CLAIMS = "claims of a token"
@@ -38,6 +43,11 @@ class Caller(NamedTuple):
         """Raise ForbiddenError for an end user. `what` names what the caller asked for."""
         if not self.sees_all:
             raise ForbiddenError(f"An end user may not {what}.")
+
+    def require_user(self, user_id: str) -> None:
+        """Raise ForbiddenError if the caller is an end user and not this user."""
+        if self.as_user not in (None, user_id):
+            raise ForbiddenError("An end user may name only itself as a user.")
 
     def listed_user(self, named: str | None) -> str | None:
         """Return the user whose sessions a list has, None for all users.
@@ -67,7 +77,7 @@ def caller_of(authorizer: Mapping[str, Any]) -> Caller:
 
 def is_user_id(text: str) -> bool:
     """Return whether `text` can be the id of a user."""
-    return 1 <= len(text) <= MAX_USER_ID_LENGTH and not re.search(_NOT_IN_USER_ID, text)
+    return 1 <= len(text) <= MAX_USER_ID_LENGTH and text not in (".", "..") and not re.search(_NOT_IN_USER_ID, text)
 
 
 def _part(whole: Mapping[str, Any], name: str, what: str) -> Mapping[str, Any]:

@@ -12,9 +12,12 @@ RobotBrainError
 │   ├── SessionNotFoundError
 │   ├── TurnNotFoundError
 │   ├── SessionBeingErasedError    a retry succeeds when the session is erased
+│   ├── UserNotFoundError
+│   ├── UserBeingErasedError       as SessionBeingErasedError
 │   ├── PreconditionFailedError    the session is not in the state that If-Match names
+│   ├── UserPreconditionFailedError
 │   ├── IdempotencyKeyReusedError
-│   └── IdempotencyKeyErasedError  the session that was written with the key is erased
+│   └── IdempotencyKeyErasedError  what was written with the key is erased
 └── DatabaseError                  the request is valid, but the database did not serve it
     ├── ConflictError              it conflicted with another request; a retry may succeed
     ├── DatabaseUnavailableError   a retry later may succeed
@@ -159,8 +162,30 @@ class SessionBeingErasedError(RequestError):
     retry_after = 1
 
 
+class UserNotFoundError(RequestError):
+    """This user does not exist."""
+
+    title = "User not found"
+    status = 404
+
+
+class UserBeingErasedError(RequestError):
+    """The user is being erased. Try again later."""
+
+    title = "User being erased"
+    status = 409
+    retry_after = 1
+
+
 class PreconditionFailedError(RequestError):
     """The session is not in the state that If-Match names. Read the session before you try again."""
+
+    title = "Precondition failed"
+    status = 412
+
+
+class UserPreconditionFailedError(RequestError):
+    """The user is not in the state that If-Match names. Read the user before you try again."""
 
     title = "Precondition failed"
     status = 412
@@ -174,7 +199,7 @@ class IdempotencyKeyReusedError(RequestError):
 
 
 class IdempotencyKeyErasedError(RequestError):
-    """The session that was written with this Idempotency-Key is erased. Use a new key for a new request."""
+    """What was written with this Idempotency-Key is erased. Use a new key for a new request."""
 
     title = "Idempotency key erased"
     status = 410

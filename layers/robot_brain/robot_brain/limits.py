@@ -31,6 +31,12 @@ MAX_SESSION_ID_LENGTH = 100
 MAX_TENANT_LENGTH = 128
 # The id of a user, in code points.
 MAX_USER_ID_LENGTH = 255
+# What is stored of a user, in code points. The key of an e-mail is in an index, whose entries have 2,704 bytes at most.
+MAX_EMAIL_LENGTH = 254
+MAX_EMAIL_KEY_BYTES = 1500
+MAX_PASSWORD_HASH_LENGTH = 512
+MAX_PERSON_NAME_LENGTH = 100
+MAX_URL_LENGTH = 2048
 # An Idempotency-Key, in ASCII characters, and how long the database remembers it.
 MAX_KEY_LENGTH = 255
 KEY_HOURS = 24
@@ -50,6 +56,9 @@ MAX_REMOVED_TURNS = 100_000
 MAX_LISTED_SESSIONS = 100
 DEFAULT_LISTED_SESSIONS = 20
 PREVIEW_CHARS = 200
+# Users in one page of the list.
+MAX_LISTED_USERS = 100
+DEFAULT_LISTED_USERS = 20
 MAX_CURSOR_LENGTH = 1000
 
 # An answer lists at most 100 broken rules. If over 1000 are broken, one entry says how many.

@@ -1,11 +1,11 @@
-"""Validate the body of a PATCH of a session, by the schema that `make contract` compiled (schemas.py)."""
+"""Validate the body of a PATCH of a session, by the schema that `make contract` compiled."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from robot_brain.bodies.core import SchemaValidator
-from robot_brain.bodies.schemas import SESSION_PATCH
+from robot_brain.bodies.patch_schemas import SESSION_PATCH
 from robot_brain.bodies.validation import as_json, validated
 
 _PATCH = SchemaValidator(SESSION_PATCH)

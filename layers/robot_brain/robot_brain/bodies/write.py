@@ -1,12 +1,12 @@
-"""Validate the bodies of a write and of a replacement, by the schemas that `make contract` compiled (schemas.py)."""
+"""Validate the bodies of a write and of a replacement, by the schemas that `make contract` compiled."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from robot_brain.bodies.core import SchemaValidator
-from robot_brain.bodies.schemas import BATCH, ONE_TURN, REPLACEMENT
 from robot_brain.bodies.validation import as_json, json_of_turns, validated
+from robot_brain.bodies.write_schemas import BATCH, ONE_TURN, REPLACEMENT
 
 _ONE_TURN = SchemaValidator(ONE_TURN)
 _BATCH = SchemaValidator(BATCH)

@@ -1,6 +1,7 @@
 """The SQL functions that append and read. Each function here makes one call: one statement, one round trip.
 
-The SQL functions that change or erase what is stored are in `changes`, those of a refresh in `steps`.
+The SQL functions that change what is stored are in `changes`, those that erase it in `erasures`, those of users in
+`users`, and those of a refresh in `steps`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # Each value has the name of its parameter.
 _WRITE = """
@@ -118,7 +119,7 @@ def write_message(
     Raises SessionNotFoundError if the session is another user's, PreconditionFailedError, IdempotencyKeyReusedError,
     IdempotencyKeyErasedError, SessionBeingErasedError, InvalidRequestError, or a DatabaseError.
     """
-    first_id = _random_uuid()
+    first_id = random_uuid()
     arguments = {
         **arguments_of(caller),
         "session_id": session_id,
@@ -222,7 +223,7 @@ def _begins_with(body: str, first_id: str) -> bool:
     return str(json.loads(body)["messages"][0]["id"]).replace("-", "") == first_id
 
 
-def _random_uuid() -> str:
+def random_uuid() -> str:
     """Return a random UUID (RFC 9562, version 4) as 32 hexadecimal digits."""
     # The module uuid would slow a cold start. The module random would repeat its numbers after a SnapStart restore.
     number = bytearray(os.urandom(16))

@@ -1,4 +1,4 @@
-"""The SQL functions that change or erase what is stored. Each function here makes one call, except `erase_session`.
+"""The SQL functions that change sessions. Each function here makes one call.
 
 A change is retried after an unknown outcome only if If-Match holds a whole entity tag, because then the change can
 happen only once. A blind retry would destroy what another client wrote since the first attempt.
@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database.api import SCHEMA_VERSION, arguments_of
+from robot_brain.database.api import arguments_of
 from robot_brain.database.call import Answer, Row, call
 from robot_brain.deadline import Deadline
-from robot_brain.errors import RequestError, RobotBrainError, SessionNotFoundError, TurnNotFoundError
-
-# Seconds before the deadline at which an erasure stops, so that the answer arrives in time.
-_RESERVED = 2.0
+from robot_brain.errors import RequestError, SessionNotFoundError, TurnNotFoundError
 
 _REPLACE = """
 select body, etag from robot_brain_api.replace_turn(
@@ -49,16 +45,6 @@ select body, etag from robot_brain_api.patch_session(
   p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
-_ERASE = """
-select state from robot_brain_api.erase_session(
-  p_tenant_id => %(tenant_id)s,
-  p_session_id => %(session_id)s,
-  p_if_match => %(if_match)s,
-  p_as_user => %(as_user)s,
-  p_continue => %(continue)s,
-  p_schema_version => %(schema_version)s)
-"""
-_CONTINUE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
 
 
 class Changed(NamedTuple):
@@ -117,39 +103,6 @@ def patch_session(
     return Changed(*_change("patch_session", _PATCH, arguments, deadline).row)
 
 
-def erase_session(caller: Caller, session_id: str, if_match: str | None, deadline: Deadline) -> bool:
-    """Erase a session step by step. Return whether all of it is erased, or false if time ran out before that.
-
-    The first step decides whether the session will be erased. If a later step fails, the refresh goes on with it.
-    Raises SessionNotFoundError, PreconditionFailedError, or a DatabaseError, each of the first step.
-    """
-    arguments: dict[str, object] = {
-        **arguments_of(caller),
-        "session_id": session_id,
-        "if_match": if_match,
-        "continue": False,
-    }
-    (state,) = _change("erase_session", _ERASE, arguments, deadline, _unknown).row
-    steps = 1
-    arguments |= {"if_match": None, "continue": True}
-    try:
-        while state != "erased" and deadline.left() > _RESERVED:
-            within = deadline.at_most(deadline.left() - _RESERVED)
-            (state,) = call("erase_session", _ERASE, arguments, within).row
-            steps += 1
-    except RobotBrainError as error:
-        # The session is marked, so the request succeeded. Only the rest of the work remains.
-        telemetry.note(error=type(error).__name__, reason=str(error))
-    telemetry.note(erasure_steps=steps)
-    return bool(state == "erased")
-
-
-def continue_erasure(deadline: Deadline) -> str:
-    """Do a step of the oldest unfinished erasure. Return {"turns_erased": …} as JSON text. Raises a DatabaseError."""
-    arguments = {"schema_version": SCHEMA_VERSION}
-    return str(call("continue_erasure", _CONTINUE, arguments, deadline, until_deadline=True).row[0])
-
-
 def _change(
     function: str,
     statement: str,
@@ -177,8 +130,3 @@ def _not_found(row: Row) -> RequestError | None:
     if etag is None:
         return SessionNotFoundError()
     return TurnNotFoundError() if body is None else None
-
-
-def _unknown(row: Row) -> RequestError | None:
-    """Return the error for an erasure of a session that does not exist."""
-    return SessionNotFoundError() if row[0] == "unknown" else None

@@ -19,6 +19,8 @@ from robot_brain.errors import (
     RequestError,
     SessionBeingErasedError,
     SessionNotFoundError,
+    UserBeingErasedError,
+    UserPreconditionFailedError,
 )
 from robot_brain.limits import MAX_ITEMS_BYTES, MAX_METADATA_BYTES, MAX_REMOVED_TURNS
 
@@ -68,21 +70,32 @@ def _interaction_differs(_: Facts) -> RequestError:
 
 def _wrong_cursor(_: Facts) -> RequestError:
     return InvalidRequestError.at(
-        ["query", "cursor"], "must be a page.cursor of a list with the same user_id", "cursor"
+        ["query", "cursor"], "must be a page.cursor of the same list, with the same user_id", "cursor"
     )
+
+
+def _wrong_state(facts: Facts) -> RequestError:
+    # A user has no seqs.
+    return PreconditionFailedError(facts=facts) if "last_seq" in facts else UserPreconditionFailedError(facts=facts)
+
+
+def _email_taken(_: Facts) -> RequestError:
+    return InvalidRequestError.at(["body", "email"], "another user has this e-mail", "email_taken")
 
 
 _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB404": lambda _: SessionNotFoundError("This id is taken. Use another id."),
     "RB410": lambda _: IdempotencyKeyErasedError(),
-    "RB412": lambda facts: PreconditionFailedError(facts=facts),
+    "RB412": _wrong_state,
     "RB419": lambda _: SessionBeingErasedError(),
     "RB422": lambda facts: IdempotencyKeyReusedError(facts=facts),
     "RB423": _metadata_too_large,
     "RB424": lambda facts: _items_too_large(facts.get("turn")),
+    "RB425": _email_taken,
     "RB426": _too_many_turns,
     "RB427": _interaction_differs,
     "RB428": _wrong_cursor,
+    "RB429": lambda _: UserBeingErasedError(),
 }
 
 

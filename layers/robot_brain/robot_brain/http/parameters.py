@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from robot_brain.caller import is_user_id
+from robot_brain.caller import USER_ID_RULE, is_user_id
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
 from robot_brain.limits import (
     MAX_CURSOR_LENGTH,
@@ -13,7 +13,6 @@ from robot_brain.limits import (
     MAX_KEY_LENGTH,
     MAX_SESSION_ID_LENGTH,
     MAX_TAG_DIGITS,
-    MAX_USER_ID_LENGTH,
     MAX_VERSION_LENGTH,
 )
 
@@ -25,6 +24,7 @@ _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 # The class lists excluded characters, because it then compiles in a tenth of the time.
 _ENTITY_TAG = r'(?:W/)?("[^\x00-\x20\x22\x7f\ud800-\udfff]*")\s*(?:,\s*|$)'
 _IF_MATCH = rf'"([0-9]{{1,{MAX_TAG_DIGITS}}})(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"'
+_USER_TAG = rf'"([0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})"'
 # Printable ASCII without the comma: an HTTP API joins repeated headers with one.
 _KEY = rf"[\x20-\x2b\x2d-\x7e]{{1,{MAX_KEY_LENGTH}}}"
 _QUOTED = '"[^"]*"'
@@ -45,14 +45,16 @@ def session_id(text: str, loc: list[str | int]) -> str:
     return text
 
 
-def user_id(found: Mapping[str, str], name: str) -> str | None:
-    """Return the parameter as the id of a user, None if absent. Raises InvalidRequestError if it cannot be one."""
-    text = found.get(name)
-    if text is not None and not is_user_id(text):
-        raise InvalidRequestError.at(
-            ["query", name], f"a user id has 1 to {MAX_USER_ID_LENGTH} characters and no control character", "user_id"
-        )
+def user_id(text: str, loc: list[str | int]) -> str:
+    """Return `text` if it is a valid user id. Raises InvalidRequestError at `loc` if it is not."""
+    if not is_user_id(text):
+        raise InvalidRequestError.at(loc, USER_ID_RULE, "user_id")
     return text
+
+
+def listed_user_id(found: Mapping[str, str], name: str) -> str | None:
+    """Return the parameter as the id of a user, None if absent. Raises InvalidRequestError if it cannot be one."""
+    return user_id(found[name], ["query", name]) if name in found else None
 
 
 def cursor(found: Mapping[str, str], name: str) -> str | None:
@@ -152,6 +154,19 @@ def if_match(header: str | None) -> str | None:
             'If-Match must be one entity tag of the session, or the last seq in quotes: "7", or "0" for a new session'
         )
     return f"{int(found[1])}{found[2] or ''}"
+
+
+def user_if_match(header: str | None) -> str | None:
+    """Return the version in an If-Match header with a user's entity tag, None if the header is absent.
+
+    Raises MalformedRequestError for any other syntax.
+    """
+    if header is None:
+        return None
+    found = re.fullmatch(_USER_TAG, header.strip())
+    if not found:
+        raise MalformedRequestError('If-Match must be one entity tag of the user, such as "5f3a"')
+    return found[1]
 
 
 def if_none_match(header: str | None) -> list[str]:

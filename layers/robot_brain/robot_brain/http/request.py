@@ -32,7 +32,10 @@ _MEMBERS = (
 _PATH_PARAMETERS: dict[str, Callable[[str, list[str | int]], str | int]] = {
     "session_id": parameters.session_id,
     "seq": parameters.seq,
+    "user_id": parameters.user_id,
 }
+# The names in the log, if they differ. `user_id` is the caller there.
+_LOG_NAMES = {"user_id": "named_user_id"}
 _ONLY_TEXTS = {str}
 _NAMES = {type(None): "null", bool: "true or false", str: "a text", list: "an array", dict: "an object"}
 
@@ -77,7 +80,7 @@ class Request(NamedTuple):
     def path_parameter(self, name: str) -> str | int:
         """Return a valid parameter of the path, and add it to the request's log line. Raises InvalidRequestError."""
         value = _PATH_PARAMETERS[name](self.path.get(name, ""), ["path", name])
-        telemetry.note(**{name: value})
+        telemetry.note(**{_LOG_NAMES.get(name, name): value})
         return value
 
     def query(self, *allowed: str) -> dict[str, str]:
@@ -131,3 +134,9 @@ class Response(NamedTuple):
     status: int
     body: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+
+    @classmethod
+    def created(cls, body: str, replayed: bool, etag: str | None) -> Response:
+        """Return 201 with the entity tag, if it is known. `replayed` says that an earlier request created it."""
+        headers = {"etag": etag} if etag else {}
+        return cls(201, body, headers | {"idempotent-replayed": "true"} if replayed else headers)
