@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from robot_brain.database import erasures
-from tests.model.clients import Clients, in_threads
+from tests.model.clients import Clients
 from tests.model.history import Entry
 from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
 from tests.model.states import MANY_TURNS, erasing, live, turn
 from tests.model.store import Json
+from tests.model.threads import in_threads
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database
 
