@@ -72,12 +72,18 @@ def erased(database: Database, tenant: str) -> Tags:
     return tags
 
 
-def begin_erasure(database: Database, tenant: str, user: str = USER) -> None:
-    """Give a user so many sessions that the first step of its erasure only marks them, and do this step."""
-    with database.app() as app, database.admin() as admin:
+def give_many_sessions(database: Database, tenant: str, user: str = USER) -> None:
+    """Give a user so many sessions that the first step of its erasure only marks them."""
+    with database.admin() as admin:
         # Not through the API, because that takes ten times as long.
         admin.execute(_MANY, [tenant, user, SESSIONS_OF_A_STEP])
         admin.execute(_COUNT_MANY, [tenant, SESSIONS_OF_A_STEP])
+
+
+def begin_erasure(database: Database, tenant: str, user: str = USER) -> None:
+    """Give a user many sessions, and do the first step of its erasure."""
+    give_many_sessions(database, tenant, user)
+    with database.app() as app:
         assert app.execute(_ERASE, [tenant, user]).fetchone() == ("erasing",)
 
 
