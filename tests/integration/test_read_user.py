@@ -23,7 +23,7 @@ ODD_IDS = [
     "01",
 ]
 # Microseconds of the year 9999 and beyond, and numbers that are no microseconds.
-NUMBERS = [-1, 2**63 - 1, 2**63, 10**30, 1e300, 0.5, "1", "x", None, True, [], {}]
+NUMBERS: list[object] = [-1, 2**63 - 1, 2**63, 10**30, 1e300, 0.5, "1", "x", None, True, [], {}]
 
 
 def cursor_of(*place: object) -> str:
@@ -168,8 +168,9 @@ def test_a_forged_cursor_is_422_or_a_place_in_the_list_and_never_500(bundle: Bun
     number, user_id, list_name = json.loads(bytes.fromhex(bundle.users(limit=1).json["page"]["cursor"]))
     wrong = [
         *(cursor_of(forged, user_id, list_name) for forged in NUMBERS if forged != "1"),
-        *(cursor_of(number, forged, list_name) for forged in (None, "\0", "\ud800")),
-        *(cursor_of(number, user_id, forged) for forged in ("", "users", list_name + "x", None, [])),
+        *(cursor_of(number, user, list_name) for user in (None, "\0", "\ud800")),
+        *(cursor_of(number, user_id, forged) for forged in NUMBERS),
+        *(cursor_of(number, user_id, forged) for forged in ("", "users", list_name + "x")),
         *(text.encode().hex() for text in ("", "{}", "7", '"x"', "null", "[", "[[[[[", '{"0": 1}', "[] []", "\0")),
         *("", "0", "abc", "zz", "0x12", "é", "ff", "ffff", "5b" * 500, "NaN", "a\0", "%"),
     ]
