@@ -18,7 +18,7 @@ def assert_documented(route: str, reply: Reply) -> None:
     assert set(sent) <= set(headers)
     for name, header in headers.items():
         assert name in sent or not header["required"], name
-        assert name not in sent or errors_of(header["schema"], sent[name]) == []
+        assert name not in sent or errors_of(header["schema"], sent[name]) == [], (route, reply.status, name)
     if reply.body is None:
         assert "content" not in documented
         return

@@ -20,6 +20,18 @@ from tests.integration.answered_changes import (
     UNSERVED_CHANGES,
     WRITE,
 )
+from tests.integration.answered_users import (
+    CREATE_USER,
+    ERASE_USER,
+    EVENT_OF_USER,
+    EXPORT_USER,
+    LIST_USERS,
+    OF_USERS,
+    PATCH_USER,
+    PUT_USER,
+    READ_USER,
+    UNSERVED_USERS,
+)
 from tests.integration.documented_answers import assert_documented
 from tests.integration.edge import Send, function_of, get, other, post
 from tests.support.bundle import EVENTS, Bundle, deployed, event, turn
@@ -56,6 +68,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (READ, 200, lambda b: b.read("s")),
     (READ, 200, lambda b: b.read("s")),
     *CHANGES_AND_LISTS,
+    *OF_USERS,
     (STATS, 200, lambda b: b.stats()),
     (STATS, 200, lambda b: b.stats(session_id="s")),
     (STATS, 400, other("stats", "%")),
@@ -74,6 +87,7 @@ UNSERVED: list[tuple[str, Send]] = [
     (WRITE, lambda b: b.write("s", turn())),
     (READ, lambda b: b.read("s")),
     *UNSERVED_CHANGES,
+    *UNSERVED_USERS,
     (STATS, lambda b: b.stats()),
     (DATABASE, lambda b: b.database_health()),
 ]
@@ -131,6 +145,14 @@ def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
         ("stats", "stats_session", STATS, "stats_session"),
         ("health", "health", HEALTH, "health"),
         ("stats", "stats_database_health", DATABASE, "healthy"),
+        ("edit_user", "edit_user", PUT_USER, "created_user"),
+        ("edit_user", "edit_user", PUT_USER, "replaced_user"),
+        ("edit_user", "edit_user_patch", PATCH_USER, "patch_user"),
+        ("read_user", "read_user", READ_USER, "read_user"),
+        ("read_user", "read_user_list", LIST_USERS, "list_users"),
+        ("edit_user", "edit_user_erase_dry_run", ERASE_USER, "erase_user_dry_run"),
+        ("read_user", "read_user_export", EXPORT_USER, "export_user"),
+        ("edit_user", "edit_user_create", CREATE_USER, "create_user"),
     ):
         reply = bundle.call(function, event(name))
         bundle.refresh()
@@ -148,7 +170,7 @@ def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_eve
 ) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
-    for route in (WRITE, READ, STATS, REPLACE, PATCH, REMOVE, ERASE, LIST):
+    for route in (WRITE, READ, STATS, REPLACE, PATCH, REMOVE, ERASE, LIST, *(route for route, _ in UNSERVED_USERS)):
         for status in ("400", "422"):
             content = operations()[route]["responses"][status]["content"]["application/problem+json"]
             for reference in content["examples"].values():
@@ -166,7 +188,7 @@ def bad_events() -> list[Any]:
 @pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_function_accepts_exactly_the_parameters_of_the_document(bundle: Bundle, route: Route) -> None:
-    sent = event(EVENT_OF.get(route.name, route.name))
+    sent = event((EVENT_OF | EVENT_OF_USER).get(route.name, route.name))
     reply = bundle.call(function_of(sent), sent | {"rawQueryString": "page=1"})
     named = [
         each["name"]
