@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.edit_session import UnfinishedHeaders
 from contract.problems import ANY_REQUEST, DATABASE
-from contract.route import Answer, Revalidated, Route
+from contract.route import Answer, Fresh, Route
 from contract.users import USER, User, UserContent, UserPatch, UserPath, UserState, UserTag
 from contract.values import ANSWER, PARAMETERS, Count
 from robot_brain.errors import (
@@ -159,7 +159,7 @@ ROUTES = (
                 200,
                 "With `dry_run=true`: what would be deleted.",
                 UserCounts,
-                Revalidated,
+                Fresh,
                 {"erase_user_dry_run": {"sessions": 2, "messages": 41, "interactions": 7}},
             ),
             Answer(202, "The person is being erased. A part of the rows is left.", None, UnfinishedHeaders),

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.read_session import ListCursor, StoredTurn
-from contract.route import Answer, Revalidated, Route
+from contract.route import Answer, Fresh, Revalidated, Route
 from contract.sessions import SESSION, Session
 from contract.users import USER, Email, User, UserPath, UserTag
 from contract.values import ANSWER, PARAMETERS, Cursor, Metadata, Milliseconds, Name, SessionId
@@ -161,7 +161,7 @@ ROUTES = (
         "limit of 6 MB. The password hash is left out.",
         path_parameters=UserPath,
         query=ExportQuery,
-        answers=(Answer(200, "A page of the export.", Export, Revalidated, {"export_user": _EXPORT}),),
+        answers=(Answer(200, "A page of the export.", Export, Fresh, {"export_user": _EXPORT}),),
         errors=(*ANY_REQUEST, UserNotFoundError, *_READS),
         broken_rule={
             "loc": ["query", "cursor"],
