@@ -16,11 +16,11 @@ begin
   delete from robot_brain.users u
   where u.tenant_id = p_tenant_id and u.id = p_user_id
   returning u.key_hash into v_key_hash;
-  -- A client may use a key again after a day. Then the answer is that of another request, and stays.
+  -- A later request may have used the key after it had expired, so the answer must be about this user.
   update robot_brain.idempotency_keys k
   set response = '', fingerprint = ''
   where k.tenant_id = p_tenant_id
     and k.key_hash = v_key_hash
-    and case when k.response <> '' then k.response::json ->> 'id' = p_user_id end;
+    and nullif(k.response, '')::json ->> 'id' = p_user_id;
 end
 $$;
