@@ -24,7 +24,6 @@ from tests.integration.answered_users import (
     CREATE_USER,
     ERASE_USER,
     EVENT_OF_USER,
-    EXPORT_USER,
     LIST_USERS,
     OF_USERS,
     PATCH_USER,
@@ -147,11 +146,10 @@ def test_the_examples_of_answers_in_the_document_are_the_answers_to_the_events(
         ("stats", "stats_database_health", DATABASE, "healthy"),
         ("edit_user", "edit_user", PUT_USER, "created_user"),
         ("edit_user", "edit_user", PUT_USER, "replaced_user"),
-        ("edit_user", "edit_user_patch", PATCH_USER, "patch_user"),
         ("read_user", "read_user", READ_USER, "read_user"),
         ("read_user", "read_user_list", LIST_USERS, "list_users"),
+        ("edit_user", "edit_user_patch", PATCH_USER, "patch_user"),
         ("edit_user", "edit_user_erase_dry_run", ERASE_USER, "erase_user_dry_run"),
-        ("read_user", "read_user_export", EXPORT_USER, "export_user"),
         ("edit_user", "edit_user_create", CREATE_USER, "create_user"),
     ):
         reply = bundle.call(function, event(name))
@@ -175,9 +173,14 @@ def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_eve
             content = operations()[route]["responses"][status]["content"]["application/problem+json"]
             for reference in content["examples"].values():
                 example = resolved(reference)["value"]
-                if "session_id" not in example:
+                if "session_id" not in example and not is_of_a_state(example):
                     alike = [{**each, "request_id": example["request_id"]} for each in said]
                     assert example in alike
+
+
+def is_of_a_state(example: Any) -> bool:
+    """Return whether a problem depends on what is stored, so that no event alone can cause it."""
+    return [error["type"] for error in example.get("errors", [])] == ["email_taken"]
 
 
 def bad_events() -> list[Any]:
