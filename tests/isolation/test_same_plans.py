@@ -74,14 +74,14 @@ class _UndoError(Exception):
     """Undoes a call that succeeded, so that it changes nothing for the next one."""
 
 
-def undone(world: World, asker: Party, function: str, case: Case, known: Known) -> None:
+def undone(world: World, asker: Party, function: str, case: Case[Known], known: Known) -> None:
     """Call the function, and undo what it did."""
     with contextlib.suppress(_UndoError), world.admin.transaction():
         ask(world.admin, function, asker, case.arguments(known))
         raise _UndoError
 
 
-def touched(world: World, function: str, case: Case, known: Known) -> Counters:
+def touched(world: World, function: str, case: Case[Known], known: Known) -> Counters:
     """Return the counters of each table and index that one call touched."""
     # A write that was undone leaves a dead row, which another search for the same id would read.
     asker = world.axis.asker
@@ -101,7 +101,7 @@ def scans(found: Counters) -> dict[str, int]:
     return {name: each[0] for name, each in found.items() if each[0]}
 
 
-def both(world: World, function: str, case: Case, state: str) -> tuple[Counters, Counters]:
+def both(world: World, function: str, case: Case[Known], state: str) -> tuple[Counters, Counters]:
     """Return what a call for the owner's session touches, and a call for an unknown one, with the same plan."""
     asker, free = world.axis.asker, world.axis.within_tenant and function in CREATORS and state == "erased"
     for _ in range(5):
