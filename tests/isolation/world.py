@@ -15,6 +15,7 @@ import psycopg
 
 from tests.isolation.asking import Answer, ask
 from tests.isolation.parties import STATES, Axis, Known, Party, canary_turn, clears_keys, new_words
+from tests.isolation.people import document_of, saved
 from tests.support.servers.databases import Database
 
 FREE_IDS = 40
@@ -72,6 +73,9 @@ class World:
             cursors=(),
             canaries=frozenset(),
         )
+        if known.user:
+            # No answer about a session may hold anything of its user's row.
+            self._must("save_user", p_user_id=known.user, **saved(document_of(words)))
         etag = self._bring_to(known)
         return Known(
             **{
