@@ -16,8 +16,11 @@ begin
   delete from robot_brain.users u
   where u.tenant_id = p_tenant_id and u.id = p_user_id
   returning u.key_hash into v_key_hash;
+  -- A later request may have used the key after it had expired, so the answer must be about this user.
   update robot_brain.idempotency_keys k
   set response = '', fingerprint = ''
-  where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
+  where k.tenant_id = p_tenant_id
+    and k.key_hash = v_key_hash
+    and nullif(k.response, '')::json ->> 'id' = p_user_id;
 end
 $$;

@@ -1,4 +1,4 @@
-"""The erasure of a user in one tenant blocks, refuses and shows nothing in another, whatever ids the two have."""
+"""The erasure of a user blocks, empties and shows nothing of another, whatever ids and keys the two share."""
 
 from __future__ import annotations
 
@@ -110,3 +110,20 @@ def test_the_step_of_an_erasure_of_any_tenant_leaves_no_tenant_on_the_connection
     assert body is not None
     assert set(json.loads(body[0])) == {"turns_erased"}
     assert app.execute("select current_setting('robot_brain.tenant_id', true)").fetchone() in [("",), (None,)]
+
+
+@pytest.mark.parametrize("later", ["a turn", "a user"])
+def test_the_erasure_of_a_user_empties_no_answer_of_a_later_request_with_the_same_key(
+    admin: psycopg.Connection, app: psycopg.Connection, later: str
+) -> None:
+    service = Party("acme")
+    ask(app, "create_user", service, {"p_user_id": "first", "p_user": "{}", "p_key": "k"})
+    # A day later the key has expired, and another request may use it.
+    admin.execute("update robot_brain.idempotency_keys set expires_at = now() - interval '1 hour'")
+    function, sent = {
+        "a turn": ("write_message", {"p_session_id": "s", "p_messages": json.dumps([TURN]), "p_key": "k"}),
+        "a user": ("create_user", {"p_user_id": "second", "p_user": "{}", "p_key": "k"}),
+    }[later]
+    answer = ask(app, function, service, sent)
+    assert ask(app, "erase_user", service, {"p_user_id": "first"}).row == ("erased",)
+    assert ask(app, function, service, sent).row[:2] == (answer.row[0], "True")
