@@ -12,7 +12,7 @@ import psycopg
 
 from tests.isolation.asking import Answer, ask
 from tests.isolation.parties import Json, Party, canary_turn, new_words
-from tests.isolation.person import PERSON_STATES, Person, cursor_of, export_cursor
+from tests.isolation.person import PERSON_STATES, Person, cursor_of, export_cursor, key_of
 
 # With so many sessions, the first step of an erasure only marks them.
 _MARKED_FIRST = 101
@@ -41,7 +41,7 @@ class People:
         words = new_words(made)
         user_id, session_id = str(uuid.uuid4()), f"session {next(words)}"
         document = document_of(words)
-        key = f"key {next(words)}"
+        key = key_of(user_id)
         version = "1f"
         if state != "rowless":
             created = self.must("create_user", p_user_id=user_id, **saved(document), p_key=key)
@@ -76,7 +76,7 @@ class People:
             self.admin.execute(_MORE_SESSIONS, more)
         if person.state in ("erasing", "erased"):
             assert self.must("erase_user", p_user_id=person.id) == (person.state,)
-        return replace(person, canaries=frozenset(made) | {person.id})
+        return replace(person, canaries=frozenset(made) | {person.id, person.key})
 
     def view(self, person: Person) -> list[Answer]:
         """Return what the tenant gets for the person. None of the requests changes anything.

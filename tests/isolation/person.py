@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tests.isolation.parties import Json
+from tests.isolation.parties import Json, clears_keys
 
 # The states of a person of another tenant. `rowless` has sessions and no row of users. `moved` has lost a session to
 # another user. `erasing` has so many sessions that the first step of an erasure only marks them.
@@ -56,7 +56,7 @@ class Person:
             self,
             id=user_id,
             document={**self.document, "email": f"unknown-{secrets.token_hex(6)}@example.com"},
-            key=f"unknown {secrets.token_hex(8)}",
+            key=key_of(user_id),
             version=f"{secrets.randbits(47) | 1 << 46:x}",
             session_id=session_id,
             export_cursor=export_cursor(user_id, session_id),
@@ -74,6 +74,11 @@ class Person:
         ):
             text = text.replace(value, f"<{name}>")
         return _TAG.sub(r"\1\2<tag>\3", _UUID.sub("<uuid>", _TIME.sub("<time>", text)))
+
+
+def key_of(user_id: str) -> str:
+    """Return a new key. A write of the user with it clears no expired keys, so it reads the same indexes as others."""
+    return next(key for key in iter(lambda: secrets.token_hex(8), "") if not clears_keys(user_id, key))
 
 
 def cursor_of(number: int, name: str, listed: str) -> str:
