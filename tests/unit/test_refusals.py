@@ -62,7 +62,7 @@ def test_a_failed_precondition_has_the_state_of_the_session() -> None:
     assert error.facts == {"last_seq": 7, "etag": '"7.1f"'}
 
 
-def test_a_failed_precondition_of_a_user_has_its_entity_tag_and_tells_no_session() -> None:
+def test_a_failed_precondition_of_a_user_has_its_entity_tag_and_names_no_session() -> None:
     error = refused("RB412", '{"etag": "\\"5f3a\\""}')
     assert type(error) is UserPreconditionFailedError
     status, headers, body = problem(error, "id-1")
