@@ -1,7 +1,7 @@
 """Fold e-mail addresses, so that two spellings of one address are equal.
 
 Python does this, because SQL can fold case only from PostgreSQL 18 on. A look-up by e-mail needs this module, so it
-imports nothing of Pydantic.
+does not import the core of Pydantic.
 """
 
 from __future__ import annotations
