@@ -57,7 +57,7 @@ class CreatedHeaders(TypedDict):
 class UserChangeHeaders(TypedDict):
     """The headers of a change of a user."""
 
-    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match")]]
+    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match", json_schema_extra={"example": '"5f3a1c"'})]]
     """Change the user only if it has this entity tag. Only with it is it safe to repeat the request."""
 
 

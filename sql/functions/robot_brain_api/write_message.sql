@@ -13,9 +13,9 @@
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
 -- matches a turn.
--- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or 23514 with the
--- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
--- without a meaning.
+-- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or
+-- 23514 with the constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and
+-- for values without a meaning.
 -- Locks: the key or first id, then the session's row. No function takes these locks in another order.
 -- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
@@ -108,9 +108,8 @@ begin
     p_first_id, p_repeated, p_as_user);
   -- An attempt that comes after an erasure must not write again what was erased.
   if v_session.is_new or (p_repeated and p_first_id is not null) then
-    v_was_erased := robot_brain.after_erasure(
-      p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
-    );
+    v_was_erased := robot_brain.after_erasure(p_tenant_id, p_session_id, p_first_id,
+      p_repeated and p_first_id is not null, v_session.is_new);
     if v_session.is_new and p_as_user is not null then
       perform robot_brain.refuse_erasing_user(p_tenant_id, p_as_user);
     end if;
@@ -135,9 +134,7 @@ begin
   -- Remember the answer.
   if p_key is not null then
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
-    values (
-      p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours'
-    );
+    values (p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours');
     -- On average one in 128 writes with a key, chosen by the hash, clears expired keys. So the other writes need not.
     if get_byte(v_key_hash, 0) < 2 then
       perform robot_brain.clear_keys(500, false);
