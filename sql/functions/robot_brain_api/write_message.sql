@@ -16,7 +16,8 @@
 -- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or 23514 with the
 -- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
 -- without a meaning.
--- Locks: the key or first id, then the session's row. No function takes these locks in another order.
+-- Locks: the key or first id, then the session's row, then the row of an expired key. No function takes these locks in
+-- another order.
 -- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
 
@@ -84,9 +85,6 @@ begin
         perform robot_brain.refuse_key(v_is_gone, body);
       end if;
       return;
-    elsif v_known is not null then
-      -- The key has expired and was not cleared yet. Delete it, so that the insert below needs no conflict clause.
-      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     end if;
   elsif p_first_id is not null then
     -- A retry waits here until an attempt that still runs has ended. The lock on the session's row is not enough: if
@@ -134,6 +132,11 @@ begin
 
   -- Remember the answer.
   if p_key is not null then
+    if v_known is not null then
+      -- The key has expired and was not cleared yet. Delete it, so that the insert needs no conflict clause. Not before
+      -- the session is locked: an erasure locks a session first, and then the rows of its keys.
+      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
+    end if;
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
     values (
       p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours'
