@@ -16,7 +16,9 @@ from tests.support.servers.gate import wait_for_pid
 
 EXPIRE = "update robot_brain.idempotency_keys set expires_at = clock_timestamp() - interval '1 minute'"
 WRITE = "select body from robot_brain_api.write_message('local', 's', %s, p_key => 'key')"
-CREATE = "select body from robot_brain_api.create_user('local', %s, %s, p_email_key => 'kim@example.com', p_key => 'key')"
+CREATE = (
+    "select body from robot_brain_api.create_user('local', %s, %s, p_email_key => 'kim@example.com', p_key => 'key')"
+)
 OWN = "select from robot_brain_api.patch_session('local', 's', p_user_id => 'kim', p_sets_user_id => true)"
 ERASE_SESSION = "select state from robot_brain_api.erase_session('local', 's')"
 USER = '{"email": "Kim@example.com"}'
@@ -38,9 +40,7 @@ def waits(observer: Connection, waiting: Connection) -> None:
 
 @without_pooler
 @pytest.mark.parametrize(("erases", "asks"), [("user", "write"), ("user", "create"), ("session", "write")])
-def test_an_expired_key_is_used_again_while_what_it_wrote_is_erased(
-    database: Database, erases: str, asks: str
-) -> None:
+def test_an_expired_key_is_used_again_while_what_it_wrote_is_erased(database: Database, erases: str, asks: str) -> None:
     """The erasure stops before it empties the remembered answer. The request then comes to it."""
     with database.admin() as holder, closing(database.app()) as eraser, closing(database.app()) as asker:
         prepare(holder, "session")
