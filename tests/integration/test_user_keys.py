@@ -8,7 +8,7 @@ import pytest
 from tests.integration.documented_answers import assert_documented
 from tests.integration.edge import assert_problem
 from tests.integration.held_locks import wait_for_waiter
-from tests.support.bundle import Bundle, deployed, event, turn
+from tests.support.bundle import Bundle, Reply, deployed, event, turn
 from tests.support.servers.databases import Database
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -115,7 +115,10 @@ def test_the_erasure_of_a_user_leaves_the_answer_of_a_later_request_with_the_sam
 ) -> None:
     old = bundle.create_user({}, KEY).json["id"]
     expire(database)
-    send = {"a user": lambda: bundle.create_user(ANN, KEY), "a write": lambda: bundle.write("s", turn(), KEY)}[later]
+
+    def send() -> Reply:
+        return bundle.create_user(ANN, KEY) if later == "a user" else bundle.write("s", turn(), KEY)
+
     first = send()
     assert first.status == 201
     assert bundle.user("DELETE", old).status == 204
