@@ -1,5 +1,6 @@
 """The search for an order finds one for right histories of users, and refuses each kind of wrong history."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,13 @@ RIGHT: dict[str, list[Entry]] = {
         refused(3, WRITE, ERASING, overlaps=True),
     ],
     "two erasures of one user": [put(1, "a1"), erased(3), erased(4, overlaps=True), unknown(5, ERASE_USER)],
+    "two erasures with a namesake between them": [
+        put(1, "a1"),
+        erased(3),
+        replace(put(4, "b1", id="ann", overlaps=True), ended=6.5),
+        replace(erased(4, overlaps=True), number=5, ended=6.6),
+        unknown(7),
+    ],
     "a namesake with another version": [put(1, "a1"), erased(2), put(3, "b1")],
     "an e-mail that is free again": [put(1, "a1", email="x@x"), erased(2), put(3, "b1", id="ben", email="X@x")],
     "a session that is handed over before": [by("ann", posted(1, 1, "1.a1")), moved(2, "1.a2", "ben"), unknown(3)],
