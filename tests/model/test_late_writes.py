@@ -75,15 +75,13 @@ def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(
     wrong = []
     with database.app() as app, database.admin() as admin:
         for then, attempt, outcome in answers(table):
-            found = attempted(database, app, admin, then, attempt, user)
+            found = attempted(app, admin, then, attempt, user)
             if found != outcome:
                 wrong.append(f"{then}, {attempt}: {found} instead of {outcome}")
     assert wrong == []
 
 
-def attempted(
-    database: Database, app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str, user: str | None
-) -> str:
+def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str, user: str | None) -> str:
     """Write, let happen what a row says, and return the outcome of the attempt. A refused attempt changes no row."""
     for table in ("sessions", "conversations", "erasures", "user_erasures"):
         admin.execute(f"delete from robot_brain.{table}".encode())
@@ -91,7 +89,7 @@ def attempted(
     first_id = uuid.uuid4()
     # A late original comes after its retry, which has written the turns.
     assert write(app, first_id, attempt.startswith("the late"), user) == "written"
-    happen(database, app, admin, then)
+    happen(app, admin, then)
     before = stored(admin, "local")
     if attempt == "a retry of a write that never came":
         first_id = uuid.uuid4()
@@ -100,7 +98,7 @@ def attempted(
     return found
 
 
-def happen(database: Database, app: psycopg.Connection, admin: psycopg.Connection, then: str) -> None:
+def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> None:
     """Change the session, in which the write has the seq 2, as a row of the table says."""
     if then == "another write removed":
         write(app, uuid.uuid4(), False, None)
@@ -110,7 +108,7 @@ def happen(database: Database, app: psycopg.Connection, admin: psycopg.Connectio
     elif then.startswith("removed"):
         app.execute(_REMOVE.format(after=1))
     if then == "being erased with its user":
-        give_many_sessions(database, "local", USER)
+        give_many_sessions(admin, "local", USER)
     if "moved" in then.removeprefix("removed"):
         app.execute(_MOVE, [None if then.endswith("no user") else OTHER])
     if then.endswith("back"):
