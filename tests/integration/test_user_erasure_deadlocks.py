@@ -8,7 +8,6 @@ from contextlib import closing
 
 import pytest
 
-from tests.integration.held_locks import wait_for_waiter
 from tests.integration.user_rows import TURNS, Connection, step
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
