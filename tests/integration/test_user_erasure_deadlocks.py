@@ -1,6 +1,7 @@
 """An erasure of a user, or of a session, never blocks a request that waits for it, and so causes no deadlock.
 
-An expired key that was not cleared yet may be used again. Such a request changes the row of the key, as an erasure does.
+An expired key that was not cleared yet may be used again. Such a request changes the row of the key, as an erasure
+does.
 """
 
 from concurrent.futures import ThreadPoolExecutor
