@@ -149,7 +149,7 @@ ROUTES = (
             Answer(304, "The user is in a state that If-None-Match names.", None, UserReadHeaders),
         ),
         errors=(*ANY_REQUEST, UserNotFoundError, *_READS),
-        broken_rule={"loc": ["query", "limit"], "msg": "unknown parameter; known: none", "type": "unknown_parameter"},
+        broken_rule={"loc": ["query", "fields"], "msg": "unknown parameter; known: none", "type": "unknown_parameter"},
     ),
     Route(
         "GET",
