@@ -57,7 +57,7 @@ class CreatedHeaders(TypedDict):
 class UserChangeHeaders(TypedDict):
     """The headers of a change of a user."""
 
-    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match")]]
+    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match", json_schema_extra={"example": '"5f3a1c"'})]]
     """Change the user only if it has this entity tag. Only with it is it safe to repeat the request."""
 
 
@@ -117,8 +117,8 @@ ROUTES = (
         "/users/{user_id}",
         name="replace_user",
         summary="Create a user, or replace it",
-        description="What the body does not have is removed, but an absent password_hash is kept. A person needs no "
-        "user to have sessions. `Idempotency-Key` is ignored." + _BODY,
+        description="What the body does not have is removed, but an absent password_hash is kept. An end user may name "
+        "only itself. A person needs no user to have sessions. `Idempotency-Key` is ignored." + _BODY,
         path_parameters=UserPath,
         headers=UserChangeHeaders,
         bodies=(UserContent,),
@@ -158,8 +158,8 @@ ROUTES = (
         description="From the first step on neither the user nor its sessions exist for any other request. If there "
         "are more than 10,000 sessions, the first step hides the newest 10,000, and the next steps the others. A large "
         "erasure takes several steps: repeat the request to go on. Until it has ended, the person can begin no session "
-        "(409). "
-        "`If-Match` counts for the first step. `Idempotency-Key` is ignored.",
+        "(409). A request that comes after the end erases what the person did since. `If-Match` with the tag of the "
+        "erased user prevents that. `If-Match` counts for the first step alone. `Idempotency-Key` is ignored.",
         path_parameters=UserPath,
         query=EraseQuery,
         headers=UserChangeHeaders,

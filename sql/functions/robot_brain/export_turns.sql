@@ -39,6 +39,8 @@ begin
     from robot_brain.conversations c
     left join robot_brain.robot_interactions i
       on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
+      -- Repeated, because the planner derives no range from the equality, and would open all months.
+      and i.created_at between p_session.created_at and p_session.last_active
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active
@@ -68,6 +70,7 @@ begin
     from robot_brain.conversations c
     left join robot_brain.robot_interactions i
       on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
+      and i.created_at between p_session.created_at and p_session.last_active
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active
