@@ -1,4 +1,4 @@
-"""The erasure of a user blocks no other user, empties no answer of another and shows nothing, whatever ids they share."""
+"""The erasure of a user blocks no other user, empties no answer of another and shows nothing, whatever both share."""
 
 from __future__ import annotations
 
