@@ -31,7 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "an e-mail whose key is longer than itself": {"email": "\ufb03" * (MAX_EMAIL_LENGTH - 2) + "@b"},
     "an e-mail whose key has 1,499 bytes": {"email": "\u3316" * 83 + "xxx@b"},
     "an e-mail of odd characters": {"email": "'\"%s{}\\/<>&$1*?#;:,.+@-_!"},
-    "a hash of four characters": {"password_hash": "$a$b"},
+    "the shortest hash": {"password_hash": "$a$" + "~" * 20},
     "a hash of 512 characters": {"password_hash": "$a$" + "~" * (MAX_PASSWORD_HASH_LENGTH - 3)},
     "names of one character": {"profile": {"first_name": " ", "last_name": "\u00a0"}},
     "names of 100 characters of four bytes": {
