@@ -52,7 +52,7 @@ def check_people(
     strangers: list[str],
     misread: list[str],
 ) -> None:
-    """Find changes that were lost, and people or turns of theirs that are left or were seen although they were gone."""
+    """Find lost changes, and people or their turns that are left, or that a reader saw, although they were gone."""
     users = Users.of(journals.user_acts)
     for name in sorted(users.acts.keys() | stored.users.keys()):
         members = stored.users.get(name)

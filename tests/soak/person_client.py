@@ -1,9 +1,9 @@
 """One client of people: it writes in their sessions, changes and reads the users, exports them and erases them.
 
 All clients of people write for the same few people, each in sessions of its own. A session begins with a POST of the
-person, or with a PATCH of a service that names the person. If that PATCH has no answer, the session is not used, so it
-is always known whose a session is. A service names the session's whole tag in each POST: without it the POST would make
-a session of nobody if another client has just erased the person.
+person, or with a PATCH of a service that names the person. If that PATCH has no answer, the client does not use the
+session. A service names the session's whole tag in each POST. Otherwise the POST would make a session without a user if
+another client has just erased the person.
 """
 
 import itertools
@@ -20,20 +20,20 @@ from tests.soak.tokens import Tokens
 
 # The relative shares of the requests.
 SHARES = {
-    "write": 45,
+    "write": 38,
     "read": 8,
     "put": 8,
     "patch": 4,
     "remove": 3,
     "again": 2,
     "erase": 1,
-    "save": 12,
-    "look": 8,
+    "save": 22,
+    "look": 10,
     "find": 2,
     "list": 1,
     "walk": 1,
-    "export": 5,
-    "erase_user": 3,
+    "export": 8,
+    "erase_user": 6,
 }
 SESSIONS = 4  # of a person that a client writes to
 SESSION_TURNS = 150
@@ -43,7 +43,7 @@ LARGE_EVERY = 60  # requests
 
 
 class PersonClient:
-    """A client with a journal, and with sessions for people whom other clients also write for."""
+    """A client with a journal, and with sessions of people that it shares with other clients."""
 
     def __init__(
         self,

@@ -41,7 +41,7 @@ class UserAct(Act):
 
     @property
     def bound(self) -> int | None:
-        """Return None, because a user's tag says nothing about the seqs of sessions."""
+        """Return None, because a user's tag names no seq of a session."""
         return None
 
 
@@ -68,7 +68,7 @@ class Export:
 
 
 def id_in(text: str | None) -> str | None:
-    """Return the id in a member's text, the text itself if it has none, or None for an absent member."""
+    """Return the id in a member's text, the text itself if it has no id, or None for an absent member."""
     found = _ID.search(text or "")
     return found[1] if found else text
 
