@@ -29,6 +29,7 @@ KINDS = ("sh", *SHOWN, "mermaid", "sql", "yaml")
 MOMENTARY = {
     "age_seconds",
     "avg_response_length",
+    "cursor",
     "failures",
     "latency_ms",
     "opened",
@@ -47,6 +48,8 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"), "<time>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r'"(\d+)\.[0-9a-f]{1,32}"'), r'"\1.<version>"'),
+    # The entity tag of a user has no seq.
+    (re.compile(r'(etag: )"[0-9a-f]{1,32}"', re.IGNORECASE), r'\1"<version>"'),
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _MAKE = re.compile(r"\bmake((?: +(?:[A-Z_]+=[\w./:-]*|[a-z.][\w./-]*))+)")

@@ -6,10 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,36 @@ def call(url: str, body: object = None) -> Any:
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
         return json.loads(response.read())
+
+
+def ask(method: str, url: str, token: str = "", body: object = None, **headers: str) -> tuple[int, Any, Message]:
+    """Send a request with a token. Return the status, the body as JSON or None, and the headers."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        named["Authorization"] = f"Bearer {token}"
+    data = None
+    if body is not None:
+        data, named["Content-Type"] = json.dumps(body).encode(), "application/json"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, named, method=method)) as response:
+            return response.status, json.loads(response.read() or b"null"), response.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null"), error.headers
+
+
+def issuer_of(stack: Stack) -> str:
+    """Return the issuer's URL that the stack printed."""
+    found = re.search(r"token of the issuer (http://127\.0\.0\.1:\d+)", stack.output.read_text())
+    assert found is not None, stack.output.read_text()
+    return found[1]
+
+
+def token_of(stack: Stack, sub: str, scope: str = "") -> str:
+    """Return a token of the stack's issuer."""
+    form = urllib.parse.urlencode({"sub": sub, "scope": scope}).encode()
+    with urllib.request.urlopen(f"{issuer_of(stack)}/token", form, timeout=PATIENCE_SECONDS) as response:
+        return str(json.loads(response.read())["access_token"])
 
 
 def server_pid(state: Path) -> int:

@@ -82,4 +82,25 @@ def test_every_event_of_the_new_routes_runs_in_its_function(tmp_path: Path, embe
         assert await run("edit_session_erase") == (204, None)
         assert (await run("edit_session_erase"))[0] == 404
 
+        created = [await run("edit_user_create") for _ in range(2)]
+        assert created[0] == created[1]
+        assert created[0][0] == 201
+        for name, status in [
+            ("edit_user", 201),
+            ("read_user", 200),
+            ("read_user_if_none_match", 200),
+            ("edit_user_patch", 200),
+            ("edit_user_jwt", 201),
+            ("read_user_export", 200),
+        ]:
+            assert (await run(name))[0] == status, name
+        _, listed = await run("read_user_list")
+        ann = {"first_name": "Ann"}
+        assert [each["profile"] for each in listed["users"]] == [ann, ann | {"last_name": "Ray"}, {"first_name": "Kim"}]
+        # The patch has removed the e-mail.
+        assert await run("read_user_email") == (200, {"users": [], "page": {"cursor": None}})
+        assert await run("edit_user_erase_dry_run") == (200, {"sessions": 0, "messages": 0, "interactions": 0})
+        assert await run("edit_user_erase") == (204, None)
+        assert [(await run(name))[0] for name in ("edit_user_erase", "edit_user_patch", "read_user")] == [404] * 3
+
     run_probe(tmp_path, test, template=TEMPLATE, settings={"DATABASE_URL": embedded_database.app_url})

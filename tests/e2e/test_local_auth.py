@@ -5,44 +5,18 @@ import os
 import re
 import socket
 import subprocess
-import urllib.error
 import urllib.parse
 import urllib.request
-from email.message import Message
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local.settings import ROOT
-from tests.e2e.local_stack import TURN, Stack, command, environment, processes_of, running
+from tests.e2e.local_stack import TURN, ask, command, environment, issuer_of, processes_of, running
 from tests.support.waiting import outputs_of
 
 PAGE = "http://localhost:5173"
 OWN_PAGE = "https://app.example.com"
-
-
-def ask(method: str, url: str, token: str = "", body: object = None, **headers: str) -> tuple[int, Any, Message]:
-    """Send a request with a token. Return the status, the body as JSON or None, and the headers."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if token:
-        named["Authorization"] = f"Bearer {token}"
-    data = None
-    if body is not None:
-        data, named["Content-Type"] = json.dumps(body).encode(), "application/json"
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, named, method=method)) as response:
-            return response.status, json.loads(response.read() or b"null"), response.headers
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read() or b"null"), error.headers
-
-
-def issuer_of(stack: Stack) -> str:
-    """Return the issuer's URL that the stack printed."""
-    found = re.search(r"token of the issuer (http://127\.0\.0\.1:\d+)", stack.output.read_text())
-    assert found is not None, stack.output.read_text()
-    return found[1]
 
 
 def make_token(state: Path, **variables: str) -> str:

@@ -169,7 +169,8 @@ def test_the_layer_is_below_60_mib_and_ships_the_license_of_each_package(
 
 def test_the_layer_ships_what_is_compiled_from_the_contract_and_not_the_contract(sam_bundle: SamBundle) -> None:
     layer = sam_bundle.build / "RobotBrainLayer" / "python"
-    assert (layer / "robot_brain" / "bodies" / "schemas.py").is_file()
+    for name in ("patch", "user", "write"):
+        assert (layer / "robot_brain" / "bodies" / f"{name}_schemas.py").is_file()
     assert not (layer / "contract").exists()
     assert not list(layer.rglob("openapi.json"))
 

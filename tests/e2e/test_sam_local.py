@@ -181,6 +181,14 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     answer, _ = sam_local.invoke("EditSessionFunction", "edit_session_erase.json")
     assert (answer["statusCode"], answer.get("body")) == (204, None)
 
+    answer, _ = sam_local.invoke("EditUserFunction", "edit_user.json")
+    assert answer["statusCode"] == 201
+    answer, log = sam_local.invoke("ReadUserFunction", "read_user_email.json")
+    assert [each["id"] for each in json.loads(answer["body"])["users"]] == ["ann"]
+    assert "example.com" not in log
+    answer, _ = sam_local.invoke("EditUserFunction", "edit_user_erase.json")
+    assert (answer["statusCode"], answer.get("body")) == (204, None)
+
 
 def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp_path: Path) -> None:
     port = free_port()

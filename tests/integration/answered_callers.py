@@ -1,6 +1,7 @@
 """Requests of two end users and a service, each with its route and the status of its answer."""
 
 from tests.integration.answered_changes import ERASE, LIST, PATCH, READ, REMOVE, REPLACE, REPLACEMENT, WRITE
+from tests.integration.answered_users import LIST_USERS, OF_AN_END_USER, PUT_USER, UNSERVED_USERS
 from tests.integration.edge import Send
 from tests.support.bundle import Bundle, Json, Reply, turn
 
@@ -55,4 +56,8 @@ OF_CALLERS: list[tuple[Bundle, str, int, Send]] = [
     (DESK, PATCH, 200, lambda b: b.patch("of the tenant", {"user_id": "ann"})),
     (ANN, READ, 200, lambda b: b.read("of the tenant")),
     (ANN, ERASE, 204, lambda b: b.erase("s")),
+    *((ANN, route, status, send) for route, status, send in OF_AN_END_USER),
+    *((NAMELESS, route, 403, send) for route, send in UNSERVED_USERS),
+    (DESK, PUT_USER, 201, lambda b: b.user("PUT", "bob", {})),
+    (DESK, LIST_USERS, 200, lambda b: b.users()),
 ]

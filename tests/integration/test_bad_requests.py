@@ -9,11 +9,12 @@ from robot_brain.limits import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from tests.integration.bad_bodies import BREAKING_A_RULE, UNREADABLE
 from tests.integration.bad_changes import CHANGES
 from tests.integration.bad_parameters import HEADERS, KEPT, KEPT_KEY, PATHS, QUERIES, REFUSED_BY_STATE
+from tests.integration.bad_users import USERS
 from tests.integration.edge import Bad, assert_problem, function_of, marked, points, post, row_counts
 from tests.support.bundle import EVENTS, Bundle, deployed, event
 from tests.support.servers.databases import Database, Template
 
-TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE, *CHANGES]
+TABLE = [*UNREADABLE, *BREAKING_A_RULE, *PATHS, *QUERIES, *HEADERS, *REFUSED_BY_STATE, *CHANGES, *USERS]
 FILES = sorted(path.stem for path in (EVENTS / "bad").glob("*.json"))
 
 _FILES_STATUS = {
@@ -22,6 +23,11 @@ _FILES_STATUS = {
     "edit_session_if_match": 400,
     "edit_session_not_json": 400,
     "edit_session_remove_if_match": 400,
+    "edit_user_content_type": 415,
+    "edit_user_create_idempotency_key": 400,
+    "edit_user_erase_if_match": 400,
+    "edit_user_if_match": 400,
+    "edit_user_not_json": 400,
     "read_session_percent": 400,
     "write_message_base64": 400,
     "write_message_comma_in_key": 400,

@@ -13,7 +13,7 @@ from tests.support.servers.databases import Database
 TENANT_FROM = {"jwt": "claim:tenant", "iam": "iam:role"}
 # No server listens there, so a request that got as far as the database would be 503.
 UNREACHABLE = "postgresql://robot_brain_app:example@127.0.0.1:1/robot_brain"
-STATUS = {"write_message_iam": 201, "write_message_jwt": 201}
+STATUS = {"edit_user_jwt": 201, "write_message_iam": 201, "write_message_jwt": 201}
 
 
 def auth_of(path: Path) -> str:

@@ -17,8 +17,8 @@ ORIGIN = {
         "id", "robot_personality", "user_message", "robot_response", "session_id", "metadata", "created_at",
     },
     "robot_interactions": {"id", "robot_id", "interaction_type", "duration_ms", "success", "metadata", "created_at"},
-    "users": {"id"},
-    "user_profiles": {"user_id"},
+    "users": {"id", "email", "password_hash", "created_at", "updated_at"},
+    "user_profiles": {"id", "user_id", "first_name", "last_name", "avatar_url", "created_at", "updated_at"},
     "audit_logs": {"table_name", "record_id", "action", "old_data", "new_data", "user_id", "created_at"},
     "session_stats": {"session_id", "message_count", "last_message", "avg_response_length"},
 }  # fmt: skip

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tests.isolation.asking import Knowledge
 from tests.isolation.counts import ASKED
-from tests.isolation.parties import Known, Party
+from tests.isolation.parties import Party
 from tests.support.bundle import Bundle, Json, Reply
 
 SCOPE = "robot-brain/all-users"
@@ -51,8 +52,8 @@ def by_role(party: Party, session: str = "session") -> As:
     return As(party, {"iam": {**_IDENTITY, "accountId": account, "userArn": arn}})
 
 
-def plain(reply: Reply, known: Known) -> str:
-    """Return the whole answer without what differs between any two sessions."""
+def plain(reply: Reply, known: Knowledge) -> str:
+    """Return the whole answer without what differs between any two sessions or people."""
     return known.plain(everything(reply))
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import psycopg
 
 from local.template import Route
-from tests.isolation.function_cases import FUNCTION_CASES, WITHOUT_CASE, WITHOUT_FOREIGN_VALUE
+from tests.isolation.function_cases import FUNCTION_CASES, WITHOUT_CASE, WITHOUT_FOREIGN_VALUE, Case
 from tests.isolation.route_cases import ROUTE_CASES
+from tests.isolation.user_function_cases import USER_FUNCTION_CASES
+from tests.isolation.user_route_cases import USER_ROUTE_CASES
+
+# Each case of a function and of a route, of sessions and of people.
+ALL_FUNCTION_CASES: dict[str, list[Case[Any]]] = {
+    name: [*FUNCTION_CASES.get(name, []), *USER_FUNCTION_CASES.get(name, [])]
+    for name in (*FUNCTION_CASES, *USER_FUNCTION_CASES)
+}
+ALL_ROUTE_CASES = {**ROUTE_CASES, **USER_ROUTE_CASES}
 
 _PARAMETERS = """
 select p.proname, coalesce(array_agg(a.name order by a.n) filter (where a.mode in ('i', 'b', 'v')), '{}')
@@ -36,20 +46,20 @@ def missing_of_functions(functions: Iterable[tuple[str, list[str]]]) -> list[str
         if name in WITHOUT_CASE:
             if {"p_tenant_id", "p_session_id", "p_user_id", "p_as_user"} & set(parameters):
                 missing.append(f"robot_brain_api.{name} takes a tenant's value: add cases instead of a reason.")
-        elif name not in FUNCTION_CASES:
+        elif name not in ALL_FUNCTION_CASES:
             missing.append(
                 f"robot_brain_api.{name} has no case: add it to FUNCTION_CASES of tests/isolation/function_cases.py,"
                 " or to WITHOUT_CASE with the reason if it takes no value of a tenant."
             )
         else:
-            given = {each for case in FUNCTION_CASES[name] for each in (*case.foreign, *case.fixed)}
+            given = {each for case in ALL_FUNCTION_CASES[name] for each in (*case.foreign, *case.fixed)}
             missing += [
                 f"{each} of robot_brain_api.{name} is in no case: add a case with another caller's value to"
                 " FUNCTION_CASES of tests/isolation/function_cases.py."
                 for each in parameters
                 if each not in given and each not in WITHOUT_FOREIGN_VALUE
             ]
-    for name in (*FUNCTION_CASES, *WITHOUT_CASE):
+    for name in (*ALL_FUNCTION_CASES, *WITHOUT_CASE):
         if name not in known:
             missing.append(f"robot_brain_api has no function {name}: remove it from tests/isolation/function_cases.py.")
     return missing
@@ -61,10 +71,10 @@ def missing_of_routes(routes: Iterable[Route]) -> list[str]:
     missing = [
         f"{name} has no case: add it to ROUTE_CASES of tests/isolation/route_cases.py."
         for name in names
-        if not ROUTE_CASES.get(name)
+        if not ALL_ROUTE_CASES.get(name)
     ]
     return missing + [
         f"template.yaml has no route {name}: remove it from tests/isolation/route_cases.py."
-        for name in ROUTE_CASES
+        for name in ALL_ROUTE_CASES
         if name not in names
     ]

@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tests.isolation.parties import Known
 
-Value = Callable[[Known], object]
+Value = Callable[[Any], object]
+# What a caller knows: a session of another caller, or a person of another tenant.
+What = TypeVar("What")
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(Generic[What]):
     """A call: `foreign` has the parameters whose values belong to another caller, `fixed` has the others."""
 
     name: str
@@ -25,7 +27,7 @@ class Case:
     # The call has the first id of the owner's write. No client knows it, and the layer makes a new one for each write.
     has_first_id: bool = False
 
-    def arguments(self, known: Known) -> dict[str, object]:
+    def arguments(self, known: What) -> dict[str, object]:
         """Return the arguments of the call with the values that are known."""
         return {**self.fixed, **{name: value(known) for name, value in self.foreign.items()}}
 
@@ -59,7 +61,7 @@ WRITE = ID | {"p_messages": _turns}
 TURN: dict[str, Any] = {"robot_personality": "own", "user_message": "q", "robot_response": "a", "metadata": {}}
 NO_TURN = {"p_if_match": "0"}
 
-FUNCTION_CASES: dict[str, list[Case]] = {
+FUNCTION_CASES: dict[str, list[Case[Known]]] = {
     "write_message": [
         Case("its turns again", WRITE),
         Case("its key and its body", WRITE | KEY),

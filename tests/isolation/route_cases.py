@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.isolation.calling import As
 from tests.isolation.parties import Known
 from tests.support.bundle import Reply, changed, event
 
-Send = Callable[[As, Known], Reply]
+# It gets what the caller knows: a session of another caller, or a person of another tenant.
+Send = Callable[[As, Any], Reply]
 
 
 @dataclass(frozen=True)

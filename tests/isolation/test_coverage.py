@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from local.settings import ROOT
 from local.template import Route, load_template
-from tests.isolation.coverage import functions_of, missing_of_functions, missing_of_routes
-from tests.isolation.function_cases import FUNCTION_CASES
-from tests.isolation.route_cases import ROUTE_CASES
+from tests.isolation.coverage import (
+    ALL_FUNCTION_CASES,
+    ALL_ROUTE_CASES,
+    functions_of,
+    missing_of_functions,
+    missing_of_routes,
+)
 from tests.support.servers.databases import Database
 
 
@@ -14,14 +18,14 @@ def test_each_function_and_each_parameter_has_a_case(embedded_database: Database
     with embedded_database.admin() as admin:
         functions = functions_of(admin)
     assert missing_of_functions(functions) == []
-    assert all(FUNCTION_CASES.values())
+    assert all(ALL_FUNCTION_CASES.values())
     print(f"{len(functions)} functions, {sum(len(parameters) for _, parameters in functions)} parameters")
 
 
 def test_each_route_has_a_case() -> None:
     routes = load_template(ROOT / "template.yaml").routes
     assert missing_of_routes(routes) == []
-    print(f"{len(routes)} routes, {sum(map(len, ROUTE_CASES.values()))} cases")
+    print(f"{len(routes)} routes, {sum(map(len, ALL_ROUTE_CASES.values()))} cases")
 
 
 def test_a_new_function_without_a_case_fails_the_suite(embedded_database: Database) -> None:

@@ -189,7 +189,7 @@ def test_a_free_id_is_free_again_for_any_user_after_an_erasure(ann: As) -> None:
     assert ann.read("s").status == 404
 
 
-@pytest.mark.parametrize("user", ["a", "u" * 255, "ü" * 255, "'; select 1; --", "a b", "a]", "[a", "null", "*", "%"])
+@pytest.mark.parametrize("user", ["a", "u" * 255, "ü" * 255, "'; select 1; --", "a b", "a]", "[a", "null", "*", "a:b"])
 def test_each_valid_subject_is_a_user_of_its_own(ann: As, user: str) -> None:
     one = by_token(Party("acme", user))
     assert one.write("s", TURN).status == 201

@@ -40,11 +40,11 @@ def known_in(world: World, function: str, state: str) -> Known:
     return world.free.pop() if free else world.sessions[state]
 
 
-def may_meet(case: Case, party: Party) -> bool:
+def may_meet(case: Case[Known], party: Party) -> bool:
     return party.user is None or not case.service_only
 
 
-def the_answers(world: World, function: str, case: Case, known: Known) -> tuple[Answer, bool]:
+def the_answers(world: World, function: str, case: Case[Known], known: Known) -> tuple[Answer, bool]:
     """Return the answer about the owner's session, and whether it equals that about a session that does not exist."""
     asker = world.axis.fresh_asker() if function in CREATORS else world.axis.asker
     unknown = known.made_up(asker)
@@ -61,7 +61,7 @@ def the_answers(world: World, function: str, case: Case, known: Known) -> tuple[
     return found, found.plain(known) == other.plain(unknown)
 
 
-def assert_without_canaries(world: World, known: Known, case: Case, answer: Answer) -> None:
+def assert_without_canaries(world: World, known: Known, case: Case[Known], answer: Answer) -> None:
     """Assert that the answer has no word of the owner which the request did not have."""
     sent = str(case.arguments(known))
     for each in (*world.sessions.values(), known):
@@ -92,7 +92,7 @@ def test_a_foreign_cursor_is_refused_to_another_user_and_is_only_a_place_in_anot
     known = world.sessions["turns"]
     for cursor in (*known.cursors, *known.made_up(world.axis.asker).cursors):
         answer = ask(world.app, "list_sessions", world.axis.asker, {"p_cursor": cursor, "p_limit": 100})
-        assert_without_canaries(world, known, Case("a cursor", {}, {"p_cursor": cursor}), answer)
+        assert_without_canaries(world, known, Case[Known]("a cursor", {}, {"p_cursor": cursor}), answer)
         if world.axis.within_tenant:
             assert answer.sqlstate == "RB428"
         else:

@@ -60,6 +60,14 @@ class Model:
     """What each session must be: its owner and its number of turns, by tenant and id."""
 
     sessions: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
+    # The tenants with a row of the user ann.
+    people: set[str] = field(default_factory=set)
+
+    def saved(self, party: Party) -> int:
+        """Return the status of a PUT of the user ann, and remember it."""
+        status = 200 if party.tenant in self.people else 201
+        self.people.add(party.tenant)
+        return status
 
     def request(self, chance: random.Random, caller: As) -> None:
         """Send one random request, and compare its answer with the model."""
@@ -68,7 +76,8 @@ class Model:
         exists = (party.tenant, session_id) in self.sessions
         sees = exists and party.user in (None, owner)
         foreign = exists and not sees
-        kind = chance.choice(["write", "write", "read", "read", "list", "stats", "stale", "bad", "erase"])
+        kinds = ["write", "write", "read", "read", "list", "stats", "stale", "bad", "erase", "person", "export"]
+        kind = chance.choice(kinds)
         if kind == "write":
             turn = {"robot_personality": "p", "user_message": party.tenant, "robot_response": "a"}
             assert caller.write(session_id, turn).status == (404 if foreign else 201)
@@ -94,6 +103,22 @@ class Model:
             assert caller.remove(session_id, 0, {"if-match": '"7777"'}).status == (412 if sees else 404)
         elif kind == "bad":
             assert caller.sessions(cursor="beef").status == 422
+        elif kind == "person":
+            # The same e-mail in both tenants, of the same user.
+            person = {"email": "ann@example.com", "profile": {"first_name": party.tenant}}
+            assert caller.user("PUT", "ann", person).status == (403 if party.user == "bea" else self.saved(party))
+        elif kind == "export":
+            page = caller.export("ann")
+            if party.user == "bea":
+                assert page.status == 403
+                return
+            mine = {key[1] for key, value in self.sessions.items() if key[0] == party.tenant and value[0] == "ann"}
+            assert page.status == (200 if mine or party.tenant in self.people else 404)
+            if page.status == 200:
+                assert {each["id"] for each in page.json["sessions"]} == mine
+                assert {each["user_message"] for each in page.json["turns"]} <= {party.tenant}
+                assert (page.json["user"] is None) == (party.tenant not in self.people)
+                assert page.json["user"] is None or page.json["user"]["profile"] == {"first_name": party.tenant}
         else:
             assert caller.erase(session_id).status == (204 if sees else 404)
             if sees:
@@ -118,12 +143,15 @@ def refused_calls(party: Party) -> list[tuple[str, dict[str, object], str]]:
     """Return calls that fail after the tenant is set, each with its SQLSTATE."""
     turn = json.dumps([{"robot_personality": "x" * 51, "user_message": "", "robot_response": "", "metadata": {}}])
     named: dict[str, object] = {"p_session_id": f"of {party.tenant} {party.user}"}
+    person: dict[str, object] = {"p_user_id": str(party.user)}
     return [
         ("write_message", {**named, "p_messages": turn}, "22001"),
         ("patch_session", {**named, "p_user_metadata": "{}", "p_if_match": "77"}, "RB412"),
         ("remove_turns", {**named, "p_after": 0, "p_if_match": "77"}, "RB412"),
         ("list_sessions", {"p_cursor": "beef"}, "RB428"),
         ("stats", {**named, "p_schema_version": 9999}, "RB503"),
+        ("save_user", {**person, "p_user": "{}", "p_if_match": "77"}, "RB412"),
+        ("export_user", {**person, "p_cursor": "beef"}, "RB428"),
     ]
 
 
@@ -167,7 +195,7 @@ def done(answer: Answer) -> Answer:
     return answer
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(7))
 def test_a_refused_call_leaves_no_tenant_on_the_connection(one_connection: Database, number: int) -> None:
     party = Party("acme")
     with one_connection.app() as connection:

@@ -7,14 +7,12 @@ that index returns one row more, and its table reads that row. No other table or
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
-import psycopg
 import pytest
 
-from tests.isolation.asking import ask
+from tests.isolation.counters import INDEXES, WITHOUT_INDEX, Counters, counted, scans, undone
 from tests.isolation.function_cases import FUNCTION_CASES, Case
 from tests.isolation.parties import Axis, Known, Party, clears_keys
 from tests.isolation.world import World, world_of
@@ -25,9 +23,6 @@ CREATORS = ("write_message", "patch_session")
 # PL/pgSQL keeps a generic plan after five calls.
 WARM_CALLS = 7
 SESSIONS = ("robot_brain.sessions", "robot_brain.sessions_pkey")
-INDEXES = ("_pkey", "_idx", "_key")
-# Tables that have no index.
-WITHOUT_INDEX = {"robot_brain.uncounted"}
 GROW = """
 insert into robot_brain.sessions
   (tenant_id, id, user_id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
@@ -35,15 +30,6 @@ select t, 'grown ' || n, u, now() - interval '1 day', now() - interval '1 day', 
 from generate_series(1, 3000) n, (values ('acme', 'ann'), ('acme', 'bea'), ('acme', null), ('globex', null)) v (t, u)
 on conflict do nothing
 """
-# Scans, index entries or rows returned, rows fetched, and blocks, of each of our tables and indexes.
-_COUNTERS = """
-select c.oid::regclass::text, pg_stat_get_xact_numscans(c.oid), pg_stat_get_xact_tuples_returned(c.oid),
-  pg_stat_get_xact_tuples_fetched(c.oid), pg_stat_get_xact_blocks_fetched(c.oid)
-from pg_class c
-where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'i', 'm')
-"""
-
-Counters = Mapping[str, tuple[int, int, int, int]]
 
 
 @pytest.fixture(scope="module", params=AXES, ids=[axis.name for axis in AXES])
@@ -66,42 +52,17 @@ def grown(small: World) -> World:
     return small
 
 
-def counters(admin: psycopg.Connection) -> Counters:
-    return {row[0]: (int(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in admin.execute(_COUNTERS)}
-
-
-class _UndoError(Exception):
-    """Undoes a call that succeeded, so that it changes nothing for the next one."""
-
-
-def undone(world: World, asker: Party, function: str, case: Case, known: Known) -> None:
-    """Call the function, and undo what it did."""
-    with contextlib.suppress(_UndoError), world.admin.transaction():
-        ask(world.admin, function, asker, case.arguments(known))
-        raise _UndoError
-
-
-def touched(world: World, function: str, case: Case, known: Known) -> Counters:
+def touched(world: World, function: str, case: Case[Known], known: Known) -> Counters:
     """Return the counters of each table and index that one call touched."""
     # A write that was undone leaves a dead row, which another search for the same id would read.
     asker = world.axis.asker
     if function in CREATORS:
         askers = iter(world.axis.fresh_asker, asker)
         asker = next(each for each in askers if not clears_keys(each.user, known.key))
-    with world.admin.transaction():
-        before = counters(world.admin)
-        undone(world, asker, function, case, known)
-        after = counters(world.admin)
-    changes = {name: tuple(b - a for a, b in zip(before[name], after[name], strict=True)) for name in after}
-    return {name: (c[0], c[1], c[2], c[3]) for name, c in changes.items() if any(c)}
+    return counted(world.admin, asker, function, case.arguments(known))
 
 
-def scans(found: Counters) -> dict[str, int]:
-    """Return how often each index was scanned, and each table without one."""
-    return {name: each[0] for name, each in found.items() if each[0]}
-
-
-def both(world: World, function: str, case: Case, state: str) -> tuple[Counters, Counters]:
+def both(world: World, function: str, case: Case[Known], state: str) -> tuple[Counters, Counters]:
     """Return what a call for the owner's session touches, and a call for an unknown one, with the same plan."""
     asker, free = world.axis.asker, world.axis.within_tenant and function in CREATORS and state == "erased"
     for _ in range(5):
@@ -127,7 +88,7 @@ def check(world: World, function: str) -> None:
         if (case.service_only and asker.user is not None) or case.has_first_id:
             continue
         for _ in range(WARM_CALLS):
-            undone(world, asker, function, case, world.sessions["turns"].made_up(asker))
+            undone(world.admin, asker, function, case.arguments(world.sessions["turns"].made_up(asker)))
         for state in ("turns", "erasing", "erased"):
             foreign, unknown = both(world, function, case, state)
             name = f"{function}, {case.name}, {state}"

@@ -15,6 +15,7 @@ import psycopg
 
 from tests.isolation.asking import Answer, ask
 from tests.isolation.parties import STATES, Axis, Known, Party, canary_turn, clears_keys, new_words
+from tests.isolation.people import document_of, saved
 from tests.support.servers.databases import Database
 
 FREE_IDS = 40
@@ -72,6 +73,9 @@ class World:
             cursors=(),
             canaries=frozenset(),
         )
+        if known.user:
+            # No answer about a session may hold anything of its user's row.
+            self._must("save_user", p_user_id=known.user, **saved(document_of(words)))
         etag = self._bring_to(known)
         return Known(
             **{
@@ -116,13 +120,7 @@ class World:
 
     def rows(self) -> Counter[tuple[str, str]]:
         """Return (table, row as text) for all rows of the owner's tenant, in tables and in the view."""
-        union = " union all ".join(
-            f"select '{table}', t::text from robot_brain.{table} t where t.tenant_id = %(tenant)s"
-            for table in self.tables
-        )
-        # Prepared, because planning for all partitions takes longer than the scan.
-        rows = self.admin.execute(union.encode(), {"tenant": self.axis.owner.tenant}, prepare=True)
-        return Counter((table, row) for table, row in rows)
+        return rows_of(self.admin, self.tables, self.axis.owner.tenant)
 
     def _bring_to(self, known: Known) -> str:
         """Write the session and bring it to its state. Return its last entity tag."""
@@ -158,7 +156,7 @@ class World:
 def world_of(database: Database, axis: Axis) -> Iterator[World]:
     """Make a session of the owner in each state, and three sessions of the asker. Record what the owner sees."""
     with database.app() as app, database.admin() as admin:
-        world = World(app, admin, axis, _tables(admin))
+        world = World(app, admin, axis, tables_of(admin))
         for number in range(3):
             write_own(app, axis.asker, f"own {number} {secrets.token_hex(4)}")
             write_own(app, axis.owner, f"other {number} {secrets.token_hex(4)}")
@@ -178,7 +176,17 @@ def write_own(app: psycopg.Connection, party: Party, session_id: str, turns: int
     assert answer.sqlstate is None, answer
 
 
-def _tables(admin: psycopg.Connection) -> list[str]:
+def rows_of(admin: psycopg.Connection, tables: list[str], tenant: str) -> Counter[tuple[str, str]]:
+    """Return (table, row as text) for all rows of a tenant, in tables and in the view."""
+    union = " union all ".join(
+        f"select '{table}', t::text from robot_brain.{table} t where t.tenant_id = %(tenant)s" for table in tables
+    )
+    # Prepared, because planning for all partitions takes longer than the scan.
+    return Counter((table, row) for table, row in admin.execute(union.encode(), {"tenant": tenant}, prepare=True))
+
+
+def tables_of(admin: psycopg.Connection) -> list[str]:
+    """Return the tables and views with a tenant_id."""
     rows = admin.execute(
         "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'"
         " where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'p', 'm') and not c.relispartition"

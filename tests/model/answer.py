@@ -31,6 +31,9 @@ NO_SESSION = Expected(404, body={"title": "Session not found", "detail": "This s
 NO_TURN = Expected(404, body={"title": "Turn not found"})
 # The answer to a POST or PATCH that creates no session, because another caller's session has the id.
 FOREIGN = Expected(404, body={"title": "Session not found"})
+NO_USER = Expected(404, body={"title": "User not found"})
+SESSION_BEING_ERASED = Expected(409, body={"title": "Session being erased"}, retry_after=True)
+USER_BEING_ERASED = Expected(409, body={"title": "User being erased"}, retry_after=True)
 FORBIDDEN = Expected(403, body={"title": "Forbidden"})
 
 
@@ -47,6 +50,15 @@ def check(answer: Expected, reply: Reply) -> None:
         same("body", reply.json if reply.body else None, answer.body)
 
 
+def fits(answer: Expected, reply: Reply) -> bool:
+    """Return whether the real answer is the model's."""
+    try:
+        check(answer, reply)
+    except MismatchError:
+        return False
+    return True
+
+
 def _check_problem(answer: Expected, document: Json) -> None:
     same("status in the document", document["status"], answer.status)
     for name, value in (answer.body or {}).items():
@@ -58,4 +70,4 @@ def _check_problem(answer: Expected, document: Json) -> None:
 def same(what: str, found: object, wanted: object) -> None:
     """Raise MismatchError with both values if they differ."""
     if found != wanted:
-        raise MismatchError(f"{what}: {found!r} instead of {wanted!r}")
+        raise MismatchError(f"{what}: {found!r}\n  instead of {wanted!r}")

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import stats
-from robot_brain import environment
-from robot_brain.database.connection import LazyConnection, lazy_connection
-from robot_brain.environment import Environment
-from tests.model.contract import is_forbidden
+from tests.model.forbidden import is_forbidden
 from tests.model.history import Entry
 from tests.model.lists import Walk
 from tests.model.random_bodies import TEXTS, optional_members, random_patch, random_turn
-from tests.model.request import ERASE, GET, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.random_users import Known
+from tests.model.request import ERASE, EXPORT, GET, LIST, LIST_USERS, PATCH, POST, PUT, REMOVE, STATS, Request, send
 from tests.model.store import Json
+from tests.model.threads import in_threads
 from tests.support.bundle import Context, Reply, event
 
 CLIENTS = 8
@@ -30,16 +29,13 @@ CALLERS = (None, None, *USERS)
 KEYS = tuple(f"key {number}" for number in range(12))
 
 
-class _EnvironmentOfThread(Environment, threading.local):
-    """An environment for each thread: a thread that uses it first gets a new one with the same variables."""
-
-
 @dataclass
 class Recorded:
-    """All answers that the clients received, except those of lists, which are in `walks`."""
+    """All answers that the clients received, except those of lists and exports, which are in `walks` and `exports`."""
 
     entries: list[Entry] = field(default_factory=list)
     walks: list[Walk] = field(default_factory=list)
+    exports: list[Entry] = field(default_factory=list)
 
 
 class Clients:
@@ -57,6 +53,12 @@ class Clients:
         self._with_key: list[Request] = []
         # The user of each session, as the last answer shows it.
         self._owners: dict[str, str | None] = {}
+        self._users = Known(USERS)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Return the users that the requests named, and some that they made."""
+        return tuple(self._users.ids)
 
     def run(self, requests: int) -> Recorded:
         """Let all clients send `requests` requests together. Return what they recorded."""
@@ -76,11 +78,13 @@ class Clients:
         entry = self._sent(request)
         self.recorded.entries.append(entry)
         tag = entry.reply.headers.get("etag")
-        if tag is not None:
+        if not request.session_id:
+            self._users.learn(request, entry.reply)
+        elif tag is not None:
             self._tags[request.session_id].append(tag)
         if request.key is not None:
             self._with_key.append(request)
-        if request.user is not None and tag is not None:
+        if request.user is not None and tag is not None and request.session_id:
             self._owners[request.session_id] = request.user
         elif "session" in entry.reply.json:
             self._owners[request.session_id] = entry.reply.json["session"].get("user_id")
@@ -95,6 +99,18 @@ class Clients:
         walk = Walk(pages)
         self.recorded.walks.append(walk)
         return walk
+
+    def walk_users(self, **query: Any) -> None:
+        """Follow the cursors of GET /users to the end. Each page is recorded with what its cursor stands for."""
+        request = Request(LIST_USERS, query=query)
+        while (cursor := (page := self.record(request).json)["page"]["cursor"]) is not None:
+            last = page["users"][-1]
+            position = (last["created_at"], last["id"])
+            request = replace(request, query={**query, "cursor": cursor}, position=position)
+
+    def export(self, user_id: str, user: str | None = None) -> None:
+        """Record an export that may run beside changes."""
+        self.recorded.exports.append(self._sent(Request(EXPORT, user_id=user_id, user=user)))
 
     def _sent(self, request: Request) -> Entry:
         began = time.monotonic()
@@ -112,10 +128,17 @@ class Clients:
             named = {"user_id": chance.choice(USERS)} if chance.random() < 0.3 else {}
             preview = {"preview": "true"} if chance.random() < 0.5 else {}
             self.walk(user, limit=chance.choice((1, 2, 3, 100)), **named, **preview)
+        elif act == "walk users":
+            self.walk_users(limit=chance.choice((1, 2, 100)))
+        elif act == "export":
+            self.export(user or chance.choice(self._users.ids), user)
         elif act == "refresh":
             stats.handler(event("schedule"), Context())
         else:
-            request = replace(_MAKERS[act](self, chance, self._session_for(user, chance)), user=user)
+            if act == "user":
+                request = self._users.request(chance, user, KEYS)
+            else:
+                request = replace(_MAKERS[act](self, chance, self._session_for(user, chance)), user=user)
             if is_forbidden(request) and chance.random() < 0.8:
                 request = replace(request, user=None)
             self.record(request)
@@ -164,7 +187,7 @@ class Clients:
     def _patch(self, chance: random.Random, session_id: str) -> Request:
         body: Json = {"user_metadata": random_patch(chance)} if chance.random() < 0.8 else {}
         if chance.random() < 0.4:
-            body["user_id"] = chance.choice((None, *USERS, *USERS))
+            body["user_id"] = chance.choice((None, *USERS, *USERS, *self._users.ids[-1:]))
         return Request(PATCH, session_id, body=body, if_match=self._if_match(chance, session_id))
 
     def _get(self, chance: random.Random, session_id: str) -> Request:
@@ -185,33 +208,6 @@ class Clients:
         return max(int(known[-1][1:].partition(".")[0]), 1) if known else 1
 
 
-def in_threads(work: list[Callable[[], None]]) -> None:
-    """Run all functions at the same time, each in an environment of its own. Raises the first failure."""
-    failures: list[BaseException] = []
-    before = environment.current
-
-    def one(function: Callable[[], None]) -> None:
-        try:
-            function()
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            if LazyConnection in environment.current.objects:
-                lazy_connection().discard()
-
-    environment.current = _EnvironmentOfThread(before.variables)
-    try:
-        threads = [threading.Thread(target=one, args=(function,)) for function in work]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        environment.current = before
-    if failures:
-        raise failures[0]
-
-
 _WEIGHTS = (
     ("post", 30),
     ("put", 16),
@@ -221,6 +217,9 @@ _WEIGHTS = (
     ("get", 24),
     ("stats", 6),
     ("walk", 5),
+    ("user", 36),
+    ("walk users", 2),
+    ("export", 5),
     ("again", 8),
     ("refresh", 1),
 )

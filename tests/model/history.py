@@ -7,12 +7,13 @@ its answer, the model gives every answer, and no tag stands for two states.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.model.answer import MismatchError, check
 from tests.model.contract import expected
-from tests.model.request import Request
-from tests.model.store import Session, Store
+from tests.model.request import ERASE_USER, Request
+from tests.model.store import Session, Store, User
+from tests.model.users import FINISHED
 from tests.support.bundle import Reply
 
 # An order is found after few steps back. A history without one is given up after so many.
@@ -28,10 +29,14 @@ class Entry:
     reply: Reply
     began: float
     ended: float
+    # The number of the entry that comes before this one.
+    after: int | None = None
 
     def __str__(self) -> str:
         sent = self.request
-        said = f"{sent.route} {sent.session_id} seq={sent.seq} {dict(sent.query)} {sent.headers} {sent.body}"
+        said = (
+            f"{sent.route} {sent.session_id}{sent.user_id} seq={sent.seq} {dict(sent.query)} {sent.headers} {sent.body}"
+        )
         answered = f"{self.reply.status} {self.reply.headers.get('etag')} {self.reply.body}"
         return f"{self.number}, {sent.user or 'service'}: {said} -> {answered}"
 
@@ -59,7 +64,8 @@ def in_order(history: Sequence[Entry], store: Store | None = None) -> list[Step]
 
     Several orders may be right: a read of the same state may come before or after another. Any one will do.
     """
-    left = {entry.number: entry for entry in sorted(history, key=lambda entry: entry.began)}
+    steps = [*history, *(_last_step(entry) for entry in history if _is_erasure(entry))]
+    left = {entry.number: entry for entry in sorted(steps, key=lambda entry: entry.began)}
     search = _Search()
     places = [search.place(store or Store(), left, [])]
     while places[-1].left:
@@ -83,11 +89,16 @@ class _Search:
         self._longest: list[Step] = []
         self._why: list[str] = []
         self._steps_back = 0
-        self._seen: set[tuple[frozenset[int], frozenset[tuple[str, str]]]] = set()
+        self._seen: set[tuple[frozenset[object], ...]] = set()
 
     def is_new(self, store: Store, left: dict[int, Entry]) -> bool:
         """Return whether the search was not here before. Two orders of unrelated changes lead to the same state."""
-        here = (frozenset(left), frozenset((session.id, session.tag) for session in store.sessions.values()))
+        here = (
+            frozenset(left),
+            frozenset((session.id, session.tag) for session in store.sessions.values()),
+            frozenset((user.id, user.tag) for user in store.users.values()),
+            frozenset((id, *left) for id, left in store.erasing.items()),
+        )
         new = here not in self._seen
         self._seen.add(here)
         return new
@@ -135,19 +146,33 @@ class _Search:
 def _first(left: dict[int, Entry]) -> list[Entry]:
     """Return the entries that may come next: each was sent before any of the others was answered."""
     horizon = min((entry.ended for entry in left.values()), default=0.0)
-    return [entry for entry in left.values() if entry.began <= horizon]
+    return [entry for entry in left.values() if entry.began <= horizon and entry.after not in left]
+
+
+def _is_erasure(entry: Entry) -> bool:
+    return entry.request.route == ERASE_USER and entry.reply.status == 204
+
+
+def _last_step(entry: Entry) -> Entry:
+    """Return the last step of a user's erasure as an entry. Other requests may come between the first step and it."""
+    request = Request(FINISHED, user_id=entry.request.user_id)
+    return replace(entry, number=-1 - entry.number, request=request, after=entry.number)
 
 
 def _rank(entry: Entry, after: Store) -> tuple[int, int]:
     """Order entries by their tag. Only a hint, so that the search rarely steps back."""
+    if entry.request.user_id:
+        user = after.users.get(entry.request.user_id)
+        return (0, int(user.version, 16) if user else 0)
     session = after.sessions.get(entry.request.session_id)
     return (session.last_seq, int(session.version, 16)) if session else (0, 0)
 
 
 def _check_tags(order: Sequence[Step]) -> None:
-    """Raise MismatchError if a tag stands for two states, in one life of a session or in two."""
-    states: dict[tuple[str, str], Session] = {}
+    """Raise MismatchError if a tag stands for two states, in one life of a session or user or in two."""
+    states: dict[tuple[type, str, str], Session | User] = {}
     for step in order:
-        for session in step.after.sessions.values():
-            if states.setdefault((session.id, session.tag), session) != session:
-                raise MismatchError(f"the tag {session.tag} of {session.id} stands for two states, at {step.entry}")
+        both: list[Session | User] = [*step.after.sessions.values(), *step.after.users.values()]
+        for each in both:
+            if states.setdefault((type(each), each.id, each.tag), each) != each:
+                raise MismatchError(f"the tag {each.tag} of {each.id} stands for two states, at {step.entry}")

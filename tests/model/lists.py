@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from tests.model import pages
 from tests.model.answer import FORBIDDEN, MismatchError, check
-from tests.model.contract import is_forbidden
+from tests.model.forbidden import is_forbidden
 from tests.model.history import Entry, Step
 from tests.model.store import Json, Session
 
 PREVIEW_CHARS = 200
+State = TypeVar("State")
 
 
 @dataclass(frozen=True)
@@ -23,27 +25,27 @@ class Walk:
 
 
 @dataclass(frozen=True)
-class Period:
-    """A state of a session, None while it does not exist, and the moments between which it may have been read."""
+class Period(Generic[State]):
+    """A state of a session or user, None while it does not exist, and the moments between which it may be read."""
 
-    state: Session | None
+    state: State | None
     began: float
     ended: float
 
 
-def periods(order: Sequence[Step]) -> dict[str, list[Period]]:
+def periods(order: Sequence[Step]) -> dict[str, list[Period[Session]]]:
     """Return the states of each session in turn.
 
     A state may be read from the sending of the request that made it to the answer to the request that ended it.
     """
-    found: dict[str, list[Period]] = {}
+    found: dict[str, list[Period[Session]]] = {}
     for step in order:
-        id = step.entry.request.session_id
-        states = found.setdefault(id, [Period(None, -math.inf, math.inf)])
-        state = step.after.sessions.get(id)
-        if state != states[-1].state:
-            states[-1] = replace(states[-1], ended=step.entry.ended)
-            states.append(Period(state, step.entry.began, math.inf))
+        for id in {step.entry.request.session_id, *found, *step.after.sessions}:
+            states = found.setdefault(id, [Period(None, -math.inf, math.inf)])
+            state = step.after.sessions.get(id)
+            if state != states[-1].state:
+                states[-1] = replace(states[-1], ended=step.entry.ended)
+                states.append(Period(state, step.entry.began, math.inf))
     return found
 
 
@@ -64,7 +66,7 @@ def check_walk(walk: Walk, order: Sequence[Step]) -> None:
         if len(page.reply.json["sessions"]) > int(page.request.query["limit"]):
             raise MismatchError(f"more than a page's limit: {page}")
         for each in page.reply.json["sessions"]:
-            _check_listed(each, page, _during(states[each["id"]], page.began, page.ended))
+            _check_listed(each, page, during(states[each["id"]], page.began, page.ended))
             listed.append(each)
     if walk.pages[-1].reply.json["page"]["cursor"] is not None:
         raise MismatchError("the walk did not end")
@@ -75,11 +77,12 @@ def check_walk(walk: Walk, order: Sequence[Step]) -> None:
     if times != sorted(times, reverse=True):
         raise MismatchError(f"a walk does not have the newest activity first: {list(zip(ids, times, strict=True))}")
     for id, session in states.items():
-        if id not in ids and _is_quiet(_during(session, walk.pages[0].began, walk.pages[-1].ended), walk):
+        if id not in ids and _is_quiet(during(session, walk.pages[0].began, walk.pages[-1].ended), walk):
             raise MismatchError(f"{id} was there and not active, and is missing in a walk: {ids}")
 
 
-def _during(states: list[Period], began: float, ended: float) -> list[Session | None]:
+def during(states: list[Period[State]], began: float, ended: float) -> list[State | None]:
+    """Return the states of which one may have been read between two moments."""
     return [each.state for each in states if each.began <= ended and each.ended >= began]
 
 

@@ -23,6 +23,14 @@ PATCH = "PATCH /sessions/{session_id}"
 GET = "GET /sessions/{session_id}"
 LIST = "GET /sessions"
 STATS = "GET /stats"
+POST_USER = "POST /users"
+PUT_USER = "PUT /users/{user_id}"
+PATCH_USER = "PATCH /users/{user_id}"
+ERASE_USER = "DELETE /users/{user_id}"
+GET_USER = "GET /users/{user_id}"
+LIST_USERS = "GET /users"
+EXPORT = "GET /users/{user_id}/export"
+DRY_RUN = {"dry_run": "true"}
 
 # The environment of functions that know their callers.
 KNOWS_CALLERS = {"AUTH": "jwt", "TENANT_FROM": "fixed"}
@@ -35,7 +43,8 @@ _TEMPLATE = load_template(ROOT / "template.yaml")
 class Request:
     """One request. `query` and `headers` are as HTTP has them; `body` is the value that becomes JSON.
 
-    `user` is the end user that sends it, and None for a service, which sees all users' sessions.
+    `user` is the end user that sends it, and None for a service, which sees all users' sessions. `user_id` is the user
+    in the path. `position` says what the cursor of a list of users stands for: the last user of the page before.
     """
 
     route: str
@@ -47,6 +56,8 @@ class Request:
     if_none_match: str | None = None
     key: str | None = None
     user: str | None = None
+    user_id: str = ""
+    position: tuple[str, str] | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -58,7 +69,7 @@ class Request:
         """Return the event that API Gateway makes of this request."""
         made = event("read_session")
         method, _, path = self.route.partition(" ")
-        parameters = {"session_id": self.session_id, "seq": str(self.seq)}
+        parameters = {"session_id": self.session_id, "seq": str(self.seq), "user_id": self.user_id}
         used = {name: value for name, value in parameters.items() if f"{{{name}}}" in path}
         made["routeKey"] = made["requestContext"]["routeKey"] = self.route
         made["rawPath"] = made["requestContext"]["http"]["path"] = path.format(**used)

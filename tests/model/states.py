@@ -19,7 +19,16 @@ from tests.support.servers.databases import Database
 MANY_TURNS = 5_100
 _WRITE = "select from robot_brain_api.write_message(p_tenant_id => %s, p_session_id => %s, p_messages => %s)"
 _ERASE = "select state from robot_brain_api.erase_session(p_tenant_id => %s, p_session_id => %s)"
-_TABLES = ("sessions", "conversations", "robot_interactions", "idempotency_keys", "uncounted")
+_TABLES = (
+    "sessions",
+    "conversations",
+    "robot_interactions",
+    "idempotency_keys",
+    "uncounted",
+    "users",
+    "user_profiles",
+    "user_erasures",
+)
 
 
 @dataclass(frozen=True)

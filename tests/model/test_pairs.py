@@ -8,11 +8,12 @@ import threading
 
 import pytest
 
-from tests.model.clients import CALLERS, Clients, in_threads
+from tests.model.clients import CALLERS, Clients
 from tests.model.history import in_order
 from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request
 from tests.model.states import turn
 from tests.model.store import Store
+from tests.model.threads import in_threads
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 

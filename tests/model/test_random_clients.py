@@ -1,17 +1,19 @@
 """Eight clients send random requests at the same time, and the model of the contract gives every answer again.
 
-Each request is a service's or an end user's, and services move sessions between the users.
+Each request is a service's or an end user's, and services move sessions between the users. The users come and go.
 """
 
 import os
 import secrets
+from dataclasses import replace
 
 import pytest
 
 from tests.model.clients import CALLERS, SESSIONS, Clients
+from tests.model.exports import check_export
 from tests.model.history import Step, in_order
 from tests.model.lists import check_walk
-from tests.model.request import GET, KNOWS_CALLERS, STATS, Request
+from tests.model.request import DRY_RUN, ERASE_USER, EXPORT, GET, GET_USER, KNOWS_CALLERS, STATS, Request
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
@@ -23,6 +25,7 @@ _INTERACTIONS = """
 select session_id, seq, robot_id, interaction_type, duration_ms, success, metadata
 from robot_brain.robot_interactions where tenant_id = %s order by session_id, seq
 """
+_HASHES = "select id, password_hash from robot_brain.users where tenant_id = %s"
 
 
 @pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
@@ -46,6 +49,10 @@ def play(database: Database, seed: str) -> list[Step]:
             for user in dict.fromkeys(CALLERS):
                 clients.record(Request(GET, session_id, query={"limit": 200}, user=user))
         clients.record(Request(STATS))
+        for user_id in clients.users:
+            for request in (Request(GET_USER), Request(EXPORT), Request(ERASE_USER, query=DRY_RUN)):
+                clients.record(replace(request, user_id=user_id))
+        clients.walk_users(limit=2)
         for user in dict.fromkeys(CALLERS):
             clients.walk(user, limit=2, preview="true")
         bundle.refresh()
@@ -53,9 +60,16 @@ def play(database: Database, seed: str) -> list[Step]:
     order = in_order(clients.recorded.entries)
     for walk in clients.recorded.walks:
         check_walk(walk, order)
+    for export in clients.recorded.exports:
+        check_export(export, order)
     with database.admin() as admin:
         stored = admin.execute(_INTERACTIONS, [tenant]).fetchall()
+        hashes = admin.execute(_HASHES, [tenant]).fetchall()
     assert stored == interactions(order)
+    # No answer has a password hash.
+    end = order[-1].after
+    assert dict(hashes) == {user.id: user.document.get("password_hash") for user in end.users.values()}
+    assert end.erasing == {}
     return order
 
 

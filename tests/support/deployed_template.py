@@ -44,6 +44,8 @@ VARIABLES = {
     "WriteMessageFunction": _DATABASE,
     "ReadSessionFunction": _DATABASE,
     "EditSessionFunction": _DATABASE,
+    "ReadUserFunction": _DATABASE,
+    "EditUserFunction": _DATABASE,
     "HealthFunction": _LOG,
     "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
 }

@@ -120,3 +120,17 @@ def rows_read(connection: psycopg.Connection, call: str, parameters: tuple[objec
     assert before is not None, f"there is no table {table}"
     assert after is not None
     return int(after[0]) - int(before[0])
+
+
+def indexes_scanned(connection: psycopg.Connection, call: str, parameters: tuple[object, ...]) -> dict[str, int]:
+    """Call a function. Return how often the call scanned each of our indexes, without those it did not scan."""
+    query = (
+        "select c.relname, pg_stat_get_xact_numscans(c.oid) from pg_class c"
+        " where c.relkind = 'i' and c.relnamespace = 'robot_brain'::regnamespace"
+    )
+    with connection.transaction():
+        # The server's counters continue from one transaction to the next.
+        before: dict[str, int] = dict(connection.execute(query, []).fetchall())
+        connection.execute(call, parameters)
+        after: dict[str, int] = dict(connection.execute(query, []).fetchall())
+    return {name: after[name] - before[name] for name in after if after[name] != before[name]}

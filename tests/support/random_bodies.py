@@ -1,15 +1,19 @@
-"""Random bodies of writes: valid ones, and ones with a few mistakes, mostly at the limits."""
+"""Random bodies of writes and of users: valid ones, and ones with a few mistakes, mostly at the limits."""
 
 import random
 from collections.abc import Iterator
 from typing import Any
 
 from robot_brain.limits import (
+    MAX_EMAIL_LENGTH,
     MAX_INTEGER,
     MAX_METADATA_BYTES,
     MAX_NAME_LENGTH,
+    MAX_PASSWORD_HASH_LENGTH,
+    MAX_PERSON_NAME_LENGTH,
     MAX_TEXT_BYTES,
     MAX_TURNS,
+    MAX_URL_LENGTH,
     MAX_USER_ID_LENGTH,
 )
 
@@ -30,6 +34,10 @@ _NAMES = (
     "x" * 200,
 )
 _CHARACTERS = ("x", "é", "€", "\U0001f916")
+_EMAIL_END = "@example.com"
+_HASHES = ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", "$2b$12$" + "a" * 53, "$scrypt$ln=16,r=8,p=1$c2FsdA$aGFzaA")
+# What is no e-mail, no hash, no URL or no name.
+_NOT_PERSONAL = ("", "a", "a b", "a@b@c", "@", "a@ b", "$a", "$A$b", "javascript:alert(1)", "https://", "a\x00", "\x85")
 
 
 def bodies(seed: int, count: int) -> Iterator[Json]:
@@ -68,6 +76,57 @@ def patches(seed: int, count: int) -> Iterator[Json]:
         if chance.random() < 0.3:
             _spoil(body, chance)
         yield body
+
+
+def users(seed: int, count: int) -> Iterator[Json]:
+    """Yield `count` bodies of users. About half of them is valid."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = _person(chance)
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            _spoil_person(body, chance)
+        yield body
+
+
+def user_patches(seed: int, count: int) -> Iterator[Json]:
+    """Yield `count` bodies that patch a user. About half of them is valid."""
+    chance = random.Random(seed)
+    for _ in range(count):
+        body = _person(chance)
+        for within in (body, body.get("profile") or {}):
+            for name in within:
+                within[name] = None if chance.random() < 0.2 else within[name]
+        for _ in range(chance.choice((0, 0, 1, 2))):
+            _spoil_person(body, chance)
+        yield body
+
+
+def _person(chance: random.Random) -> Json:
+    character = chance.choice(_CHARACTERS)
+    name = character * chance.choice((1, 7, MAX_PERSON_NAME_LENGTH))
+    local = character * chance.choice((1, 7, MAX_EMAIL_LENGTH - len(_EMAIL_END)))
+    url = "https://" + character * chance.choice((1, 7, MAX_URL_LENGTH - len("https://")))
+    profile = {"first_name": name, "last_name": name, "avatar_url": url}
+    hashed = chance.choice((*_HASHES, "$6$" + "x" * (MAX_PASSWORD_HASH_LENGTH - 3)))
+    body: Json = {"email": local + _EMAIL_END, "password_hash": hashed, "profile": _some(profile, chance)}
+    return _some(body, chance)
+
+
+def _some(members: Json, chance: random.Random) -> Json:
+    return {name: value for name, value in members.items() if chance.random() < 0.7}
+
+
+def _spoil_person(body: Json, chance: random.Random) -> None:
+    """Change one member of a user or of its profile."""
+    profile = body.get("profile")
+    inside = profile if isinstance(profile, dict) and profile and chance.random() < 0.5 else body
+    if inside and chance.random() < 0.8:
+        name = chance.choice(list(inside))
+        long = (MAX_PERSON_NAME_LENGTH, MAX_EMAIL_LENGTH, MAX_PASSWORD_HASH_LENGTH, MAX_URL_LENGTH)
+        wrong = chance.choice((*_NOT_PERSONAL, chance.choice(_CHARACTERS) * (chance.choice(long) + 1)))
+        inside[name] = wrong if chance.random() < 0.7 else _value(chance, 2)
+    else:
+        inside[chance.choice(_NAMES)] = _value(chance, 2)
 
 
 def _turn(chance: random.Random) -> Json:

@@ -121,6 +121,7 @@ def test_a_tenant_claim_that_is_missing_or_no_tenant_is_refused(value: object) -
         "a\nb",
         "a\x85b",
         "\ud800",
+        *("a/b", "/", "a\\b", "a?b", "a#b", "a%b", "%2e", ".", ".."),
         "[ann bob]",
         "map[a:b]",
     ],
@@ -130,8 +131,10 @@ def test_a_subject_that_is_missing_or_no_user_id_is_refused(value: object) -> No
         of_claims({"sub": value})
 
 
-@pytest.mark.parametrize("value", ["auth0|5f7c8ec7", "a b", "ann@example.com", "é" * 255, "[ann", "0"])
-def test_a_subject_may_be_any_text_of_255_characters(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["auth0|5f7c8ec7", "a b", "ann@example.com", "é" * 255, "[ann", "0", "...", "a.b", "a:b", "-", "+", "~"]
+)
+def test_a_subject_may_be_any_text_of_255_characters_that_can_be_a_part_of_a_path(value: str) -> None:
     assert of_claims({"sub": value}).user_id == value
 
 
@@ -173,6 +176,23 @@ def test_an_end_user_may_list_only_its_own_sessions() -> None:
     assert (service.listed_user(None), service.listed_user("bob")) == (None, "bob")
     with pytest.raises(ForbiddenError, match="only sessions of its own"):
         ann.listed_user("bob")
+
+
+def test_an_end_user_may_name_only_itself_and_a_service_may_name_any_user() -> None:
+    ann = Caller("t", "ann", False)
+    ann.require_user("ann")
+    for service in (Caller("t", None, True), Caller("t", "ann", True)):
+        service.require_user("bob")
+    for named in ("bob", "Ann", "ann ", "an", "annn", "\uff41nn", ""):
+        with pytest.raises(ForbiddenError) as error:
+            ann.require_user(named)
+        assert "ann" not in str(error.value)
+        assert "bob" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["a/b", "a\\b", "a?b", "a#b", "a%b", ".", "..", "", "x" * 256])
+def test_a_service_whose_subject_is_no_user_id_acts_without_a_user(value: str) -> None:
+    assert of_claims({"sub": value, "scope": ALL}) == Caller("local", None, True)
 
 
 def test_what_needs_all_users_names_what_is_refused() -> None:

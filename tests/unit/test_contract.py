@@ -13,17 +13,19 @@ from contract.__main__ import main
 from contract.compiler import CompileError, compile_bodies
 from contract.edit_session import SessionPatch
 from contract.turns import Replacement
+from contract.users import UserContent, UserPatch
 from contract.values import BODY, Text
 from contract.write_message import Batch, OneTurn
-from robot_brain.bodies import patch_schemas, write_schemas
+from robot_brain.bodies import patch_schemas, user_schemas, write_schemas
 from tests.support.bundle import Json
-from tests.support.random_bodies import bodies, patches, replacements
+from tests.support.random_bodies import bodies, patches, replacements, user_patches, users
 
 SEED = 20261128
 BODIES = 3_000
 BROKEN_RULES = {
     "bool_type",
     "dict_type",
+    "email",
     "extra_forbidden",
     "greater_than_equal",
     "int_type",
@@ -31,6 +33,7 @@ BROKEN_RULES = {
     "list_type",
     "metadata_too_large",
     "missing",
+    "password_hash",
     "string_pattern_mismatch",
     "string_too_long",
     "string_too_short",
@@ -38,6 +41,8 @@ BROKEN_RULES = {
     "text_too_large",
     "too_long",
     "too_short",
+    "url",
+    "user_id",
 }
 GENERATED = (
     *(f"layers/robot_brain/robot_brain/bodies/{name}_schemas.py" for name in ("write", "patch", "user")),
@@ -62,17 +67,21 @@ def test_the_compiled_schemas_validate_random_bodies_as_pydantic_does() -> None:
     )
     replacement = (SchemaValidator(write_schemas.REPLACEMENT), TypeAdapter(Replacement))
     patch = (SchemaValidator(patch_schemas.SESSION_PATCH), TypeAdapter(SessionPatch))
+    user = (SchemaValidator(user_schemas.USER_CONTENT), TypeAdapter(UserContent))
+    user_patch = (SchemaValidator(user_schemas.USER_PATCH), TypeAdapter(UserPatch))
     judged: list[tuple[Any, Json]] = [
         *((batch if "messages" in body else one, body) for body in bodies(SEED, BODIES)),
         *((replacement, body) for body in replacements(SEED, BODIES)),
         *((patch, body) for body in patches(SEED, BODIES)),
+        *((user, body) for body in users(SEED, BODIES)),
+        *((user_patch, body) for body in user_patches(SEED, BODIES)),
     ]
     verdicts = []
     for (compiled, declared), body in judged:
         verdicts.append(verdict(compiled, body))
         assert verdicts[-1] == verdict(declared, body)
     # Many bodies must be valid and many broken, some with several errors. Each rule must be broken at least once.
-    for first in range(0, 3 * BODIES, BODIES):
+    for first in range(0, len(judged), BODIES):
         broken = [found for kind, found in verdicts[first : first + BODIES] if kind == "broken"]
         assert BODIES // 5 < len(broken) < BODIES * 4 // 5
     broken = [found for kind, found in verdicts if kind == "broken"]
@@ -90,7 +99,7 @@ def test_the_check_names_each_file_that_differs_from_the_contract(tmp_path: Path
     assert main(["--check"], tmp_path) is None
     for name in GENERATED:
         made = (tmp_path / name).read_text()
-        (tmp_path / name).write_text(made.replace("2147483647", "2147483646", 1))
+        (tmp_path / name).write_text(made.replace("string" if name.endswith("json") else "strict", "strange", 1))
         assert str(main(["--check"], tmp_path)).startswith(f"{name}: ")
         (tmp_path / name).write_text(made)
 
@@ -145,7 +154,7 @@ class _WithFunction(TypedDict):
     [
         (Circle, "Circle contains itself"),
         (int, "a TypedDict"),
-        (_WithFunction, "spelled is not in robot_brain.bodies.sizes"),
+        (_WithFunction, "spelled is not in robot_brain.bodies.personal or robot_brain.bodies.sizes"),
         (_WithDate, "2026"),
     ],
 )

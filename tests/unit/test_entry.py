@@ -56,6 +56,29 @@ def test_a_function_receives_its_path_parameters_by_name_and_the_log_line_has_th
     assert "session_id" not in line
 
 
+def read(request: Request, caller: Caller, user_id: str) -> Response:
+    """Answer with the caller and the user that the path names."""
+    return Response(200, json.dumps([caller.user_id, user_id]))
+
+
+def test_the_log_line_has_the_caller_and_the_user_that_the_path_names() -> None:
+    handler = entry.routes({"GET /users/{user_id}": read})
+    sent = event("edit_user_jwt") | {"routeKey": "GET /users/{user_id}", "pathParameters": {"user_id": "bob"}}
+    caller = sent["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]
+    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none", "AUTH": "jwt"}):
+        _, document, line = call(handler, sent)
+    assert document == [caller, "bob"]
+    assert (line["user_id"], line["named_user_id"]) == (caller, "bob")
+
+
+def test_the_log_line_names_no_user_of_the_path_that_cannot_be_one() -> None:
+    handler = entry.routes({"GET /users/{user_id}": read})
+    with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none"}):
+        status, document, line = call(handler, event_of("GET /users/{user_id}", user_id="a%2Fb"))
+    assert (status, document["errors"][0]["loc"]) == (422, ["path", "user_id"])
+    assert {"user_id", "named_user_id"} & set(line) == set()
+
+
 @pytest.mark.parametrize("auth", ["iam", "jwt"])
 def test_without_a_caller_no_function_is_called(auth: str) -> None:
     called: list[Caller] = []

@@ -17,11 +17,12 @@ from robot_brain.errors import (
     IdempotencyKeyErasedError,
     IdempotencyKeyReusedError,
     InvalidRequestError,
-    PreconditionFailedError,
     RobotBrainError,
     SchemaOutdatedError,
     SessionBeingErasedError,
     UnexpectedDatabaseError,
+    UserBeingErasedError,
+    UserPreconditionFailedError,
 )
 from tests.unit.failure_texts import AWAY, FORWARDED, OVERLOADED, PERMANENT, PREFIX, TRANSIENT, WAKING
 
@@ -59,14 +60,16 @@ def failure_of(sqlstate: str) -> Failure:
     ("sqlstate", "kind", "repeat", "lost"),
     [
         ("RB409", DeadlineExceededError, False, False),
-        ("RB412", PreconditionFailedError, False, False),
+        ("RB412", UserPreconditionFailedError, False, False),
         ("RB422", IdempotencyKeyReusedError, False, False),
         ("RB410", IdempotencyKeyErasedError, False, False),
         ("RB419", SessionBeingErasedError, False, False),
         ("RB423", InvalidRequestError, False, False),
         ("RB424", InvalidRequestError, False, False),
+        ("RB425", InvalidRequestError, False, False),
         ("RB427", InvalidRequestError, False, False),
         ("RB428", InvalidRequestError, False, False),
+        ("RB429", UserBeingErasedError, False, False),
         ("40001", ConflictError, True, False),
         ("40P01", ConflictError, True, False),
         ("55P03", ConflictError, False, False),

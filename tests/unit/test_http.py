@@ -133,6 +133,21 @@ def test_a_response_becomes_what_lambda_returns() -> None:
     assert "error" not in line
 
 
+@pytest.mark.parametrize(
+    ("replayed", "etag", "headers"),
+    [
+        (False, '"1"', {"etag": '"1"'}),
+        (False, None, {}),
+        (True, None, {"idempotent-replayed": "true"}),
+        (True, '"1"', {"etag": '"1"', "idempotent-replayed": "true"}),
+    ],
+)
+def test_what_was_created_is_answered_with_201_and_says_if_it_was_created_before(
+    replayed: bool, etag: str | None, headers: Json
+) -> None:
+    assert Response.created("{}", replayed, etag) == (201, "{}", headers)
+
+
 def test_a_response_without_a_body_has_no_content_type() -> None:
     answer, _ = call(lambda _: Response(304, None, {"etag": '"1"'}))
     assert answer == {"statusCode": 304, "headers": {"etag": '"1"'}}

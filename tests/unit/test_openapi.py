@@ -12,7 +12,7 @@ from contract.document import ROUTES
 from local.settings import ROOT
 from local.template import load_template
 from robot_brain import __version__
-from robot_brain.errors import InvalidRequestError, MalformedRequestError, SessionNotFoundError
+from robot_brain.errors import InvalidRequestError, MalformedRequestError, SessionNotFoundError, UserNotFoundError
 from robot_brain.http import json_body, parameters
 from tests.support.documented import DOCUMENT, Json, errors_of, operations, resolved
 from tests.support.raised_errors import raised_errors
@@ -72,7 +72,14 @@ def test_each_route_but_health_describes_the_401_of_the_gateway_and_the_403_of_b
 
 def test_each_route_of_one_session_describes_the_404_of_a_session_of_another_user() -> None:
     described = {route.name for route in ROUTES if SessionNotFoundError in route.errors}
-    assert described == {route.name for route in ROUTES if route.path_parameters or route.name == "stats"}
+    of_sessions = {route.name for route in ROUTES if route.path.startswith("/sessions/{session_id}")}
+    assert described == of_sessions | {"stats"}
+
+
+def test_each_route_of_one_user_describes_its_404_except_the_put_that_creates_the_user() -> None:
+    described = {route.name for route in ROUTES if UserNotFoundError in route.errors}
+    of_users = {route.name for route in ROUTES if route.path.startswith("/users/{user_id}")}
+    assert described == of_users - {"replace_user"}
 
 
 def test_every_error_is_described_on_some_route() -> None:
@@ -85,8 +92,9 @@ def test_an_example_fits_its_schema(place: str, content: Json) -> None:
     for name, example in content["examples"].items():
         value = resolved(example)["value"]
         assert errors_of(content["schema"], value) == [], name
-        # The schema must refuse an object without the required members. A patch requires no member.
-        if isinstance(value, dict) and "messages" not in value and not place.startswith("PATCH"):
+        # The schema must refuse an object without the required members. A patch and a user's body require no member.
+        is_optional = place.startswith("PATCH") or content["schema"].get("$ref", "").endswith("/UserContent")
+        if isinstance(value, dict) and "messages" not in value and not is_optional:
             assert errors_of(content["schema"], {}) != []
 
 
@@ -136,6 +144,7 @@ def test_the_body_of_an_event_fits_the_document(path: Path) -> None:
         *("write_message_items_not_array", "write_message_items_not_objects", "write_message_items_too_many"),
         *("write_message_replace_missing_field", "write_message_replace_unknown_field"),
         *("edit_session_unknown_field", "edit_session_user_id", "edit_session_user_metadata"),
+        *("edit_user_unknown_field", "edit_user_null", "edit_user_patch_profile", "edit_user_email"),
     ],
 )
 def test_the_body_of_a_bad_event_breaks_the_document(name: str) -> None:

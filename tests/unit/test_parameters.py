@@ -148,6 +148,22 @@ def test_an_if_match_that_is_no_single_strong_tag_is_malformed(header: str) -> N
         parameters.if_match(header)
 
 
+@pytest.mark.parametrize(
+    ("header", "version"), [(None, None), ('"5f3a"', "5f3a"), (' "07" ', "07"), (f'"{"f" * 32}"', "f" * 32)]
+)
+def test_the_if_match_of_a_user_names_its_version(header: str | None, version: str | None) -> None:
+    assert parameters.user_if_match(header) == version
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "5f3a", '""', '"5f3a', '"7.1f"', '"5f-3a"', f'"{"f" * 33}"', '"\u0667"', 'W/"7"', "*", '"7", "8"', '"7"\x00'],
+)
+def test_the_if_match_of_a_user_that_is_no_single_strong_tag_is_malformed(header: str) -> None:
+    with pytest.raises(MalformedRequestError, match="of the user"):
+        parameters.user_if_match(header)
+
+
 # RFC 9110: etagc = %x21 / %x23-7E / obs-text
 tags = st.text(st.characters(min_codepoint=0x21, exclude_characters='"\x7f', exclude_categories=["Cs"])).map(
     '"{}"'.format

@@ -23,10 +23,13 @@ STATUS = {
     "ForbiddenError": 403,
     "SessionNotFoundError": 404,
     "TurnNotFoundError": 404,
+    "UserNotFoundError": 404,
     "ConflictError": 409,
     "SessionBeingErasedError": 409,
+    "UserBeingErasedError": 409,
     "IdempotencyKeyErasedError": 410,
     "PreconditionFailedError": 412,
+    "UserPreconditionFailedError": 412,
     "RequestTooLargeError": 413,
     "UnsupportedMediaTypeError": 415,
     "InvalidRequestError": 422,
@@ -102,7 +105,8 @@ def test_the_answer_to_an_unforeseen_exception_is_always_the_same(error: Excepti
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_has_retry_after_exactly_if_a_retry_may_help(kind: type[RobotBrainError]) -> None:
     _, headers, _ = problem(make(kind), "id-1")
-    helps = issubclass(kind, errors.DatabaseUnavailableError | errors.ConflictError | errors.SessionBeingErasedError)
+    is_busy = issubclass(kind, errors.ConflictError | errors.SessionBeingErasedError | errors.UserBeingErasedError)
+    helps = is_busy or issubclass(kind, errors.DatabaseUnavailableError)
     assert headers.get("retry-after", "").isdigit() == helps
 
 

@@ -1,14 +1,15 @@
-"""The statements of robot_brain.database.api, .changes and .steps: each value has the name of its SQL parameter."""
+"""The statements of robot_brain.database: each value has the name of its SQL parameter."""
 
 import re
 
 import pytest
 
-from robot_brain.database import api, changes, steps
+from robot_brain.database import api, changes, erasures, steps, users
 
 STATEMENTS = {
-    name: text
-    for name, text in {**vars(api), **vars(changes), **vars(steps)}.items()
+    f"{module.__name__}.{name}": text
+    for module in (api, changes, erasures, steps, users)
+    for name, text in vars(module).items()
     if isinstance(text, str) and "robot_brain_api." in text
 }
 
@@ -18,16 +19,23 @@ def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
     assert called == [
         "clear_keys",
         "continue_erasure",
+        "count_user",
+        "create_user",
         "erase_session",
+        "erase_user",
+        "export_user",
         "health",
         "list_sessions",
+        "list_users",
         "make_month",
         "patch_session",
         "read_session",
+        "read_user",
         "refresh_stats",
         "refresh_view",
         "remove_turns",
         "replace_turn",
+        "save_user",
         "stats",
         "write_message",
     ]

@@ -138,7 +138,10 @@ def test_the_database_url_is_never_shown_and_only_the_functions_of_the_database_
     assert PARAMETERS["DatabaseUrl"]["NoEcho"] is True
     assert "DatabaseUrl" not in references(TEMPLATE["Outputs"])
     functions = [name for name, each in RESOURCES.items() if "DatabaseUrl" in references(each)]
-    assert functions == ["WriteMessageFunction", "ReadSessionFunction", "EditSessionFunction", "StatsFunction"]
+    assert functions == [
+        *("WriteMessageFunction", "ReadSessionFunction", "EditSessionFunction"),
+        *("ReadUserFunction", "EditUserFunction", "StatsFunction"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""The gateway's access log in template.yaml: each line is JSON, whatever a caller sends."""
+"""The gateway's access log in template.yaml: each line is JSON without a query, whatever a caller sends."""
 
 import json
 import re
 
 import pytest
 
-from tests.support.deployed_template import TEMPLATE
+from tests.support.deployed_template import TEMPLATE, TEMPLATES
 
 # API Gateway makes these values itself, without a quote or a backslash. Every other variable may hold any text.
 TOKENS = {
@@ -24,6 +24,28 @@ TOKENS = {
 }
 # The gateway's own errors have quotes, such as: … Lambda body contains the wrong type for field "headers"
 HOSTILE = ('a "quoted" word', "a \\ backslash", "two\nlines", '","status":"200', '"a quoted text"')
+
+
+# What a client writes into a request, and what may name a person: an e-mail in a query, a user in a path, a claim.
+OF_THE_CLIENT = ("path", "querystring", "rawQuery", "routeArn", "authorizer", "header", "userAgent", "sub", "claims")
+
+
+def test_a_line_of_the_access_log_has_no_query_no_path_and_no_claim() -> None:
+    line = TEMPLATE["Resources"]["RobotBrainApi"]["Properties"]["AccessLogSettings"]["Format"]
+    used = re.findall(r"\$(\w+)(?:\.([A-Za-z.]+))?", line)
+    # Only `$context` has values. `routeKey` is the route of the template, whose path holds {user_id} and no user.
+    assert {first for first, _ in used} == {"context"}
+    assert [name for _, name in used if any(part.lower() in name.lower() for part in OF_THE_CLIENT)] == []
+    assert set(TOKENS) == {name for _, name in used}
+
+
+@pytest.mark.parametrize("auth", TEMPLATES)
+def test_no_other_log_of_the_gateway_could_have_a_query(auth: str) -> None:
+    api = TEMPLATES[auth]["Resources"]["RobotBrainApi"]["Properties"]
+    # An HTTP API logs nothing but its access log. Its routes' settings have these names and no log level.
+    settings = [api["DefaultRouteSettings"], *api["RouteSettings"].values()]
+    assert {name for each in settings for name in each} == {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    assert api["AccessLogSettings"] == TEMPLATE["Resources"]["RobotBrainApi"]["Properties"]["AccessLogSettings"]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.edit_session import UnfinishedHeaders
 from contract.problems import ANY_REQUEST, DATABASE
-from contract.route import Answer, Revalidated, Route
+from contract.route import Answer, Fresh, Route
 from contract.users import USER, User, UserContent, UserPatch, UserPath, UserState, UserTag
 from contract.values import ANSWER, PARAMETERS, Count
 from robot_brain.errors import (
@@ -57,7 +57,7 @@ class CreatedHeaders(TypedDict):
 class UserChangeHeaders(TypedDict):
     """The headers of a change of a user."""
 
-    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match")]]
+    if_match: NotRequired[Annotated[UserState, Field(alias="If-Match", json_schema_extra={"example": '"5f3a1c"'})]]
     """Change the user only if it has this entity tag. Only with it is it safe to repeat the request."""
 
 
@@ -86,6 +86,15 @@ class UserCounts(TypedDict):
     interactions: Count
 
 
+# The answers to the events of a creation and of a patch.
+_CREATED = USER | {
+    "id": "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
+    "email": "guest@example.com",
+    "profile": {"first_name": "Kim"},
+}
+_PATCHED = {name: value for name, value in USER.items() if name != "email"} | {
+    "profile": {"first_name": "Ann", "last_name": "Ray"}
+}
 _WRITES = (UnsupportedMediaTypeError, RequestTooLargeError)
 _BODY = " The content type is application/json, without a content encoding."
 
@@ -99,7 +108,7 @@ ROUTES = (
         + _BODY,
         headers=CreationHeaders,
         bodies=(UserContent,),
-        answers=(Answer(201, "The user is stored.", User, CreatedHeaders, {"create_user": USER}),),
+        answers=(Answer(201, "The user is stored.", User, CreatedHeaders, {"create_user": _CREATED}),),
         errors=(*ANY_REQUEST, *_WRITES, IdempotencyKeyReusedError, IdempotencyKeyErasedError, *DATABASE),
         broken_rule={"loc": ["body", "email"], "msg": "another user has this e-mail", "type": "email_taken"},
     ),
@@ -108,8 +117,8 @@ ROUTES = (
         "/users/{user_id}",
         name="replace_user",
         summary="Create a user, or replace it",
-        description="What the body does not have is removed, but an absent password_hash is kept. A person needs no "
-        "user to have sessions. `Idempotency-Key` is ignored." + _BODY,
+        description="What the body does not have is removed, but an absent password_hash is kept. An end user may name "
+        "only itself. A person needs no user to have sessions. `Idempotency-Key` is ignored." + _BODY,
         path_parameters=UserPath,
         headers=UserChangeHeaders,
         bodies=(UserContent,),
@@ -130,7 +139,7 @@ ROUTES = (
         path_parameters=UserPath,
         headers=UserChangeHeaders,
         bodies=(UserPatch,),
-        answers=(Answer(200, "The user after the patch.", User, UserStateHeader, {"patch_user": USER}),),
+        answers=(Answer(200, "The user after the patch.", User, UserStateHeader, {"patch_user": _PATCHED}),),
         errors=(
             *ANY_REQUEST,
             *_WRITES,
@@ -149,8 +158,8 @@ ROUTES = (
         description="From the first step on neither the user nor its sessions exist for any other request. If there "
         "are more than 10,000 sessions, the first step hides the newest 10,000, and the next steps the others. A large "
         "erasure takes several steps: repeat the request to go on. Until it has ended, the person can begin no session "
-        "(409). "
-        "`If-Match` counts for the first step. `Idempotency-Key` is ignored.",
+        "(409). A request that comes after the end erases what the person did since. `If-Match` with the tag of the "
+        "erased user prevents that. `If-Match` counts for the first step alone. `Idempotency-Key` is ignored.",
         path_parameters=UserPath,
         query=EraseQuery,
         headers=UserChangeHeaders,
@@ -159,7 +168,7 @@ ROUTES = (
                 200,
                 "With `dry_run=true`: what would be deleted.",
                 UserCounts,
-                Revalidated,
+                Fresh,
                 {"erase_user_dry_run": {"sessions": 2, "messages": 41, "interactions": 7}},
             ),
             Answer(202, "The person is being erased. A part of the rows is left.", None, UnfinishedHeaders),

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.read_session import ListCursor, StoredTurn
-from contract.route import Answer, Revalidated, Route
+from contract.route import Answer, Fresh, Revalidated, Route
 from contract.sessions import SESSION, Session
 from contract.users import USER, Email, User, UserPath, UserTag
 from contract.values import ANSWER, PARAMETERS, Cursor, Metadata, Milliseconds, Name, SessionId
@@ -141,7 +141,7 @@ ROUTES = (
         "/users/{user_id}",
         name="read_user",
         summary="Read a user with its profile",
-        description="The answer never has the password hash.",
+        description="The answer never has the password hash. A person with sessions and no user is 404 here.",
         path_parameters=UserPath,
         headers=UserHeaders,
         answers=(
@@ -149,7 +149,7 @@ ROUTES = (
             Answer(304, "The user is in a state that If-None-Match names.", None, UserReadHeaders),
         ),
         errors=(*ANY_REQUEST, UserNotFoundError, *_READS),
-        broken_rule={"loc": ["query", "limit"], "msg": "unknown parameter; known: none", "type": "unknown_parameter"},
+        broken_rule={"loc": ["query", "fields"], "msg": "unknown parameter; known: none", "type": "unknown_parameter"},
     ),
     Route(
         "GET",
@@ -157,11 +157,11 @@ ROUTES = (
         name="export_user",
         summary="Read all that is held about a person, page by page",
         description="Follow `page.cursor` until it is null. The pages together hold everything that was stored before "
-        "the first one was read. Turns that are written meanwhile may be there, too. An answer stays under Lambda's "
-        "limit of 6 MB. The password hash is left out.",
+        "the first one was read and was not removed meanwhile. Turns that are written meanwhile may be there, too. An "
+        "answer stays under Lambda's limit of 6 MB. The password hash is left out.",
         path_parameters=UserPath,
         query=ExportQuery,
-        answers=(Answer(200, "A page of the export.", Export, Revalidated, {"export_user": _EXPORT}),),
+        answers=(Answer(200, "A page of the export.", Export, Fresh, {"export_user": _EXPORT}),),
         errors=(*ANY_REQUEST, UserNotFoundError, *_READS),
         broken_rule={
             "loc": ["query", "cursor"],

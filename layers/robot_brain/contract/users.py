@@ -101,5 +101,5 @@ USER = {
     "email": "Ann@example.com",
     "created_at": "2026-11-22T12:00:00.070381Z",
     "updated_at": "2026-11-22T12:00:00.070381Z",
-    "profile": {"first_name": "Ann", "last_name": "Lee"},
+    "profile": {"first_name": "Ann", "last_name": "Lee", "avatar_url": "https://example.com/ann.png"},
 }

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from robot_brain.bodies.personal import check_user_id
-from robot_brain.bodies.sizes import check_metadata, check_text
+from robot_brain.bodies.sizes import check_metadata, check_text, check_user_id
 from robot_brain.limits import (
     MAX_CURSOR_LENGTH,
     MAX_INTEGER,

@@ -62,6 +62,14 @@ class RobotBrainError(Exception):
     # Seconds until a retry may help, or None.
     retry_after: ClassVar[int | None] = None
 
+    def __init_subclass__(
+        cls, *, title: str | None = None, status: int | None = None, retry_after: int | None = None
+    ) -> None:
+        """Set what a class names in its head. The class inherits the rest."""
+        cls.title = title or cls.title
+        cls.status = status or cls.status
+        cls.retry_after = retry_after or cls.retry_after
+
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.summary())
 
@@ -71,16 +79,12 @@ class RobotBrainError(Exception):
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
-class SettingsError(RobotBrainError):
+class SettingsError(RobotBrainError, title="Misconfigured"):
     """The service is not configured correctly. Its operator finds the reason in the log."""
 
-    title = "Misconfigured"
 
-
-class UnexpectedEventError(RobotBrainError):
+class UnexpectedEventError(RobotBrainError, title="Unexpected event"):
     """This function serves its own routes, in payload format 2.0. Its operator finds the reason in the log."""
-
-    title = "Unexpected event"
 
 
 class RequestError(RobotBrainError):
@@ -92,18 +96,12 @@ class RequestError(RobotBrainError):
         self.facts = dict(facts or {})
 
 
-class MalformedRequestError(RequestError):
+class MalformedRequestError(RequestError, title="Malformed request", status=400):
     """The request cannot be read."""
 
-    title = "Malformed request"
-    status = 400
 
-
-class InvalidRequestError(RequestError):
+class InvalidRequestError(RequestError, title="Invalid request", status=422):
     """The request breaks a rule; see errors."""
-
-    title = "Invalid request"
-    status = 422
 
     def __init__(self, errors: list[Violation]) -> None:
         super().__init__()
@@ -119,163 +117,94 @@ class InvalidRequestError(RequestError):
         return cls([{"loc": loc, "msg": msg, "type": kind}])
 
 
-class UnsupportedMediaTypeError(RequestError):
+class UnsupportedMediaTypeError(RequestError, title="Unsupported media type", status=415):
     """Send the body with Content-Type: application/json."""
 
-    title = "Unsupported media type"
-    status = 415
 
-
-class RequestTooLargeError(RequestError):
+class RequestTooLargeError(RequestError, title="Request too large", status=413):
     """The request is larger than 4 MiB. Send fewer turns at a time, or shorter texts and items."""
 
-    title = "Request too large"
-    status = 413
 
-
-class ForbiddenError(RequestError):
+class ForbiddenError(RequestError, title="Forbidden", status=403):
     """The caller may not do this."""
 
-    title = "Forbidden"
-    status = 403
 
-
-class SessionNotFoundError(RequestError):
+class SessionNotFoundError(RequestError, title="Session not found", status=404):
     """This session does not exist."""
 
-    title = "Session not found"
-    status = 404
 
-
-class TurnNotFoundError(RequestError):
+class TurnNotFoundError(RequestError, title="Turn not found", status=404):
     """The session has no turn with this seq."""
 
-    title = "Turn not found"
-    status = 404
 
-
-class SessionBeingErasedError(RequestError):
+class SessionBeingErasedError(RequestError, title="Session being erased", status=409, retry_after=1):
     """The session is being erased. Try again later to begin a new session with this id."""
 
-    title = "Session being erased"
-    status = 409
-    retry_after = 1
 
-
-class UserNotFoundError(RequestError):
+class UserNotFoundError(RequestError, title="User not found", status=404):
     """This user does not exist."""
 
-    title = "User not found"
-    status = 404
 
-
-class UserBeingErasedError(RequestError):
+class UserBeingErasedError(RequestError, title="User being erased", status=409, retry_after=1):
     """The user is being erased. Try again later."""
 
-    title = "User being erased"
-    status = 409
-    retry_after = 1
 
-
-class PreconditionFailedError(RequestError):
+class PreconditionFailedError(RequestError, title="Precondition failed", status=412):
     """The session is not in the state that If-Match names. Read the session before you try again."""
 
-    title = "Precondition failed"
-    status = 412
 
-
-class UserPreconditionFailedError(RequestError):
+class UserPreconditionFailedError(RequestError, title="Precondition failed", status=412):
     """The user is not in the state that If-Match names. Read the user before you try again."""
 
-    title = "Precondition failed"
-    status = 412
 
-
-class IdempotencyKeyReusedError(RequestError):
+class IdempotencyKeyReusedError(RequestError, title="Idempotency key reused", status=422):
     """This Idempotency-Key was used for another request. Use a new key for a new request."""
 
-    title = "Idempotency key reused"
-    status = 422
 
-
-class IdempotencyKeyErasedError(RequestError):
+class IdempotencyKeyErasedError(RequestError, title="Idempotency key erased", status=410):
     """What was written with this Idempotency-Key is erased. Use a new key for a new request."""
-
-    title = "Idempotency key erased"
-    status = 410
 
 
 class DatabaseError(RobotBrainError):
     """The database could not serve the request."""
 
 
-class ConflictError(DatabaseError):
+class ConflictError(DatabaseError, title="Conflict", status=409, retry_after=1):
     """Other requests for the same session were in the way. Try again."""
-
-    title = "Conflict"
-    status = 409
-    retry_after = 1
 
 
 class DatabaseUnavailableError(DatabaseError):
     """The database is not available right now. Try again."""
 
 
-class DatabaseWakingError(DatabaseUnavailableError):
+class DatabaseWakingError(DatabaseUnavailableError, title="Database waking", status=503, retry_after=1):
     """The database is waking up. Nothing was changed. Try again."""
 
-    title = "Database waking"
-    status = 503
-    retry_after = 1
 
-
-class DatabaseOverloadedError(DatabaseUnavailableError):
+class DatabaseOverloadedError(DatabaseUnavailableError, title="Database overloaded", status=503, retry_after=5):
     """The database has no connection to spare. Nothing was changed. Try again later."""
 
-    title = "Database overloaded"
-    status = 503
-    retry_after = 5
 
-
-class DatabaseAwayError(DatabaseUnavailableError):
+class DatabaseAwayError(DatabaseUnavailableError, title="Database away", status=503, retry_after=5):
     """The database cannot be reached. Nothing was changed. Try again."""
 
-    title = "Database away"
-    status = 503
-    retry_after = 5
 
-
-class DatabaseReadOnlyError(DatabaseUnavailableError):
+# The title of DatabaseAwayError, because the client does the same. Only the sentence differs.
+class DatabaseReadOnlyError(DatabaseUnavailableError, title="Database away", status=503, retry_after=5):
     """The database takes no writes at the moment. Nothing was changed. Try again."""
 
-    # The title of DatabaseAwayError, because the client does the same. Only the sentence differs.
-    title = "Database away"
-    status = 503
-    retry_after = 5
 
-
-class DatabaseRefusedError(DatabaseError):
+class DatabaseRefusedError(DatabaseError, title="Database refused", status=503):
     """The database refuses the service. Its operator finds the reason in the log."""
 
-    title = "Database refused"
-    status = 503
 
-
-class SchemaOutdatedError(DatabaseError):
+class SchemaOutdatedError(DatabaseError, title="Schema outdated", status=503):
     """The service is being upgraded. Its operator finds the next step in the log."""
 
-    title = "Schema outdated"
-    status = 503
 
-
-class DeadlineExceededError(DatabaseError):
+class DeadlineExceededError(DatabaseError, title="Deadline exceeded", status=504):
     """The request was not answered in time, but may be done. An Idempotency-Key or a whole ETag makes a retry safe."""
 
-    title = "Deadline exceeded"
-    status = 504
 
-
-class UnexpectedDatabaseError(DatabaseError):
+class UnexpectedDatabaseError(DatabaseError, title="Internal error"):
     """The request failed for a reason that was not foreseen."""
-
-    title = "Internal error"

@@ -52,14 +52,15 @@ MAX_PAGE_CHARS = 10_000_000
 
 # Turns that one request removes.
 MAX_REMOVED_TURNS = 100_000
-# Sessions in one page of the list, the code points of each text of a preview, and the characters of a cursor.
+# Sessions in one page of the list, and the code points of each text of a preview.
 MAX_LISTED_SESSIONS = 100
 DEFAULT_LISTED_SESSIONS = 20
 PREVIEW_CHARS = 200
 # Users in one page of the list.
 MAX_LISTED_USERS = 100
 DEFAULT_LISTED_USERS = 20
-MAX_CURSOR_LENGTH = 1000
+# A cursor is hexadecimal, and may hold a user's id of 255 code points: up to 1,020 bytes.
+MAX_CURSOR_LENGTH = 2500
 
 # An answer lists at most 100 broken rules. If over 1000 are broken, one entry says how many.
 # A list of 300,000 takes seconds and is of no use.

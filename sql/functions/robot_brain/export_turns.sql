@@ -39,6 +39,8 @@ begin
     from robot_brain.conversations c
     left join robot_brain.robot_interactions i
       on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
+      -- Repeated, because the planner derives no range from the equality, and would open all months.
+      and i.created_at between p_session.created_at and p_session.last_active
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active
@@ -58,16 +60,17 @@ begin
   turns := array(
     select
       left(robot_brain.turn_json(c)::text, -1) || ', "session_id" : ' || to_json(c.session_id)::text
-      || coalesce(', "interaction" : ' || json_build_object(
+      || case when i.id is null then '' else ', "interaction" : ' || json_build_object(
         'robot_id', i.robot_id,
         'interaction_type', i.interaction_type,
         'duration_ms', i.duration_ms,
         'success', i.success,
         'metadata', i.metadata
-      )::text, '') || '}'
+      )::text end || '}'
     from robot_brain.conversations c
     left join robot_brain.robot_interactions i
       on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
+      and i.created_at between p_session.created_at and p_session.last_active
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active

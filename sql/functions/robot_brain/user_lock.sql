@@ -7,5 +7,6 @@ returns bigint
 language sql
 immutable
 parallel safe
--- The seed is another than that of keys, so that no key of a client has the same lock.
-return pg_catalog.hashtextextended(p_tenant_id || ':' || p_user_id, 1);
+-- A line break is in no tenant and in no user id. So no two tenants share a lock, as 'a' with 'b:c' and 'a:b' with 'c'
+-- would with a colon. The seed is another than that of keys, so that no key of a client has the same lock.
+return pg_catalog.hashtextextended(p_tenant_id || e'\n' || p_user_id, 1);

@@ -22,7 +22,7 @@ begin
   perform set_config('robot_brain.tenant_id', v_next.tenant_id, true);
   if v_next.user_id is not null then
     if pg_try_advisory_xact_lock(robot_brain.user_lock(v_next.tenant_id, v_next.user_id)) then
-      select t.turns into v_turns from robot_brain.erase_user_step(v_next.tenant_id, v_next.user_id, true) t;
+      select t.turns into v_turns from robot_brain.erase_user_step(v_next.tenant_id, v_next.user_id, false) t;
     end if;
     body := json_build_object('turns_erased', v_turns);
     return;

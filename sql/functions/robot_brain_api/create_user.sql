@@ -7,7 +7,7 @@
 -- A retry has the id of the first attempt, so both make one user.
 -- Raises RB409 if an attempt comes after the erasure of its user. Raises RB410, RB422, RB425 and RB503 (sql/README.md),
 -- and 22001 or 22023 for wrong values.
--- Locks: the key (advisory), then the user's lock (shared).
+-- Locks: the key (advisory), then the user's lock (shared), then the row of an expired key.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.create_user(
@@ -26,6 +26,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+-- A generic plan that was made while the table was small would read all users of the tenant.
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_key_hash constant bytea := sha256(convert_to(p_key, 'UTF8'));
@@ -49,8 +51,6 @@ begin
         perform robot_brain.refuse_key(body = '', body);
       end if;
       return;
-    elsif v_known is not null then
-      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     end if;
   end if;
 
@@ -80,6 +80,10 @@ begin
   body := robot_brain.user_json(v_user, robot_brain.profile_of(p_tenant_id, p_user_id));
 
   if p_key is not null and not replayed then
+    if v_known is not null then
+      -- The key has expired. Not before the user is made, because that may wait for the erasure of a user with the e-mail.
+      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
+    end if;
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)
     values (p_tenant_id, v_key_hash, v_fingerprint, body, clock_timestamp() + interval '24 hours');
   end if;

@@ -6,7 +6,8 @@
 --   state        'unknown', 'erasing' (there is more to do) or 'erased'
 -- Of more than 10,000 sessions the first step marks the newest. The next steps mark the others.
 -- Raises RB412 and RB503 (sql/README.md).
--- Locks: the user's lock, then sessions of the user. Then it goes on with one unfinished erasure of the tenant.
+-- Locks: the user's lock, then sessions of the user, then rows of keys. Then it goes on with one unfinished erasure of
+-- the tenant.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.erase_user(
@@ -27,6 +28,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_version bigint;
+  v_key_hash bytea;
   v_is_known boolean;
   v_step record;
 begin
@@ -42,7 +44,10 @@ begin
       and e.user_hash = sha256(convert_to(p_user_id, 'UTF8'))
       and e.user_id is not null
   ) then
-    select u.version into v_version from robot_brain.users u where u.tenant_id = p_tenant_id and u.id = p_user_id for update;
+    select u.version, u.key_hash into v_version, v_key_hash
+    from robot_brain.users u
+    where u.tenant_id = p_tenant_id and u.id = p_user_id
+    for update;
     v_is_known := found or exists (
       select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id
     );
@@ -57,6 +62,15 @@ begin
   end if;
 
   v_step := robot_brain.erase_user_step(p_tenant_id, p_user_id, true);
+  if v_key_hash is not null then
+    -- Empty the remembered answer of the request that made the user. After a day the key may belong to another request.
+    -- Not before the sessions are locked, because a write locks its session first, and then the row of an expired key.
+    update robot_brain.idempotency_keys k
+    set response = '', fingerprint = ''
+    where k.tenant_id = p_tenant_id
+      and k.key_hash = v_key_hash
+      and case when k.response <> '' then k.response::json ->> 'id' end = p_user_id;
+  end if;
   state := case when v_step.done then 'erased' else 'erasing' end;
   if v_step.done then
     perform robot_brain.erase_another(p_tenant_id);

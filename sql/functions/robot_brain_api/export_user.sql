@@ -2,10 +2,12 @@
 -- sessions ordered by id and the turns by seq. A session is on the page on which its turns begin. user is null if the
 -- person has sessions, and no row of users.
 --   p_cursor   the cursor of the page before, or null for the first page
---   body       null if nothing is held about the user, or if the user is being erased
+--   body       null if nothing is held about the user, or if the user is being erased. So no page looks like the last one
+--              of an export that an erasure has cut off
 -- Pages hold all that was there when the first one was read, and was not removed before its page was read. What is
 -- written meanwhile may be there, too. Each session is read as read_session reads it, and again if it changed.
--- Raises RB428 if the cursor is unreadable or another user's, RB503 (sql/README.md), and 40001 after ten changes in a row.
+-- Raises RB428 if the cursor is unreadable, or is one of another user or tenant. Raises RB503 (sql/README.md), and 40001
+-- after ten changes in a row.
 set local role robot_brain_owner;
 
 create or replace function robot_brain_api.export_user(
@@ -28,7 +30,10 @@ declare
   c_turns constant integer := 1000;
   -- Lambda's limit is 6,291,556 bytes. The rest is more than the user and the envelope need.
   c_bytes constant integer := 5500000;
-  v_list constant text := 'export ' || p_user_id;
+  -- A tenant's name has no space.
+  v_list constant text := 'export ' || p_tenant_id || ' ' || p_user_id;
+  v_hash constant bytea := sha256(convert_to(p_user_id, 'UTF8'));
+  v_begun timestamptz;
   v_user json;
   v_from text := '';
   v_after bigint := 0;
@@ -48,6 +53,9 @@ begin
     select c.number, c.id into v_after, v_from from robot_brain.read_cursor(p_cursor, v_list) c;
   end if;
 
+  select e.begun_at into v_begun
+  from robot_brain.user_erasures e
+  where e.tenant_id = p_tenant_id and e.user_hash = v_hash;
   select robot_brain.user_json(u, p) into v_user
   from robot_brain.users u
   left join robot_brain.user_profiles p on p.tenant_id = u.tenant_id and p.user_id = u.id
@@ -68,10 +76,14 @@ begin
       v_after := 0;
     end if;
     v_seen := v_seen + 1;
+    if v_seen > c_sessions then
+      v_next := robot_brain.make_cursor(v_after, v_id, v_list);
+      exit;
+    end if;
     v_part := robot_brain.export_session(
       p_tenant_id, p_user_id, v_id, v_after, c_turns - cardinality(v_turns), c_bytes - v_bytes, v_bytes = 0
     );
-    if v_seen > c_sessions or v_part.is_full then
+    if v_part.is_full then
       v_next := robot_brain.make_cursor(v_after, v_id, v_list);
       exit;
     end if;
@@ -84,7 +96,19 @@ begin
     end if;
   end loop;
 
-  if v_user is not null or v_seen > 0 or p_cursor is not null then
+  -- An erasure may have begun, or even ended, since the first statement.
+  if exists (
+    select from robot_brain.user_erasures e
+    where e.tenant_id = p_tenant_id
+      and e.user_hash = v_hash
+      and (e.user_id is not null or e.begun_at is distinct from v_begun)
+  ) then
+    return;
+  end if;
+  if v_user is not null or v_seen > 0
+    -- The sessions after the cursor may be gone, and those before it still there.
+    or exists (select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id)
+  then
     body := '{"user" : ' || coalesce(v_user::text, 'null')
       || ', "sessions" : [' || array_to_string(v_sessions, ', ')
       || '], "turns" : [' || array_to_string(v_turns, ', ')

@@ -19,6 +19,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+-- Without statistics the planner would read and sort all users of the tenant.
+set enable_sort = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare

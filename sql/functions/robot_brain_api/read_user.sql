@@ -17,6 +17,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+-- A generic plan that was made while the table was small would read all users of the tenant.
+set plan_cache_mode = force_custom_plan
 as $$
 begin
   if p_schema_version > robot_brain.schema_version() then

@@ -27,6 +27,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+-- A generic plan that was made while the table was small would read all users of the tenant.
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   v_user robot_brain.users;

@@ -13,10 +13,11 @@
 -- detect duplicates only on a retry: we then search this session's recent turns for p_first_id. A first attempt stores
 -- and reads nothing extra. p_key is compared only with keys, and p_first_id only with turns. So no key of a client
 -- matches a turn.
--- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or 23514 with the
--- constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and for values
--- without a meaning.
--- Locks: the key or first id, then the session's row. No function takes these locks in another order.
+-- Raises RB404, RB409, RB410, RB412, RB419, RB422, RB423, RB424, RB429 and RB503 (sql/README.md). Raises 22001, or
+-- 23514 with the constraint's name, if something is larger than allowed. Raises 22023 for a wrong number of turns and
+-- for values without a meaning.
+-- Locks: the key or first id, then the session's row, then the row of an expired key. No function takes these locks in
+-- another order.
 -- The steps run with this function's search_path. They set none themselves, because each setting costs every write.
 set local role robot_brain_owner;
 
@@ -66,8 +67,7 @@ begin
     v_key_hash := sha256(convert_to(v_key, 'UTF8'));
     -- A second request with the same key waits here until the first has ended, and then sees its result.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || v_key, 0));
-    -- PL/pgSQL may have cached a plan that was made while the table was small. New statistics from autovacuum would end
-    -- that plan, but the server may sleep again before autovacuum runs.
+    -- PL/pgSQL may have cached a plan from when the table was small. The server may sleep before autovacuum ends it.
     v_set := set_config('enable_seqscan', 'off', true);
     v_fingerprint := sha256(convert_to(jsonb_build_array(p_session_id, p_messages, p_user_metadata)::text, 'UTF8'));
     select
@@ -84,13 +84,9 @@ begin
         perform robot_brain.refuse_key(v_is_gone, body);
       end if;
       return;
-    elsif v_known is not null then
-      -- The key has expired and was not cleared yet. Delete it, so that the insert below needs no conflict clause.
-      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     end if;
   elsif p_first_id is not null then
-    -- A retry waits here until an attempt that still runs has ended. The lock on the session's row is not enough: if
-    -- the session is new, the retry cannot see the row before it is committed.
+    -- A retry waits here for an attempt that still runs. It cannot wait for the row of a session that is not committed.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_first_id::text, 0));
     if p_repeated then
       body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns, p_as_user);
@@ -102,15 +98,13 @@ begin
   end if;
   replayed := false;
 
-  -- Lock the session's row and add the new turns to its counts. Then refuse the write if it does not fit the session's
-  -- state.
+  -- Lock the session's row and add the new turns to its counts. Then refuse the write if it does not fit the state.
   v_session := robot_brain.lock_session(p_tenant_id, p_session_id, p_messages, v_turns, p_user_metadata,
     p_first_id, p_repeated, p_as_user);
   -- An attempt that comes after an erasure must not write again what was erased.
   if v_session.is_new or (p_repeated and p_first_id is not null) then
-    v_was_erased := robot_brain.after_erasure(
-      p_tenant_id, p_session_id, p_first_id, p_repeated and p_first_id is not null, v_session.is_new
-    );
+    v_was_erased := robot_brain.after_erasure(p_tenant_id, p_session_id, p_first_id,
+      p_repeated and p_first_id is not null, v_session.is_new);
     if v_session.is_new and p_as_user is not null then
       perform robot_brain.refuse_erasing_user(p_tenant_id, p_as_user);
     end if;
@@ -134,10 +128,12 @@ begin
 
   -- Remember the answer.
   if p_key is not null then
+    if v_known is not null then
+      -- The key has expired. Not before the session is locked, because an erasure locks the rows of keys last, too.
+      delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
+    end if;
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, session_id, expires_at)
-    values (
-      p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours'
-    );
+    values (p_tenant_id, v_key_hash, v_fingerprint, body, p_session_id, v_session.written_at + interval '24 hours');
     -- On average one in 128 writes with a key, chosen by the hash, clears expired keys. So the other writes need not.
     if get_byte(v_key_hash, 0) < 2 then
       perform robot_brain.clear_keys(500, false);

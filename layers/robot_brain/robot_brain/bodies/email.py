@@ -1,15 +1,24 @@
 """Fold e-mail addresses, so that two spellings of one address are equal.
 
-Python does this, because SQL can fold case only from PostgreSQL 18 on.
+Python does this, because SQL can fold case only from PostgreSQL 18 on. A look-up by e-mail needs this module, so it
+does not import the core of Pydantic.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-from robot_brain.bodies.personal import is_email
 from robot_brain.errors import InvalidRequestError
 from robot_brain.limits import MAX_EMAIL_KEY_BYTES, MAX_EMAIL_LENGTH
+
+# A string, which `re` compiles and caches on first use.
+_EMAIL = r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+@[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+
+
+def is_email(text: str) -> bool:
+    """Return whether `text` has one @ and something on each side. Only a mail to it shows more."""
+    return re.fullmatch(_EMAIL, text) is not None
 
 
 def email_key(email: str, loc: list[str | int]) -> str:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from robot_brain.bodies.personal import check_user_id
-from robot_brain.bodies.sizes import check_metadata
+from robot_brain.bodies.sizes import check_metadata, check_user_id
 
 SESSION_PATCH: Any = {
     "type": "typed-dict",

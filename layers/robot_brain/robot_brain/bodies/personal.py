@@ -1,25 +1,17 @@
-"""Checks of what names or describes a person. The contract names them, and the compiled validators call them."""
+"""Checks of what describes a person. The contract names them, and the compiled validators call them."""
 
 from __future__ import annotations
 
 import re
 
 from robot_brain.bodies.core import PydanticCustomError
-from robot_brain.caller import USER_ID_RULE, is_user_id
+from robot_brain.bodies.email import is_email
 
 # Strings, which `re` compiles and caches on first use.
-_EMAIL = r"[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+@[^@\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 # The PHC string format, and the older form of bcrypt and crypt, which begins in the same way.
 # https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
 _HASH = r"\$[a-z0-9-]{1,32}\$[\x21-\x7e]+"
 _URL = r"https?://[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
-
-
-def check_user_id(value: str) -> str:
-    """Return `value`. Raises PydanticCustomError if it cannot be the id of a user."""
-    if not is_user_id(value):
-        raise PydanticCustomError("user_id", USER_ID_RULE)
-    return value
 
 
 def check_email(value: str) -> str:
@@ -43,8 +35,3 @@ def check_url(value: str) -> str:
     if not re.fullmatch(_URL, value):
         raise PydanticCustomError("url", "must be a URL that begins with https:// or http://")
     return value
-
-
-def is_email(text: str) -> bool:
-    """Return whether `text` has one @ and something on each side. Only a mail to it shows more."""
-    return re.fullmatch(_EMAIL, text) is not None

@@ -1,4 +1,7 @@
-"""Checks of sizes that a schema cannot express. The contract names them, and the compiled validators call them."""
+"""Checks of sizes and of the id of a user, which a schema cannot express.
+
+The contract names them, and the compiled validators call them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from robot_brain.bodies.core import PydanticCustomError
+from robot_brain.caller import USER_ID_RULE, is_user_id
 from robot_brain.limits import MAX_METADATA_BYTES, MAX_TEXT_BYTES
 
 
@@ -22,6 +26,13 @@ def check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     """Return `value`. Raises PydanticCustomError if it would be too large as PostgreSQL stores it."""
     if stored_size(value) > MAX_METADATA_BYTES:
         raise PydanticCustomError("metadata_too_large", f"must be at most {MAX_METADATA_BYTES // 1024} KiB as stored")
+    return value
+
+
+def check_user_id(value: str) -> str:
+    """Return `value`. Raises PydanticCustomError if it cannot be the id of a user."""
+    if not is_user_id(value):
+        raise PydanticCustomError("user_id", USER_ID_RULE)
     return value
 
 

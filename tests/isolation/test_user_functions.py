@@ -1,0 +1,131 @@
+"""Each SQL function answers about a person of another tenant exactly as about an unknown one, and changes no row of it.
+
+The same holds if the asker's tenant has a twin: a user of the same id and e-mail, with a session of the same id. Then
+the answer is about the twin. It also holds if the policies of all tables let every row pass, so the conditions of the
+functions separate the tenants too, and not only row-level security.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from tests.isolation.asking import Answer, ask
+from tests.isolation.function_cases import Case
+from tests.isolation.parties import Party
+from tests.isolation.people import People, saved
+from tests.isolation.person import PERSON_STATES, Person
+from tests.isolation.user_function_cases import USER_FUNCTION_CASES
+from tests.isolation.world import rows_of, tables_of, write_own
+from tests.support.servers.databases import Template
+
+OWNER = Party("globex")
+_OPEN_POLICIES = """
+select format('alter policy tenant on %I.%I using (true)', schemaname, tablename)
+from pg_policies
+where policyname = 'tenant'
+"""
+
+
+@dataclass(frozen=True)
+class Town:
+    """A database with a person of the owner in each state, and what the owner sees of each."""
+
+    people: People
+    tables: list[str]
+    known: dict[str, Person]
+    views: dict[str, list[Answer]]
+
+    def asker(self, person: Person, has_twin: bool) -> Party:
+        """Return a new tenant with a user `own`, and with a twin of the person if `has_twin`."""
+        app, asker = self.people.app, Party(f"fresh-{secrets.token_hex(8)}")
+        ask(app, "save_user", asker, {"p_user_id": "own", **saved({"email": "own@example.com"})})
+        if has_twin:
+            twin = {"email": person.email, "profile": {"first_name": "twin"}}
+            assert ask(app, "save_user", asker, {"p_user_id": person.id, **saved(twin)}).sqlstate is None
+            write_own(app, Party(asker.tenant, person.id), person.session_id)
+        return asker
+
+    def answers(self, function: str, case: Case[Person], person: Person, has_twin: bool) -> tuple[Answer, bool]:
+        """Return the answer about the person, and whether it equals that about one that does not exist.
+
+        Each is the answer to a new tenant.
+        """
+        app, unknown = self.people.app, person.made_up()
+        asker, other = self.asker(person, has_twin), self.asker(unknown, has_twin)
+        before = self.rows()
+        found = ask(app, function, asker, case.arguments(person))
+        assert self.rows() == before, f"{case.name}: rows of the owner were changed"
+        return found, found.plain(person) == ask(app, function, other, case.arguments(unknown)).plain(unknown)
+
+    def rows(self) -> object:
+        """Return all rows of the owner."""
+        return rows_of(self.people.admin, self.tables, OWNER.tenant)
+
+
+def open_policies(admin: psycopg.Connection) -> None:
+    """Let every row pass row-level security."""
+    for (statement,) in admin.execute(_OPEN_POLICIES).fetchall():
+        admin.execute(statement.encode())
+
+
+@pytest.fixture(scope="module")
+def town(embedded_template: Template) -> Iterator[Town]:
+    with town_of(embedded_template, has_policies=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def town_without_policies(embedded_template: Template) -> Iterator[Town]:
+    with town_of(embedded_template, has_policies=False) as made:
+        yield made
+
+
+@contextmanager
+def town_of(template: Template, has_policies: bool) -> Iterator[Town]:
+    """Make a person in each state, and record what the owner sees of each."""
+    with template.clone("embedded") as database, database.app() as app, database.admin() as admin:
+        if not has_policies:
+            open_policies(admin)
+        people = People(app, admin, OWNER)
+        known = people.make_each()
+        yield Town(people, tables_of(admin), known, {state: people.view(each) for state, each in known.items()})
+
+
+def check(town: Town, function: str, state: str, has_twin: bool) -> None:
+    """Assert that each case of a function is answered as for an unknown person, with no word of the owner."""
+    person = town.known[state]
+    for case in USER_FUNCTION_CASES[function]:
+        found, is_unknown = town.answers(function, case, person, has_twin)
+        sent = f"{case.arguments(person)} {[person.id, person.email, person.session_id] if has_twin else ''}"
+        for each in town.known.values():
+            for word in each.canaries:
+                assert word not in found.text or word in sent, f"{case.name}: {word} of the owner in {found.text}"
+        assert is_unknown, f"{case.name}: {found}"
+
+
+@pytest.mark.parametrize("has_twin", [False, True], ids=["alone", "with a twin"])
+@pytest.mark.parametrize("state", PERSON_STATES)
+@pytest.mark.parametrize("function", USER_FUNCTION_CASES)
+def test_a_person_of_another_tenant_is_answered_as_an_unknown_one(
+    town: Town, function: str, state: str, has_twin: bool
+) -> None:
+    check(town, function, state, has_twin)
+
+
+@pytest.mark.parametrize("state", ["profile", "erasing"])
+@pytest.mark.parametrize("function", USER_FUNCTION_CASES)
+def test_the_conditions_of_a_function_separate_tenants_without_row_level_security(
+    town_without_policies: Town, function: str, state: str
+) -> None:
+    check(town_without_policies, function, state, has_twin=True)
+
+
+@pytest.mark.parametrize("state", PERSON_STATES)
+def test_the_owner_gets_the_same_after_all_requests_of_others(town: Town, state: str) -> None:
+    assert town.people.view(town.known[state]) == town.views[state]
