@@ -116,6 +116,14 @@ RIGHT: list[tuple[str, list[Step]]] = [
         [lambda ann: ann.say(), lambda ann: ann.export(TURN), lambda ann: ann.store({1: TURN})],
     ),
     (
+        "an export with a turn whose write got no answer",
+        [
+            lambda ann: ann.write(status="lost", user=ANN),
+            lambda ann: ann.export(TURN),
+            lambda ann: ann.store({1: TURN}),
+        ],
+    ),
+    (
         "an export without the erased turn",
         [lambda ann: ann.say(), lambda ann: ann.erase_user(), lambda ann: ann.export()],
     ),
@@ -126,6 +134,11 @@ RIGHT: list[tuple[str, list[Step]]] = [
 ]
 
 WRONG: list[tuple[str, list[Step], set[str]]] = [
+    (
+        "a turn that only an export had is not there",
+        [lambda ann: ann.write(status="lost", user=ANN), lambda ann: ann.export(TURN)],
+        {"lost"},
+    ),
     ("a saved user is not there", [lambda ann: ann.save("a")], {"lost_edits"}),
     (
         "a user has the older of two values",

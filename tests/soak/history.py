@@ -92,6 +92,9 @@ class History:
         for walk in journals.walks:
             for session, seq, name in walk.previews:
                 history._see(name, session, seq, walk.began, walk.ended)
+        for export in journals.exports:
+            for session, seq, name, _ in export.turns:
+                history._see(name, session, seq, export.began, export.ended)
         for name, session, place in stored:
             history._see(name, session, place, FOREVER, FOREVER)
         for text in history.texts.values():
