@@ -18,7 +18,7 @@ from tests.soak.records import as_items, digest, id_of, turn_id
 from tests.soak.sessions import Session
 
 SHARED_PEOPLE = 3
-MATCHED = 0.7  # the share of changes and erasures with If-Match, if the client knows the user's state
+MATCHED = 0.7  # the share of changes and erasures with If-Match
 PATCHES = 0.5
 GIVEN = 0.6  # the share of the members that a change sets
 REMOVED = 0.2
@@ -77,7 +77,7 @@ def save(asker: Asker, person: Person) -> None:
     if not is_patch:
         # An absent password hash is kept. Any other absent member is removed.
         members = dict.fromkeys(member for member in TEXTS if member != "password_hash") | members
-    match = person.tag if chance.random() < MATCHED else None
+    match = _choose_match(asker, person)
     facts = {"user": person.name, "match": match, "members": members, "makes": not is_patch}
     request = Request("save_user", "PATCH" if is_patch else "PUT", person.path, body_of(texts), _if(match), facts, name)
     reply = _settle(asker, person, request)
@@ -149,7 +149,7 @@ def export(asker: Asker, person: Person) -> None:
 
 def erase(asker: Asker, person: Person) -> bool:
     """Erase a user until nothing is left, or leave the rest to others. Return whether the name may be used again."""
-    match = person.tag if asker.chance.random() < MATCHED else None
+    match = _choose_match(asker, person)
     leaves = asker.chance.random() < LEFT_TO_OTHERS
     while True:
         # Each continuation is a request of its own, which also erases what was written since the one before.
@@ -162,6 +162,15 @@ def erase(asker: Asker, person: Person) -> bool:
         for session in person.sessions:
             session.erased()
         return reply.succeeded or reply.status in ("404", "412")
+
+
+def _choose_match(asker: Asker, person: Person) -> str | None:
+    """Choose what If-Match says, or None. Read the user first if the client does not know the tag."""
+    if asker.chance.random() >= MATCHED:
+        return None
+    if person.tag is None:
+        look(asker, person)
+    return person.tag
 
 
 def _if(match: str | None) -> dict[str, str]:

@@ -39,6 +39,8 @@ SESSIONS = 4  # of a person that a client writes to
 SESSION_TURNS = 150
 # A step marks more sessions than this, or erases sessions. So the erasure of so many takes several steps.
 LARGE = (101, 140)
+# More turns than a page of an export has.
+LONG_BATCHES, LONG_BATCH = 11, 100
 LARGE_EVERY = 60  # requests
 
 
@@ -57,7 +59,7 @@ class PersonClient:
         *,
         large: bool = False,
     ) -> None:
-        """Take the API's host:port. After `stop` no new request begins. `large`: it also erases large users."""
+        """Take the API's host:port. After `stop` no new request begins. `large`: it also erases many sessions."""
         self.asker = Asker(name, address, journal, random.Random(f"{seed}/{name}"), tokens)
         self._stop = stop
         self._numbers = itertools.count(1)
@@ -135,8 +137,7 @@ class PersonClient:
         """Return a session of the person, or None if a new one could not be made."""
         chance = self.asker.chance
         if len(person.sessions) < SESSIONS and chance.random() < 1 / (1 + len(person.sessions)):
-            # Another client may erase the person, so the client is never certain of the session's state.
-            session = Session(f"soak-{self.asker.client}-{next(self._numbers)}", shared=True)
+            session = self._new_session()
             if not person.itself:
                 changing.patch(self.asker, session, user=person.name)
                 if session.tag is None:
@@ -145,18 +146,31 @@ class PersonClient:
         return chance.choice(person.sessions) if person.sessions else None
 
     def _erase_large(self) -> None:
-        """Write as a person with many sessions, and erase the person."""
+        """Write in many sessions of a person for whom other clients write, too. Export and erase the person."""
         asker = self.asker
-        person = Person(f"soak-large-person-{asker.client}-{next(self._numbers)}", itself=True)
+        person = Person(self._names.name(0), itself=True)
         asker.user = person.name
         people.save(asker, person)
-        for number in range(asker.chance.randint(*LARGE)):
-            if self._stop.is_set():
-                return
-            name = asker.next_name()
-            session = Session(f"{person.name}-{number}", shared=True)
-            writing.send(asker, session, name, [Turn(f"[{turn_id(name)}]", "yes")])
-        people.export(asker, person)
-        people.erase(asker, person)
+        long = self._new_session()
+        for _ in range(LONG_BATCHES):
+            self._fill(long, LONG_BATCH)
+        for _ in range(asker.chance.randint(*LARGE)):
+            self._fill(self._new_session(), 1)
         people.export(asker, person)
         people.look(asker, person)
+        if not people.erase(asker, person):
+            self._names.renew(person.name)
+        people.export(asker, person)
+        people.look(asker, person)
+
+    def _fill(self, session: Session, turns: int) -> None:
+        """Write so many turns to a session in one request."""
+        if not self._stop.is_set():
+            name = self.asker.next_name()
+            writing.send(
+                self.asker, session, name, [Turn(f"[{turn_id(name, number)}]", "yes") for number in range(turns)]
+            )
+
+    def _new_session(self) -> Session:
+        """Return a new session. Another client may erase the person, so the client is never certain of its state."""
+        return Session(f"soak-{self.asker.client}-{next(self._numbers)}", shared=True)
