@@ -14,7 +14,7 @@ USER_ACTS = ("save_user", "erase_user")
 # What a request sends as each member. The id of the request is in the place of {}.
 TEXTS = {
     "email": "[{}]@example.org",
-    "password_hash": "$argon2id$[{}]",
+    "password_hash": "$argon2id$v=19$m=19456,t=2,p=1$[{}]",
     "first_name": "[{}]",
     "last_name": "[{}] Lee",
     "avatar_url": "https://example.org/[{}]",
