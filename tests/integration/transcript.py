@@ -109,7 +109,11 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
 
 def _add_users(seen: Transcript, bundle: Bundle) -> None:
     """Send one of each request about users. Their ids have an order that each collation makes another."""
-    user = {"email": "ÄNN'\\@b", "password_hash": "$x$'\\", "profile": {"first_name": TEXT, "avatar_url": "http://b/ü"}}
+    user = {
+        "email": "ÄNN'\\@b",
+        "password_hash": "$x$'\\and-a-long-enough-salt",
+        "profile": {"first_name": TEXT, "avatar_url": "http://b/ü"},
+    }
     for user_id in PERSONALITIES:
         seen.add(f"user {user_id}", bundle.user("PUT", user_id, user if user_id == "Ä" else {}))
     seen.add("user, taken e-mail", bundle.user("PUT", "other", user))
