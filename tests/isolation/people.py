@@ -72,8 +72,7 @@ class People:
             self.must("patch_session", **other)
             self.must("write_message", p_session_id=person.session_id, p_messages=json.dumps([canary_turn(words)]))
         if person.state == "erasing":
-            more = {"tenant": self.tenant.tenant, "user": person.id, "number": _MARKED_FIRST}
-            self.admin.execute(_MORE_SESSIONS, more)
+            more_sessions(self.admin, replace(self.tenant, user=person.id))
         if person.state in ("erasing", "erased"):
             assert self.must("erase_user", p_user_id=person.id) == (person.state,)
         return replace(person, canaries=frozenset(made) | {person.id, person.key})
@@ -98,6 +97,11 @@ class People:
         answer = ask(self.app, function, self.tenant, arguments)
         assert answer.sqlstate is None, answer
         return answer.row
+
+
+def more_sessions(admin: psycopg.Connection, party: Party) -> None:
+    """Give a user so many sessions that the first step of an erasure only marks them."""
+    admin.execute(_MORE_SESSIONS, {"tenant": party.tenant, "user": party.user, "number": _MARKED_FIRST})
 
 
 def document_of(words: Iterator[str]) -> Json:

@@ -7,7 +7,9 @@ functions separate the tenants too, and not only row-level security.
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +18,13 @@ import psycopg
 import pytest
 
 from tests.isolation.asking import Answer, ask
-from tests.isolation.function_cases import Case
+from tests.isolation.function_cases import TURN, Case
 from tests.isolation.parties import Party
-from tests.isolation.people import People, saved
+from tests.isolation.people import People, more_sessions, saved
 from tests.isolation.person import PERSON_STATES, Person
 from tests.isolation.user_function_cases import USER_FUNCTION_CASES
 from tests.isolation.world import rows_of, tables_of, write_own
-from tests.support.servers.databases import Template
+from tests.support.servers.databases import Database, Template
 
 OWNER = Party("globex")
 _OPEN_POLICIES = """
@@ -46,9 +48,10 @@ class Town:
         app, asker = self.people.app, Party(f"{prefix}-{secrets.token_hex(8)}")
         ask(app, "save_user", asker, {"p_user_id": "own", **saved({"email": "own@example.com"})})
         if has_twin:
-            # Without a profile, so that the profile of another user would show.
-            twin = {"email": person.email}
-            assert ask(app, "save_user", asker, {"p_user_id": person.id, **saved(twin)}).sqlstate is None
+            # Without a profile and in another spelling, so that each part of another user's row would show.
+            twin = {"p_user": json.dumps({"email": person.email.upper()}), "p_email_key": person.email}
+            made = ask(app, "create_user", asker, {"p_user_id": person.id, **twin, "p_key": person.key})
+            assert made.sqlstate is None
             write_own(app, Party(asker.tenant, person.id), person.session_id)
         return asker
 
@@ -64,7 +67,13 @@ class Town:
         before = self.rows()
         found = ask(app, function, asker, case.arguments(person))
         assert self.rows() == before, f"{case.name}: rows of the owner were changed"
-        return found, found.plain(person) == ask(app, function, other, case.arguments(unknown)).plain(unknown)
+        expected = ask(app, function, other, case.arguments(unknown))
+        # What the calls did to the rows of the two tenants is the same, too.
+        return found, (found.plain(person), self.counts(asker)) == (expected.plain(unknown), self.counts(other))
+
+    def counts(self, party: Party) -> Counter[str]:
+        """Return how many rows of each table a tenant has."""
+        return Counter(table for table, _ in rows_of(self.people.admin, self.tables, party.tenant))
 
     def rows(self) -> object:
         """Return all rows of the owner."""
@@ -122,15 +131,46 @@ def test_a_person_of_another_tenant_is_answered_as_an_unknown_one(
 
 
 # A search that finds rows of two tenants may take the first. So the asker is before the owner in order, or after it.
-@pytest.mark.parametrize("prefix", ["a", "z"])
+@pytest.mark.parametrize(("has_twin", "prefix"), [(False, "fresh"), (True, "a"), (True, "z")])
 @pytest.mark.parametrize("state", ["profile", "erasing"])
 @pytest.mark.parametrize("function", USER_FUNCTION_CASES)
 def test_the_conditions_of_a_function_separate_tenants_without_row_level_security(
-    town_without_policies: Town, function: str, state: str, prefix: str
+    town_without_policies: Town, function: str, state: str, has_twin: bool, prefix: str
 ) -> None:
-    check(town_without_policies, function, state, has_twin=True, prefix=prefix)
+    check(town_without_policies, function, state, has_twin, prefix)
 
 
 @pytest.mark.parametrize("state", PERSON_STATES)
 def test_the_owner_gets_the_same_after_all_requests_of_others(town: Town, state: str) -> None:
     assert town.people.view(town.known[state]) == town.views[state]
+
+
+def test_sessions_of_one_id_and_one_time_in_two_tenants_stay_apart_without_row_level_security(
+    embedded_database: Database,
+) -> None:
+    acme, globex = Party("acme", "tom"), Party("globex", "tom")
+    turn = {**TURN, "interaction": {"interaction_type": "t", "robot_id": "r", "duration_ms": 7, "success": True}}
+    with embedded_database.admin() as admin, embedded_database.app() as app:
+        open_policies(admin)
+        # Each session begins before the other's last turn and ends after its first.
+        for number in range(2):
+            for party in (acme, globex):
+                text = f"of {party.tenant} {number}"
+                sent = {"p_session_id": "s", "p_messages": json.dumps([{**turn, "user_message": text}])}
+                assert ask(app, "write_message", party, sent).sqlstate is None
+
+        def exported(party: Party) -> list[str]:
+            body = ask(app, "export_user", party, {"p_user_id": "tom"}).row[0]
+            return [each["user_message"] for each in json.loads(body or '{"turns": []}')["turns"]]
+
+        assert exported(acme) == ["of acme 0", "of acme 1"]
+        assert exported(globex) == ["of globex 0", "of globex 1"]
+        counted = json.loads(ask(app, "count_user", acme, {"p_user_id": "tom"}).row[0] or "")
+        assert counted == {"sessions": 1, "messages": 2, "interactions": 2}
+        # So many that their erasure would take another step.
+        more_sessions(admin, globex)
+        assert ask(app, "erase_user", acme, {"p_user_id": "tom"}).row == ("erased",)
+        assert exported(acme) == []
+        assert exported(globex) == ["of globex 0", "of globex 1"]
+        counted = json.loads(ask(app, "count_user", globex, {"p_user_id": "tom"}).row[0] or "")
+        assert counted == {"sessions": 102, "messages": 2, "interactions": 2}

@@ -33,6 +33,8 @@ def check_export(export: Entry, order: Sequence[Step]) -> None:
             raise MismatchError(f"there was something to export: {quiet}, {users}\n  {export}")
         return
     said = export.reply.json
+    if said["user"] is None and said["sessions"] == []:
+        raise MismatchError(f"an export without anything: {export}")
     if said["user"] not in [None if user is None else user_json(user) for user in users]:
         raise MismatchError(f"the user was never so: {said['user']}\n  possible: {users}")
     ids = [each["id"] for each in said["sessions"]]

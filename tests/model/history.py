@@ -117,7 +117,8 @@ class _Search:
                 except MismatchError as error:
                     misfits.append(f"{error}\n    {entry}")
                     continue
-                if after is store:
+                # An erasure that only goes on with another one here may be one of its own later.
+                if after is store and not _is_erasure(entry):
                     fitting = entry
                     break
                 changing.append((entry, after))

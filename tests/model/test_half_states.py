@@ -29,6 +29,7 @@ select from robot_brain_api.replace_turn(%(tenant)s, 's', 2,
 _PATCH: LiteralString = "select from robot_brain_api.patch_session(%(tenant)s, 's', '{\"a\": 1}', 'guest-7', true)"
 _ERASE: LiteralString = "select from robot_brain_api.erase_session(%(tenant)s, 's')"
 _MOVE: LiteralString = "select from robot_brain_api.patch_session(%(tenant)s, 's', null, 'guest-8', true)"
+_ERASE_USER: LiteralString = "select from robot_brain_api.erase_user(%(tenant)s, 'guest-7')"
 _NEW_OF_OTHER: LiteralString = """
 select from robot_brain_api.write_message(%(tenant)s, 's',
   '[{"robot_personality": "p", "user_message": "new", "robot_response": "new", "metadata": {}}]',
@@ -56,6 +57,8 @@ TAKEN: dict[str, tuple[LiteralString, ...]] = {
     "a move": (_MOVE,),
     "a move and a write": (_MOVE, _NEW_OF_OTHER),
     "an erasure and another's namesake": (_ERASE, _NEW_OF_OTHER),
+    "an erasure of its user": (_ERASE_USER,),
+    "an erasure of its user and another's namesake": (_ERASE_USER, _NEW_OF_OTHER),
 }
 READS_OF_USER: dict[str, LiteralString] = {
     "a page": "select body, etag from robot_brain_api.read_session(%(tenant)s, 's', p_as_user => 'guest-7')",
@@ -64,6 +67,8 @@ READS_OF_USER: dict[str, LiteralString] = {
     "a list with previews": "select body, null from robot_brain_api.list_sessions("
     "%(tenant)s, p_user_id => 'guest-7', p_preview => true)",
     "the session's figures": "select body, null from robot_brain_api.stats(%(tenant)s, 's', p_as_user => 'guest-7')",
+    "a dry run": "select body, null from robot_brain_api.count_user(%(tenant)s, 'guest-7')",
+    "an export": "select body, null from robot_brain_api.export_user(%(tenant)s, 'guest-7')",
 }
 # The reader stops at the first query of this table.
 TABLES = ("conversations", "sessions", "uncounted")

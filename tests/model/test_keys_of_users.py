@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from tests.model.request import ERASE, KNOWS_CALLERS, PATCH, POST, REMOVE, Request, send
+from tests.model.request import ERASE, ERASE_USER, KNOWS_CALLERS, PATCH, POST, REMOVE, Request, send
 from tests.model.states import erasing, stored, turn
+from tests.model.states_of_users import OTHER, USER, begin_erasure
 from tests.model.tables import answers
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
-USER, OTHER = "guest-7", "guest-8"
 # The user used the key for FIRST in its session `s`. Then something happened, and a request comes.
 # `same` to `new key` are the user's. The other two have the same key and body. `first` is the first answer again, with
 # Idempotent-Replayed, `wait` an answer with Retry-After.
@@ -27,6 +27,10 @@ being erased                    | 410       | 410        | 409 wait | 404       
 moved, and erased               | 410       | 410        | 201      | 201          | 201
 moved, and being erased         | 410       | 410        | 404      | 409 wait     | 409 wait
 erased, and another's namesake  | 410       | 410        | 404      | 201          | 201
+erased with its user            | 410       | 410        | 201      | 201          | 201
+being erased with its user      | 410       | 410        | 409 wait | 404          | 409 wait
+moved, and its user erased      | 201 first | 422        | 404      | 201          | 201
+moved, and its user on the way  | 201 first | 422        | 404      | 201          | 201
 """
 FIRST = Request(POST, "s", body={"messages": [turn("1"), turn("2")]}, key="order-4711", user=USER)
 REQUESTS = {
@@ -76,6 +80,13 @@ def happen(database: Database, tenant: str, then: str) -> None:
         move(USER)
     elif then.endswith("removed"):
         assert send(Request(REMOVE, "s", query={"after": 0}, user=OTHER)).json["removed"] == 2
+    if then in ("being erased with its user", "moved, and its user on the way"):
+        begin_erasure(database, tenant, USER)
+    elif then == "erased with its user":
+        assert send(Request(ERASE_USER, user_id=USER)).status == 204
+    elif then == "moved, and its user erased":
+        # The session is the other user's, so nothing is left of this one.
+        assert send(Request(ERASE_USER, user_id=USER)).status == 404
     elif then.endswith("being erased"):
         erasing(database, tenant, "s", OTHER if then.startswith("moved") else USER)
     elif "erased" in then:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.model.states import stored
+from tests.model.states_of_users import OTHER, USER, give_many_sessions
 from tests.model.tables import answers
 from tests.support.servers.databases import Database
 
@@ -20,6 +21,7 @@ _MOVE = "select from robot_brain_api.patch_session('local', 's', p_user_id => %s
 _PATCH = "select from robot_brain_api.patch_session('local', 's', '{}', p_as_user => %s)"
 _REMOVE: LiteralString = "select from robot_brain_api.remove_turns('local', 's', {after})"
 _ERASE = "select state from robot_brain_api.erase_session('local', 's')"
+_ERASE_USER = "select state from robot_brain_api.erase_user('local', %s)"
 # What happened to the session `s` after the write, and what its retry and its late original get.
 WRITTEN_BEFORE = """
 then                             | its retry | a retry of a write that never came | the late original after its retry
@@ -53,8 +55,14 @@ erased, and another's namesake   | RB404     | RB404                            
 erased, and patched by another   | RB404     | RB404                              | RB404
 moved, then erased               | RB409     | RB409                              | RB409
 moved, then erased, an hour ago  | written   | written                            | written
+with its user                    | RB409     | RB409                              | RB409
+with its user, an hour ago       | written   | written                            | written
+with its user, and its namesake  | RB409     | RB409                              | RB409
+with its user, another's namesake| RB404     | RB404                              | RB404
+with its user, moved before      | RB404     | RB404                              | RB404
+with its user, moved and back    | RB409     | RB409                              | RB409
+being erased with its user       | replayed  | RB419                              | RB409
 """
-USER, OTHER = "guest-7", "guest-8"
 
 
 @pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
@@ -75,9 +83,8 @@ def test_the_table_says_what_a_repeated_or_late_write_without_a_key_does(
 
 def attempted(app: psycopg.Connection, admin: psycopg.Connection, then: str, attempt: str, user: str | None) -> str:
     """Write, let happen what a row says, and return the outcome of the attempt. A refused attempt changes no row."""
-    admin.execute("delete from robot_brain.erasures")
-    app.execute(_ERASE)
-    admin.execute("delete from robot_brain.erasures")
+    for table in ("sessions", "conversations", "erasures", "user_erasures"):
+        admin.execute(f"delete from robot_brain.{table}".encode())
     write(app, uuid.uuid4(), False, user)
     first_id = uuid.uuid4()
     # A late original comes after its retry, which has written the turns.
@@ -100,16 +107,22 @@ def happen(app: psycopg.Connection, admin: psycopg.Connection, then: str) -> Non
         app.execute(_REMOVE.format(after=0))
     elif then.startswith("removed"):
         app.execute(_REMOVE.format(after=1))
+    if then == "being erased with its user":
+        give_many_sessions(admin, "local", USER)
     if "moved" in then.removeprefix("removed"):
         app.execute(_MOVE, [None if then.endswith("no user") else OTHER])
     if then.endswith("back"):
         app.execute(_MOVE, [USER])
-    if "erased" in then:
+    if "with its user" in then:
+        state = {"being erased with its user": "erasing", "with its user, moved before": "unknown"}.get(then, "erased")
+        assert app.execute(_ERASE_USER, [USER]).fetchone() == (state,)
+    elif "erased" in then:
         assert app.execute(_ERASE).fetchone() == ("erased",)
     if "patched" in then:
         app.execute(_PATCH, [OTHER if then.endswith("another") else None])
     if "namesake" in then or "more turns" in then:
-        write(app, uuid.uuid4(), False, OTHER if "another's" in then else None)
+        writer = OTHER if "another's" in then else USER if "its namesake" in then else None
+        assert write(app, uuid.uuid4(), False, writer) == "written"
     if then.endswith("namesake erased"):
         assert app.execute(_ERASE).fetchone() == ("erased",)
     if then.endswith("an hour ago"):

@@ -121,7 +121,8 @@ def check_end(database: Database, tenant: str, cell: Cell) -> None:
     """Assert that the erasure still ends, and that it takes nothing that is not the user's."""
     shown = send(Request(GET, SESSION))
     user = shown.json["session"].get("user_id") if shown.status == 200 else None
-    end_erasure(database, tenant)
+    with database.app() as app:
+        end_erasure(app, tenant)
     again = send(Request(GET, SESSION))
     assert (again.status, again.body if again.status == 200 else None) == (
         shown.status,

@@ -14,7 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from tests.model.states_of_users import OTHER, USER
+from tests.model.states_of_users import OTHER, USER, end_erasure, give_many_sessions
 from tests.support.servers.databases import Database, Template
 from tests.support.waiting import wait_until
 
@@ -65,6 +65,12 @@ _VALUES = {
 }
 _WAITS: LiteralString = "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
 _UNFINISHED = "select user_id from robot_brain.user_erasures where tenant_id = %s and user_id is not null"
+# What readers find before the end of an erasure.
+_VISIBLE: LiteralString = """
+select json_agg(json_build_array(s.id, s.user_id, s.message_count) order by s.id)
+from robot_brain.sessions s
+where s.tenant_id = %(tenant)s and s.erasing_at is null and s.id not like 'many %%'
+"""
 # What is left at the end, without ids that were made and times.
 _STATE: LiteralString = """
 select
@@ -98,28 +104,29 @@ class Stage:
     second: psycopg.Connection
     admin: psycopg.Connection
     threads: ThreadPoolExecutor
-    serial: dict[tuple[str, str], Any] = field(default_factory=dict)
+    serial: dict[tuple[str, str, bool], Any] = field(default_factory=dict)
     tenants: Iterator[int] = field(default_factory=itertools.count)
 
-    def begin(self) -> str:
-        """Return a new tenant with what BEFORE says."""
+    def begin(self, is_large: bool) -> str:
+        """Return a new tenant with what BEFORE says. The erasure of a large user takes several steps."""
         tenant = f"pair-{next(self.tenants)}"
+        if is_large:
+            give_many_sessions(self.admin, tenant)
         for statement in BEFORE:
-            self.admin.execute("select set_config('robot_brain.tenant_id', '', false)")
             self.first.execute(statement.encode(), {**_VALUES, "tenant": tenant})
         return tenant
 
-    def one_after_the_other(self, pair: tuple[str, str]) -> Any:
+    def one_after_the_other(self, pair: tuple[str, str], is_large: bool) -> Any:
         """Return the answers of two requests of which the second begins after the first, and the end state."""
-        if pair not in self.serial:
-            tenant = self.begin()
+        if (*pair, is_large) not in self.serial:
+            tenant = self.begin(is_large)
             answers = [ask(self.first, tenant, name, number) for number, name in enumerate(pair)]
-            self.serial[pair] = (*answers, self.end(tenant))
-        return self.serial[pair]
+            self.serial[(*pair, is_large)] = (*answers, self.end(tenant))
+        return self.serial[(*pair, is_large)]
 
-    def together(self, pair: tuple[str, str]) -> Any:
+    def together(self, pair: tuple[str, str], is_large: bool) -> Any:
         """Return the answers of two requests of which the second begins before the commit of the first."""
-        tenant = self.begin()
+        tenant = self.begin(is_large)
         with self.first.transaction():
             first = ask(self.first, tenant, pair[0], 0)
             reading: Future[Any] = self.threads.submit(ask, self.second, tenant, pair[1], 1)
@@ -128,11 +135,11 @@ class Stage:
         return first, reading.result(60), self.end(tenant)
 
     def end(self, tenant: str) -> Any:
-        """Finish all erasures, as refreshes do. Return what is left then."""
-        while found := self.admin.execute(_UNFINISHED, [tenant]).fetchall():
-            for (user,) in found:
-                self.first.execute("select from robot_brain_api.erase_user(%s, %s, p_continue => true)", [tenant, user])
-        return self.admin.execute(_STATE, {"tenant": tenant}).fetchone()
+        """Return what readers find. Then finish all erasures, as refreshes do, and return what is left too."""
+        visible = self.admin.execute(_VISIBLE, {"tenant": tenant}).fetchone()
+        for (user,) in self.admin.execute(_UNFINISHED, [tenant]).fetchall():
+            end_erasure(self.first, tenant, user)
+        return visible, self.admin.execute(_STATE, {"tenant": tenant}).fetchone()
 
 
 def ask(connection: psycopg.Connection, tenant: str, name: str, number: int) -> Any:
@@ -160,13 +167,24 @@ def stage(embedded_template: Template) -> Iterator[Stage]:
 
 @pytest.mark.parametrize("first", CALLS)
 def test_two_requests_at_the_same_moment_have_the_outcome_of_one_after_the_other(stage: Stage, first: str) -> None:
+    check(stage, [pair for pair in PAIRS if pair[0] == first], is_large=False)
+
+
+@pytest.mark.parametrize("other", CALLS)
+def test_an_erasure_of_several_steps_and_another_request_have_the_outcome_of_one_after_the_other(
+    stage: Stage, other: str
+) -> None:
+    check(stage, [("DELETE", other), (other, "DELETE")], is_large=True)
+
+
+def check(stage: Stage, pairs: list[tuple[str, str]], is_large: bool) -> None:
+    """Assert that each pair has the outcome of one of both orders."""
     wrong = []
-    for pair in (pair for pair in PAIRS if pair[0] == first):
-        forward = stage.one_after_the_other(pair)
-        second, third, end = stage.one_after_the_other((pair[1], pair[0]))
-        found = stage.together(pair)
-        if found not in (forward, (third, second, end)):
-            wrong.append(
-                f"{' and '.join(pair)}:\n  {found}\n  one after the other: {forward}\n  {(third, second, end)}"
-            )
+    for pair in pairs:
+        forward = stage.one_after_the_other(pair, is_large)
+        second, first, *end = stage.one_after_the_other((pair[1], pair[0]), is_large)
+        backward = (first, second, *end)
+        found = stage.together(pair, is_large)
+        if found not in (forward, backward):
+            wrong.append(f"{' and '.join(pair)}:\n  {found}\n  one after the other: {forward}\n  {backward}")
     assert wrong == [], "\n".join(wrong)

@@ -48,8 +48,9 @@ begin
     from robot_brain.users u
     where u.tenant_id = p_tenant_id and u.id = p_user_id
     for update;
+    -- A service may be giving the only session to another user. The lock waits for that.
     v_is_known := found or exists (
-      select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id
+      select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id for key share
     );
     if not v_is_known then
       state := 'unknown';

@@ -105,9 +105,13 @@ begin
   ) then
     return;
   end if;
-  if v_user is not null or v_seen > 0
+  -- A session that was found may go to another user before it is read.
+  if v_user is not null or cardinality(v_sessions) > 0 or v_next is not null
     -- The sessions after the cursor may be gone, and those before it still there.
-    or exists (select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id)
+    or (
+      p_cursor is not null
+      and exists (select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id)
+    )
   then
     body := '{"user" : ' || coalesce(v_user::text, 'null')
       || ', "sessions" : [' || array_to_string(v_sessions, ', ')
