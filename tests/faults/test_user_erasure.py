@@ -1,4 +1,4 @@
-"""An erasure of a user survives kills after and within each of its steps, and leaves nothing of the person."""
+"""An erasure of a user survives kills after and within each of its steps, and leaves no trace of the person."""
 
 import json
 import secrets
@@ -188,7 +188,7 @@ def test_a_user_with_many_sessions_is_erased_although_each_step_is_killed(erased
     killed.close()
     with erased.admin() as admin:
         look(admin)
-        # The dry run said what is gone, and nothing of the other user is.
+        # The dry run said what is gone. All of the other user is still there.
         assert said == {name: number - stored(admin, TENANT)[name] for name, number in before.items()}
         assert stored(admin, TENANT) == KEPT
         refresh(admin)
