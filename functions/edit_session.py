@@ -5,7 +5,7 @@ DELETE /sessions/{session_id}: erase a session. DELETE /sessions/{session_id}/me
 
 from robot_brain.bodies import patch
 from robot_brain.caller import Caller
-from robot_brain.database import changes, erasures
+from robot_brain.database import changes
 from robot_brain.entry import routes
 from robot_brain.http.parameters import required_number
 from robot_brain.http.request import Request, Response
@@ -30,7 +30,7 @@ def remove(request: Request, caller: Caller, session_id: str) -> Response:
 def erase(request: Request, caller: Caller, session_id: str) -> Response:
     """Return 204 if all of the session is erased, or 202 if a repetition has to go on."""
     request.query()
-    done = erasures.erase_session(caller, session_id, request.if_match(), request.deadline)
+    done = changes.erase_session(caller, session_id, request.if_match(), request.deadline)
     return Response(204) if done else Response(202, headers={"retry-after": "1"})
 
 

@@ -32,7 +32,7 @@ WARM_UP = 100
 MOST = 1.02
 _WRITE = (
     "select body, replayed, etag from robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => %s,"
-    " p_messages => %s, p_key => %s, p_first_id => %s)"
+    " p_messages => %s, p_key => %s, p_first_id => %s, p_as_user => %s)"
 )
 _READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => 'long')"
 _STATS = "select body, stale from robot_brain_api.stats(p_tenant_id => 'local', p_max_age => 3600)"
@@ -81,6 +81,11 @@ class Side:
         number = next(self._number)
         self._write(f"new {number}", self._messages[number % 100])
 
+    def write_to_new_as_user(self) -> None:
+        """Append the first turn of a session as an end user."""
+        number = next(self._number)
+        self._write(f"new {number}", self._messages[number % 100], user=f"user {number % OTHERS}")
+
     def write50(self) -> None:
         """Append 50 turns to a session that exists."""
         self._write(f"other {next(self._number) % OTHERS}", self._many)
@@ -97,9 +102,9 @@ class Side:
         """Return the CPU time of the server for each of `calls` calls."""
         return taken(self._connection, call, calls).cpu * 1000
 
-    def _write(self, session_id: str, messages: str, key: str | None = None) -> None:
+    def _write(self, session_id: str, messages: str, key: str | None = None, user: str | None = None) -> None:
         first_id = os.urandom(16).hex() if key is None else None
-        self._connection.execute(_WRITE, (session_id, messages, key, first_id)).fetchone()
+        self._connection.execute(_WRITE, (session_id, messages, key, first_id, user)).fetchone()
 
 
 # Method, and what the table says.
@@ -108,6 +113,7 @@ ROWS = {
     "write_to_one": "write a turn, always the same session",
     "write_with_key": "write a turn with a key",
     "write_to_new": "write the first turn of a session",
+    "write_to_new_as_user": "write the first turn of a session as an end user",
     "write50": "write 50 turns",
     "read": "read 50 of 1,000 turns",
     "stats": "stats",

@@ -69,6 +69,54 @@ def test_the_log_of_postgresql_holds_no_users_text(bundle: Bundle, database: Dat
     assert PRIVATE not in log
 
 
+def private_user(**fields: object) -> dict[str, object]:
+    """Return a user with PRIVATE in each place that can hold it."""
+    profile = {"first_name": PRIVATE, "last_name": PRIVATE, "avatar_url": f"https://{PRIVATE}"}
+    return {"email": f"{PRIVATE}@b", "password_hash": f"$x${PRIVATE}-and-a-long-salt", "profile": profile, **fields}
+
+
+def test_no_log_line_holds_what_describes_a_person_or_a_query(
+    bundle: Bundle, database: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = {"idempotency-key": "k"}
+    statuses = [
+        bundle.user("PUT", "ann", private_user()).status,
+        bundle.user("PUT", "ann", private_user(), {"if-match": '"0"'}).status,
+        bundle.user("PATCH", "ann", private_user(profile=None)).status,
+        bundle.user("PUT", "bob", private_user()).status,
+        bundle.create_user(private_user()).status,
+        bundle.create_user(private_user(email=f"other {PRIVATE}")).status,
+        bundle.create_user(private_user(email=f"other{PRIVATE}@b"), key).status,
+        bundle.create_user(private_user(), key).status,
+        bundle.create_user(private_user(**{PRIVATE: PRIVATE})).status,
+        bundle.create_user(private_user(password_hash=PRIVATE)).status,
+        bundle.create_user(json.dumps(private_user())[:-5]).status,
+        bundle.users(email=f"{PRIVATE}@b").status,
+        bundle.users(email=PRIVATE).status,
+        bundle.users(**{PRIVATE: PRIVATE}).status,
+        bundle.users(cursor=PRIVATE).status,
+        bundle.users(cursor=PRIVATE.encode().hex()).status,
+        bundle.users().status,
+        bundle.user("GET", "ann").status,
+        bundle.export("ann").status,
+        bundle.count_user("ann").status,
+        bundle.user("DELETE", "ann").status,
+    ]
+    with database.admin() as admin:
+        admin.execute("drop schema robot_brain_api cascade")
+    statuses += [bundle.create_user(private_user()).status, bundle.users(email=f"{PRIVATE}@b").status]
+    # fmt: off
+    assert statuses == [
+        201, 412, 200, 422, 422, 422, 201, 422, 422, 422, 400, 200, 422, 422, 422, 422, 200, 200, 200, 200, 204,
+        503, 503,
+    ]
+    # fmt: on
+    out, err = capfd.readouterr()
+    lines = (out + err).splitlines()
+    assert sum('"message":"answered"' in line for line in lines) == len(statuses)
+    assert [line for line in lines if PRIVATE.casefold() in line.casefold()] == []
+
+
 def test_a_request_gives_one_line_for_log_and_metrics(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
     bundle.write("s", turn())
     bundle.read("s")

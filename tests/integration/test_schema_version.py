@@ -20,6 +20,16 @@ REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
     "a removal": lambda bundle: bundle.remove("s", 0),
     "an erasure": lambda bundle: bundle.erase("s"),
     "the list": lambda bundle: bundle.sessions(),
+    "a creation of a user": lambda bundle: bundle.create_user({}),
+    "a creation of a user with a key": lambda bundle: bundle.create_user({}, {"idempotency-key": "user"}),
+    "a replacement of a user": lambda bundle: bundle.user("PUT", "ann", {}),
+    "a patch of a user": lambda bundle: bundle.user("PATCH", "ann", {"email": "a@b"}),
+    "a user": lambda bundle: bundle.user("GET", "ann"),
+    "the users": lambda bundle: bundle.users(),
+    "the user with an e-mail": lambda bundle: bundle.users(email="a@b"),
+    "an export": lambda bundle: bundle.export("ann"),
+    "a dry run": lambda bundle: bundle.count_user("ann"),
+    "an erasure of a user": lambda bundle: bundle.user("DELETE", "ann"),
     "the statistics": lambda bundle: bundle.stats(),
     "the statistics of a session": lambda bundle: bundle.stats(session_id="s"),
 }
@@ -45,7 +55,7 @@ def test_an_older_schema_refuses_a_call_and_the_log_says_what_to_do(
     assert (reply.status, reply.json["title"]) == (503, "Schema outdated")
     assert "make migrate" in line["reason"]
     with database.admin() as admin:
-        for table in ("conversations", "sessions", "idempotency_keys", "uncounted"):
+        for table in ("conversations", "sessions", "idempotency_keys", "uncounted", "users", "user_erasures"):
             assert admin.execute(f"select count(*) from robot_brain.{table}".encode()).fetchone() == (0,)
 
 
@@ -62,6 +72,7 @@ def test_a_newer_schema_serves_the_functions_of_the_previous_release(
     bundle: Bundle, database: Database, request_name: str
 ) -> None:
     assert bundle.write("s", turn()).status == 201
+    assert bundle.user("PUT", "ann", {}).status == 201
     set_version(database, calls.SCHEMA_VERSION + 1)
     assert REQUESTS[request_name](bundle).status in (200, 201, 204)
 

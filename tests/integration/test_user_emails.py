@@ -1,21 +1,17 @@
 """No two users of a tenant have one e-mail, whatever its case and its Unicode form."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from tests.integration.documented_answers import assert_documented
 from tests.integration.edge import assert_problem
-from tests.integration.held_locks import wait_for_waiter
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.private_text import PRIVATE
 from tests.support.servers.databases import Database
-from tests.support.waiting import PATIENCE_SECONDS
 
 SAVE = "select body, etag, created from robot_brain_api.save_user('local', %s, %s, %s)"
-CREATE = "select body, replayed, etag from robot_brain_api.create_user('local', %s, %s, %s)"
 # Pairs of spellings of one address.
 SAME = {
     "case": ("Ann@example.com", "aNN@EXAMPLE.com"),
@@ -106,7 +102,7 @@ def test_a_refused_email_leaves_both_users_as_they_were(bundle: Bundle, database
     profile = {"first_name": "Ann"}
     bundle.user("PUT", "the first", {"email": "a@b"})
     before = bundle.user("PUT", "second", {"email": "c@d", "profile": profile})
-    body = {"email": "A@B", "password_hash": "$x$y", "profile": {"first_name": PRIVATE}}
+    body = {"email": "A@B", "password_hash": "$x$" + "y" * 20, "profile": {"first_name": PRIVATE}}
     for method in ("PUT", "PATCH"):
         assert_taken(bundle, bundle.user(method, "second", body))
         assert_taken(bundle, bundle.user(method, "second", body, {"if-match": before.headers["etag"]}))
@@ -133,31 +129,6 @@ def test_two_tenants_may_have_the_same_email_and_find_only_their_own_user(databa
         assert functions.users(email="a@b").json["users"] == []
 
 
-@pytest.mark.parametrize("statement", [SAVE, CREATE], ids=["save_user", "create_user"])
-@pytest.mark.parametrize("end", ["commit", "rollback"])
-def test_of_two_writers_of_one_email_at_once_the_second_waits_and_succeeds_only_if_the_first_failed(
-    database: Database, statement: str, end: str
-) -> None:
-    user = json.dumps({"email": "a@b"})
-    with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
-        one.execute("begin")
-        one.execute(statement.encode(), ["x", user, "a@b"])
-        second = threads.submit(other.execute, statement.encode(), ["y", user, "a@b"])
-        wait_for_waiter(one)
-        one.execute(end.encode())
-        if end == "rollback":
-            row = second.result(PATIENCE_SECONDS).fetchone()
-            assert row is not None
-            assert json.loads(row[0])["id"] == "y"
-        else:
-            with pytest.raises(psycopg.Error) as raised:
-                second.result(PATIENCE_SECONDS)
-            assert raised.value.sqlstate == "RB425"
-    with database.admin() as admin:
-        ids = admin.execute("select id from robot_brain.users").fetchall()
-    assert ids == [("y" if end == "rollback" else "x",)]
-
-
 def test_two_users_swap_their_emails_through_a_third_one(bundle: Bundle) -> None:
     bundle.user("PUT", "a", {"email": "a@b"})
     bundle.user("PUT", "b", {"email": "b@b"})
@@ -169,38 +140,14 @@ def test_two_users_swap_their_emails_through_a_third_one(bundle: Bundle) -> None
     assert [user["id"] for user in bundle.users(email="b@b").json["users"]] == ["a"]
 
 
-def test_two_users_that_take_each_others_email_at_once_end_without_500(database: Database) -> None:
-    swap = "select body from robot_brain_api.save_user('local', %s, %s, %s, true)"
-    with database.app() as one, database.app() as other, ThreadPoolExecutor(1) as threads:
-        for name, connection in (("a", one), ("b", other)):
-            connection.execute(SAVE, [name, json.dumps({"email": f"{name}@b"}), f"{name}@b"])
-        one.execute("begin")
-        one.execute(swap, ["a", json.dumps({"profile": {"first_name": "A"}}), None])
-        # The other one has locked its row, and waits for the e-mail of a.
-        taking = threads.submit(other.execute, swap, ["b", json.dumps({"email": "a@b"}), "a@b"])
-        wait_for_waiter(one)
-        states = []
-        try:
-            one.execute(swap, ["a", json.dumps({"email": "b@b"}), "b@b"])
-            one.execute("commit")
-        except psycopg.Error as error:
-            states.append(error.sqlstate)
-            one.execute("rollback")
-        try:
-            taking.result(PATIENCE_SECONDS)
-        except psycopg.Error as error:
-            states.append(error.sqlstate)
-    # PostgreSQL ends one of the two deadlocked calls, and the layer retries it. The other one is refused or succeeds.
-    assert set(states) <= {"40P01", "RB425"}
-    assert states
-    with database.admin() as admin:
-        assert admin.execute("select count(distinct email_key) from robot_brain.users").fetchone() == (2,)
-
-
 def test_the_server_log_holds_no_email_if_it_is_taken_or_another_value_is_wrong(
     bundle: Bundle, database: Database
 ) -> None:
-    body = {"email": f"{PRIVATE}@example.com", "password_hash": f"$x${PRIVATE}", "profile": {"first_name": PRIVATE}}
+    body = {
+        "email": f"{PRIVATE}@example.com",
+        "password_hash": f"$x${PRIVATE}-and-a-long-salt",
+        "profile": {"first_name": PRIVATE},
+    }
     assert bundle.user("PUT", "the first", body).status == 201
     for reply in (
         bundle.create_user(body, {"idempotency-key": "k"}),

@@ -1,6 +1,7 @@
 """An erasure of a user, or of a session, never blocks a request that waits for it, and so causes no deadlock.
 
-An expired key that was not cleared yet may be used again. Such a request changes the row of the key, as an erasure does.
+An expired key that was not cleared yet may be used again. Such a request changes the row of the key, as an erasure
+does.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,6 @@ from contextlib import closing
 
 import pytest
 
-from tests.integration.held_locks import wait_for_waiter
 from tests.integration.user_rows import TURNS, Connection, step
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database

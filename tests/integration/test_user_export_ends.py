@@ -18,6 +18,12 @@ join pg_inherits i on i.inhrelid = l.relation
 join pg_class c on c.oid = i.inhrelid and c.relkind = 'r'
 where l.pid = pg_backend_pid() and i.inhparent = ('robot_brain.' || %s)::regclass
 """
+READ = """
+select coalesce(sum(pg_stat_get_xact_tuples_returned(x.indexrelid)), 0)::integer
+from pg_index x
+join pg_inherits i on i.inhrelid = x.indrelid
+where i.inhparent = 'robot_brain.robot_interactions'::regclass
+"""
 
 
 def first_page(bundle: Bundle) -> str:
@@ -101,6 +107,23 @@ def test_an_export_opens_only_the_months_of_its_sessions(database: Database) -> 
             admin.execute("select robot_brain_api.export_user('local', %s)", [USER])
             opened = [admin.execute(OPENED, [table]).fetchone() for table in ("conversations", "robot_interactions")]
     assert opened == [months, months]
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["never analyzed", "analyzed"])
+def test_a_page_reads_only_the_interactions_of_its_turns(database: Database, analyzed: bool) -> None:
+    """Without statistics the planner may read all interactions of the session for each turn."""
+    with database.admin() as admin:
+        fill(admin, USER, 1, 1000)
+        if analyzed:
+            admin.execute("analyze robot_brain.conversations, robot_brain.robot_interactions")
+        with admin.transaction():
+            before = admin.execute(READ).fetchone()
+            admin.execute("select robot_brain_api.export_user('local', %s)", [USER])
+            after = admin.execute(READ).fetchone()
+    assert before is not None
+    assert after is not None
+    # Of 1,000 turns 500 have one. It is read once for its size, and once for its content.
+    assert after[0] - before[0] == 1000
 
 
 def test_a_page_that_an_erasure_overtakes_is_404(database: Database) -> None:

@@ -53,7 +53,7 @@ def test_an_email_reads_one_user_and_its_profile_among_many(database: Database, 
 
 @kinds
 @analyzed
-def test_a_page_of_users_reads_one_user_more_than_it_has_wherever_it_is(database: Database, analyzed: bool) -> None:
+def test_a_page_of_users_reads_one_user_more_than_it_has_at_each_place(database: Database, analyzed: bool) -> None:
     with database.admin() as admin:
         fill(admin, analyzed)
         assert rows_read(admin, FIRST_PAGE, (PAGE,), "users") <= PAGE + 1

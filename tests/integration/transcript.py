@@ -33,6 +33,9 @@ _MASKS = (
     (_TIME, "<time>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r'(?<=\d\.)[0-9a-f]{6,12}(?=\\?")'), "<version>"),
+    # The tag of a user has no seq.
+    (re.compile(r'(?<="etag": "\\")[0-9a-f]{6,12}(?=\\")'), "<version>"),
+    (re.compile(r'(?<="cursor": ")[0-9a-f]+(?=")|(?<="cursor" : ")[0-9a-f]+(?=")'), "<cursor>"),
     (re.compile(r'(?<="age_seconds": )\d+|(?<="age_seconds" : )\d+'), "<age>"),
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
 )
@@ -87,6 +90,7 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
             "update robot_brain.sessions set last_active = (select max(last_active)"
             " from robot_brain.sessions) where id <> 's'"
         )
+    _add_users(seen, bundle)
     seen.add("stats, not counted yet", bundle.stats())
     seen.masked.append(("refresh", _mask(json.dumps(_refresh(bundle)))))
     reply = seen.add("stats", bundle.stats())
@@ -101,6 +105,35 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
         health.pop(name)
     seen.masked.append(("health", _mask(json.dumps(health))))
     return seen
+
+
+def _add_users(seen: Transcript, bundle: Bundle) -> None:
+    """Send one of each request about users. Their ids have an order that each collation makes another."""
+    user = {
+        "email": "ÄNN'\\@b",
+        "password_hash": "$x$'\\and-a-long-enough-salt",
+        "profile": {"first_name": TEXT, "avatar_url": "http://b/ü"},
+    }
+    for user_id in PERSONALITIES:
+        seen.add(f"user {user_id}", bundle.user("PUT", user_id, user if user_id == "Ä" else {}))
+    seen.add("user, taken e-mail", bundle.user("PUT", "other", user))
+    etag = seen.add("user, read", bundle.user("GET", "Ä")).headers["etag"]
+    seen.add("user, read nothing new", bundle.user("GET", "Ä", headers={"if-none-match": f'"NULL", {etag}'}))
+    seen.add("user, patch", bundle.user("PATCH", "Ä", {"profile": {"last_name": TEXT}}, {"if-match": etag}))
+    seen.add("user, patch in another state", bundle.user("PATCH", "Ä", {}, {"if-match": etag}))
+    seen.add("user of an e-mail", bundle.users(email="änn'\\@B"))
+    key = {"idempotency-key": "user \\ ' \" {NULL} %s"}
+    for name in ("user, created", "user, replay"):
+        seen.add(name, bundle.create_user({"profile": user["profile"]}, key))
+    cursor = seen.add("users", bundle.users(limit=3)).json["page"]["cursor"]
+    seen.add("more users", bundle.users(limit=100, cursor=cursor))
+    bundle.write("of Ä", turn(user_message=TEXT, metadata=METADATA, interaction=INTERACTION))
+    bundle.patch("of Ä", {"user_id": "Ä"})
+    seen.add("export", bundle.export("Ä"))
+    seen.add("dry run", bundle.count_user("Ä"))
+    seen.add("user, erased", bundle.user("DELETE", "Ä"))
+    seen.add("user, unknown", bundle.user("GET", "Ä"))
+    seen.add("users that are left", bundle.users())
 
 
 def administering(database: Database) -> psycopg.Connection:

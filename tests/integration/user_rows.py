@@ -41,7 +41,9 @@ _FILL: tuple[LiteralString, ...] = (
     insert into robot_brain.robot_interactions (
       tenant_id, session_id, seq, created_at, robot_id, interaction_type, duration_ms, success, metadata
     )
-    select s.tenant_id, s.id, n, s.last_active, left(%(text)s, 50), 'chat', 1, true, jsonb_build_object('i', %(text)s::text)
+    select
+      s.tenant_id, s.id, n, s.last_active, left(%(text)s, 50), 'chat', 1, true,
+      jsonb_build_object('i', %(text)s::text)
     from robot_brain.sessions s
     cross join generate_series(1, %(turns)s, 2) n
     where s.tenant_id = %(tenant)s and s.user_id = %(user)s and starts_with(s.id, %(prefix)s)

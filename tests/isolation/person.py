@@ -25,6 +25,7 @@ class Person:
     """All that a caller may know of a person: every value that the owner of the tenant has sent or received."""
 
     state: str
+    tenant: str
     id: str
     # The body of POST and PUT /users.
     document: Json
@@ -36,6 +37,8 @@ class Person:
     export_cursor: str
     sessions_cursor: str
     list_cursor: str
+    # A cursor of the asker's own export, with the place of the person's.
+    asker_cursor: str
     # Random words that the owner's rows hold. No answer to another caller may hold one that its request lacked.
     canaries: frozenset[str]
 
@@ -59,10 +62,14 @@ class Person:
             key=key_of(user_id),
             version=f"{secrets.randbits(47) | 1 << 46:x}",
             session_id=session_id,
-            export_cursor=export_cursor(user_id, session_id),
+            export_cursor=export_cursor(self.tenant, user_id, session_id),
             sessions_cursor=sessions_cursor(self.sessions_cursor, user_id, session_id),
             list_cursor=cursor_of(json.loads(bytes.fromhex(self.list_cursor))[0], user_id, "users"),
         )
+
+    def asked_by(self, tenant: str) -> Person:
+        """Return the same with the cursor of an export of this tenant."""
+        return replace(self, asker_cursor=export_cursor(tenant, self.id, self.session_id))
 
     def plain(self, text: str) -> str:
         """Return `text` without what differs between any two people: ids, e-mails, times and entity tags."""
@@ -86,9 +93,9 @@ def cursor_of(number: int, name: str, listed: str) -> str:
     return _hexadecimal([number, name, _filter(listed)])
 
 
-def export_cursor(user_id: str, session_id: str, seq: int = 1) -> str:
+def export_cursor(tenant: str, user_id: str, session_id: str, seq: int = 1) -> str:
     """Return the cursor of a place in the export of a user."""
-    return cursor_of(seq, session_id, f"export {user_id}")
+    return cursor_of(seq, session_id, f"export {tenant} {user_id}")
 
 
 def sessions_cursor(cursor: str, user_id: str, session_id: str) -> str:

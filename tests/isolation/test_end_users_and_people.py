@@ -1,4 +1,4 @@
-"""What an end user may do with people: all with itself, nothing with any other, and it learns nothing of them."""
+"""What an end user may do with people: all with itself, and nothing with another, of whose state it learns nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The erasure of a user blocks, empties and shows nothing of another, whatever ids and keys the two share."""
+"""The erasure of a user blocks no other user, empties no answer of another and shows nothing, whatever both share."""
 
 from __future__ import annotations
 

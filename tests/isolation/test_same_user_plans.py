@@ -80,14 +80,19 @@ def touched(town: Town, function: str, case: Case[Person], person: Person) -> Co
     """Return the counters of each table and index that one call touched."""
     # A row that was undone stays until the next vacuum, and another search for the same id would read it.
     asker = Party(f"fresh-{secrets.token_hex(8)}") if function in CREATORS else ASKER
-    return counted(town.people.admin, asker, function, case.arguments(person))
+    return counted(town.people.admin, asker, function, case.arguments(person.asked_by(asker.tenant)))
 
 
 def check(town: Town, function: str) -> None:
     """Compare each case of a function in some states of the person."""
     for case in USER_FUNCTION_CASES[function]:
         for _ in range(WARM_CALLS):
-            undone(town.people.admin, ASKER, function, case.arguments(town.known["profile"].made_up()))
+            undone(
+                town.people.admin,
+                ASKER,
+                function,
+                case.arguments(town.known["profile"].made_up().asked_by(ASKER.tenant)),
+            )
         for state in ("profile", "erasing", "erased"):
             person, name = town.known[state], f"{function}, {case.name}, {state}"
             for _ in range(5):

@@ -86,11 +86,13 @@ def test_a_person_of_another_tenant_is_answered_as_an_unknown_one(scene: Scene, 
     for case in USER_ROUTE_CASES[route]:
         asker, other, unknown = scene.asker(), scene.asker(), person.made_up()
         with logged() as lines:
-            found = case.send(asker, person)
+            found = case.send(asker, person.asked_by(asker.party.tenant))
         log = json.dumps(lines())
         for each in scene.known.values():
             for word in each.canaries:
                 assert word not in everything(found) or word in asker.sent.lower(), f"{case.name}: {word} in {found}"
                 assert word not in log or word == person.id, f"{case.name}: {word} in the log: {log}"
-        assert plain(found, person) == plain(case.send(other, unknown), unknown), f"{case.name}: {everything(found)}"
+        assert plain(found, person) == plain(case.send(other, unknown.asked_by(other.party.tenant)), unknown), (
+            f"{case.name}: {everything(found)}"
+        )
     assert scene.rows() == before, "rows of the owner were changed"

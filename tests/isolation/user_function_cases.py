@@ -65,7 +65,8 @@ USER_FUNCTION_CASES: dict[str, list[Case[Person]]] = {
     ],
     "export_user": [
         Case("its first page", ID),
-        Case("the page after its place", ID | {"p_cursor": attrgetter("export_cursor")}),
+        Case("its cursor", ID | {"p_cursor": attrgetter("export_cursor")}),
+        Case("a page after its place", ID | {"p_cursor": attrgetter("asker_cursor")}),
         Case("its cursor for another user", {"p_cursor": attrgetter("export_cursor")}, OWN),
     ],
     "count_user": [Case("a dry run", ID)],

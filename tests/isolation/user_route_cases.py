@@ -51,7 +51,8 @@ USER_ROUTE_CASES: dict[str, list[RouteCase]] = {
     ],
     "GET /users/{user_id}/export": [
         RouteCase("its first page", lambda a, p: a.export(p.id)),
-        RouteCase("the page after its place", lambda a, p: a.export(p.id, cursor=p.export_cursor)),
+        RouteCase("its cursor", lambda a, p: a.export(p.id, cursor=p.export_cursor)),
+        RouteCase("a page after its place", lambda a, p: a.export(p.id, cursor=p.asker_cursor)),
         RouteCase("its cursor for another user", lambda a, p: a.export("own", cursor=p.export_cursor)),
     ],
     "GET /users": [

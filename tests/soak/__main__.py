@@ -25,7 +25,7 @@ from tests.soak.journal import Journal
 from tests.soak.journals import Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
-from tests.soak.stack import Harder, neon, serving
+from tests.soak.stack import Harder, Serving, neon, serving
 from tests.soak.stored import read_stored
 from tests.soak.watch import Progress, Watch
 from tests.support.figures import keep_history
@@ -131,7 +131,8 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
     progress = Progress(watch, options.seconds, terminal=sys.stdout.isatty())
     timeline = Journal(folder / "faults.jsonl")
     faults = Harder(stand_in, random.Random(f"{options.seed}/harder"))
-    async with serving(stand_in, folder) as (environments, address), asyncio.TaskGroup() as refreshes:
+    async with serving(stand_in, folder) as serve, asyncio.TaskGroup() as refreshes:
+        environments = serve.environments
         schedule = Schedule(
             faults,
             possible(stand_in),
@@ -142,7 +143,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             refresh=lambda: refreshes.create_task(environments.refresh()),
         )
         started = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.clients", address, str(folder), options.seed, str(CLIENTS)],
+            [sys.executable, "-m", "tests.soak.clients", *_arguments(serve, folder, options.seed)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             # Ctrl-C reaches only this process. The clients end with their standard input.
@@ -165,7 +166,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
             started.wait()
         ended = time.monotonic()
         await finish_erasures(stand_in, environments)
-        figures = await prove_figures(stand_in, environments, address)
+        figures = await prove_figures(stand_in, environments, serve.address, serve.tokens)
     watch.look()
     progress.end()
     timeline.close()
@@ -186,6 +187,11 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
         disturbed=environments.disturbed,
         folder=folder,
     )
+
+
+def _arguments(serve: Serving, folder: Path, seed: str) -> list[str]:
+    """Return the arguments of the clients' process."""
+    return [serve.address, str(folder), seed, str(CLIENTS), serve.issuer]
 
 
 def _end(clients: "subprocess.Popen[bytes]") -> int:

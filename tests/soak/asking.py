@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from tests.soak.journal import Journal
 from tests.soak.records import REFUSALS, SUCCESSES
+from tests.soak.tokens import Tokens
 
 FUNCTION_SECONDS = 28.0  # the template's Timeout
 MARGIN_SECONDS = 5.0  # the gateway answers after 30 seconds, and a busy machine needs more
@@ -61,14 +62,16 @@ def session_path(session: str, rest: str = "") -> str:
 class Asker:
     """Sends the requests of one client."""
 
-    def __init__(self, client: str, address: str, journal: Journal, chance: random.Random) -> None:
-        """Take the API's host:port. After `give_up_at` no retry begins."""
+    def __init__(self, client: str, address: str, journal: Journal, chance: random.Random, tokens: Tokens) -> None:
+        """Take the API's host:port. After `give_up_at` no retry begins. Without `user` the client is a service."""
         self.client = client
         self.chance = chance
+        self.user: str | None = None
         self.give_up_at = float("inf")
         self._address = address
         self._connection: HTTPConnection | None = None
         self._journal = journal
+        self._tokens = tokens
         self._requests = itertools.count(1)
 
     @property
@@ -88,7 +91,7 @@ class Asker:
         self._journal.write("send", **noted, **(request.facts if request.attempts == 1 else {}))
         reply = self._exchange(request, timeout)
         facts: dict[str, Any] = {}
-        if reply.status == "201":
+        if reply.status == "201" and request.kind == "write":
             facts["seqs"] = [each["seq"] for each in reply.body["messages"]]
         if reply.status == "200" and request.kind == "remove":
             facts["last_seq"] = reply.body["last_seq"]
@@ -107,6 +110,10 @@ class Asker:
         """Note what a reader saw."""
         self._journal.write("seen", request=request.name, **facts)
 
+    def see_person(self, event: str, request: Request, **facts: Any) -> None:
+        """Note what a reader saw of a person. `event` is `user` or `export`."""
+        self._journal.write(event, request=request.name, **facts)
+
     def now(self) -> float:
         """Return the time as the journal notes it."""
         return time.monotonic()
@@ -123,7 +130,8 @@ class Asker:
 
     def _exchange(self, request: Request, timeout: float | None) -> Reply:
         body = None if request.body is None else json.dumps(request.body, ensure_ascii=False).encode()
-        headers = request.headers | ({} if body is None else {"Content-Type": "application/json"})
+        headers = request.headers | {"Authorization": self._tokens.bearer(self.user)}
+        headers |= {} if body is None else {"Content-Type": "application/json"}
         if self._connection is None:
             self._connection = HTTPConnection(self._address, timeout=NO_ANSWER_SECONDS)
         try:

@@ -72,7 +72,7 @@ def patch(asker: Asker, session: Session, user: str | None = None) -> None:
     """Set the client's own member of user_metadata, which no other client sets. Set the user, too, if it is given."""
     match = choose_match(asker, session) if session.last_seq else None
     name = asker.next_name()
-    request = _change("patch", "PATCH", session, "", match, member=asker.client, user=user)
+    request = _change("patch", "PATCH", session, "", match, member=asker.client, user=user or asker.user)
     request.name = name
     body: dict[str, Any] = {"user_metadata": {asker.client: f"[{turn_id(name)}]"}}
     request.body = body if user is None else {**body, "user_id": user}

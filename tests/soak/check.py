@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tests.soak.check_people import check_people, half_erasures
 from tests.soak.history import NEVER, History, Text
 from tests.soak.journals import Journals
 from tests.soak.readers import check_pages, check_walks
@@ -82,6 +83,9 @@ def check(journals: Journals, stored: Stored) -> Findings:
         findings.judged["gone" if text.must_be_gone else "there" if text.here and not text.killers else "either"] += 1
     check_pages(history, journals.pages, findings.misread, findings.undead)
     check_walks(history, journals.walks, findings.misread, findings.undead)
+    to = findings
+    check_people(history, journals, stored, to.undead, to.lost_edits, to.strangers, to.misread)
+    findings.half_batches += half_erasures(history, journals.user_acts, places)
     return findings
 
 
@@ -156,6 +160,8 @@ def _check_half_removals(history: History, places: dict[str, list[Row]], finding
 def _check_traces(history: History, stored: Stored, places: dict[str, list[Row]], findings: Findings) -> None:
     """Find what is left in any table of a text or a session that is not there."""
     current = {name for session in stored.sessions.values() for name in session.members.values()} | places.keys()
+    current |= {value for members in stored.users.values() for value in members.values() if value is not None}
+    current |= stored.users.keys() | {owner for owner in stored.owners.values() if owner is not None}
     for name, tables in stored.traces.items():
         if name not in current and name not in stored.sessions:
             findings.undead.append(f"{name} is left in {', '.join(tables)}")

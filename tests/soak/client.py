@@ -8,6 +8,7 @@ from tests.soak import changing, erasing, reading, writing
 from tests.soak.asking import Asker
 from tests.soak.journal import Journal
 from tests.soak.sessions import SHARED_SESSIONS, SHARED_TURNS, Session, SharedSessions
+from tests.soak.tokens import Tokens
 
 SESSION_TURNS = 150  # after that a client starts a new session of its own
 SHARED = 0.3
@@ -40,11 +41,12 @@ class Client:
         seed: str,
         stop: threading.Event,
         shared: SharedSessions,
+        tokens: Tokens,
         *,
         large: bool = False,
     ) -> None:
         """Take the API's host:port. After `stop` no new request begins. `large`: it also erases large sessions."""
-        self.asker = Asker(name, address, journal, random.Random(f"{seed}/{name}"))
+        self.asker = Asker(name, address, journal, random.Random(f"{seed}/{name}"), tokens)
         self._stop = stop
         self._generations = itertools.count(1)
         self._names = shared

@@ -4,10 +4,11 @@ import asyncio
 import json
 import time
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from ops.recount import recount
 from tests.soak.environments import Environments
+from tests.soak.tokens import Tokens
 from tests.support.figures import Compared, compare
 from tests.support.neon.stand_in import StandIn
 
@@ -15,40 +16,45 @@ TENANT = "local"
 ANSWERED_WITHIN_SECONDS = 60.0
 
 
-_ERASING = "select count(*) from robot_brain.sessions where erasing_at is not null"
+_ERASING = """
+select
+  (select count(*) from robot_brain.sessions where erasing_at is not null)
+  + (select count(*) from robot_brain.user_erasures where user_id is not null)
+"""
 
 
 async def finish_erasures(stand_in: StandIn, environments: Environments) -> None:
-    """Refresh until no session is marked for erasure. Raises TimeoutError if one stays."""
+    """Refresh until no erasure of a session or user is unfinished. Raises TimeoutError if one stays."""
     deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
     with stand_in.observer() as observer:
         while (row := observer.execute(_ERASING).fetchone()) and row[0]:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{row[0]} sessions are still marked for erasure")
+                raise TimeoutError(f"{row[0]} erasures of sessions and users are unfinished")
             await environments.refresh()
 
 
-async def prove_figures(stand_in: StandIn, environments: Environments, address: str) -> Compared:
+async def prove_figures(stand_in: StandIn, environments: Environments, address: str, tokens: Tokens) -> Compared:
     """Compare all figures after the last write. Raises TimeoutError if no refresh or answer succeeds."""
     compared = Compared()
     with stand_in.observer() as observer:
         # The SQL function does not refresh. A request over HTTP may refresh old figures.
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False))
-        answer = await asyncio.to_thread(_ask, address)
+        answer = await asyncio.to_thread(_ask, address, tokens)
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=False, answer=answer))
         deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
         while not await environments.refresh():
             if time.monotonic() > deadline:
                 raise TimeoutError("no refresh succeeds after the end")
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True))
-        answer = await asyncio.to_thread(_ask, address)
+        answer = await asyncio.to_thread(_ask, address, tokens)
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True, answer=answer))
     compared.wrong += await asyncio.to_thread(_recount, stand_in.admin_url)
     return compared
 
 
-def _ask(address: str) -> Any:
-    with urlopen(f"http://{address}/stats", timeout=ANSWERED_WITHIN_SECONDS) as response:
+def _ask(address: str, tokens: Tokens) -> Any:
+    request = Request(f"http://{address}/stats", headers={"Authorization": tokens.bearer()})
+    with urlopen(request, timeout=ANSWERED_WITHIN_SECONDS) as response:
         return json.load(response)
 
 

@@ -16,7 +16,7 @@ seqs order writes and removals: a removal took exactly the seqs up to the last o
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.soak.journals import Journals
 from tests.soak.records import DONE, FOREVER, NOTHING, Act, Turn, turn_id
@@ -72,6 +72,7 @@ class History:
     removals: dict[str, list[Act]] = field(default_factory=lambda: defaultdict(list))
     erasures: dict[str, list[Act]] = field(default_factory=lambda: defaultdict(list))
     _ends: dict[str, float] = field(default_factory=dict)
+    _of_user: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def of(cls, journals: Journals, stored: Iterable[tuple[str, str, Place]]) -> "History":
@@ -79,6 +80,10 @@ class History:
         history = cls()
         for act in journals.acts:
             history._add(act)
+        for erasure in journals.user_acts:
+            if erasure.kind == "erase_user":
+                for session in history.sessions_of(erasure.user):
+                    history._add(replace(erasure, session=session))
         for page in journals.pages:
             for seq, name, _ in page.turns:
                 history._see(name, page.session, seq, page.began, page.ended)
@@ -87,6 +92,9 @@ class History:
         for walk in journals.walks:
             for session, seq, name in walk.previews:
                 history._see(name, session, seq, walk.began, walk.ended)
+        for export in journals.exports:
+            for session, seq, name, _ in export.turns:
+                history._see(name, session, seq, export.began, export.ended)
         for name, session, place in stored:
             history._see(name, session, place, FOREVER, FOREVER)
         for text in history.texts.values():
@@ -96,6 +104,10 @@ class History:
                 history.by_place[text.act.session, text.place].append(text)
         history.judge()
         return history
+
+    def sessions_of(self, user: str | None) -> set[str]:
+        """Return the sessions that requests gave to a user."""
+        return self._of_user.get(user, set())
 
     def of_act(self, act: Act) -> list[Text]:
         """Return the texts of an act in their order."""
@@ -177,7 +189,7 @@ class History:
         return None if self.may_be_erased(act.session, first, last) else text.place <= act.last_seq
 
     def _add(self, act: Act) -> None:
-        if act.kind == "erase":
+        if act.kind in ("erase", "erase_user"):
             self.erasures[act.session].append(act)
             return
         if act.kind == "remove":
@@ -185,6 +197,8 @@ class History:
             return
         if act.kind in ("write", "patch"):
             self.writes[act.session].append(act)
+            if act.user is not None:
+                self._of_user[act.user].add(act.session)
         turns: Sequence[Turn | None] = act.turns or (None,)
         for number, turn in enumerate(turns):
             place: Place = act.member if turn is None else None if act.seqs is None else act.seqs[number]

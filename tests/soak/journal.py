@@ -6,6 +6,8 @@ open for appending. So if a process is killed, its last line is whole or missing
     send    before an attempt: request, attempt, kind. The first attempt also says what it asks for.
     answer  after an attempt: status, and what the answer said (seqs, tag, last_seq).
     seen    after an answer to a read: which turns a page held, or which sessions a walk listed.
+    user    after an answer about users: one user's members.
+    export  after the last page of an export: its turns.
     misread what a client found wrong by itself.
 """
 

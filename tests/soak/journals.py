@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.soak.journal import Line, lines
+from tests.soak.person_records import ROW, TEXTS, USER_ACTS, Export, UserAct, UserSeen
 from tests.soak.records import ACTS, DONE, FOREVER, NOTHING, REFUSALS, SUCCESSES, Act, Answer, Page, Turn, Walk
 
 
@@ -14,8 +15,11 @@ class Journals:
     """The content of all journals."""
 
     acts: list[Act] = field(default_factory=list)
+    user_acts: list[UserAct] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     walks: list[Walk] = field(default_factory=list)
+    users: list[UserSeen] = field(default_factory=list)
+    exports: list[Export] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     misread: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
@@ -42,6 +46,8 @@ class Journals:
                 self.misread.append(f"{request}: {line['what']}")
             elif event == "seen":
                 self._see(requests[request], line)
+            elif event in ("user", "export"):
+                self._see_person(line)
             elif event == "send":
                 open_sends[request, line["attempt"]] = line
                 requests.setdefault(request, []).append(line)
@@ -52,7 +58,16 @@ class Journals:
                 self.answers.append(answer)
                 requests[request].append(line)
         self.acts += [act_of(each) for each in requests.values() if each[0]["kind"] in ACTS]
+        self.user_acts += [user_act_of(each) for each in requests.values() if each[0]["kind"] in USER_ACTS]
         self.unanswered += [f"{request}, attempt {attempt}" for request, attempt in open_sends]
+
+    def _see_person(self, line: Line) -> None:
+        request, user, began, ended = line["request"], line["user"], line["began"], line["at"]
+        if line["event"] == "user":
+            self.users.append(UserSeen(request=request, user=user, began=began, ended=ended, members=line["members"]))
+            return
+        turns = tuple((session, seq, name, hashed) for session, seq, name, hashed in line["turns"])
+        self.exports.append(Export(request=request, user=user, began=began, ended=ended, turns=turns))
 
     def _see(self, request: Sequence[Line], line: Line) -> None:
         if "sessions" in line:
@@ -102,6 +117,30 @@ def act_of(request: Sequence[Line]) -> Act:
         user=first.get("user"),
         match=first.get("match"),
     )
+    _settle(act, request)
+    return act
+
+
+def user_act_of(request: Sequence[Line]) -> UserAct:
+    """Return what a request did with a user, from its lines in the order of time."""
+    first = request[0]
+    # An erasure takes all members and the row. A PUT makes the row.
+    members = first.get("members", dict.fromkeys((*TEXTS, ROW))) | ({ROW: ROW} if first.get("makes") else {})
+    act = UserAct(
+        request=first["request"],
+        kind=first["kind"],
+        session="",
+        began=first["at"],
+        user=first["user"],
+        match=first["match"],
+        members=members,
+    )
+    _settle(act, request)
+    return act
+
+
+def _settle(act: Act, request: Sequence[Line]) -> None:
+    """Note the outcome of a request."""
     answers = [line for line in request if line["event"] == "answer"]
     sends = [line for line in request if line["event"] == "send"]
     open_ones = [line for line in answers if line["status"] not in SUCCESSES | REFUSALS]
@@ -116,7 +155,6 @@ def act_of(request: Sequence[Line]) -> Act:
         act.outcome, act.ended, act.gone = DONE, last["at"], True
     elif last is not None and last["status"] in REFUSALS:
         _refuse(act, last, hidden=bool(unanswered))
-    return act
 
 
 def _acknowledge(act: Act, answer: Line) -> None:
@@ -132,7 +170,7 @@ def _refuse(act: Act, answer: Line, hidden: bool) -> None:
     The layer repeats a change with a whole tag by itself. So even the only 412 may come after the change was done.
     """
     status, changes = answer["status"], act.kind != "write"
-    if act.kind == "erase" and status == "404" and (hidden or act.whole_tag):
+    if act.kind in ("erase", "erase_user") and status == "404" and (hidden or act.whole_tag):
         # Everything that was there before the first attempt has gone.
         act.outcome, act.ended = DONE, answer["at"]
         act.late = hidden and not act.whole_tag

@@ -17,7 +17,7 @@ DONE, NOTHING, UNKNOWN = "done", "nothing", "unknown"
 ACTS = ("write", "put", "remove", "erase", "patch")
 SUCCESSES = frozenset({"200", "201", "202", "204"})
 # After these nothing was changed.
-REFUSALS = frozenset({"400", "404", "409", "410", "412", "413", "415", "422"})
+REFUSALS = frozenset({"400", "401", "403", "404", "409", "410", "412", "413", "415", "422"})
 _ID = re.compile(r"\[([^\]\s]+)\]")
 
 

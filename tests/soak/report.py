@@ -119,6 +119,7 @@ def result(run: Run) -> dict[str, Any]:
     raised = sum(count for error, count in run.errors.items() if error not in (KILLED, TIMED_OUT))
     injected = Counter(fault.name for fault in run.faults)
     large = [act for act in run.journals.acts if act.kind == "erase" and act.session.endswith("-large")]
+    acts = [*run.journals.acts, *run.journals.user_acts]
     slow = [answer for answer in answers if answer.seconds > HANG_SECONDS]
     return {
         **{kind: len(found) for kind, found in run.findings.by_kind.items()},
@@ -130,8 +131,11 @@ def result(run: Run) -> dict[str, Any]:
         "misread": len(run.findings.misread) + len(run.journals.misread),
         # What the check knew of the texts at the end.
         "judged": dict(sorted(run.findings.judged.items())),
-        "changes": dict(sorted(Counter(act.kind for act in run.journals.acts if act.outcome == DONE).items())),
+        "changes": dict(sorted(Counter(act.kind for act in acts if act.outcome == DONE).items())),
         "large_erasures": len(large),
+        "user_erasures": sum(act.kind == "erase_user" for act in acts),
+        "exports": len(run.journals.exports),
+        "largest_export": max((len(export.turns) for export in run.journals.exports), default=0),
         "large_erasures_disturbed": sum(act.disturbed for act in large),
         "figures_compared": run.figures.figures,
         "acknowledged": run.journals.acknowledged,

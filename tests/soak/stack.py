@@ -4,14 +4,19 @@ import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from local.gateway.authorizer import authorizers_of
 from local.gateway.front import Front
+from local.issuer import AUDIENCE, Issuer, load_key
 from local.runtime import Launch
 from local.settings import ROOT
 from local.template import load_template
+from ops.build import template_for
 from tests.soak.environments import Environments
+from tests.soak.tokens import Tokens
 from tests.support.neon import faults, names
 from tests.support.neon.faults import FAULTS
 from tests.support.neon.stand_in import StandIn
@@ -32,6 +37,16 @@ STEPS = (2, -2, 90, -90, 1800, -1800, 3 * 3600, -3 * 3600, 20 * 3600, -20 * 3600
 FOR_OPEN_CONNECTIONS = ("acknowledge_silence", "delay", "commit_stall")
 
 
+@dataclass(frozen=True)
+class Serving:
+    """The execution environments, the API's host:port, the URL of the issuer, and the tokens of callers."""
+
+    environments: Environments
+    address: str
+    issuer: str
+    tokens: Tokens
+
+
 @contextmanager
 def neon() -> Iterator[StandIn]:
     """Start both servers with a migrated database, and the stand-in in front. All of it ends with the block."""
@@ -43,29 +58,37 @@ def neon() -> Iterator[StandIn]:
 
 
 @asynccontextmanager
-async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[tuple[Environments, str]]:
-    """Serve the API during the block. Yield the execution environments and the API's host:port."""
-    template = load_template(ROOT / "template.yaml")
-    settings = {"DATABASE_URL": stand_in.url, "DB_IDLE_TIMEOUT": str(IDLE_MILLISECONDS)}
+async def serving(stand_in: StandIn, folder: Path) -> AsyncIterator[Serving]:
+    """Serve the API, and the issuer of its callers' tokens, during the block."""
+    settings = {"DATABASE_URL": stand_in.url, "DB_IDLE_TIMEOUT": str(IDLE_MILLISECONDS), "AUTH": "jwt"}
     wrapper = () if stand_in.names is None else names.wrapper(stand_in.names)
     launch = Launch(settings=settings, wrapper=wrapper, freeze=True)
 
     def open_log(function: str) -> BinaryIO:
         return (folder / f"{function}.log").open("ab", buffering=0)
 
-    with socket.socket() as bound, (folder / "access.log").open("w") as access:
+    with socket.socket() as bound, socket.socket() as own, (folder / "access.log").open("w") as access:
         bound.bind(("127.0.0.1", 0))
+        own.bind(("127.0.0.1", 0))
+        key = load_key(folder)
+        issuer = Issuer(key, own)
+        parameters = {"JwtIssuer": issuer.url, "JwtAudience": AUDIENCE}
+        template = load_template(
+            ROOT / "template.yaml", parameters, lambda text: template_for(text, "x86_64", "off", "jwt")
+        )
 
         def say(line: str) -> None:
             print(line, file=access)
 
         async with (
+            issuer,
             Environments(
                 template.functions, launch=launch, open_log=open_log, idle_seconds=IDLE_SECONDS
             ) as environments,
-            Front(template, environments, bound, access=say),
+            Front(template, environments, bound, access=say, authorizers=authorizers_of(template.api)),
         ):
-            yield environments, "{}:{}".format(*bound.getsockname())
+            address = "{}:{}".format(*bound.getsockname())
+            yield Serving(environments, address, issuer.url, Tokens(key, issuer.url))
 
 
 class Harder:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tests.soak.person_records import TEXTS, Members, id_in
 from tests.soak.records import Turn, as_items, id_of
 
 _TURNS = """
@@ -26,6 +27,14 @@ select
   user_metadata, erasing_at is not null
 from robot_brain.sessions where tenant_id = %s
 """
+_OWNERS = "select id, user_id from robot_brain.sessions where tenant_id = %s"
+_USERS = """
+select u.id, u.email, u.password_hash, p.first_name, p.last_name, p.avatar_url
+from robot_brain.users u
+left join robot_brain.user_profiles p on p.tenant_id = u.tenant_id and p.user_id = u.id
+where u.tenant_id = %s
+"""
+_ERASING_USERS = "select user_id from robot_brain.user_erasures where tenant_id = %s and user_id is not null"
 _ORPHANS = """
 select i.session_id || ' ' || i.seq from robot_brain.robot_interactions i
 where i.tenant_id = %s and not exists (
@@ -75,6 +84,9 @@ class Stored:
     sessions: Mapping[str, StoredSession]
     orphans: Sequence[str] = ()  # interactions without their turn
     traces: Mapping[str, Sequence[str]] = field(default_factory=dict)  # an id or a name: the tables
+    users: Mapping[str, Members] = field(default_factory=dict)  # the members of each user, with their ids
+    owners: Mapping[str, str | None] = field(default_factory=dict)  # the user of each session
+    erasing_users: Sequence[str] = ()
 
 
 def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> Stored:
@@ -83,6 +95,9 @@ def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> S
         observer.execute("set transaction isolation level repeatable read")
         rows = observer.execute(_TURNS, {"tenant": tenant}).fetchall()
         sessions = observer.execute(_SESSIONS, [tenant]).fetchall()
+        owners = dict(observer.execute(_OWNERS, [tenant]).fetchall())
+        users = observer.execute(_USERS, [tenant]).fetchall()
+        erasing_users = [name for (name,) in observer.execute(_ERASING_USERS, [tenant]).fetchall()]
         orphans = [name for (name,) in observer.execute(_ORPHANS, [tenant]).fetchall()]
         traces: dict[str, list[str]] = {}
         for (table,) in observer.execute(_TABLES).fetchall():
@@ -99,6 +114,9 @@ def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> S
         },
         orphans,
         traces,
+        {name: {member: id_in(text) for member, text in zip(TEXTS, texts, strict=True)} for name, *texts in users},
+        owners,
+        erasing_users,
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.soak.journal import Line, Tail
+from tests.soak.person_records import USER_ACTS
 from tests.soak.records import ACTS, SUCCESSES
 
 # Requests that need the database. Deep health also answers without it.
-KINDS = (*ACTS, "read", "list", "stats")
+KINDS = (*ACTS, *USER_ACTS, "read", "list", "stats", "read_user", "export")
 
 
 def is_success(kind: str, status: str) -> bool:

@@ -47,15 +47,14 @@ def make_turn(asker: Asker, name: str, number: int = 0, *, answered: bool | None
     return Turn(f"{label} {said}", text, chance.choice(PERSONALITIES), kind, items)
 
 
-def write(asker: Asker, session: Session) -> Reply:
-    """Write a turn or a batch to a session. Return the last reply."""
+def write(asker: Asker, session: Session, match: str | None = None) -> Reply:
+    """Write a turn or a batch to a session, at times with If-Match, or with `match`. Return the last reply."""
     chance, name = asker.chance, asker.next_name()
     count = chance.randint(*BATCH) if chance.random() < BATCHES else 1
     keyed = chance.random() < KEYED
     impatient = chance.uniform(0.002, 0.1) if chance.random() < IMPATIENT else None
     turns = [make_turn(asker, name, number) for number in range(count)]
-    match = None
-    if session.tag is not None and chance.random() < MATCHED:
+    if match is None and session.tag is not None and chance.random() < MATCHED:
         match = session.tag if chance.random() < 0.5 else session.tag.split(".")[0]
     return send(asker, session, name, turns, keyed=keyed, match=match, timeout=impatient)
 
@@ -78,6 +77,7 @@ def send(
         "keyed": keyed,
         "match": match,
         "turns": [astuple(turn) for turn in turns],
+        "user": asker.user,
     }
     certain = session.is_certain
     while True:

@@ -25,7 +25,7 @@ IMPORTS = {
     "edit_session": (DATABASE | {"pydantic_core"}, 378),
     # A look-up by e-mail checks the address without the core of Pydantic.
     "read_user": (DATABASE, 375),
-    "edit_user": (DATABASE | {"pydantic_core"}, 382),
+    "edit_user": (DATABASE | {"pydantic_core"}, 383),
     "stats": (DATABASE, 373),
     "health": (TELEMETRY, 178),
 }

@@ -165,7 +165,7 @@ ROUTES = (
         errors=(*ANY_REQUEST, UserNotFoundError, *_READS),
         broken_rule={
             "loc": ["query", "cursor"],
-            "msg": "must be a page.cursor of the same list, with the same user_id",
+            "msg": "must be a page.cursor of the same list, with the same filters",
             "type": "cursor",
         },
     ),

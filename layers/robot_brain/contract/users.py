@@ -21,8 +21,17 @@ PersonName = Annotated[str, Field(min_length=1, max_length=MAX_PERSON_NAME_LENGT
 Email = Annotated[
     str, Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}), AfterValidator(check_email)
 ]
-PasswordHash = Annotated[str, Field(max_length=MAX_PASSWORD_HASH_LENGTH), AfterValidator(check_password_hash)]
-Url = Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra={"format": "uri"}), AfterValidator(check_url)]
+# The patterns show clients what the checks refuse.
+PasswordHash = Annotated[
+    str,
+    Field(max_length=MAX_PASSWORD_HASH_LENGTH, json_schema_extra={"pattern": r"^\$[a-z0-9-]{1,32}\$[\x21-\x7e]{20,}$"}),
+    AfterValidator(check_password_hash),
+]
+Url = Annotated[
+    str,
+    Field(max_length=MAX_URL_LENGTH, json_schema_extra={"format": "uri", "pattern": "^https?://"}),
+    AfterValidator(check_url),
+]
 # "<version>"
 UserTag = Annotated[str, Field(pattern=r'^"[0-9a-f]+"$')]
 UserState = Annotated[str, Field(pattern=rf'^"[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}}"$')]

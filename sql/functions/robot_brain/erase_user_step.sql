@@ -68,6 +68,18 @@ begin
     perform robot_brain.erase_step(v_session);
     exit when turns >= 5000 or clock_timestamp() > v_now + interval '100 milliseconds';
   end loop;
+  if p_waits and not found then
+    -- Other calls have locked all sessions that are left. Wait for one, because the caller repeats the call at once.
+    select s.* into v_session
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.user_id = p_user_id and s.erasing_at is not null
+    limit 1
+    for update;
+    if found then
+      turns := least(v_session.message_count, 5000);
+      perform robot_brain.erase_step(v_session);
+    end if;
+  end if;
 
   done := not exists (
     select from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.user_id = p_user_id

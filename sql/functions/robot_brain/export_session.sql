@@ -1,6 +1,6 @@
 -- Step of export_user. Returns the part of a session for a page: the session, if its turns begin here, and its turns
 -- above a seq.
---   p_after, p_most, p_bytes, p_first   as for export_turns
+--   p_after, p_most, p_bytes, p_first   as for export_turns. A session that changes meanwhile gives fewer turns.
 --   session    an array with the session as text of a JSON object, empty on a later page of the session, or if the
 --              session is no longer the user's
 --   turns      the turns, as export_turns returns them
@@ -54,7 +54,10 @@ begin
     is_full := not p_first and (v_head > p_bytes or p_most = 0);
     exit when is_full;
     select t.turns, t.last, v_head + t.bytes, t.has_more into turns, last, bytes, has_more
-    from robot_brain.export_turns(v_session, p_after, p_most, p_bytes - v_head, p_first) t;
+    -- Half as many turns with each try. The sooner a part is read, the fewer changes come meanwhile.
+    from robot_brain.export_turns(
+      v_session, p_after, greatest(p_most >> (v_try - 1), 1), p_bytes - v_head, p_first
+    ) t;
     -- The part would have no turn, although there are some.
     is_full := has_more and turns is null;
     exit when exists (

@@ -28,6 +28,8 @@ begin
   last := p_after;
   bytes := 0;
   has_more := false;
+  -- The range of created_at is repeated, because the planner derives none from the equality, and would open all months.
+  -- The limit makes it look each interaction up. Without statistics it may read all those of the session for each turn.
   -- The sizes first, because PostgreSQL knows the size of a long text without reading it. The loop is one scan, which
   -- ends as soon as the page is full.
   for v_turn in
@@ -37,10 +39,16 @@ begin
       300 + robot_brain.turn_bytes(c.robot_personality, c.user_message, c.robot_response, c.metadata, c.items)
         + coalesce(400 + 2 * octet_length(i.metadata::text), 0) as bytes
     from robot_brain.conversations c
-    left join robot_brain.robot_interactions i
-      on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
-      -- Repeated, because the planner derives no range from the equality, and would open all months.
-      and i.created_at between p_session.created_at and p_session.last_active
+    left join lateral (
+      select m.*
+      from robot_brain.robot_interactions m
+      where m.tenant_id = p_session.tenant_id
+        and m.session_id = p_session.id
+        and m.seq = c.seq
+        and m.created_at = c.created_at
+        and m.created_at between p_session.created_at and p_session.last_active
+      limit 1
+    ) i on true
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active
@@ -68,9 +76,16 @@ begin
         'metadata', i.metadata
       )::text end || '}'
     from robot_brain.conversations c
-    left join robot_brain.robot_interactions i
-      on i.tenant_id = c.tenant_id and i.session_id = c.session_id and i.seq = c.seq and i.created_at = c.created_at
-      and i.created_at between p_session.created_at and p_session.last_active
+    left join lateral (
+      select m.*
+      from robot_brain.robot_interactions m
+      where m.tenant_id = p_session.tenant_id
+        and m.session_id = p_session.id
+        and m.seq = c.seq
+        and m.created_at = c.created_at
+        and m.created_at between p_session.created_at and p_session.last_active
+      limit 1
+    ) i on true
     where c.tenant_id = p_session.tenant_id
       and c.session_id = p_session.id
       and c.created_at between p_session.created_at and p_session.last_active

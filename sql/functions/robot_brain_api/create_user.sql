@@ -81,7 +81,7 @@ begin
 
   if p_key is not null and not replayed then
     if v_known is not null then
-      -- The key has expired. Not before the user is made, because that may wait for the erasure of a user with the e-mail.
+      -- The key has expired. Not before the user is made, because that may wait for an erasure of a user with the e-mail.
       delete from robot_brain.idempotency_keys k where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     end if;
     insert into robot_brain.idempotency_keys (tenant_id, key_hash, fingerprint, response, expires_at)

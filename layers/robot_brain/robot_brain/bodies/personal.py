@@ -10,7 +10,8 @@ from robot_brain.bodies.email import is_email
 # Strings, which `re` compiles and caches on first use.
 # The PHC string format, and the older form of bcrypt and crypt, which begins in the same way.
 # https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
-_HASH = r"\$[a-z0-9-]{1,32}\$[\x21-\x7e]+"
+# The shortest one in use is of MD5: 22 characters of hash after its salt. Few passwords in this form are that long.
+_HASH = r"\$[a-z0-9-]{1,32}\$[\x21-\x7e]{20,}"
 _URL = r"https?://[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 
 

@@ -1,7 +1,7 @@
 """The SQL functions that append and read. Each function here makes one call: one statement, one round trip.
 
-The SQL functions that change what is stored are in `changes`, those that erase it in `erasures`, those of users in
-`users`, and those of a refresh in `steps`.
+The SQL functions that change or erase sessions are in `changes`, those of users in `users` and `erasures`, and those
+of a refresh in `steps`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""The SQL functions that change sessions. Each function here makes one call.
+"""The SQL functions that change or erase sessions. Each function here makes one call, except those that erase.
 
 A change is retried after an unknown outcome only if If-Match holds a whole entity tag, because then the change can
 happen only once. A blind retry would destroy what another client wrote since the first attempt.
+
+A large erasure takes several calls, each of them one step. The first step decides whether the erasure happens. If a
+later step fails, the refresh goes on with it.
 """
 
 from __future__ import annotations
@@ -9,11 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database.api import arguments_of
+from robot_brain.database.api import SCHEMA_VERSION, arguments_of
 from robot_brain.database.call import Answer, Row, call
 from robot_brain.deadline import Deadline
-from robot_brain.errors import RequestError, SessionNotFoundError, TurnNotFoundError
+from robot_brain.errors import RequestError, RobotBrainError, SessionNotFoundError, TurnNotFoundError
+
+# Seconds before the deadline at which an erasure stops, so that the answer arrives in time.
+_RESERVED = 2.0
 
 _REPLACE = """
 select body, etag from robot_brain_api.replace_turn(
@@ -45,6 +52,16 @@ select body, etag from robot_brain_api.patch_session(
   p_as_user => %(as_user)s,
   p_schema_version => %(schema_version)s)
 """
+_ERASE = """
+select state from robot_brain_api.erase_session(
+  p_tenant_id => %(tenant_id)s,
+  p_session_id => %(session_id)s,
+  p_if_match => %(if_match)s,
+  p_as_user => %(as_user)s,
+  p_continue => %(continue)s,
+  p_schema_version => %(schema_version)s)
+"""
+_CONTINUE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
 
 
 class Changed(NamedTuple):
@@ -101,6 +118,61 @@ def patch_session(
         "if_match": if_match,
     }
     return Changed(*_change("patch_session", _PATCH, arguments, deadline).row)
+
+
+def erase_session(caller: Caller, session_id: str, if_match: str | None, deadline: Deadline) -> bool:
+    """Erase a session step by step. Return whether all of it is erased, or false if time ran out before that.
+
+    Raises SessionNotFoundError, PreconditionFailedError, or a DatabaseError, each of the first step.
+    """
+    arguments = {**arguments_of(caller), "session_id": session_id, "if_match": if_match}
+    # A whole entity tag has a dot.
+    repeatable = "." in (if_match or "")
+    return erase("erase_session", _ERASE, arguments, deadline, repeatable, SessionNotFoundError())
+
+
+def continue_erasure(deadline: Deadline) -> str:
+    """Do a step of the oldest unfinished erasure. Return {"turns_erased": …} as JSON text. Raises a DatabaseError."""
+    arguments = {"schema_version": SCHEMA_VERSION}
+    return str(call("continue_erasure", _CONTINUE, arguments, deadline, until_deadline=True).row[0])
+
+
+def erase(
+    function: str,
+    statement: str,
+    arguments: dict[str, object],
+    deadline: Deadline,
+    repeatable: bool,
+    unknown: RequestError,
+) -> bool:
+    """Do the steps of an erasure until time runs out. Return whether all is erased.
+
+    Raises `unknown` if there is nothing to erase, or another error of the first step.
+    A blind retry of the first step could erase what was made since the first attempt. If-Match prevents that. A later
+    step may always be repeated.
+    """
+    arguments["continue"] = False
+    (state,) = call(
+        function,
+        statement,
+        arguments,
+        deadline,
+        writes=True,
+        repeatable=repeatable,
+        refused=lambda row: unknown if row[0] == "unknown" else None,
+    ).row
+    steps = 1
+    arguments |= {"if_match": None, "continue": True}
+    try:
+        while state != "erased" and deadline.left() > _RESERVED:
+            within = deadline.at_most(deadline.left() - _RESERVED)
+            (state,) = call(function, statement, arguments, within).row
+            steps += 1
+    except RobotBrainError as error:
+        # All is marked, so the request succeeded. Only the rest of the work remains.
+        telemetry.note(error=type(error).__name__, reason=str(error))
+    telemetry.note(erasure_steps=steps)
+    return bool(state == "erased")
 
 
 def _change(

@@ -70,7 +70,7 @@ def _interaction_differs(_: Facts) -> RequestError:
 
 def _wrong_cursor(_: Facts) -> RequestError:
     return InvalidRequestError.at(
-        ["query", "cursor"], "must be a page.cursor of the same list, with the same user_id", "cursor"
+        ["query", "cursor"], "must be a page.cursor of the same list, with the same filters", "cursor"
     )
 
 

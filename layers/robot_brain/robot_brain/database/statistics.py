@@ -7,7 +7,7 @@ from typing import Any
 
 from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database import api, erasures, steps
+from robot_brain.database import api, changes, steps
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RobotBrainError, UnexpectedDatabaseError
 from robot_brain.settings import settings
@@ -111,4 +111,4 @@ def _keys(deadline: Deadline, _: bool) -> dict[str, Any]:
 
 def _erasure(deadline: Deadline, _: bool) -> dict[str, Any]:
     """Do one step of an erasure that no request finished, so that each erasure ends."""
-    return json.loads(erasures.continue_erasure(deadline))  # type: ignore[no-any-return]  # our own object
+    return json.loads(changes.continue_erasure(deadline))  # type: ignore[no-any-return]  # our own object

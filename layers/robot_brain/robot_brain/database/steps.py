@@ -1,6 +1,6 @@
 """The SQL functions of a refresh. Each function here makes one call for all tenants, which is one transaction.
 
-The step that continues an erasure is in `erasures`.
+The step that continues an erasure is in `changes`.
 """
 
 from __future__ import annotations
