@@ -33,6 +33,7 @@ declare
   v_key_hash constant bytea := sha256(convert_to(p_key, 'UTF8'));
   v_fingerprint bytea;
   v_known bytea;
+  v_is_gone boolean;
   v_user robot_brain.users;
 begin
   perform robot_brain.refuse_user(p_tenant_id, p_user_id, p_user, p_email_key, p_schema_version);
@@ -42,13 +43,18 @@ begin
     -- As in write_message, whose keys these are, too.
     perform pg_advisory_xact_lock(hashtextextended(p_tenant_id || ':' || p_key, 0));
     v_fingerprint := sha256(convert_to(jsonb_build_array('user', p_user)::text, 'UTF8'));
-    select k.fingerprint, k.response, k.expires_at > clock_timestamp()
-    into v_known, body, replayed
+    select
+      k.fingerprint, k.response, k.expires_at > clock_timestamp(),
+      k.response = '' or exists (
+        select from robot_brain.sessions s
+        where s.tenant_id = p_tenant_id and s.id = k.session_id and s.erasing_at is not null
+      )
+    into v_known, body, replayed, v_is_gone
     from robot_brain.idempotency_keys k
     where k.tenant_id = p_tenant_id and k.key_hash = v_key_hash;
     if replayed then
       if v_known <> v_fingerprint then
-        perform robot_brain.refuse_key(body = '', body);
+        perform robot_brain.refuse_key(v_is_gone, body);
       end if;
       return;
     end if;
