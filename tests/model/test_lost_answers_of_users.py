@@ -107,7 +107,7 @@ def test_the_table_says_what_a_change_of_a_user_answers_whose_first_answer_was_l
         if reply.status == 201 and lost != "after, then changed":
             assert send(Request(GET_USER, user_id=reply.json["id"])).json == reply.json
         if lost.endswith(("changed", "again")) and not name.startswith("POST"):
-            # Nothing of another client is undone.
+            # The change of another client stays.
             assert send(Request(GET_USER, user_id=USER)).json["email"] == "changed@x.com"
 
 

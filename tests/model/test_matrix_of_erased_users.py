@@ -118,7 +118,7 @@ def test_the_table_says_what_each_request_for_a_session_answers_whose_user_is_er
 
 
 def check_end(database: Database, tenant: str, cell: Cell) -> None:
-    """Assert that the erasure still ends, and that it takes nothing that is not the user's."""
+    """Assert that the erasure still ends, and that it takes only what is the user's."""
     shown = send(Request(GET, SESSION))
     user = shown.json["session"].get("user_id") if shown.status == 200 else None
     with database.app() as app:

@@ -146,7 +146,7 @@ class PersonClient:
         return chance.choice(person.sessions) if person.sessions else None
 
     def _erase_large(self) -> None:
-        """Write in many sessions of a person for whom other clients write, too. Export and erase the person."""
+        """Write in many sessions of a shared person. Export and erase the person while others write."""
         asker = self.asker
         person = Person(self._names.name(0), itself=True)
         asker.user = person.name

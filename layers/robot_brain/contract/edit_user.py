@@ -118,7 +118,8 @@ ROUTES = (
         name="replace_user",
         summary="Create a user, or replace it",
         description="What the body does not have is removed, but an absent password_hash is kept. An end user may name "
-        "only itself. A person needs no user to have sessions. `Idempotency-Key` is ignored." + _BODY,
+        "only itself. A person needs no user to have sessions. `Idempotency-Key` and `If-None-Match` are ignored."
+        + _BODY,
         path_parameters=UserPath,
         headers=UserChangeHeaders,
         bodies=(UserContent,),

@@ -158,7 +158,8 @@ ROUTES = (
         summary="Read all that is held about a person, page by page",
         description="Follow `page.cursor` until it is null. The pages together hold everything that was stored before "
         "the first one was read and was not removed meanwhile. Turns that are written meanwhile may be there, too. An "
-        "answer stays under Lambda's limit of 6 MB. The password hash is left out.",
+        "answer stays under Lambda's limit of 6 MB. The password hash is left out. If the person was erased since the "
+        "first page, begin again without a cursor.",
         path_parameters=UserPath,
         query=ExportQuery,
         answers=(Answer(200, "A page of the export.", Export, Fresh, {"export_user": _EXPORT}),),
