@@ -112,3 +112,15 @@ def test_only_a_patch_with_null_removes_the_password_hash(bundle: Bundle, databa
             assert admin.execute(_HASH).fetchone() == (kept,)
     assert len(set(tags)) == len(tags)
     assert "hash" not in str(send(Request(GET_USER, user_id="ann")).body)
+
+
+def test_an_e_mail_stays_the_users_while_other_members_change(bundle: Bundle) -> None:
+    assert send(Request(PUT_USER, user_id="ann", body=FIRST)).status == 201
+    for body in ({"profile": {"last_name": "Lee"}}, {"password_hash": HASH}, {"email": "ANN@example.com"}, {}):
+        assert send(Request(PATCH_USER, user_id="ann", body=body)).status == 200
+        found = send(Request(LIST_USERS, query={"email": "Ann@Example.com"})).json["users"]
+        assert [user["id"] for user in found] == ["ann"]
+        taken = send(Request(PUT_USER, user_id="ben", body=FIRST))
+        assert (taken.status, taken.json["errors"][0]["type"]) == (422, "email_taken")
+    assert send(Request(PATCH_USER, user_id="ann", body={"email": None})).status == 200
+    assert send(Request(PUT_USER, user_id="ben", body=FIRST)).status == 201
