@@ -88,16 +88,18 @@ def test_each_creation_of_a_user_is_one_403_for_an_end_user(ann: As) -> None:
     assert_one_403([send(ann) for send in CREATIONS.values()])
 
 
-@pytest.mark.parametrize("user", ["a/b", "/", "%", "a%2Fb", ".", "..", "a\\b", "a?b", "a#b"])
-def test_a_subject_that_a_path_cannot_hold_is_403_on_each_route(ann: As, user: str) -> None:
-    odd = by_token(Party("acme", user))
-    replies = [send(odd, name) for send in OF_ONE_USER.values() for name in ("tom", user)]
-    replies += [send(odd) for send in (*OF_ALL_USERS.values(), *CREATIONS.values())]
-    replies += [odd.write("s", TURN), odd.sessions(), odd.read("of tom")]
+def test_a_subject_that_a_path_cannot_hold_is_403_on_each_route(ann: As) -> None:
+    subjects = ["a/b", "/", "%", "a%2Fb", ".", "..", "a\\b", "a?b", "a#b"]
+    for user in subjects:
+        odd = by_token(Party("acme", user))
+        replies = [send(odd, name) for send in OF_ONE_USER.values() for name in ("tom", user)]
+        replies += [send(odd) for send in (*OF_ALL_USERS.values(), *CREATIONS.values())]
+        replies += [odd.write("s", TURN), odd.sessions(), odd.read("of tom")]
+        assert {each.status for each in replies} == {403}, user
     assert LazyConnection not in environment.current.objects
-    assert {each.status for each in replies} == {403}
     # Such a subject makes a service no end user.
-    assert by_token(Party("acme", user), scope=SCOPE).user("GET", "tom").status == 200
+    for user in subjects:
+        assert by_token(Party("acme", user), scope=SCOPE).user("GET", "tom").status == 200
 
 
 def test_an_end_user_reads_changes_exports_and_erases_itself(ann: As) -> None:

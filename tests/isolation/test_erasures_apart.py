@@ -17,8 +17,12 @@ from tests.isolation.world import rows_of, tables_of
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
-# Two tenants whose ids, put together with those of their users, look alike.
-PAIRS = [(Party("a", "b:c"), Party("a:b", "c")), (Party("a:b", "c"), Party("a", "b:c"))]
+# Equal users of two tenants, and tenants whose ids, put together with those of their users, look alike.
+PAIRS = [
+    (Party("a", "b:c"), Party("a:b", "c")),
+    (Party("a:b", "c"), Party("a", "b:c")),
+    (Party("acme", "tom"), Party("globex", "tom")),
+]
 # A call that needs the lock of the other tenant fails after this time. No other call waits for a lock at all.
 _NO_WAIT = "set lock_timeout = '5s'"
 

@@ -195,3 +195,17 @@ def test_an_erasure_goes_on_with_an_erasure_of_its_own_tenant_alone_without_row_
         left = json.loads(ask(app, "count_user", Party("acme"), tom).row[0] or '{"sessions": 0}')
         assert left["sessions"] < before_step["sessions"]
         assert rows_of(admin, tables_of(admin), "globex") == before
+
+
+@pytest.mark.parametrize(
+    "table", ["users", "user_profiles", "user_erasures", "sessions", "conversations", "idempotency_keys"]
+)
+def test_row_level_security_shows_the_owner_of_a_table_one_tenant_alone(town: Town, table: str) -> None:
+    admin = town.people.admin
+    town.asker(town.known["profile"], has_twin=True)
+    for tenant, expected in (("", []), (OWNER.tenant, [(OWNER.tenant,)])):
+        with admin.transaction(force_rollback=True):
+            admin.execute("set local role robot_brain_owner")
+            admin.execute("select set_config('robot_brain.tenant_id', %s, true)", [tenant])
+            rows = admin.execute(f"select distinct tenant_id from robot_brain.{table}".encode()).fetchall()
+        assert rows == expected
