@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tests.model.answer import FORBIDDEN, NO_USER, MismatchError, check
 from tests.model.forbidden import is_forbidden
 from tests.model.history import Entry, Step
-from tests.model.lists import Period, during, periods
-from tests.model.store import Session, User
+from tests.model.lists import during, in_turn, periods
+from tests.model.store import Session
 from tests.model.users import exported, user_json
 
 
@@ -25,7 +23,8 @@ def check_export(export: Entry, order: Sequence[Step]) -> None:
         return
     id = export.request.user_id
     sessions = {each: during(states, export.began, export.ended) for each, states in periods(order).items()}
-    users = during(_periods(order, id), export.began, export.ended)
+    states = in_turn(order, lambda store: store.users.get(id), lambda user: user.id)
+    users = during(states, export.began, export.ended)
     quiet = {each for each, states in sessions.items() if all(_is_of(state, id) for state in states)}
     if export.reply.status == 404:
         check(NO_USER, export.reply)
@@ -51,14 +50,3 @@ def check_export(export: Entry, order: Sequence[Step]) -> None:
 
 def _is_of(state: Session | None, user_id: str) -> bool:
     return state is not None and state.user_id == user_id
-
-
-def _periods(order: Sequence[Step], id: str) -> list[Period[User]]:
-    """Return the states of one user in turn."""
-    states: list[Period[User]] = [Period(None, -math.inf, math.inf)]
-    for step in order:
-        state = step.after.users.get(id)
-        if state != states[-1].state:
-            states[-1] = replace(states[-1], ended=step.entry.ended)
-            states.append(Period(state, step.entry.began, math.inf))
-    return states

@@ -92,12 +92,17 @@ class _Search:
         self._seen: set[tuple[frozenset[object], ...]] = set()
 
     def is_new(self, store: Store, left: dict[int, Entry]) -> bool:
-        """Return whether the search was not here before. Two orders of unrelated changes lead to the same state."""
+        """Return whether the search was not here before. Two orders of unrelated changes lead to the same state.
+
+        A tag is not enough: after another order the same tag may be of a session that another request made.
+        """
         here = (
             frozenset(left),
-            frozenset((session.id, session.tag) for session in store.sessions.values()),
+            frozenset((session.id, session.tag, session.created_at) for session in store.sessions.values()),
             frozenset((user.id, user.tag) for user in store.users.values()),
             frozenset((id, *left) for id, left in store.erasing.items()),
+            frozenset((key, each.answer is None) for key, each in store.keys.items()),
+            frozenset(store.days.items()),
         )
         new = here not in self._seen
         self._seen.add(here)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -11,7 +11,8 @@ from tests.model import pages
 from tests.model.answer import FORBIDDEN, MismatchError, check
 from tests.model.forbidden import is_forbidden
 from tests.model.history import Entry, Step
-from tests.model.store import Json, Session
+from tests.model.request import ERASE_USER
+from tests.model.store import Json, Session, Store
 
 PREVIEW_CHARS = 200
 State = TypeVar("State")
@@ -34,19 +35,56 @@ class Period(Generic[State]):
 
 
 def periods(order: Sequence[Step]) -> dict[str, list[Period[Session]]]:
-    """Return the states of each session in turn.
+    """Return the states of each session in turn."""
+    ids = {id for step in order for id in (step.entry.request.session_id, *step.after.sessions)}
+    return {
+        id: in_turn(order, lambda store, id=id: store.sessions.get(id), lambda session: session.user_id)  # type: ignore[misc]  # bound
+        for id in ids
+    }
 
-    A state may be read from the sending of the request that made it to the answer to the request that ended it.
+
+def in_turn(
+    order: Sequence[Step], state_of: Callable[[Store], State | None], user_of: Callable[[State], str | None]
+) -> list[Period[State]]:
+    """Return the states of a session or user in turn.
+
+    A state may be read from the sending of the request that made it to the answer to the request that ended it. The
+    answer to the erasure of a user does not tell what it erased. So if two erasures can have ended a state, it may have
+    been gone since the first one, or may have been there until the second one.
     """
-    found: dict[str, list[Period[Session]]] = {}
+    found: list[Period[State]] = [Period(None, -math.inf, math.inf)]
+    made = None
     for step in order:
-        for id in {step.entry.request.session_id, *found, *step.after.sessions}:
-            states = found.setdefault(id, [Period(None, -math.inf, math.inf)])
-            state = step.after.sessions.get(id)
-            if state != states[-1].state:
-                states[-1] = replace(states[-1], ended=step.entry.ended)
-                states.append(Period(state, step.entry.began, math.inf))
+        before, state = found[-1].state, state_of(step.after)
+        if state == before:
+            continue
+        user = None if before is None else user_of(before)
+        ended = step.entry.ended
+        if step.entry.request.route == ERASE_USER and made is not None:
+            erasures = sorted((each for each in map(_entry, order) if _erases(each, user)), key=_began)
+            doubtful = [each.began for each in erasures if each.began <= made.ended and made.began <= each.ended]
+            later = [each for each in erasures if each.began > ended]
+            ended = max(each.ended for each in erasures if each.began <= ended)
+            if doubtful:
+                found.insert(-1, Period(None, min(doubtful), ended))
+                ended = max([ended, *(each.ended for each in later[:1])])
+        found[-1] = replace(found[-1], ended=ended)
+        found.append(Period(state, step.entry.began, math.inf))
+        if state is not None and (before is None or user_of(state) != user):
+            made = step.entry
     return found
+
+
+def _entry(step: Step) -> Entry:
+    return step.entry
+
+
+def _began(entry: Entry) -> float:
+    return entry.began
+
+
+def _erases(entry: Entry, user: str | None) -> bool:
+    return (entry.request.route, entry.request.user_id, entry.reply.status) == (ERASE_USER, user, 204)
 
 
 def check_walk(walk: Walk, order: Sequence[Step]) -> None:

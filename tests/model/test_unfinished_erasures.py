@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from robot_brain.database import erasures
+from robot_brain.database import changes
 from tests.model.clients import Clients
 from tests.model.history import Entry
 from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
@@ -97,7 +97,7 @@ def test_only_its_user_and_a_service_go_on_with_an_erasure_that_a_user_began(
     database: Database, monkeypatch: pytest.MonkeyPatch, goes_on: str | None
 ) -> None:
     # A request then ends after the first step.
-    monkeypatch.setattr(erasures, "_RESERVED", 1000.0)
+    monkeypatch.setattr(changes, "_RESERVED", 1000.0)
     erase, write = Request(ERASE, "a", user=USER), Request(POST, "a", body=turn("new"), user=USER)
     with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url}):
         large(USER)
