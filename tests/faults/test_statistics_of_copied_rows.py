@@ -24,6 +24,7 @@ select c.relname, (
 from pg_class c
 where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 """
+_LAST = "insert into robot_brain.users (tenant_id, id, created_at, updated_at) values (%s, 'last', now(), now())"
 _ALL_COPIED = "select from pg_subscription_rel where srsubstate <> 'r'"
 
 
@@ -112,7 +113,7 @@ def replicated(source: Counting, target: Counting) -> Iterator[None]:
             wait_until(lambda: not new.execute(_ALL_COPIED).fetchall())
             yield
             # Commits arrive in order. So if this row is there, all earlier commits are there too.
-            old.execute("insert into robot_brain.users (tenant_id) values (%s)", [name])
+            old.execute(_LAST, [name])
             last = "select from robot_brain.users where tenant_id = %s"
             wait_until(lambda: bool(new.execute(last, [name]).fetchall()))
         finally:
