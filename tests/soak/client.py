@@ -7,7 +7,7 @@ import threading
 from tests.soak import changing, erasing, reading, writing
 from tests.soak.asking import Asker
 from tests.soak.journal import Journal
-from tests.soak.sessions import SHARED_SESSIONS, SHARED_TURNS, Session, SharedSessions
+from tests.soak.sessions import SHARED_SESSIONS, SHARED_TURNS, Session, SharedNames
 from tests.soak.tokens import Tokens
 
 SESSION_TURNS = 150  # after that a client starts a new session of its own
@@ -40,7 +40,7 @@ class Client:
         journal: Journal,
         seed: str,
         stop: threading.Event,
-        shared: SharedSessions,
+        shared: SharedNames,
         tokens: Tokens,
         *,
         large: bool = False,

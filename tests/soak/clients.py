@@ -11,9 +11,9 @@ from pathlib import Path
 from local.issuer import read_key
 from tests.soak.client import Client
 from tests.soak.journal import Journal
-from tests.soak.people import SharedPeople
+from tests.soak.people import SHARED_PEOPLE
 from tests.soak.person_client import PersonClient
-from tests.soak.sessions import SharedSessions
+from tests.soak.sessions import SHARED_SESSIONS, SharedNames
 from tests.soak.tokens import Tokens
 
 # Clients may retry for so long after the end, because the last fault may have come just before.
@@ -33,7 +33,10 @@ def main(address: str, folder: Path, seed: str, number: int, issuer: str) -> int
     failed: list[str] = []
     clients: list[Client | PersonClient] = []
     threads = []
-    sessions, people, tokens = SharedSessions(), SharedPeople(), Tokens(read_key(folder), issuer)
+    sessions = SharedNames("soak-shared", SHARED_SESSIONS)
+    # Every other person writes with a token of its own.
+    people = SharedNames("soak-person", SHARED_PEOPLE)
+    tokens = Tokens(read_key(folder), issuer)
     for place, name in enumerate(names(number), 1):
         journal = Journal(folder / f"{name}.jsonl")
         client: Client | PersonClient

@@ -5,9 +5,6 @@ that gets no answer is never repeated, because another client may have changed t
 repeated: the user is being erased, or other requests were in the way.
 """
 
-import itertools
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -38,31 +35,6 @@ class Person:
     def path(self) -> str:
         """Return the path of the user."""
         return f"/users/{quote(self.name, safe='')}"
-
-
-class SharedPeople:
-    """The names of the people that all clients write for. Every other one writes with a token of its own."""
-
-    def __init__(self) -> None:
-        """Begin with a new name for each."""
-        self._lock = threading.Lock()
-        self._generations: Iterator[int] = itertools.count(1)
-        self._names = [self._next(number) for number in range(SHARED_PEOPLE)]
-
-    def name(self, number: int) -> str:
-        """Return the present name of a person."""
-        with self._lock:
-            return self._names[number]
-
-    def renew(self, name: str) -> None:
-        """Put another person in the place of this one, unless another client did so before."""
-        with self._lock:
-            if name in self._names:
-                number = self._names.index(name)
-                self._names[number] = self._next(number)
-
-    def _next(self, number: int) -> str:
-        return f"soak-person-{number}-{next(self._generations)}"
 
 
 def save(asker: Asker, person: Person) -> None:

@@ -13,9 +13,9 @@ import threading
 from tests.soak import changing, erasing, people, reading, writing
 from tests.soak.asking import Asker
 from tests.soak.journal import Journal
-from tests.soak.people import SHARED_PEOPLE, Person, SharedPeople
+from tests.soak.people import SHARED_PEOPLE, Person
 from tests.soak.records import Turn, turn_id
-from tests.soak.sessions import Session
+from tests.soak.sessions import Session, SharedNames
 from tests.soak.tokens import Tokens
 
 # The relative shares of the requests.
@@ -54,7 +54,7 @@ class PersonClient:
         journal: Journal,
         seed: str,
         stop: threading.Event,
-        shared: SharedPeople,
+        shared: SharedNames,
         tokens: Tokens,
         *,
         large: bool = False,

@@ -42,26 +42,27 @@ class Session:
         self.tag, self.last_seq, self.kinds = None, 0, {}
 
 
-class SharedSessions:
-    """The names of the shared sessions, which all clients of the process look up here."""
+class SharedNames:
+    """The names of sessions or people that clients share, which all clients of the process look up here."""
 
-    def __init__(self) -> None:
-        """Begin with a new name for each."""
+    def __init__(self, prefix: str, count: int) -> None:
+        """Begin with a new name for each of `count`."""
+        self._prefix = prefix
         self._lock = threading.Lock()
         self._generations: Iterator[int] = itertools.count(1)
-        self._names = [self._next(number) for number in range(SHARED_SESSIONS)]
+        self._names = [self._next(number) for number in range(count)]
 
     def name(self, number: int) -> str:
-        """Return the present name of a shared session."""
+        """Return the present name at a place."""
         with self._lock:
             return self._names[number]
 
     def renew(self, name: str) -> None:
-        """Give a session another name, unless another client did so before."""
+        """Put another name in the place of this one, unless another client did so before."""
         with self._lock:
             if name in self._names:
                 number = self._names.index(name)
                 self._names[number] = self._next(number)
 
     def _next(self, number: int) -> str:
-        return f"soak-shared-{number}-{next(self._generations)}"
+        return f"{self._prefix}-{number}-{next(self._generations)}"

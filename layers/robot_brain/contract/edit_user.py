@@ -11,7 +11,7 @@ from contract.edit_session import UnfinishedHeaders
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Fresh, Route
 from contract.users import USER, User, UserContent, UserPatch, UserPath, UserState, UserTag
-from contract.values import ANSWER, PARAMETERS, Count
+from contract.values import ANSWER, PARAMETERS, Count, IdempotencyKey
 from robot_brain.errors import (
     IdempotencyKeyErasedError,
     IdempotencyKeyReusedError,
@@ -21,26 +21,13 @@ from robot_brain.errors import (
     UserNotFoundError,
     UserPreconditionFailedError,
 )
-from robot_brain.limits import KEY_HOURS, MAX_KEY_LENGTH
 
 
 @with_config(PARAMETERS)
 class CreationHeaders(TypedDict):
     """The headers of a creation."""
 
-    idempotency_key: NotRequired[
-        Annotated[
-            str,
-            Field(
-                alias="Idempotency-Key",
-                min_length=1,
-                max_length=MAX_KEY_LENGTH,
-                pattern=r"^[\x20-\x2b\x2d-\x7e]*$",
-                description=f"The client's name for this request, remembered for {KEY_HOURS} hours. If the same "
-                "request is sent again, it gets the first answer and creates no user.",
-            ),
-        ]
-    ]
+    idempotency_key: NotRequired[IdempotencyKey]
 
 
 @with_config(ANSWER)

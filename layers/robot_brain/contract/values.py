@@ -9,9 +9,11 @@ from pydantic.config import JsonDict
 
 from robot_brain.bodies.sizes import check_metadata, check_text, check_user_id
 from robot_brain.limits import (
+    KEY_HOURS,
     MAX_CURSOR_LENGTH,
     MAX_INTEGER,
     MAX_ITEMS,
+    MAX_KEY_LENGTH,
     MAX_NAME_LENGTH,
     MAX_SESSION_ID_LENGTH,
     MAX_TAG_DIGITS,
@@ -84,3 +86,15 @@ EntityTag = Annotated[str, Field(pattern=r'^"[0-9]+\.[0-9a-f]+"$')]
 State = Annotated[str, Field(pattern=rf'^"[0-9]{{1,{MAX_TAG_DIGITS}}}(\.[0-9A-Za-z]{{1,{MAX_VERSION_LENGTH}}})?"$')]
 # The place in a list. Clients do not read it.
 Cursor = Annotated[str, Field(min_length=1, max_length=MAX_CURSOR_LENGTH, pattern=r"^[\x21-\x7e]*$")]
+# The client's name for a request.
+IdempotencyKey = Annotated[
+    str,
+    Field(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        pattern=r"^[\x20-\x2b\x2d-\x7e]*$",
+        description=f"The client's name for this request, remembered for {KEY_HOURS} hours. If the same request is "
+        "sent again, it gets the first answer and stores nothing. Printable ASCII without a comma.",
+    ),
+]

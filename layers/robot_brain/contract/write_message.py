@@ -11,7 +11,20 @@ from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Route, SessionPath
 from contract.sessions import ChangeHeaders, StateHeader, TurnPath
 from contract.turns import Replacement, Turn
-from contract.values import ANSWER, BODY, PARAMETERS, Count, EntityTag, Metadata, Seq, SessionId, State, Time, TurnId
+from contract.values import (
+    ANSWER,
+    BODY,
+    PARAMETERS,
+    Count,
+    EntityTag,
+    IdempotencyKey,
+    Metadata,
+    Seq,
+    SessionId,
+    State,
+    Time,
+    TurnId,
+)
 from robot_brain.errors import (
     IdempotencyKeyErasedError,
     IdempotencyKeyReusedError,
@@ -22,7 +35,7 @@ from robot_brain.errors import (
     TurnNotFoundError,
     UnsupportedMediaTypeError,
 )
-from robot_brain.limits import KEY_HOURS, MAX_KEY_LENGTH, MAX_TURNS
+from robot_brain.limits import MAX_TURNS
 
 
 @with_config(BODY)
@@ -47,19 +60,7 @@ class Batch(TypedDict):
 class Headers(TypedDict):
     """The headers of a write."""
 
-    idempotency_key: NotRequired[
-        Annotated[
-            str,
-            Field(
-                alias="Idempotency-Key",
-                min_length=1,
-                max_length=MAX_KEY_LENGTH,
-                pattern=r"^[\x20-\x2b\x2d-\x7e]*$",
-                description=f"The client's name for this request, remembered for {KEY_HOURS} hours. If the same "
-                "request is sent again, it gets the first answer and writes no turn. Printable ASCII without a comma.",
-            ),
-        ]
-    ]
+    idempotency_key: NotRequired[IdempotencyKey]
     if_match: NotRequired[Annotated[State, Field(alias="If-Match")]]
     """Write only if the session is in this state: a whole entity tag, or the last seq in quotes. `"0"` means that no
     turn was ever written to the session."""

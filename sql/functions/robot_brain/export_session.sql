@@ -1,8 +1,8 @@
 -- Step of export_user. Returns the part of a session for a page: the session, if its turns begin here, and its turns
 -- above a seq.
 --   p_after, p_most, p_bytes, p_first   as for export_turns. A session that changes meanwhile gives fewer turns.
---   session    an array with the session as text of a JSON object, empty on a later page of the session, or if the
---              session is no longer the user's
+--   session    an array with the session as text of a JSON object. It is empty on a later page of the session, or if
+--              the session is no longer the user's
 --   turns      the turns, as export_turns returns them
 --   last       the seq of the last turn of the part
 --   bytes      a bound for the bytes of the part

@@ -1,6 +1,6 @@
--- Return a page of all that is held about a user, as the answer's body: the user, and its sessions with their turns, the
--- sessions ordered by id and the turns by seq. A session is on the page on which its turns begin. user is null if the
--- person has sessions, and no row of users.
+-- Return a page of all that is held about a user, as the answer's body. It has the user, and sessions with their turns.
+-- The sessions are ordered by id, and the turns by seq. A session is on the page on which its turns begin. user is null
+-- if the person has sessions, and no row of users.
 --   p_cursor   the cursor of the page before, or null for the first page
 --   body       null if nothing is held about the user, or if the user is being erased. So no page looks like the last one
 --              of an export that an erasure has cut off

@@ -17,7 +17,7 @@ _EMAIL = "[^@ ]+@[^@ ]+"
 
 
 def is_email(text: str) -> bool:
-    """Return whether `text` has one @ and something on each side. Only a mail to it shows more.
+    """Return whether `text` has one @ and something on each side. The address need not exist.
 
     Invisible characters are refused. Otherwise two users could seem to have the same e-mail.
     """

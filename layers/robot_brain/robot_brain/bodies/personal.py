@@ -7,7 +7,6 @@ import re
 from robot_brain.bodies.core import PydanticCustomError
 from robot_brain.bodies.email import is_email
 
-# Strings, which `re` compiles and caches on first use.
 # The PHC string format, and the older form of bcrypt and crypt, which begins in the same way.
 # https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
 # The shortest one in use is of MD5: 22 characters of hash after its salt. Few passwords in this form are that long.

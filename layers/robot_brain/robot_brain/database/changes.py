@@ -169,7 +169,7 @@ def erase(
             (state,) = call(function, statement, arguments, within).row
             steps += 1
     except RobotBrainError as error:
-        # All is marked, so the request succeeded. Only the rest of the work remains.
+        # The erasure has begun, so the request succeeded. Only the rest of the work remains.
         telemetry.note(error=type(error).__name__, reason=str(error))
     telemetry.note(erasure_steps=steps)
     return bool(state == "erased")

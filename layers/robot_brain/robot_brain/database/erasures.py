@@ -28,8 +28,8 @@ select body from robot_brain_api.count_user(
 def erase_user(caller: Caller, user_id: str, if_match: str | None, deadline: Deadline) -> bool:
     """Erase a user and all sessions of the person step by step. Return as `changes.erase` does.
 
-    Raises ForbiddenError if an end user names another, UserNotFoundError, PreconditionFailedError, or a DatabaseError,
-    each of the first step.
+    Raises ForbiddenError if an end user names another, UserNotFoundError, UserPreconditionFailedError, or a
+    DatabaseError, each of the first step.
     """
     caller.require_user(user_id)
     arguments = {**arguments_of(caller), "user_id": user_id, "if_match": if_match}

@@ -95,7 +95,7 @@ def save_user(
 ) -> Saved:
     """Create or replace a user by `user`, a JSON object. With `is_patch`, `user` is a merge patch of an existing user.
 
-    Raises ForbiddenError, UserNotFoundError, UserBeingErasedError, PreconditionFailedError, InvalidRequestError if
+    Raises ForbiddenError, UserNotFoundError, UserBeingErasedError, UserPreconditionFailedError, InvalidRequestError if
     another user has the e-mail, or a DatabaseError.
     """
     caller.require_user(user_id)
