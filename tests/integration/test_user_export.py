@@ -50,7 +50,7 @@ def write_all(admin: Connection, app: Connection) -> Written:
     chance = random.Random(4711)
     for number, session in enumerate(ODD):
         written.write(app, session, [turn(n) for n in range(chance.choice((1, 20, 300)))], {"number": number})
-    written.write(app, "long", [turn(n) for n in range(9_000)])
+    written.write(app, "long", [turn(n) for n in range(12_000)])
     for number in range(10):
         written.write(app, f"middle {number}", [turn(n) for n in range(850)])
     # More sessions than a page has.
@@ -97,7 +97,7 @@ def test_an_export_is_equal_to_what_was_written(bundle: Bundle, database: Databa
         # What others wrote is in no page.
         Written("lee").write(app, "long of lee", [turn(n) for n in range(50)])
         app.execute("select robot_brain_api.write_message('other', 'long', %s, p_as_user => 'kim')", [TURNS])
-        assert len(written.turns) > 18_000
+        assert len(written.turns) > 20_000
         found = list(pages(bundle, USER))
         check(found, written)
         assert {str(page["user"]) for page in found} == {"None"}

@@ -79,7 +79,7 @@ def test_a_walk_beside_writers_has_all_that_was_there_and_nothing_twice(bundle: 
     print(f"seed {seed}")
     chance, walked, allowed = random.Random(seed), threading.Event(), threading.Semaphore(0)
     with database.app() as first, database.app() as second, ThreadPoolExecutor(2) as threads:
-        written = prepared(first)
+        written = prepared(first, longest=19_400)  # 20,000 turns with the others
         writers = [
             threads.submit(writing, app, random.Random(chance.random()), allowed, walked) for app in (first, second)
         ]
