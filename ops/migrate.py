@@ -41,18 +41,18 @@ _ROLE_CONFLICTS = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.UniqueViolation,
 )
-# robot_brain_stats owns functions. It may create objects in the schema only while functions are applied. With
+# These roles own functions. They may create objects in the schema only while functions are applied. With
 # row_security off, which a role or database may set, PostgreSQL refuses functions whose statements it parses.
 _ALLOW = """
 set local lock_timeout = '5s';
 set local row_security = on;
 set local role robot_brain_owner;
-grant create on schema robot_brain to robot_brain_stats;
+grant create on schema robot_brain to robot_brain_stats, robot_brain_audit;
 reset role
 """
 _FORBID = """
 set local role robot_brain_owner;
-revoke create on schema robot_brain from robot_brain_stats;
+revoke create on schema robot_brain from robot_brain_stats, robot_brain_audit;
 reset role
 """
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import edit_session
 import edit_user
 import health
+import read_audit
 import read_session
 import read_user
 import stats
@@ -77,6 +78,7 @@ _HANDLERS: dict[str, Any] = {
     "edit_session": edit_session.handler,
     "read_user": read_user.handler,
     "edit_user": edit_user.handler,
+    "read_audit": read_audit.handler,
     "stats": stats.handler,
     "health": health.handler,
 }
@@ -167,6 +169,10 @@ class Bundle:
     def users(self, **query: Any) -> Reply:
         """GET a page of the list of users."""
         return self.call("read_user", changed(event("read_user_list"), "/users", {}, urlencode(query)))
+
+    def audit(self, **query: Any) -> Reply:
+        """GET a page of the audit trail."""
+        return self.call("read_audit", changed(event("read_audit"), "/audit", {}, urlencode(query)))
 
     def stats(self, **query: Any) -> Reply:
         """GET /stats."""

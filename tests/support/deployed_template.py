@@ -46,6 +46,7 @@ VARIABLES = {
     "EditSessionFunction": _DATABASE,
     "ReadUserFunction": _DATABASE,
     "EditUserFunction": _DATABASE,
+    "ReadAuditFunction": _DATABASE,
     "HealthFunction": _LOG,
     "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
 }

@@ -26,6 +26,7 @@ IMPORTS = {
     # A look-up by e-mail checks the address without the core of Pydantic.
     "read_user": (DATABASE, 375),
     "edit_user": (DATABASE | {"pydantic_core"}, 383),
+    "read_audit": (DATABASE, 369),
     "stats": (DATABASE, 373),
     "health": (TELEMETRY, 178),
 }

@@ -169,6 +169,7 @@ def test_the_template_of_this_project_is_understood() -> None:
         ("PUT", "/users/{user_id}", "EditUserFunction"),
         ("PATCH", "/users/{user_id}", "EditUserFunction"),
         ("DELETE", "/users/{user_id}", "EditUserFunction"),
+        ("GET", "/audit", "ReadAuditFunction"),
         ("GET", "/users", "ReadUserFunction"),
         ("GET", "/users/{user_id}", "ReadUserFunction"),
         ("GET", "/users/{user_id}/export", "ReadUserFunction"),

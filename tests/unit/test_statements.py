@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from robot_brain.database import api, changes, erasures, steps, users
+from robot_brain.database import api, audit, changes, erasures, steps, users
 
 STATEMENTS = {
     f"{module.__name__}.{name}": text
-    for module in (api, changes, erasures, steps, users)
+    for module in (api, audit, changes, erasures, steps, users)
     for name, text in vars(module).items()
     if isinstance(text, str) and "robot_brain_api." in text
 }
@@ -17,6 +17,7 @@ STATEMENTS = {
 def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
     called = sorted(re.findall(r"robot_brain_api\.(\w+)\(", "".join(STATEMENTS.values())))
     assert called == [
+        "chain_audit",
         "clear_keys",
         "continue_erasure",
         "count_user",
@@ -29,6 +30,7 @@ def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
         "list_users",
         "make_month",
         "patch_session",
+        "read_audit",
         "read_session",
         "read_user",
         "refresh_stats",

@@ -16,6 +16,7 @@ from robot_brain.limits import MAX_USER_ID_LENGTH
 from robot_brain.settings import TENANT, settings
 
 _ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
+_ARN = r"[\x21-\x7e]{1,1024}"
 # As in the id of a session, because both are parts of paths.
 _NOT_IN_USER_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%\ud800-\udfff]"
 USER_ID_RULE = (
@@ -28,11 +29,16 @@ _CLAIMS = "claims of a token"
 
 
 class Caller(NamedTuple):
-    """The tenant whose rows a request may use, the user if known, and whether all users' sessions may be seen."""
+    """The tenant whose rows a request may use, the user if known, and whether all users' sessions may be seen.
+
+    `actor` and `request_id` are for the audit trail: who acts, if the gateway says it, and in which request.
+    """
 
     tenant_id: str
     user_id: str | None
     sees_all: bool
+    actor: str | None = None
+    request_id: str | None = None
 
     @property
     def as_user(self) -> str | None:
@@ -61,8 +67,8 @@ class Caller(NamedTuple):
         return self.user_id
 
 
-def caller_of(authorizer: Mapping[str, Any]) -> Caller:
-    """Return the caller in `requestContext.authorizer` of an event.
+def caller_of(authorizer: Mapping[str, Any], request_id: str | None = None) -> Caller:
+    """Return the caller in `requestContext.authorizer` of an event. It acts as the token's subject or the signer's ARN.
 
     Raises ForbiddenError if the authorizer lacks anything that the settings need, or if a value is unusable.
     """
@@ -70,9 +76,10 @@ def caller_of(authorizer: Mapping[str, Any]) -> Caller:
     if found.auth == "jwt":
         claims = _part(_part(authorizer, "jwt", _CLAIMS), "claims", _CLAIMS)
         sees_all = bool(found.all_users_scope) and found.all_users_scope in _scopes(claims)
-        return Caller(_tenant(found.tenant_from, claims, {}), _user(claims, required=not sees_all), sees_all)
+        user = _user(claims, required=not sees_all)
+        return Caller(_tenant(found.tenant_from, claims, {}), user, sees_all, user, request_id)
     identity = _part(authorizer, "iam", "identity of a signer") if found.auth == "iam" else {}
-    return Caller(_tenant(found.tenant_from, {}, identity), None, True)
+    return Caller(_tenant(found.tenant_from, {}, identity), None, True, _signer(identity), request_id)
 
 
 def is_user_id(text: str) -> bool:
@@ -115,6 +122,12 @@ def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
         if required:
             raise
         return None
+
+
+def _signer(identity: Mapping[str, Any]) -> str | None:
+    """Return the ARN of the signer. It only describes the caller, so a missing one refuses nothing."""
+    arn = identity.get("userArn")
+    return arn if isinstance(arn, str) and re.fullmatch(_ARN, arn) else None
 
 
 def _is_tenant(text: str) -> bool:

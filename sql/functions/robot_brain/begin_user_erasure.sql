@@ -1,16 +1,32 @@
 -- Step of erase_user, with the user's lock. Begins the erasure of a user. The user's row and profile go at once, so the
--- e-mail is free.
+-- e-mail is free. The entry of the audit trail has what the counters of the sessions say.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.begin_user_erasure(p_tenant_id text, p_user_id text)
+drop function if exists robot_brain.begin_user_erasure;
+
+create or replace function robot_brain.begin_user_erasure(
+  p_tenant_id text, p_user_id text, p_actor text, p_request_id text
+)
 returns void
 language plpgsql
 as $$
+declare
+  v_counts record;
 begin
   insert into robot_brain.user_erasures (tenant_id, user_hash, user_id, begun_at)
   values (p_tenant_id, sha256(convert_to(p_user_id, 'UTF8')), p_user_id, clock_timestamp())
   on conflict (tenant_id, user_hash) do update set user_id = excluded.user_id, begun_at = excluded.begun_at;
 
   delete from robot_brain.users u where u.tenant_id = p_tenant_id and u.id = p_user_id;
+
+  select found as had_user, count(*) as sessions, coalesce(sum(s.message_count), 0) as messages
+  into v_counts
+  from robot_brain.sessions s
+  where s.tenant_id = p_tenant_id and s.user_id = p_user_id;
+  perform robot_brain.append_audit(
+    p_tenant_id, 'users', p_user_id, 'ERASE',
+    jsonb_build_object('user', v_counts.had_user, 'sessions', v_counts.sessions, 'messages', v_counts.messages), null,
+    p_actor, p_request_id
+  );
 end
 $$;

@@ -6,4 +6,4 @@ returns integer
 language sql
 immutable
 parallel safe
-return 5;
+return 6;

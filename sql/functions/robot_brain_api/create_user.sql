@@ -2,6 +2,7 @@
 --   p_user        {email?, password_hash?, profile?: {first_name?, last_name?, avatar_url?}}
 --   p_email_key   the key of its e-mail, made by the layer; null without an e-mail
 --   p_key         the client's idempotency key, or null
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   replayed      the body is from an earlier request or attempt; this call created nothing
 --   etag          the user's entity tag; null if replayed, because the user may have changed since
 -- A retry has the id of the first attempt, so both make one user.
@@ -10,12 +11,16 @@
 -- Locks: the key (advisory), then the user's lock (shared), then the row of an expired key.
 set local role robot_brain_owner;
 
+drop function if exists robot_brain_api.create_user;
+
 create or replace function robot_brain_api.create_user(
   p_tenant_id text,
   p_user_id text,
   p_user jsonb,
   p_email_key text default null,
   p_key text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text,
   out replayed boolean,
@@ -81,6 +86,7 @@ begin
     select u.* into v_user from robot_brain.users u where u.tenant_id = p_tenant_id and u.id = p_user_id;
   else
     v_user := robot_brain.change_user(v_user, jsonb_strip_nulls(p_user), p_email_key, true);
+    perform robot_brain.audit_user(p_tenant_id, p_user_id, null, jsonb_strip_nulls(p_user), p_actor, p_request_id);
     etag := robot_brain.user_etag(v_user.version);
   end if;
   body := robot_brain.user_json(v_user, robot_brain.profile_of(p_tenant_id, p_user_id));

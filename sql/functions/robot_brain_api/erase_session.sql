@@ -3,6 +3,7 @@
 --   p_if_match   as for write_message; it counts for the first step alone
 --   p_continue   only go on with an erasure that has begun. So a session that was made meanwhile under the same id stays.
 --   p_as_user    the end user of the request, or null for a caller that sees all
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   state        'unknown', 'erasing' (there is more to do) or 'erased'
 -- Raises RB412 and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.
@@ -16,6 +17,8 @@ create or replace function robot_brain_api.erase_session(
   p_if_match text default null,
   p_continue boolean default false,
   p_as_user text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out state text
 )
@@ -50,6 +53,13 @@ begin
   end if;
 
   state := case when robot_brain.erase_step(v_session) then 'erased' else 'erasing' end;
+  if v_session.erasing_at is null then
+    perform robot_brain.append_audit(
+      p_tenant_id, 'sessions', p_session_id, 'ERASE',
+      jsonb_build_object('user_id', v_session.user_id, 'message_count', v_session.message_count), null,
+      p_actor, p_request_id
+    );
+  end if;
   if state = 'erased' then
     perform robot_brain.erase_another(p_tenant_id);
   end if;

@@ -3,6 +3,7 @@
 -- Marked sessions are unknown to readers. A person needs no row in users.
 --   p_if_match   the version in the entity tag that the user must have, or null; it counts for the first step alone
 --   p_continue   only go on with an erasure that has begun. So what the person does afterwards stays.
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   state        'unknown', 'erasing' (there is more to do) or 'erased'
 -- Of more than 10,000 sessions the first step marks the newest. The next steps mark the others.
 -- Raises RB412 and RB503 (sql/README.md).
@@ -10,11 +11,15 @@
 -- the tenant.
 set local role robot_brain_owner;
 
+drop function if exists robot_brain_api.erase_user;
+
 create or replace function robot_brain_api.erase_user(
   p_tenant_id text,
   p_user_id text,
   p_if_match text default null,
   p_continue boolean default false,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out state text
 )
@@ -59,7 +64,7 @@ begin
     if p_if_match is not null then
       perform robot_brain.refuse_user_state(p_if_match, v_version);
     end if;
-    perform robot_brain.begin_user_erasure(p_tenant_id, p_user_id);
+    perform robot_brain.begin_user_erasure(p_tenant_id, p_user_id, p_actor, p_request_id);
   end if;
 
   v_step := robot_brain.erase_user_step(p_tenant_id, p_user_id, true);

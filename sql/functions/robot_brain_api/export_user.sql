@@ -2,18 +2,24 @@
 -- The sessions are ordered by id, and the turns by seq. A session is on the page on which its turns begin. user is null
 -- if the person has sessions, and no row of users.
 --   p_cursor   the cursor of the page before, or null for the first page
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   body       null if nothing is held about the user, or if the user is being erased. So no page looks like the last one
 --              of an export that an erasure has cut off
 -- Pages hold all that was there when the first one was read, and was not removed before its page was read. What is
 -- written meanwhile may be there, too. Each session is read as read_session reads it, and again if it changed.
+-- Each page is an entry of the audit trail.
 -- Raises RB428 if the cursor is unreadable, or is one of another user or tenant. Raises RB503 (sql/README.md), and 40001
 -- after ten changes in a row.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.export_user;
 
 create or replace function robot_brain_api.export_user(
   p_tenant_id text,
   p_user_id text,
   p_cursor text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text
 )
@@ -117,6 +123,14 @@ begin
       || ', "sessions" : [' || array_to_string(v_sessions, ', ')
       || '], "turns" : [' || array_to_string(v_turns, ', ')
       || '], "page" : ' || json_build_object('cursor', v_next)::text || '}';
+    perform robot_brain.append_audit(
+      p_tenant_id, 'users', p_user_id, 'EXPORT', null,
+      jsonb_build_object(
+        'sessions', cardinality(v_sessions), 'turns', cardinality(v_turns),
+        'first_page', p_cursor is null, 'last_page', v_next is null
+      ),
+      p_actor, p_request_id
+    );
   end if;
 end
 $$;

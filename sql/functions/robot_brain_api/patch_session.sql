@@ -3,6 +3,7 @@
 --   p_user_id           with p_sets_user_id: the new user_id; null clears it
 --   p_if_match          as for write_message; '0' also matches an unknown session
 --   p_as_user           the end user of the request, or null for a caller that sees all
+--   p_actor, p_request_id   for the audit trail (append_audit)
 -- A patch that changes nothing leaves the entity tag.
 -- Raises RB404, RB412, RB419, RB423, RB429, RB503 (sql/README.md), and 22001 or 22023 for wrong values.
 -- Locks: the lock of the new user (shared), then the session's row.
@@ -18,6 +19,8 @@ create or replace function robot_brain_api.patch_session(
   p_sets_user_id boolean default false,
   p_if_match text default null,
   p_as_user text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -33,6 +36,7 @@ declare
   v_is_new boolean;
   v_metadata jsonb;
   v_user_id text;
+  v_owner text;
 begin
   perform robot_brain.refuse_request(p_tenant_id, p_session_id, 1, p_user_metadata, p_as_user, p_schema_version);
   if length(p_user_id) not between 1 and 255 then
@@ -93,12 +97,21 @@ begin
       perform robot_brain.refuse_metadata();
     end if;
   end if;
+  v_owner := v_session.user_id;
   v_user_id := case when p_sets_user_id then p_user_id else v_session.user_id end;
   if v_metadata <> v_session.user_metadata or v_user_id is distinct from v_session.user_id then
     update robot_brain.sessions s
     set user_metadata = v_metadata, user_id = v_user_id, version = s.version + (not v_is_new)::integer
     where s.tenant_id = p_tenant_id and s.id = p_session_id
     returning s.* into v_session;
+  end if;
+  if v_user_id is distinct from v_owner or (v_is_new and v_user_id is not null) then
+    perform robot_brain.append_audit(
+      p_tenant_id, 'sessions', p_session_id, case when v_is_new then 'INSERT' else 'UPDATE' end,
+      case when not v_is_new then jsonb_build_object('user_id', v_owner) end,
+      jsonb_build_object('user_id', v_user_id),
+      p_actor, p_request_id
+    );
   end if;
   etag := robot_brain.etag(v_session.message_count + v_session.removed, v_session.version);
   body := json_build_object('session', robot_brain.session_json(v_session));

@@ -2,6 +2,7 @@
 -- counter stay, so no other turn ever gets its seq.
 --   p_if_match   as for write_message
 --   p_as_user    the end user of the request, or null for a caller that sees all
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   etag         the session's entity tag; null if the session is unknown
 -- Raises RB412, RB426 if there are more than 100,000 turns to remove, and RB503 (sql/README.md).
 -- Locks: the session's row. Then it goes on with one unfinished erasure of the tenant that no other call works on.
@@ -15,6 +16,8 @@ create or replace function robot_brain_api.remove_turns(
   p_after integer,
   p_if_match text default null,
   p_as_user text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -84,6 +87,12 @@ begin
       removed_at = clock_timestamp()
     where s.tenant_id = p_tenant_id and s.id = p_session_id
     returning s.message_count, s.version into v_session.message_count, v_session.version;
+    perform robot_brain.append_audit(
+      p_tenant_id, 'conversations', p_session_id, 'DELETE',
+      jsonb_build_object('message_count', v_session.message_count + v_gone.removed),
+      jsonb_build_object('message_count', v_session.message_count, 'removed', v_gone.removed, 'after', p_after),
+      p_actor, p_request_id
+    );
   end if;
   perform robot_brain.erase_another(p_tenant_id);
 

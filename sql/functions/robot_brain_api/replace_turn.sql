@@ -5,6 +5,7 @@
 --   p_as_user    the end user of the request, or null for a caller that sees all
 --   body         null if the session has no such turn
 --   etag         the session's entity tag; null if the session is unknown
+--   p_actor, p_request_id   for the audit trail (append_audit)
 -- An absent interaction is kept, and a turn that lacks one gets it.
 -- Raises RB412, RB424, RB427 if the turn has another interaction, and RB503 (sql/README.md). Raises 22001 and 23514 as
 -- write_message does.
@@ -20,6 +21,8 @@ create or replace function robot_brain_api.replace_turn(
   p_turn jsonb,
   p_if_match text default null,
   p_as_user text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text,
   out etag text
@@ -113,6 +116,7 @@ begin
         p_tenant_id, null, v_old.robot_personality, 0, v_length, v_unanswered, 0, 0, v_adds_interaction::integer
       );
     end if;
+    perform robot_brain.audit_edit(v_old, v_new, v_adds_interaction, p_actor, p_request_id);
   end if;
 
   body := json_build_object(

@@ -3,12 +3,15 @@
 --   p_email_key   the key of its e-mail, made by the layer; null without an e-mail
 --   p_is_patch    p_user is a merge patch (RFC 7396). Otherwise it replaces all, but an absent password_hash is kept
 --   p_if_match    the version in the entity tag that the user must have, or null
+--   p_actor, p_request_id   for the audit trail (append_audit)
 --   body          null if there is no user to patch
 --   created       the user did not exist
 -- A change that changes nothing leaves the entity tag.
 -- Raises RB412, RB425, RB429 and RB503 (sql/README.md), and 22001 or 22023 for wrong values.
 -- Locks: the user's lock (shared), then the user's row.
 set local role robot_brain_owner;
+
+drop function if exists robot_brain_api.save_user;
 
 create or replace function robot_brain_api.save_user(
   p_tenant_id text,
@@ -17,6 +20,8 @@ create or replace function robot_brain_api.save_user(
   p_email_key text default null,
   p_is_patch boolean default false,
   p_if_match text default null,
+  p_actor text default null,
+  p_request_id text default null,
   p_schema_version integer default null,
   out body text,
   out etag text,
@@ -64,6 +69,11 @@ begin
   if v_document <> v_was then
     v_user := robot_brain.change_user(
       v_user, v_document, case when p_is_patch and not p_user ? 'email' then v_user.email_key else p_email_key end, created
+    );
+  end if;
+  if created or v_document <> v_was then
+    perform robot_brain.audit_user(
+      p_tenant_id, p_user_id, case when not created then v_was end, v_document, p_actor, p_request_id
     );
   end if;
 

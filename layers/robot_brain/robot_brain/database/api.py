@@ -21,7 +21,7 @@ from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # Each value has the name of its parameter.
 _WRITE = """
@@ -216,6 +216,11 @@ def health(deadline: Deadline) -> Health:
 def arguments_of(caller: Caller) -> dict[str, object]:
     """Return the arguments that each call for a caller has."""
     return {"tenant_id": caller.tenant_id, "as_user": caller.as_user, "schema_version": SCHEMA_VERSION}
+
+
+def audited(caller: Caller) -> dict[str, object]:
+    """Return the arguments that each call has that the audit trail records."""
+    return {**arguments_of(caller), "actor": caller.actor, "request_id": caller.request_id}
 
 
 def _begins_with(body: str, first_id: str) -> bool:

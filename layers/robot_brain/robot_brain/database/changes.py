@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database.api import SCHEMA_VERSION, arguments_of
+from robot_brain.database.api import SCHEMA_VERSION, audited
 from robot_brain.database.call import Answer, Row, call
 from robot_brain.deadline import Deadline
 from robot_brain.errors import RequestError, RobotBrainError, SessionNotFoundError, TurnNotFoundError
@@ -30,6 +30,8 @@ select body, etag from robot_brain_api.replace_turn(
   p_turn => %(turn)s,
   p_if_match => %(if_match)s,
   p_as_user => %(as_user)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _REMOVE = """
@@ -39,6 +41,8 @@ select body, etag from robot_brain_api.remove_turns(
   p_after => %(after)s,
   p_if_match => %(if_match)s,
   p_as_user => %(as_user)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _PATCH = """
@@ -50,6 +54,8 @@ select body, etag from robot_brain_api.patch_session(
   p_sets_user_id => %(sets_user_id)s,
   p_if_match => %(if_match)s,
   p_as_user => %(as_user)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _ERASE = """
@@ -59,6 +65,8 @@ select state from robot_brain_api.erase_session(
   p_if_match => %(if_match)s,
   p_as_user => %(as_user)s,
   p_continue => %(continue)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _CONTINUE = "select body from robot_brain_api.continue_erasure(p_schema_version => %(schema_version)s)"
@@ -78,7 +86,7 @@ def replace_turn(
 
     Raises SessionNotFoundError, TurnNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
     """
-    arguments = {**arguments_of(caller), "session_id": session_id, "seq": seq, "turn": turn, "if_match": if_match}
+    arguments = {**audited(caller), "session_id": session_id, "seq": seq, "turn": turn, "if_match": if_match}
     return Changed(*_change("replace_turn", _REPLACE, arguments, deadline, _not_found).row)
 
 
@@ -87,7 +95,7 @@ def remove_turns(caller: Caller, session_id: str, after: int, if_match: str | No
 
     Raises SessionNotFoundError, PreconditionFailedError, InvalidRequestError, or a DatabaseError.
     """
-    arguments = {**arguments_of(caller), "session_id": session_id, "after": after, "if_match": if_match}
+    arguments = {**audited(caller), "session_id": session_id, "after": after, "if_match": if_match}
     return Changed(*_change("remove_turns", _REMOVE, arguments, deadline, _not_found).row)
 
 
@@ -110,7 +118,7 @@ def patch_session(
     if sets_user_id:
         caller.require_all("set user_id")
     arguments = {
-        **arguments_of(caller),
+        **audited(caller),
         "session_id": session_id,
         "user_metadata": user_metadata,
         "user_id": user_id,
@@ -125,7 +133,7 @@ def erase_session(caller: Caller, session_id: str, if_match: str | None, deadlin
 
     Raises SessionNotFoundError, PreconditionFailedError, or a DatabaseError, each of the first step.
     """
-    arguments = {**arguments_of(caller), "session_id": session_id, "if_match": if_match}
+    arguments = {**audited(caller), "session_id": session_id, "if_match": if_match}
     # A whole entity tag has a dot.
     repeatable = "." in (if_match or "")
     return erase("erase_session", _ERASE, arguments, deadline, repeatable, SessionNotFoundError())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robot_brain.caller import Caller
 from robot_brain.database import changes
-from robot_brain.database.api import arguments_of
+from robot_brain.database.api import arguments_of, audited
 from robot_brain.database.call import call
 from robot_brain.deadline import Deadline
 from robot_brain.errors import UserNotFoundError
@@ -15,6 +15,8 @@ select state from robot_brain_api.erase_user(
   p_user_id => %(user_id)s,
   p_if_match => %(if_match)s,
   p_continue => %(continue)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _COUNT = """
@@ -32,7 +34,7 @@ def erase_user(caller: Caller, user_id: str, if_match: str | None, deadline: Dea
     DatabaseError, each of the first step.
     """
     caller.require_user(user_id)
-    arguments = {**arguments_of(caller), "user_id": user_id, "if_match": if_match}
+    arguments = {**audited(caller), "user_id": user_id, "if_match": if_match}
     return changes.erase("erase_user", _USER, arguments, deadline, if_match is not None, UserNotFoundError())
 
 

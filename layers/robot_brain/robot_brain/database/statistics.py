@@ -16,6 +16,8 @@ from robot_brain.settings import settings
 _READER_WAITS = 5.0
 # A refresh creates at most this many months. The next refresh continues.
 _MOST_MONTHS = 60
+# The schedule's refresh chains at most 100,000 entries of the audit trail, and a reader's refresh 2,000.
+_MOST_CHAINS = 50
 
 
 def figures(caller: Caller, session_id: str | None, deadline: Deadline) -> str:
@@ -79,7 +81,7 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
     except RobotBrainError as error:
         failed.append(error)
     # The view's age is the age of the statistics. So if counting failed, the view stays old and a refresh stays due.
-    later = (_months, _keys, _erasure) if failed else (_view, _months, _keys, _erasure)
+    later = (_months, _keys, _erasure, _audit) if failed else (_view, _months, _keys, _erasure, _audit)
     for step in later:
         try:
             done |= step(deadline, if_older is None)
@@ -112,3 +114,14 @@ def _keys(deadline: Deadline, _: bool) -> dict[str, Any]:
 def _erasure(deadline: Deadline, _: bool) -> dict[str, Any]:
     """Do one step of an erasure that no request finished, so that each erasure ends."""
     return json.loads(changes.continue_erasure(deadline))  # type: ignore[no-any-return]  # our own object
+
+
+def _audit(deadline: Deadline, is_schedule: bool) -> dict[str, Any]:
+    """Chain the new entries of the audit trail, some in each transaction."""
+    chained = 0
+    for _ in range(_MOST_CHAINS if is_schedule else 1):
+        step = json.loads(steps.chain_audit(deadline))
+        chained += step["audit_chained"]
+        if not step["has_more"]:
+            break
+    return {"audit_chained": chained}

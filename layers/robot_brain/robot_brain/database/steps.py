@@ -16,6 +16,8 @@ _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_sch
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
 
+_CHAIN = "select body from robot_brain_api.chain_audit(p_schema_version => %(schema_version)s)"
+
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
     """Count the uncounted turns of all tenants and return {"counted": …} as JSON text. Raises a DatabaseError.
@@ -42,6 +44,11 @@ def make_month(deadline: Deadline) -> str:
 def clear_keys(deadline: Deadline) -> str:
     """Delete expired idempotency keys and return {"keys_cleared": …} as JSON text. Raises a DatabaseError."""
     return str(_step("clear_keys", _KEYS, deadline))
+
+
+def chain_audit(deadline: Deadline) -> str:
+    """Chain entries of the audit trail. Return {"audit_chained", "has_more"} as JSON text. Raises a DatabaseError."""
+    return str(_step("chain_audit", _CHAIN, deadline))
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from robot_brain import telemetry
 from robot_brain.caller import Caller
-from robot_brain.database.api import Page, Written, arguments_of, random_uuid
+from robot_brain.database.api import Page, Written, arguments_of, audited, random_uuid
 from robot_brain.database.call import call
 from robot_brain.deadline import Deadline
 from robot_brain.errors import UserNotFoundError
@@ -23,6 +23,8 @@ select body, replayed, etag from robot_brain_api.create_user(
   p_user => %(user)s,
   p_email_key => %(email_key)s,
   p_key => %(key)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _SAVE = """
@@ -33,6 +35,8 @@ select body, etag, created from robot_brain_api.save_user(
   p_email_key => %(email_key)s,
   p_is_patch => %(is_patch)s,
   p_if_match => %(if_match)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 _READ = """
@@ -55,6 +59,8 @@ select body from robot_brain_api.export_user(
   p_tenant_id => %(tenant_id)s,
   p_user_id => %(user_id)s,
   p_cursor => %(cursor)s,
+  p_actor => %(actor)s,
+  p_request_id => %(request_id)s,
   p_schema_version => %(schema_version)s)
 """
 
@@ -77,7 +83,7 @@ def create_user(caller: Caller, user: str, email_key: str | None, key: str | Non
     caller.require_all("create users")
     made = random_uuid()
     user_id = f"{made[:8]}-{made[8:12]}-{made[12:16]}-{made[16:20]}-{made[20:]}"
-    arguments = {**arguments_of(caller), "user_id": user_id, "user": user, "email_key": email_key, "key": key}
+    arguments = {**audited(caller), "user_id": user_id, "user": user, "email_key": email_key, "key": key}
     body, replayed, etag = call("create_user", _CREATE, arguments, deadline, writes=True).row
     if replayed:
         telemetry.count("Replays")
@@ -100,7 +106,7 @@ def save_user(
     """
     caller.require_user(user_id)
     arguments = {
-        **arguments_of(caller),
+        **audited(caller),
         "user_id": user_id,
         "user": user,
         "email_key": email_key,
@@ -146,7 +152,7 @@ def export_user(caller: Caller, user_id: str, cursor: str | None, deadline: Dead
     Raises ForbiddenError, UserNotFoundError, InvalidRequestError if the cursor is unreadable, or a DatabaseError.
     """
     caller.require_user(user_id)
-    arguments = {**arguments_of(caller), "user_id": user_id, "cursor": cursor}
+    arguments = {**audited(caller), "user_id": user_id, "cursor": cursor}
     body = call("export_user", _EXPORT, arguments, deadline).row[0]
     if body is None:
         raise UserNotFoundError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from robot_brain.caller import USER_ID_RULE, is_user_id
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, UnsupportedMediaTypeError, Violation
@@ -19,6 +20,9 @@ from robot_brain.limits import (
 # Strings, which `re` compiles and caches on first use, because each Lambda function uses only a few of them.
 _NOT_IN_SESSION_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%]"
 _CURSOR = rf"[\x21-\x7e]{{1,{MAX_CURSOR_LENGTH}}}"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+# RFC 3339. In a query a + is a space, so an offset needs %2B.
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2}))?"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 # The class lists excluded characters, because it then compiles in a tenth of the time.
@@ -63,6 +67,32 @@ def cursor(found: Mapping[str, str], name: str) -> str | None:
     if text is not None and not re.fullmatch(_CURSOR, text):
         raise InvalidRequestError.at(["query", name], "must be the page.cursor of an earlier answer", "cursor")
     return text
+
+
+def short_text(found: Mapping[str, str], name: str, most: int) -> str | None:
+    """Return the parameter as an id of 1 to `most` characters, None if absent. Raises InvalidRequestError."""
+    text = found.get(name)
+    if text is not None and not (1 <= len(text) <= most and not re.search(_CONTROL, text)):
+        raise InvalidRequestError.at(["query", name], f"has 1 to {most} characters, and no control character", "id")
+    return text
+
+
+def moment(found: Mapping[str, str], name: str) -> str | None:
+    """Return the parameter as a time in ISO 8601, None if absent. A date is its first moment in UTC.
+
+    Raises InvalidRequestError if it is no time, or a time without an offset.
+    """
+    text = found.get(name)
+    if text is None:
+        return None
+    try:
+        if not re.fullmatch(_MOMENT, text):
+            raise ValueError
+        return datetime.fromisoformat(text if len(text) > len("2026-11-28") else f"{text}T00:00:00Z").isoformat()
+    except ValueError:
+        raise InvalidRequestError.at(
+            ["query", name], "must be a time such as 2026-11-28T12:00:00Z, or a date such as 2026-11-28", "time"
+        ) from None
 
 
 def flag(found: Mapping[str, str], name: str) -> bool:

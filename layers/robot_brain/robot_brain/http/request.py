@@ -73,7 +73,7 @@ class Request(NamedTuple):
 
     def caller(self) -> Caller:
         """Return the caller, and add it to the request's log line. Raises ForbiddenError."""
-        found = caller_of(self.authorizer)
+        found = caller_of(self.authorizer, self.request_id)
         telemetry.note(tenant_id=found.tenant_id, **({} if found.user_id is None else {"user_id": found.user_id}))
         return found
 

@@ -1,0 +1,25 @@
+-- Return the hash of an entry in its chain: SHA-256 of the hash before it and the text of the entry. The text depends on
+-- no setting of the session, the server or its version.
+set local role robot_brain_audit;
+
+create or replace function robot_brain.audit_hash(p_before bytea, p_entry robot_brain.audit_logs)
+returns bytea
+language sql
+stable
+return pg_catalog.sha256(p_before || pg_catalog.convert_to(
+  pg_catalog.jsonb_build_object(
+    'n', p_entry.n,
+    'tenant_id', p_entry.tenant_id,
+    'id', p_entry.id,
+    'table_name', p_entry.table_name,
+    'record_id', p_entry.record_id,
+    'action', p_entry.action,
+    'old_data', p_entry.old_data,
+    'new_data', p_entry.new_data,
+    'user_id', p_entry.user_id,
+    'request_id', p_entry.request_id,
+    'created_at', robot_brain.iso_time(p_entry.created_at),
+    'chained_at', robot_brain.iso_time(p_entry.chained_at)
+  )::text,
+  'UTF8'
+));
