@@ -46,7 +46,7 @@ def fill(database: Database, tenants: Sequence[str], each: int) -> None:
 def chained(database: Database) -> int:
     """Chain all entries as refreshes do, and return how many."""
     with database.app() as app:
-        chained = 0
+        chained: int = 0
         while True:
             row = app.execute("select body::json from robot_brain_api.chain_audit()").fetchone()
             assert row is not None
