@@ -226,9 +226,8 @@ def test_a_tenant_sees_neither_the_entries_of_another_one_nor_those_of_an_operat
     filled: Bundle, database: Database
 ) -> None:
     with database.admin() as admin:
-        every = dict(
-            admin.execute("select tenant_id, array_agg(id order by id desc) from robot_brain.audit_logs group by 1")
-        )
+        rows = admin.execute("select tenant_id, array_agg(id order by id desc) from robot_brain.audit_logs group by 1")
+        every: dict[str, list[int]] = {row[0]: row[1] for row in rows.fetchall()}
     assert every.keys() == {"local", "other", "*"}
     assert ids(filled.audit()) == every["local"]
     assert ids(filled.audit(record="6")) == ids(filled.audit(user="robot_brain_migrator")) == []
