@@ -54,7 +54,7 @@ def tenant(database: Database) -> str:
 
 
 def places(database: Database, tenant: str) -> tuple[list[int], int]:
-    """Return the places of the tenant's chain, and how many entries have none."""
+    """Return the places of the tenant's chain, and how many entries are not chained."""
     with closing(database.admin()) as admin:
         row = admin.execute(PLACES, [tenant]).fetchone()
     assert row is not None
@@ -111,7 +111,7 @@ def test_a_chaining_that_is_killed_changes_nothing_and_the_next_one_goes_on(
                 )
                 chaining = thread.submit(doomed.execute, CHAIN.encode())
                 wait_until(lambda: observer.execute(WAITS, [pid]).fetchone() == (True,))
-                # Another refresh does not wait for the head, and chains nothing of the tenant.
+                # Another refresh does not wait for the head, and chains no entry of the tenant.
                 with closing(database.app()) as other:
                     found = other.execute(CHAIN).fetchone()
                     assert found is not None

@@ -23,7 +23,7 @@ def token(**claims: str) -> Json:
     return {"jwt": {"claims": {"tenant": "local", **claims}, "scopes": None}}
 
 
-# The variables, what the gateway passes on, the tenant, and who acts.
+# The variables, what the gateway passes on, and the actor of the entries.
 CALLERS: dict[str, tuple[dict[str, str], Json | None, str | None]] = {
     "an end user": (JWT, token(sub="ann", scope="openid"), "ann"),
     "a service with a subject": (JWT, token(sub="robot", scope="openid all"), "robot"),
