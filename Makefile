@@ -26,7 +26,8 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 # Operate
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
-	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
+	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
+		$(if $(HEADS),--heads '$(HEADS)') $(if $(SAVE),--save '$(SAVE)')
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
 	@$(MAKE) --no-print-directory ops DO=migrate

@@ -22,6 +22,7 @@ from typing import Any
 
 import psycopg
 
+from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
 from ops.logins import assert_logins
@@ -180,6 +181,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
     for file in inside:
         _apply(connection, file)
     if len(inside) < len(migrations):
+        _audit(connection, inside)
         return [file.name for file in inside], migrations[len(inside)]
 
     # A migration may have dropped functions, to create them in a new form or to remove them.
@@ -199,7 +201,16 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             )
     with _naming("the login roles"):
         assert_logins(connection)
+    _audit(connection, [*inside, *functions])
     return [file.name for file in [*inside, *functions]], None
+
+
+def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile]) -> None:
+    """Append what was applied to the audit trail, in the transaction of its records."""
+    if files:
+        migrations = [file.name for file in files if file.name.startswith("migrations/")]
+        version = str(schema_version(connection))
+        append(connection, "files", version, {"applied": len(files), "migrations": migrations})
 
 
 def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
@@ -219,7 +230,9 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
             connection.execute(statement.encode())
         connection.execute("reset role")
         connection.execute("reset all")
-        record(connection, file)
+        with connection.transaction():
+            record(connection, file)
+            _audit(connection, [file])
     except psycopg.Error as error:
         raise MigrationError(
             f"{file.name}: {error}\n"
