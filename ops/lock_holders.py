@@ -12,9 +12,7 @@ from typing import Any
 import psycopg
 
 from ops.errors import MigrationError
-
-# Not every member of robot_brain_app: the role that migrates is one, too.
-LOGINS = ("robot_brain_app", "robot_brain_app_a", "robot_brain_app_b")
+from ops.logins import LOGINS
 
 # pg_locks shows the two halves of a key of 64 bits, with objsubid 1.
 _HOLDERS = """
@@ -41,6 +39,7 @@ def end_logins(connection: psycopg.Connection[Any], key: int) -> str:
     """
     others = []
     for pid, role in connection.execute(_HOLDERS, {"key": key}).fetchall():
+        # Not every member of robot_brain_app, because the role that migrates is one, too.
         if role not in LOGINS:
             others.append(f"process {pid} of {role}")
             continue

@@ -1,4 +1,4 @@
-"""The lock of a refresh keeps refreshes apart, and nothing else: not pg_dump, and not a refresh of the release before."""
+"""The lock of a refresh keeps refreshes apart. It delays neither pg_dump nor a refresh of the release before."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,9 @@ do $do$
 begin
   execute replace(
     replace(
-      pg_get_functiondef('robot_brain.count_uncounted'::regproc), 'robot_brain.count_uncounted', 'robot_brain.counted_before'
+      pg_get_functiondef('robot_brain.count_uncounted'::regproc),
+      'robot_brain.count_uncounted',
+      'robot_brain.counted_before'
     ),
     'robot_brain.refresh_lock(p_wait => p_if_older is null)',
     '(select true from pg_advisory_xact_lock(hashtextextended(''robot_brain.refresh_stats'', 0)))'
@@ -33,7 +35,7 @@ $do$
 def test_a_refresh_of_the_release_before_and_one_of_this_release_count_each_row_once(
     bundle: Bundle, database: Database, end: str
 ) -> None:
-    """While a migration runs, a refresh that began before it holds an advisory lock, which the next one does not take."""
+    """A refresh that began before a migration holds an advisory lock, which the next one does not take."""
     with database.admin() as old:
         old.execute(_BEFORE)
         row = old.execute("select prosrc from pg_proc where proname = 'counted_before'").fetchone()
@@ -58,13 +60,12 @@ def test_a_refresh_of_the_release_before_and_one_of_this_release_count_each_row_
 
 
 def test_a_dump_and_a_row_of_the_state_do_not_wait_for_the_lock_of_a_refresh(database: Database) -> None:
-    with database.admin() as refreshing, database.admin() as other:
-        with refreshing.transaction(), other.transaction():
-            refreshing.execute(REFRESH_LOCK)
-            # pg_dump takes this lock on each table.
-            other.execute("lock table robot_brain.refresh_state in access share mode nowait")
-            other.execute("set local lock_timeout = '1ms'")
-            other.execute("update robot_brain.refresh_state set view_due = true")
+    with database.admin() as refreshing, database.admin() as other, refreshing.transaction(), other.transaction():
+        refreshing.execute(REFRESH_LOCK)
+        # pg_dump takes this lock on each table.
+        other.execute("lock table robot_brain.refresh_state in access share mode nowait")
+        other.execute("set local lock_timeout = '1ms'")
+        other.execute("update robot_brain.refresh_state set view_due = true")
 
 
 def test_a_reader_beside_vacuum_or_analyze_of_the_state_gets_exact_figures_at_once(
@@ -72,11 +73,10 @@ def test_a_reader_beside_vacuum_or_analyze_of_the_state_gets_exact_figures_at_on
 ) -> None:
     make_old(database)
     bundle.write("s", turn())
-    with database.admin() as analyzing:
-        with analyzing.transaction():
-            analyzing.execute("analyze robot_brain.refresh_state")
-            answer = bundle.stats()
-            assert (answer.status, answer.json["totals"]["messages"], answer.json["top_sessions"]) == (200, 1, [])
+    with database.admin() as analyzing, analyzing.transaction():
+        analyzing.execute("analyze robot_brain.refresh_state")
+        answer = bundle.stats()
+        assert (answer.status, answer.json["totals"]["messages"], answer.json["top_sessions"]) == (200, 1, [])
     assert len(bundle.stats().json["top_sessions"]) == 1
 
 
