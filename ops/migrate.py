@@ -25,6 +25,7 @@ import psycopg
 from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.lock_holders import end_logins
 from ops.logins import assert_logins
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
@@ -83,9 +84,13 @@ def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Hold this database's advisory lock. Wait for the lock as long as another migration runs."""
     # A statement that waits for a lock inside the server is an open transaction. If the other migration makes an index
     # concurrently, the index would wait for this transaction, and this transaction for the index. So poll instead.
-    if not _locked(connection):
-        logger.info("another migration of this database is running; waiting until it ends")
-        while not _locked(connection):
+    waits = False
+    while not _locked(connection):
+        holders = end_logins(connection, LOCK)
+        if holders and not waits:
+            waits = True
+            logger.info("another migration of this database is running (%s); waiting until it ends", holders)
+        if holders:
             time.sleep(0.2)
     try:
         yield
