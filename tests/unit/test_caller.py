@@ -208,6 +208,14 @@ def test_what_needs_all_users_names_what_is_refused() -> None:
 UNUSABLE: list[Any] = [None, 5, True, ["ann"], {"ann": "ann"}, "", "x" * 1025, "a\x00b", "a\nb", "a\x7f", "a/\ud800"]
 
 
+@pytest.mark.parametrize(
+    "value", ["spiffe://example.com/ns/robots", "https://issuer.example.com/clients/7", "x" * 1024]
+)
+def test_a_service_whose_subject_is_no_user_id_acts_as_its_subject(value: str) -> None:
+    found = of_claims({"sub": value, "scope": ALL})
+    assert (found.user_id, found.actor) == (None, value)
+
+
 @pytest.mark.parametrize("value", [*UNUSABLE, "a b/c", "é/a", "[ann]", "[ann bob]", "map[a:b]"])
 def test_a_service_whose_subject_is_missing_or_unusable_acts_without_a_name(value: object) -> None:
     assert of_claims({"sub": value, "scope": ALL}) == Caller("local", None, True)
