@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from robot_brain.errors import InvalidRequestError
 from robot_brain.http import parameters
 from robot_brain.limits import DEFAULT_AUDIT_ENTRIES, MAX_ACTOR_LENGTH, MAX_AUDIT_ENTRIES
+from tests.integration.answered_audit import AUDIT
 from tests.integration.answered_callers import SCOPE, Signed
 from tests.integration.documented_answers import assert_documented
 from tests.integration.edge import assert_problem, function_of, other
-from tests.support.bundle import EVENTS, Bundle, deployed, event
+from tests.support.bundle import EVENTS, Bundle, deployed, event, turn
+from tests.support.documented import operations
 from tests.support.servers.databases import Database
 
-ROUTE = "GET /audit"
 # Another test sends the events of callers.
 FILES = [path.stem for path in sorted(EVENTS.glob("read_audit*.json")) if "jwt" not in path.stem]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +81,25 @@ def test_an_event_of_the_audit_trail_is_accepted(bundle: Bundle, name: str) -> N
     assert bundle.call(function_of(event(name)), event(name)).status == 200
 
 
+def test_the_example_of_the_document_is_the_entry_of_a_new_owner(embedded_database: Database) -> None:
+    content = operations()[AUDIT]["responses"]["200"]["content"]["application/json"]
+    documented = content["examples"]["read_audit"]["value"]
+    with deployed({"DATABASE_URL": embedded_database.app_url, "AUTH": "jwt"}) as functions:
+        caller = Signed("desk", SCOPE)
+        assert caller.write("demo", turn()).status == 201
+        assert caller.patch("demo", {"user_id": "ann"}).status == 200
+        functions.refresh()
+        found = caller.call("read_audit", event("read_audit_record")).json
+    changing = ("id", "n", "hash", "created_at", "request_id", "user_id")
+    for whole in (found, documented):
+        (entry,) = whole["entries"]
+        assert [type(entry[name]) for name in changing] == [int, int, str, str, str, str]
+    assert list(found["entries"][0]) == list(documented["entries"][0])
+    for name in changing:
+        found["entries"][0][name] = documented["entries"][0][name]
+    assert found == documented
+
+
 def changes(functions: Bundle, count: int) -> None:
     """Create `count` users, each of which leaves an entry."""
     for number in range(count):
@@ -99,7 +119,7 @@ def test_each_kind_of_entry_is_described_in_the_document_before_and_after_it_is_
     assert bundle.user("DELETE", "ann").status == 204
     for is_chained in (False, True):
         reply = bundle.audit()
-        assert_documented(ROUTE, reply)
+        assert_documented(AUDIT, reply)
         entries = reply.json["entries"]
         assert {entry["action"] for entry in entries} == {"INSERT", "UPDATE", "DELETE", "EXPORT", "ERASE"}
         assert {entry["table_name"] for entry in entries} == {"sessions", "conversations", "users", "user_profiles"}
@@ -119,7 +139,7 @@ def test_the_entry_of_each_caller_has_its_actor_and_a_search_for_the_actor_finds
             caller = Signed(actor, SCOPE)
             assert caller.user("PUT", f"u{number}", {}).status == 201
             found = caller.audit(user=actor)
-            assert_documented(ROUTE, found)
+            assert_documented(AUDIT, found)
             assert [(entry["record_id"], entry["user_id"]) for entry in found.json["entries"]] == [
                 (f"u{number}", actor)
             ]
@@ -218,7 +238,7 @@ def test_a_bad_parameter_of_the_audit_trail_is_422(
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         reply = other("read_audit", query)(functions)
         assert_problem(reply, 422, functions.context.aws_request_id)
-        assert_documented(ROUTE, reply)
+        assert_documented(AUDIT, reply)
         assert [(error["loc"], error["type"]) for error in reply.json["errors"]] == [(["query", loc], kind)]
 
 
