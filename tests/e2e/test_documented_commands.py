@@ -59,7 +59,8 @@ def stack() -> Iterator[Stack]:
 def operators_database(document: Path) -> Iterator[str]:
     """Yield the URL of a database as the role that owns it. It has a server of its own, because logins are a server's.
 
-    It is empty for FIRST, and all other documents are about a database with a login, as FIRST leaves it.
+    It is empty for FIRST, and all other documents are about a database with a login, as FIRST and a refresh leave
+    it.
     """
     server = start_embedded()
     try:
@@ -74,6 +75,9 @@ def operators_database(document: Path) -> Iterator[str]:
                 capture_output=True,
                 check=True,
             )
+        if document != FIRST:
+            with server.admin("documents") as admin:
+                admin.execute("select robot_brain_api.chain_audit()")
         yield url
     finally:
         server.stop()
