@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from tests.bench.server_time import all_cpu_seconds
 from tests.support.servers.databases import Database
@@ -85,7 +86,7 @@ class PutLoad:
         """Write the sessions."""
         names = [f"own-{client}-{number}" for client in range(CLIENTS) for number in range(1, OWN + 1)]
         names += [f"shared-{number}" for number in range(1, SHARED + 1)]
-        turns = psycopg.types.json.Jsonb([_TURN] * TURNS)
+        turns = Jsonb([_TURN] * TURNS)
         with self._database.app() as app:
             for name in names:
                 app.execute(_WRITE, [name, turns])
