@@ -24,6 +24,7 @@ import psycopg
 
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.logins import assert_logins
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
 from ops.takeover import drop_yoyo, take_over
@@ -196,6 +197,8 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
                 f"The database is newer than this checkout: its schema has version {version}, and would have "
                 f"{schema_version(connection)}. Migrate from the newer checkout."
             )
+    with _naming("the login roles"):
+        assert_logins(connection)
     return [file.name for file in [*inside, *functions]], None
 
 

@@ -121,7 +121,7 @@ def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("of", ["database {}", "role robot_brain_app in database {}"], ids=["database", "role"])
+@pytest.mark.parametrize("of", ["database {}", "role robot_brain_app_a in database {}"], ids=["database", "role"])
 def test_no_setting_of_the_database_or_the_role_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,

@@ -54,7 +54,7 @@ ROWS = [row for row in answers(TABLE) if row[2]]
 _CHANGED = "robot_brain_api.save_user('{tenant}', {id}, '{{\"email\": \"changed@x.com\"}}', 'changed@x.com')"
 _ERASED = "robot_brain_api.erase_user('{tenant}', {id})"
 _WAITING: LiteralString = """
-select pid from pg_stat_activity where datname = %s and usename = 'robot_brain_app' and wait_event_type = 'Lock'
+select pid from pg_stat_activity where datname = %s and usename = 'robot_brain_app_a' and wait_event_type = 'Lock'
 """
 
 
