@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import LiteralString
 
 import psycopg
@@ -93,7 +93,7 @@ def memberships_of(admin: psycopg.Connection, role: str) -> list[tuple[str, bool
     ).fetchall()
 
 
-def versions(admin: psycopg.Connection) -> list[object]:
+def versions(admin: psycopg.Connection) -> Sequence[tuple[str, str, str]]:
     """Return the ids of the transactions that last wrote a row about roles."""
     return admin.execute(
         """
