@@ -120,6 +120,7 @@ def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> No
         ("ThrottlingRate", [1, 10000], [0, 10001]),
         ("ThrottlingBurst", [1, 5000], [0, 5001]),
         ("MemorySize", [256, 3008], [128, 10240]),
+        ("DbPoolSize", ["none", "1", "20", "128", "999", "1000"], ["", "0", "01", "1001", "-1", "1.5", "20 ", "None"]),
         ("LogLevel", ["DEBUG", "WARNING"], ["info", "TRACE"]),
         ("LogRetentionDays", [1, 30, 3653], [0, 2]),
         ("Auth", ["iam"], ["jwt", "none"]),
@@ -162,6 +163,30 @@ def test_neons_key_is_never_shown_and_only_stats_has_it() -> None:
     assert PARAMETERS["NeonApiKey"]["NoEcho"] is True
     assert "NeonApiKey" not in references(TEMPLATE["Outputs"]) | references(TEMPLATE["Globals"])
     assert [name for name, each in RESOURCES.items() if "NeonApiKey" in references(each)] == ["StatsFunction"]
+
+
+def reserved(size: str | None) -> dict[str, Any]:
+    """Return the reserved concurrency of each function that has one, with this DbPoolSize."""
+    stack = Stack(TEMPLATE, {} if size is None else {"DbPoolSize": size})
+    found = {
+        name: stack.resolve(
+            {key: each for key, each in properties.items() if key == "ReservedConcurrentExecutions"}, name
+        )
+        for name, properties in FUNCTIONS.items()
+    }
+    return {name: each["ReservedConcurrentExecutions"] for name, each in found.items() if each}
+
+
+@pytest.mark.parametrize("size", [None, "none"])
+def test_without_a_pool_size_no_function_reserves_concurrency(size: str | None) -> None:
+    assert reserved(size) == {}
+
+
+@pytest.mark.parametrize("size", ["1", "1000"])
+def test_a_pool_size_bounds_each_function_with_a_connection_and_never_health(size: str) -> None:
+    connected = [name for name, each in FUNCTIONS.items() if "DatabaseUrl" in references(each)]
+    assert len(connected) == 7
+    assert reserved(size) == dict.fromkeys(connected, size)
 
 
 @pytest.mark.parametrize(
