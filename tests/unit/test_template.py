@@ -235,7 +235,11 @@ def test_every_file_of_functions_is_a_function_with_its_own_log_group() -> None:
         assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for folder in ("", "bad", "forbidden") for path in sorted((ROOT / "events" / folder).glob("*.json"))],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_the_name_of_an_event_begins_with_the_function_that_serves_it(path: Path) -> None:
     sent = json.loads(path.read_text())
     if "routeKey" not in sent:
