@@ -165,30 +165,6 @@ def test_neons_key_is_never_shown_and_only_stats_has_it() -> None:
     assert [name for name, each in RESOURCES.items() if "NeonApiKey" in references(each)] == ["StatsFunction"]
 
 
-def reserved(size: str | None) -> dict[str, Any]:
-    """Return the reserved concurrency of each function that has one, with this DbPoolSize."""
-    stack = Stack(TEMPLATE, {} if size is None else {"DbPoolSize": size})
-    found = {
-        name: stack.resolve(
-            {key: each for key, each in properties.items() if key == "ReservedConcurrentExecutions"}, name
-        )
-        for name, properties in FUNCTIONS.items()
-    }
-    return {name: each["ReservedConcurrentExecutions"] for name, each in found.items() if each}
-
-
-@pytest.mark.parametrize("size", [None, "none"])
-def test_without_a_pool_size_no_function_reserves_concurrency(size: str | None) -> None:
-    assert reserved(size) == {}
-
-
-@pytest.mark.parametrize("size", ["1", "1000"])
-def test_a_pool_size_bounds_each_function_with_a_connection_and_never_health(size: str) -> None:
-    connected = [name for name, each in FUNCTIONS.items() if "DatabaseUrl" in references(each)]
-    assert len(connected) == 7
-    assert reserved(size) == dict.fromkeys(connected, size)
-
-
 @pytest.mark.parametrize(
     ("key", "project", "endpoint", "secret", "accepted"),
     [
