@@ -13,7 +13,7 @@ from tests.support.deployed_template import FUNCTIONS, TEMPLATE, VARIABLES
 def reserved(size: str | None) -> dict[str, Any]:
     """Return the reserved concurrency of each function that has one, with this DbPoolSize."""
     stack = Stack(TEMPLATE, {} if size is None else {"DbPoolSize": size})
-    found = {}
+    found: dict[str, Any] = {}
     for name in FUNCTIONS:
         properties = TEMPLATE["Resources"][name]["Properties"]
         found |= stack.resolve({name: properties.get("ReservedConcurrentExecutions", {"Ref": "AWS::NoValue"})}, name)
