@@ -146,7 +146,7 @@ def _differences(connection: psycopg.Connection[Any], role: str) -> Iterator[sql
         if found != wanted
     ]
     for attribute in wrong:
-        yield sql.SQL("alter role {} {}").format(name, sql.SQL(attribute))  # type: ignore[arg-type]
+        yield sql.SQL("alter role {} {}").format(name, sql.SQL(attribute))
     settings: Sequence[tuple[bool, str, str]] = connection.execute(_READ_SETTINGS, [oid]).fetchall()
     if any(in_database for in_database, _, _ in settings):
         database = sql.Identifier(connection.info.dbname)
@@ -169,9 +169,8 @@ def _membership_differences(connection: psycopg.Connection[Any], role: str, oid:
     name = sql.Identifier(role)
     has_rights = role not in PAIR
     for granted, grantor, admin, inherits, sets in connection.execute(_READ_MEMBERSHIPS, [oid]).fetchall():
-        of, by = sql.Identifier(granted), sql.SQL("")
-        if by_grantor and grantor is not None:
-            by = sql.SQL(" granted by {}").format(sql.Identifier(grantor))
+        of = sql.Identifier(granted)
+        by = sql.SQL(" granted by {}").format(sql.Identifier(grantor)) if by_grantor and grantor else sql.SQL("")
         if role not in PAIR or granted != APP:
             yield sql.SQL("revoke {} from {}{} cascade").format(of, name, by)
             continue

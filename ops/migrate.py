@@ -22,8 +22,10 @@ from typing import Any
 
 import psycopg
 
+from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.lock_holders import end_logins
 from ops.logins import assert_logins
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
@@ -82,9 +84,13 @@ def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Hold this database's advisory lock. Wait for the lock as long as another migration runs."""
     # A statement that waits for a lock inside the server is an open transaction. If the other migration makes an index
     # concurrently, the index would wait for this transaction, and this transaction for the index. So poll instead.
-    if not _locked(connection):
-        logger.info("another migration of this database is running; waiting until it ends")
-        while not _locked(connection):
+    waits = False
+    while not _locked(connection):
+        holders = end_logins(connection, LOCK)
+        if holders and not waits:
+            waits = True
+            logger.info("another migration of this database is running (%s); waiting until it ends", holders)
+        if holders:
             time.sleep(0.2)
     try:
         yield
@@ -180,6 +186,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
     for file in inside:
         _apply(connection, file)
     if len(inside) < len(migrations):
+        _audit(connection, inside)
         return [file.name for file in inside], migrations[len(inside)]
 
     # A migration may have dropped functions, to create them in a new form or to remove them.
@@ -199,7 +206,16 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             )
     with _naming("the login roles"):
         assert_logins(connection)
+    _audit(connection, [*inside, *functions])
     return [file.name for file in [*inside, *functions]], None
+
+
+def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile]) -> None:
+    """Append what was applied to the audit trail, in the transaction of its records."""
+    if files:
+        migrations = [file.name for file in files if file.name.startswith("migrations/")]
+        version = str(schema_version(connection))
+        append(connection, "files", version, {"applied": len(files), "migrations": migrations})
 
 
 def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:
@@ -219,7 +235,9 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
             connection.execute(statement.encode())
         connection.execute("reset role")
         connection.execute("reset all")
-        record(connection, file)
+        with connection.transaction():
+            record(connection, file)
+            _audit(connection, [file])
     except psycopg.Error as error:
         raise MigrationError(
             f"{file.name}: {error}\n"

@@ -30,6 +30,13 @@ CALLS = {
     "the statistics": ("stats", "stats", 200),
     "the statistics of a session": ("stats", "stats_session", 200),
     "an erasure": ("edit_session", "edit_session_erase", 204),
+    "a creation of a user": ("edit_user", "edit_user_create", 201),
+    "a user": ("edit_user", "edit_user", 201),
+    "a patch of a user": ("edit_user", "edit_user_patch", 200),
+    "a read of a user": ("read_user", "read_user", 200),
+    "an export": ("read_user", "read_user_export", 200),
+    "a dry run": ("edit_user", "edit_user_erase_dry_run", 200),
+    "an erasure of a user": ("edit_user", "edit_user_erase", 204),
     "health": ("health", "health", 200),
     DATABASE: ("stats", "stats_database_health", 200),
 }

@@ -10,7 +10,9 @@ import pytest
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-OWNERS = {"robot_brain_owner", "robot_brain_stats"}
+OWNERS = {"robot_brain_owner", "robot_brain_stats", "robot_brain_audit"}
+# Roles that log in, or that may once a password is set. They own nothing.
+LOGINS = {"robot_brain_app", "robot_brain_app_a", "robot_brain_app_b", "robot_brain_migrator"}
 ORIGIN = {
     "sessions": {"id", "user_metadata", "created_at", "last_active", "message_count"},
     "conversations": {
@@ -74,7 +76,7 @@ def test_row_level_security_is_enabled_and_forced_on_every_table_and_partition(a
     assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
 
 
-def test_every_object_belongs_to_one_of_two_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
+def test_every_object_belongs_to_one_of_three_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
     owners = admin.execute(
         """
         with ours as (select oid from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))
@@ -91,11 +93,59 @@ def test_the_owning_roles_can_neither_log_in_nor_bypass_anything(admin: psycopg.
     roles = admin.execute(
         """
         select rolname, rolcanlogin or rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication
-        from pg_roles where rolname like 'robot\\_brain\\_%' and rolname <> 'robot_brain_migrator'
-          and rolname <> 'robot_brain_app'
-        """
+        from pg_roles where starts_with(rolname, 'robot_brain_') and rolname <> all (%s)
+        """,
+        [list(LOGINS)],
     ).fetchall()
     assert dict(roles) == dict.fromkeys(OWNERS, False)
+
+
+def test_the_roles_of_the_functions_have_no_more_than_the_login_and_are_members_of_one_that_holds_the_rights(
+    admin: psycopg.Connection,
+) -> None:
+    more = admin.execute(
+        """
+        select rolname from pg_roles where rolname like 'robot\\_brain\\_app%'
+          and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication or not rolinherit)
+        """
+    ).fetchall()
+    assert more == []
+    members = admin.execute(
+        """
+        select r.rolname, m.rolname from pg_auth_members a
+        join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member
+        where m.rolname like 'robot\\_brain\\_%' and m.rolname <> 'robot_brain_migrator'
+        """
+    ).fetchall()
+    assert set(members) == {("robot_brain_app", "robot_brain_app_a"), ("robot_brain_app", "robot_brain_app_b")}
+
+
+def test_each_entry_of_the_audit_trail_has_its_request_and_its_place_in_the_chain(admin: psycopg.Connection) -> None:
+    columns = admin.execute(
+        """
+        select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
+        where attrelid = 'robot_brain.audit_logs'::regclass and attnum > 0 and not attisdropped
+        """
+    ).fetchall()
+    assert {name: (type_name, is_required) for name, type_name, is_required in columns} == {
+        "tenant_id": ("character varying(128)", True),
+        "id": ("bigint", True),
+        "table_name": ("character varying(50)", True),
+        "record_id": ("character varying(255)", True),
+        "action": ("character varying(10)", True),
+        "old_data": ("jsonb", False),
+        "new_data": ("jsonb", False),
+        "user_id": ("character varying(1024)", False),
+        "request_id": ("character varying(100)", False),
+        "created_at": ("timestamp with time zone", True),
+        "n": ("bigint", False),
+        "hash": ("bytea", False),
+        "chained_at": ("timestamp with time zone", False),
+    }
+    owners = admin.execute(
+        "select distinct relowner::regrole::text from pg_class where relname like 'audit\\_%' and relkind in ('r', 'S')"
+    ).fetchall()
+    assert owners == [("robot_brain_audit",)]
 
 
 def test_the_base_needs_no_extension_and_leaves_the_public_schema_empty(admin: psycopg.Connection) -> None:

@@ -127,7 +127,7 @@ def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
 
 
 def _actor(value: object) -> str | None:
-    """Return the name of who acts. It only describes the caller, so one that is missing or unusable refuses nothing."""
+    """Return the name of the actor. It only describes the caller, so a missing or unusable one refuses nothing."""
     if isinstance(value, str) and re.fullmatch(_ACTOR, value) and not re.fullmatch(_NO_TEXT, value):
         return value
     return None

@@ -1,4 +1,5 @@
 -- Add the differences to the sums. Then delete the tenant's rows in tenant_stats and personality_stats that are zero.
+-- An entry of the audit trail has how many figures differed, and what was added to the totals.
 set local role robot_brain_stats;
 
 create or replace function robot_brain.recount_mend(p_tenant_id text)
@@ -7,7 +8,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_advisory_xact_lock(robot_brain.refresh_lock());
+  perform robot_brain.refresh_lock(p_wait => true);
 
   insert into robot_brain.tenant_stats as t (tenant_id, sessions, messages, interactions)
   select
@@ -56,5 +57,19 @@ begin
   where t.tenant_id = p_tenant_id and t.sessions = 0 and t.messages = 0 and t.interactions = 0;
   delete from robot_brain.personality_stats p
   where p.tenant_id = p_tenant_id and p.messages = 0 and p.response_length = 0 and p.unanswered = 0;
+
+  perform robot_brain.append_audit(
+    p_tenant_id, 'tenant_stats', p_tenant_id, 'UPDATE', null,
+    (
+      select jsonb_build_object(
+        'corrected', count(*),
+        'sessions', coalesce(sum(d.counted - d.was) filter (where d.figure = 'sessions'), 0),
+        'messages', coalesce(sum(d.counted - d.was) filter (where d.figure = 'messages'), 0),
+        'interactions', coalesce(sum(d.counted - d.was) filter (where d.figure = 'interactions'), 0)
+      )
+      from pg_temp.recount_differs d
+    ),
+    session_user, null
+  );
 end
 $$;
