@@ -33,7 +33,7 @@ class Entry:
     # The number of the entry that comes before this one.
     after: int | None = None
     # The id of the request, the entries of the audit trail that have it, and how many changes ran at the same time.
-    # The entries are None if the test did not read them.
+    # Without `trail`, the search does not look at the entries.
     request_id: str = ""
     trail: tuple[Audited, ...] | None = None
     beside: int = 0
