@@ -71,38 +71,42 @@ bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, ke
 soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file
 	@$(RUN) -m tests.soak
 
-# One stamp for each set of packages; a changed requirements file installs again.
-.venv/run: layers/robot_brain/requirements.txt local/requirements.txt
+# One stamp for each set of packages; a changed requirements file installs again. pip refuses a file whose hash is not in
+# the requirements, and a package without a hash. So each call has all files of its environment.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
+RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
+
+.venv/run: $(RUN_PINS)
 	@test -n "$(PYTHON)" || { echo "Robot Brain needs Python 3.11 or later: install it, or name it with PYTHON=" >&2; exit 1; }
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing into .venv ..." >&2
-	@$(RUN) -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
+	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$^)
 	@touch $@
 
 .venv/test: .venv/run tests/requirements.txt
 	@echo "Installing what the tests need into .venv ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$(RUN_PINS) tests/requirements.txt)
 	@touch $@
 
 # The SAM CLI pins versions of its own, so it lives apart.
 .venv-sam/done: .venv/run tests/requirements-sam.txt
 	@test -x .venv-sam/bin/python || $(RUN) -m venv .venv-sam
 	@echo "Installing the SAM CLI into .venv-sam ..."
-	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
+	@.venv-sam/bin/python $(PIP_INSTALL) -r tests/requirements-sam.txt
 	@touch $@
 
 # For the plots only: `make .venv-plot/done && .venv-plot/bin/python -m tests.bench.plot`.
 .venv-plot/done: .venv/run tests/bench/requirements-plot.txt
 	@test -x .venv-plot/bin/python || $(RUN) -m venv .venv-plot
-	@.venv-plot/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/requirements-plot.txt
+	@.venv-plot/bin/python $(PIP_INSTALL) -r tests/bench/requirements-plot.txt
 	@touch $@
 
 # The stores that `make bench WHAT=peers` compares with; never deployed.
 .venv-peers/done: .venv/run tests/bench/requirements-peers.txt
 	@test -x .venv-peers/bin/python || $(RUN) -m venv .venv-peers
 	@echo "Installing the peers into .venv-peers ..."
-	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/bench/requirements-peers.txt
+	@.venv-peers/bin/python $(PIP_INSTALL) --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
 .PHONY: help run token invoke build ops migrate app-password test check format contract bench soak

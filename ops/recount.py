@@ -19,9 +19,12 @@ import psycopg
 
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.lock_holders import end_logins
 
 # How long to wait for the lock of a refresh. Each step of a refresh holds the lock for some seconds.
 LOCK_SECONDS = 60
+# The key of the lock that recount_alone takes.
+_KEY = "pg_catalog.hashtextextended('robot_brain.recount', 0)"
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,9 @@ def recount(
 
 @contextmanager
 def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    if not _value(connection, "robot_brain.recount_alone()"):
-        raise MigrationError("Another recount of this database is running. Wait for its end.")
+    while not _value(connection, "robot_brain.recount_alone()"):
+        if holders := end_logins(connection, _value(connection, _KEY)):
+            raise MigrationError(f"Another recount of this database is running: {holders}. Wait for its end.")
     try:
         yield
     finally:

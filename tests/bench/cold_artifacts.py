@@ -14,6 +14,7 @@ from pathlib import Path
 from local.settings import ROOT
 from local.template import Function, load_template
 from tests.e2e.sam_bundle import python313
+from tests.pins import Pin, lines_of, pins_of
 
 LAYER_REQUIREMENTS = ROOT / "layers" / "robot_brain" / "requirements.txt"
 USUAL_REQUIREMENTS = Path(__file__).with_name("requirements-usual.txt")
@@ -67,7 +68,7 @@ def _bundle(build: Path, copy: Path) -> dict[str, Function]:
 
 
 def _contenders(folder: Path) -> dict[str, Function]:
-    pins = [line for line in LAYER_REQUIREMENTS.read_text().splitlines() if line.startswith(("psycopg", "typing-ext"))]
+    pins = [str(pin) for pin in pins_of(LAYER_REQUIREMENTS) if pin.name.startswith(("psycopg", "typing-ext"))]
     floor_layer = _layer(folder / "floor", "\n".join(pins), compiled=True)
     usual_pins = USUAL_REQUIREMENTS.read_text().replace("-r ../../layers/robot_brain/requirements.txt", "")
     usual_layer = _layer(folder / "usual", LAYER_REQUIREMENTS.read_text() + usual_pins, compiled=False)
@@ -106,30 +107,32 @@ def _layer(folder: Path, requirements: str, *, compiled: bool) -> Path:
 
 def _write_versions(folder: Path, requirements: str) -> None:
     """Write version files as the layer's Makefile does, so that psycopg does not need importlib.metadata."""
-    for line in requirements.splitlines():
-        name, _, version = line.partition("==")
-        if name in ("psycopg", "psycopg-binary"):
-            (folder / name.replace("-", "_") / "version.py").write_text(f'__version__ = "{version}"\n')
+    for pin in lines_of(requirements):
+        if isinstance(pin, Pin) and pin.name in ("psycopg", "psycopg-binary"):
+            (folder / pin.name.replace("-", "_") / "version.py").write_text(f'__version__ = "{pin.version}"\n')
 
 
 def _runtime(folder: Path) -> Path:
     """Return a Python 3.13 that has only awslambdaric, as Lambda's has."""
-    lines = (ROOT / "local" / "requirements.txt").read_text().splitlines()
-    wanted = [line.partition(";")[0] for line in lines if line.startswith(("awslambdaric", "snapshot", "simplejson"))]
+    pins = pins_of(ROOT / "local" / "requirements.txt")
+    pins = [pin for pin in pins if pin.name.startswith(("awslambdaric", "snapshot", "simplejson"))]
+    wanted = "\n".join(str(Pin(pin.requirement.partition(";")[0], pin.hashes)) for pin in pins)
     stamp = folder / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
+    if not stamp.exists() or stamp.read_text() != wanted:
         print("Installing the runtime ...", file=sys.stderr)
         _remove(folder)
         subprocess.run([python313(), "-m", "venv", "--without-pip", folder], check=True)
         target = next(folder.glob("lib/python*/site-packages"))
-        _pip("--target", str(target), "--no-deps", *wanted)
-        stamp.write_text("\n".join(wanted))
+        (folder / "wanted.txt").write_text(wanted)
+        _pip("--target", str(target), "--no-deps", "-r", str(folder / "wanted.txt"))
+        (folder / "wanted.txt").rename(stamp)
     return folder / "bin" / "python"
 
 
 def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, "--only-binary=:all:", "--python-version", "3.13", *arguments], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--require-hashes", "--quiet", "--quiet"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--python-version", "3.13"]
+    subprocess.run([*command, *arguments], check=True)
 
 
 def _compile(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,3 +30,21 @@ def taken(connection: psycopg.Connection[Any], call: Callable[[], object], calls
         call()
     wall = (time.perf_counter() - started) * 1000
     return Taken(wall / calls, (cpu_milliseconds(connection) - cpu) / calls)
+
+
+def all_cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a server's process `pid`, of its children, and of the children that have ended."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    # Of a child, what it used itself. Of the server, also what ended children used.
+    ticks = sum(_ticks(int(child), ended=False) for child in children) + _ticks(pid, ended=True)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int, *, ended: bool) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return 0  # it ended a moment ago
+    # The name, in parentheses, may have spaces. After it: utime, stime, cutime and cstime are fields 14 to 17.
+    fields = text.rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11 : 15 if ended else 13])

@@ -2,17 +2,17 @@
 
 All run on one local stack. After `AUTH=jwt make run` the other commands of a document run on a
 stack of its own that checks tokens.
-`DIRECT_DATABASE_URL` is an empty database of its own: what an operator does is done there.
+`DIRECT_DATABASE_URL` is a database of the document's own: what an operator does is done there.
 """
 
 import os
 import re
-import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,14 @@ import pytest
 from local.settings import ROOT
 from tests.e2e.documented_commands import KINDS, MARKS, Block, blocks, commands, difference, make_calls
 from tests.e2e.local_stack import Stack, environment, running
-from tests.support.servers.databases import create_database, drop_database
-from tests.support.servers.postgres import Postgres
+from tests.support.servers.databases import create_database
+from tests.support.servers.postgres import start_embedded
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
 COMMANDS = [document for document in DOCUMENTS if any(not each.block.marked for each in commands(document))]
+# It begins with an empty database.
+FIRST = ROOT / "docs" / "deploy.md"
 ADDRESS = "http://127.0.0.1:3000"
 # The packages are there, or no test would run: make, and a make that it calls, does not look how new they are.
 MAKE = "make -o .venv/run -o .venv/test"
@@ -53,15 +55,37 @@ def stack() -> Iterator[Stack]:
         yield shared
 
 
-@pytest.fixture
-def direct_url(embedded_server: Postgres) -> Iterator[str]:
-    """An empty database, as the role that owns it."""
-    database = f"documents_{secrets.token_hex(6)}"
-    with embedded_server.admin() as admin:
-        create_database(admin, database)
-    yield embedded_server.direct_url(database)
-    with embedded_server.admin() as admin:
-        drop_database(admin, database)
+@contextmanager
+def operators_database(document: Path) -> Iterator[str]:
+    """Yield the URL of a database as the role that owns it. It has a server of its own, because logins are a server's.
+
+    It is empty for FIRST, and all other documents are about a database with a login, as FIRST and a refresh leave
+    it.
+    """
+    server = start_embedded()
+    try:
+        with server.admin() as admin:
+            create_database(admin, "documents")
+        url = server.direct_url("documents")
+        for command in () if document == FIRST else ("migrate", "app-password"):
+            subprocess.run(
+                [sys.executable, "-m", "ops", command],
+                cwd=ROOT,
+                env={**os.environ, "DIRECT_DATABASE_URL": url},
+                capture_output=True,
+                check=True,
+            )
+        if document != FIRST:
+            with server.admin("documents") as admin:
+                admin.execute("select robot_brain_api.chain_audit()")
+        yield url
+    finally:
+        server.stop()
+
+
+def is_operators(block: Block) -> bool:
+    """Return whether a block has a command that takes its database from DIRECT_DATABASE_URL."""
+    return OPERATORS.search(block.text) is not None
 
 
 def started(stack: Stack) -> str:
@@ -73,7 +97,7 @@ def started(stack: Stack) -> str:
 class Reader:
     """Runs the commands of one document in order, as a reader does. At the end, it stops each stack that it started."""
 
-    def __init__(self, stack: Stack, direct_url: str, folder: Path, started_stacks: ExitStack) -> None:
+    def __init__(self, stack: Stack, direct_url: str | None, folder: Path, started_stacks: ExitStack) -> None:
         self._stack = stack
         self._direct_url = direct_url
         self._folder = folder
@@ -83,7 +107,7 @@ class Reader:
         """Run a block and return what it prints to stdout and stderr. Fails if it fails."""
         if found := RUN.fullmatch(block.text.strip()):
             return self._start(block, dict(each.split("=", 1) for each in (found[1] + found[2]).split())), ""
-        operators = {"DIRECT_DATABASE_URL": self._direct_url} if OPERATORS.search(block.text) else {}
+        operators = {"DIRECT_DATABASE_URL": self._direct_url} if self._direct_url and is_operators(block) else {}
         done = subprocess.run(
             ["bash", "-c", SHELL + block.text.replace(ADDRESS, self._stack.url)],
             cwd=ROOT,
@@ -111,15 +135,17 @@ class Reader:
 
 @pytest.mark.parametrize("document", COMMANDS, ids=name)
 def test_each_command_of_a_document_runs_and_prints_what_the_document_shows(
-    document: Path, stack: Stack, direct_url: str, folder: Path
+    document: Path, stack: Stack, folder: Path
 ) -> None:
     if shutil.which("curl") is None and os.environ.get("CI") != "true":
         pytest.skip("the documents' commands need curl")
+    run = [command for command in commands(document) if not command.block.marked]
     with ExitStack() as started_stacks:
+        direct_url = None
+        if any(is_operators(command.block) for command in run):
+            direct_url = started_stacks.enter_context(operators_database(document))
         reader = Reader(stack, direct_url, folder, started_stacks)
-        for command in commands(document):
-            if command.block.marked:
-                continue
+        for command in run:
             output = reader.run(command.block)
             if command.output is not None:
                 found = difference(command.output, *output)

@@ -1,5 +1,6 @@
 """Requests of two end users and a service, each with its route and the status of its answer."""
 
+from tests.integration.answered_audit import AUDIT, UNSERVED_AUDIT
 from tests.integration.answered_changes import ERASE, LIST, PATCH, READ, REMOVE, REPLACE, REPLACEMENT, WRITE
 from tests.integration.answered_users import LIST_USERS, OF_AN_END_USER, PUT_USER, UNSERVED_USERS
 from tests.integration.edge import Send
@@ -47,10 +48,13 @@ OF_CALLERS: list[tuple[Bundle, str, int, Send]] = [
     (BOB, PATCH, 403, lambda b: b.patch("b", {"user_id": "bob"})),
     (BOB, STATS, 403, lambda b: b.stats()),
     (BOB, DATABASE, 403, lambda b: b.database_health()),
+    *((caller, AUDIT, 403, send) for caller in (BOB, NAMELESS) for _, send in UNSERVED_AUDIT),
+    (BOB, AUDIT, 403, lambda b: b.audit(user="bob")),
     (DESK, READ, 200, lambda b: b.read("s")),
     (DESK, LIST, 200, lambda b: b.sessions(user_id="ann")),
     (DESK, STATS, 200, lambda b: b.stats()),
     (DESK, DATABASE, 200, lambda b: b.database_health()),
+    (DESK, AUDIT, 200, lambda b: b.audit()),
     (DESK, WRITE, 201, lambda b: b.write("of the tenant", turn())),
     (ANN, WRITE, 404, lambda b: b.write("of the tenant", turn())),
     (DESK, PATCH, 200, lambda b: b.patch("of the tenant", {"user_id": "ann"})),

@@ -1,8 +1,6 @@
-"""Statements that robot_brain_app may not run, by what they would do."""
+"""Statements that no login of the functions may run, by what they would do."""
 
 from typing import LiteralString
-
-from tests.support.servers.databases import APP
 
 FORBIDDEN: dict[str, LiteralString] = {
     "create a schema": "create schema mine",
@@ -21,10 +19,21 @@ FORBIDDEN: dict[str, LiteralString] = {
     """,
     "drop a function of the API": "drop function robot_brain_api.health(integer, integer)",
     "create a role": "create role mine",
-    "give itself a role": f"grant robot_brain_owner to {APP}",
-    "give itself a right": f"grant select on robot_brain.conversations to {APP}",
-    "become a superuser": f"alter role {APP} superuser",
-    "bypass row-level security": f"alter role {APP} bypassrls",
+    "give itself a role": "grant robot_brain_owner to current_user",
+    "give itself a right": "grant select on robot_brain.conversations to current_user",
+    "become a superuser": "alter role current_user superuser",
+    "bypass row-level security": "alter role current_user bypassrls",
+    "log in again after its retirement": "alter role current_user login",
+    "open more connections": "alter role current_user connection limit -1",
+    "use its password for longer": "alter role current_user valid until 'infinity'",
+    "change the password of another login": "alter role robot_brain_migrator password 'mine'",
+    "change the settings of another login": "alter role robot_brain_migrator set statement_timeout = 0",
+    "change the settings of all roles": "alter role all set statement_timeout = 0",
+    "change the comment of a login": "comment on role robot_brain_app_b is 'mine'",
+    "drop a login": "drop role robot_brain_app_b",
+    "change the database": """
+      do $$ begin execute format('alter database %I set work_mem = 64', current_database()); end $$
+    """,
     "create a database": "create database mine",
     "create an event trigger": "create event trigger mine on ddl_command_start execute function robot_brain.mine()",
     "create a foreign data wrapper": "create foreign data wrapper mine",
@@ -36,6 +45,13 @@ FORBIDDEN: dict[str, LiteralString] = {
     "refresh the view by itself": "refresh materialized view robot_brain.session_stats",
     "switch triggers off": "set session_replication_role = replica",
     "change the server": "alter system set work_mem = '1GB'",
+    "load a library": "load 'plpgsql.so'",
+    "reload the settings": "select pg_catalog.pg_reload_conf()",
+    "list a folder": "select pg_catalog.pg_ls_dir('.')",
+    "import a file": "select pg_catalog.lo_import('/etc/hostname')",
+    "end a connection of the owner": """
+      select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where usename = 'postgres'
+    """,
     "read a file": "select pg_catalog.pg_read_file('PG_VERSION')",
     "write a file": "copy (select 1) to '/dev/null'",
     "run a program": "copy (select 1) to program 'true'",

@@ -28,7 +28,7 @@ _STEPS = [0] + [number + step for number, file in enumerate(_SQL.migrations) if 
 WAITS_FOR_MIGRATION = """
 select pid from pg_stat_activity
 where datname = current_database() and application_name = 'robot-brain-migrate'
-  and query = 'select pg_try_advisory_lock($1)' and state = 'idle'
+  and query like '%pg_catalog.pg_locks%' and state = 'idle'
 """
 
 # Returns a row as soon as the server process with this pid has ended.
@@ -107,7 +107,9 @@ def empty(cluster: Postgres) -> None:
         ).fetchall():
             drop_database(admin, name)
         for (name,) in admin.execute(
-            "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> all (%s)",
+            # A role cannot be dropped before the memberships that it granted.
+            "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> all (%s)"
+            " order by rolname !~ '^robot_brain'",
             [[SUPERUSER, MIGRATOR]],
         ).fetchall():
             admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))

@@ -6,7 +6,7 @@ from tests.support.servers.databases import Database
 AGE = "update robot_brain.refresh_state set refreshed_at = refreshed_at - interval '2 hours'"
 
 # Taken until the end of a transaction, as a refresh and a recount take it.
-REFRESH_LOCK = "select pg_advisory_xact_lock(hashtextextended('robot_brain.refresh_stats', 0))"
+REFRESH_LOCK = "lock table robot_brain.refresh_state in share update exclusive mode"
 
 
 def refreshed_at(database: Database) -> str:

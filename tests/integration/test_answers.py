@@ -7,6 +7,7 @@ import pytest
 
 from contract.document import ROUTES
 from contract.route import Route
+from tests.integration.answered_audit import AUDIT, OF_AUDIT, UNSERVED_AUDIT
 from tests.integration.answered_callers import OF_CALLERS
 from tests.integration.answered_changes import (
     CHANGES_AND_LISTS,
@@ -68,6 +69,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     (READ, 200, lambda b: b.read("s")),
     *CHANGES_AND_LISTS,
     *OF_USERS,
+    *OF_AUDIT,
     (STATS, 200, lambda b: b.stats()),
     (STATS, 200, lambda b: b.stats(session_id="s")),
     (STATS, 400, other("stats", "%")),
@@ -87,6 +89,7 @@ UNSERVED: list[tuple[str, Send]] = [
     (READ, lambda b: b.read("s")),
     *UNSERVED_CHANGES,
     *UNSERVED_USERS,
+    *UNSERVED_AUDIT,
     (STATS, lambda b: b.stats()),
     (DATABASE, lambda b: b.database_health()),
 ]
@@ -168,7 +171,18 @@ def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_eve
 ) -> None:
     with deployed({"DATABASE_URL": embedded_database.app_url}) as functions:
         said = [functions.call(function_of(sent), sent).json for sent in bad_events()]
-    for route in (WRITE, READ, STATS, REPLACE, PATCH, REMOVE, ERASE, LIST, *(route for route, _ in UNSERVED_USERS)):
+    for route in (
+        WRITE,
+        READ,
+        STATS,
+        REPLACE,
+        PATCH,
+        REMOVE,
+        ERASE,
+        LIST,
+        AUDIT,
+        *(each for each, _ in UNSERVED_USERS),
+    ):
         for status in ("400", "422"):
             content = operations()[route]["responses"][status]["content"]["application/problem+json"]
             for reference in content["examples"].values():

@@ -28,6 +28,7 @@ _FILES_STATUS = {
     "edit_user_erase_if_match": 400,
     "edit_user_if_match": 400,
     "edit_user_not_json": 400,
+    "read_audit_percent": 400,
     "read_session_percent": 400,
     "write_message_base64": 400,
     "write_message_comma_in_key": 400,

@@ -153,7 +153,7 @@ def test_the_certificate_is_verified_against_the_host_name_at_every_address(
 def test_after_a_refusal_the_next_address_is_not_tried(database: Database) -> None:
     port = port_of(database)
     with FaultRelay(("127.0.0.1", port)) as second:
-        url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app:", "nobody:")
+        url = with_hosts(database, f"127.0.0.1:{port},127.0.0.1:{second.port}").replace("robot_brain_app_a:", "nobody:")
         with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
             assert functions.write("demo", turn()).status == 503
             assert (lines()[-1]["error"], lines()[-1]["attempts"]) == ("DatabaseRefusedError", 1)

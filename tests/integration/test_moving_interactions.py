@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from ops.logins import APP
 from ops.migrate import migrate
 from tests.integration.migrations import FILES, recorded
 from tests.integration.months import INTERACTING, WRITE, month_name, repeated, turns
 from tests.integration.moving import ROWS, build_stops, interactions, kill_at, stops_in
 from tests.integration.yoyo import migrate_with_yoyo
-from tests.support.servers.databases import APP, create_database
+from tests.support.servers.databases import create_database
 from tests.support.servers.postgres import MIGRATOR, Postgres, start_embedded
 from tests.support.waiting import wait_until
 

@@ -21,7 +21,8 @@ def connections(database: Database) -> int:
     """Return the number of connections of the functions' role. A function keeps the one that it opened."""
     with database.admin() as admin:
         row = admin.execute(
-            "select count(*) from pg_stat_activity where usename = 'robot_brain_app' and datname = current_database()"
+            "select count(*) from pg_stat_activity"
+            " where usename like 'robot_brain_app%' and datname = current_database()"
         ).fetchone()
     assert row is not None
     return int(row[0])

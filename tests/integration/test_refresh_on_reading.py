@@ -99,7 +99,7 @@ def test_old_figures_take_one_statement_if_no_turn_was_written_since(
         admin.execute("select pg_stat_statements_reset()")
         assert bundle.stats().json["totals"]["messages"] == int(written)
         calls = admin.execute(
-            "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app'::regrole"
+            "select sum(s.calls) from pg_stat_statements s where s.toplevel and s.userid = 'robot_brain_app_a'::regrole"
             " and s.dbid = (select oid from pg_database where datname = current_database())"
         ).fetchone()
     # 26: a first look, six steps of begin, timeout, step and commit, and the answer.

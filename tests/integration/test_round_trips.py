@@ -54,7 +54,7 @@ def test_a_request_is_one_statement_to_the_server(bundle: Bundle, database: Data
         status = REQUESTS[name](bundle)
         calls = admin.execute(
             "select s.query, s.calls from pg_stat_statements s join pg_roles r on r.oid = s.userid"
-            " where r.rolname = 'robot_brain_app'"
+            " where r.rolname = 'robot_brain_app_a'"
             " and s.dbid = (select oid from pg_database where datname = current_database())"
             " and s.toplevel"
         ).fetchall()

@@ -9,13 +9,13 @@ import psycopg
 import pytest
 
 from ops.errors import MigrationError
+from ops.logins import APP
 from ops.migrate import migrate
 from tests.integration.catalogue import catalogue
 from tests.integration.earlier_commits import before_this_schema, checked_out
 from tests.integration.migrations import FILES, finish, migrating, recorded
 from tests.integration.user_rows import fill, step
 from tests.support.bundle import Bundle, deployed, turn
-from tests.support.servers.databases import APP
 from tests.support.servers.postgres import Postgres
 
 PASSWORD = "app"  # of a server that ends with the test

@@ -7,11 +7,12 @@ import psycopg
 import pytest
 
 from ops.errors import MigrationError
+from ops.logins import APP
 from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, PROCESS_ENDED, killed_at, recorded
 from tests.integration.yoyo import migrate_with_yoyo
-from tests.support.servers.databases import APP, create_database, drop_database
+from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.gate import gate_in, wait_for_pid
 from tests.support.servers.postgres import Postgres
 

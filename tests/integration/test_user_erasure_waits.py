@@ -9,7 +9,7 @@ from tests.integration.held_locks import wait_for_waiter
 from tests.integration.user_rows import TURNS, Connection, fill, finish, step, stored
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.marks import without_pooler
-from tests.support.servers.databases import Database
+from tests.support.servers.databases import APP, Database
 
 USER = "kim"
 LOCK = "select from robot_brain.sessions where id = %s for update"
@@ -41,7 +41,7 @@ def test_the_first_step_waits_for_a_write_and_erases_what_it_wrote(database: Dat
 def test_a_first_step_that_waited_too_long_is_409_and_changed_nothing(database: Database) -> None:
     with database.admin() as admin:
         fill(admin, USER, 300, 1)
-        admin.execute(f"alter role robot_brain_app in database {database.name} set lock_timeout = '100ms'")  # fmt: skip
+        admin.execute(f"alter role {APP} in database {database.name} set lock_timeout = '100ms'")
         with deployed({"DATABASE_URL": database.app_url}) as bundle:
             assert bundle.user("PUT", USER, {"email": "kim@example.com"}).status == 201
             before = stored(admin)

@@ -12,8 +12,17 @@ from psycopg import sql
 from tests.isolation.counts import ASKED
 from tests.isolation.parties import Party
 
-# Functions without p_as_user. The layer refuses an end user that names another.
-OF_USERS = ("create_user", "save_user", "read_user", "list_users", "export_user", "count_user", "erase_user")
+# Functions without p_as_user. The layer refuses an end user that names another, or that asks for the audit trail.
+OF_USERS = (
+    "create_user",
+    "save_user",
+    "read_user",
+    "list_users",
+    "export_user",
+    "count_user",
+    "erase_user",
+    "read_audit",
+)
 
 
 class Knowledge(Protocol):

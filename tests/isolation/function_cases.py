@@ -129,6 +129,7 @@ FUNCTION_CASES: dict[str, list[Case[Known]]] = {
 
 # Functions without a tenant, each with the reason.
 WITHOUT_CASE: dict[str, str] = {
+    "chain_audit": "takes no value of a tenant and returns a number of entries, which only the schedule reports",
     "clear_keys": "takes no value of a tenant and returns a number of keys, which only the schedule reports",
     "continue_erasure": "takes no value of a tenant and returns a number of turns, which only the schedule reports",
     "health": "takes no value of a tenant and returns facts about the server",
@@ -141,5 +142,7 @@ WITHOUT_CASE: dict[str, str] = {
 WITHOUT_FOREIGN_VALUE: dict[str, str] = {
     "p_tenant_id": "the caller's tenant, from its credentials; test_forged_callers tries to choose another",
     "p_as_user": "the caller's user, from its credentials; test_forged_callers tries to choose another",
+    "p_actor": "who acts, from the caller's credentials; test_forged_actors tries to name another",
+    "p_request_id": "the id that Lambda gave the request; test_forged_actors tries to name another",
     "p_schema_version": "a constant of the layer",
 }

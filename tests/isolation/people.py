@@ -7,12 +7,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import psycopg
 
 from tests.isolation.asking import Answer, ask
 from tests.isolation.parties import Json, Party, canary_turn, new_words
-from tests.isolation.person import PERSON_STATES, Person, cursor_of, export_cursor, key_of
+from tests.isolation.person import PERSON_STATES, Person, audit_cursor, cursor_of, export_cursor, key_of
 
 # With so many sessions, the first step of an erasure only marks them.
 _MARKED_FIRST = 101
@@ -43,13 +44,19 @@ class People:
         document = document_of(words)
         key = key_of(user_id)
         version = "1f"
+        since = datetime.now(UTC).isoformat()
+        acts = {"p_actor": f"actor {next(words)}", "p_request_id": f"request {next(words)}"}
         if state != "rowless":
-            created = self.must("create_user", p_user_id=user_id, **saved(document), p_key=key)
+            created = self.must("create_user", p_user_id=user_id, **saved(document), p_key=key, **acts)
             version = str(created[2]).strip('"')
         for name in (session_id, f"second {next(words)}"):
             turns = json.dumps([canary_turn(words, items=[{"tool": next(words)}]), canary_turn(words)])
             self.must("write_message", p_session_id=name, p_messages=turns, p_key=next(words), p_as_user=user_id)
             self.must("patch_session", p_session_id=name, p_user_metadata=json.dumps({"name": next(words)}))
+        edit = {"p_session_id": session_id, "p_seq": 1, "p_turn": json.dumps(_edited(words))}
+        self.must("replace_turn", **edit, **acts)
+        self.must("export_user", p_user_id=user_id, **acts)
+        ahead = time.time_ns() // 1000 + 3_600_000_000
         sessions = json.loads(str(self.must("list_sessions", p_user_id=user_id, p_limit=1)[0]))["page"]["cursor"]
         person = Person(
             state=state,
@@ -63,7 +70,12 @@ class People:
             asker_cursor="",
             sessions_cursor=sessions,
             # The place of an hour ahead, so that a caller's own people come after it.
-            list_cursor=cursor_of(time.time_ns() // 1000 + 3_600_000_000, user_id, "users"),
+            list_cursor=cursor_of(ahead, user_id, "users"),
+            actor=acts["p_actor"],
+            request_id=acts["p_request_id"],
+            since=since,
+            audit_cursor=audit_cursor(self.tenant.tenant, ahead, 1),
+            asker_audit_cursor="",
             canaries=frozenset(),
         )
         return self._brought_to(person, words, made)
@@ -86,7 +98,10 @@ class People:
         A repetition of the POST, and an empty patch, show that both still work.
         """
         named = {"p_user_id": person.id}
-        views = [ask(self.app, function, self.tenant, named) for function in ("read_user", "count_user", "export_user")]
+        # An export is an entry of the audit trail, too. So the view has the entries of the session alone.
+        trail = ask(self.app, "read_audit", self.tenant, {"p_record_id": person.session_id, "p_user_id": person.actor})
+        views = [trail]
+        views += [ask(self.app, each, self.tenant, named) for each in ("read_user", "count_user", "export_user")]
         views.append(ask(self.app, "list_users", self.tenant, {"p_email_key": person.email}))
         views.append(ask(self.app, "list_sessions", self.tenant, {**named, "p_preview": True}))
         views.append(ask(self.app, "save_user", self.tenant, {**named, "p_user": "{}", "p_is_patch": True}))
@@ -100,6 +115,11 @@ class People:
         answer = ask(self.app, function, self.tenant, arguments)
         assert answer.sqlstate is None, answer
         return answer.row
+
+
+def _edited(words: Iterator[str]) -> Json:
+    """Return an edit of a turn in which each text has a word of its own."""
+    return {name: value for name, value in canary_turn(words).items() if name != "robot_personality"}
 
 
 def more_sessions(admin: psycopg.Connection, party: Party) -> None:

@@ -17,6 +17,8 @@ from tests.isolation.parties import Json, clears_keys
 PERSON_STATES = ("profile", "rowless", "moved", "erasing", "erased")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# The ids of the audit trail count the entries of all tenants.
+_NUMBER = re.compile(r'(\\*"id\\*" ?: ?)\d+')
 _TAG = re.compile(r'(\\*")(\d+\.)?[0-9a-f]{6,12}(\\*")')
 
 
@@ -39,6 +41,13 @@ class Person:
     list_cursor: str
     # A cursor of the asker's own export, with the place of the person's.
     asker_cursor: str
+    # Who acted for the person in the audit trail, in which request, and since when. `audit_cursor` is of the owner's
+    # trail, and `asker_audit_cursor` of the asker's own with the same place.
+    actor: str
+    request_id: str
+    since: str
+    audit_cursor: str
+    asker_audit_cursor: str
     # Random words that the owner's rows hold. No answer to another caller may hold one that its request lacked.
     canaries: frozenset[str]
 
@@ -65,11 +74,19 @@ class Person:
             export_cursor=export_cursor(self.tenant, user_id, session_id),
             sessions_cursor=sessions_cursor(self.sessions_cursor, user_id, session_id),
             list_cursor=cursor_of(json.loads(bytes.fromhex(self.list_cursor))[0], user_id, "users"),
+            actor=f"unknown-{secrets.token_hex(6)}",
+            request_id=f"unknown-{secrets.token_hex(6)}",
+            audit_cursor=audit_cursor(self.tenant, _place_of(self.audit_cursor), secrets.randbits(50)),
         )
 
     def asked_by(self, tenant: str) -> Person:
-        """Return the same with the cursor of an export of this tenant."""
-        return replace(self, asker_cursor=export_cursor(tenant, self.id, self.session_id))
+        """Return the same with cursors of an export and of the audit trail of this tenant."""
+        place = _place_of(self.audit_cursor)
+        return replace(
+            self,
+            asker_cursor=export_cursor(tenant, self.id, self.session_id),
+            asker_audit_cursor=audit_cursor(tenant, place, 1),
+        )
 
     def plain(self, text: str) -> str:
         """Return `text` without what differs between any two people: ids, e-mails, times and entity tags."""
@@ -78,8 +95,11 @@ class Person:
             ("email", self.email),
             ("EMAIL", self.email.upper()),
             ("session", self.session_id),
+            ("actor", self.actor),
+            ("request", self.request_id),
         ):
             text = text.replace(value, f"<{name}>")
+        text = _NUMBER.sub(r"\1<number>", text)
         return _TAG.sub(r"\1\2<tag>\3", _UUID.sub("<uuid>", _TIME.sub("<time>", text)))
 
 
@@ -98,10 +118,19 @@ def export_cursor(tenant: str, user_id: str, session_id: str, seq: int = 1) -> s
     return cursor_of(seq, session_id, f"export {tenant} {user_id}")
 
 
+def audit_cursor(tenant: str, number: int, entry_id: int) -> str:
+    """Return the cursor of a place in the whole audit trail of a tenant."""
+    return cursor_of(number, str(entry_id), f"audit {json.dumps([tenant, None, None, None, None])}")
+
+
 def sessions_cursor(cursor: str, user_id: str, session_id: str) -> str:
     """Return a cursor of a list of sessions for another user and place."""
     hour, active, *_ = json.loads(bytes.fromhex(cursor))
     return _hexadecimal([hour, active, session_id, _filter(user_id)])
+
+
+def _place_of(cursor: str) -> int:
+    return int(json.loads(bytes.fromhex(cursor))[0])
 
 
 def _filter(listed: str) -> str:

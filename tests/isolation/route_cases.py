@@ -104,6 +104,12 @@ ROUTE_CASES: dict[str, list[RouteCase]] = {
         RouteCase("its user as filter", lambda a, k: a.sessions(user_id=k.user or "bea")),
         RouteCase("its user and cursor", lambda a, k: a.sessions(user_id=k.user or "bea", cursor=k.cursors[0])),
     ],
+    "GET /audit": [
+        RouteCase("the entries of its session", lambda a, k: a.audit(record=k.id)),
+        RouteCase("what its user did", lambda a, k: a.audit(user=k.user or "bea")),
+        RouteCase("a cursor of its list", lambda a, k: a.audit(cursor=k.cursors[0])),
+        RouteCase("all entries", lambda a, k: a.audit(limit=100)),
+    ],
     "GET /stats": [
         RouteCase("the figures of its session", lambda a, k: a.stats(session_id=k.id)),
         RouteCase("the figures of all sessions", lambda a, k: a.stats()),

@@ -155,6 +155,7 @@ ROUTES: dict[str, Callable[[As], Reply]] = {
     "GET user": lambda a: a.user("GET", "ann"),
     "GET export": lambda a: a.export("ann"),
     "GET users": lambda a: a.users(),
+    "GET audit": lambda a: a.audit(),
 }
 
 
@@ -233,6 +234,7 @@ def test_a_member_of_the_body_or_the_query_that_names_a_caller_is_refused(
             if caller.party.user is None:
                 assert caller.create_user({member: "globex"}).status == 422
                 assert caller.users(**{member: "globex"}).status == 422
+                assert caller.audit(**{member: "globex"}).status == 422
             if member != "user_id":
                 assert caller.patch("s", {member: "globex"}).status == 422
                 assert caller.sessions(**{member: "globex"}).status == 422

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -62,10 +63,18 @@ class Model:
     sessions: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
     # The tenants with a row of the user ann.
     people: set[str] = field(default_factory=set)
+    # The audit trail of each tenant, oldest first: the action, the record and the actor.
+    trails: dict[str, list[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    def done(self, party: Party, action: str, record: str) -> None:
+        """Remember that the audit trail has an entry. The subject of a service is `robot`."""
+        self.trails[party.tenant].append((action, record, party.user or "robot"))
 
     def saved(self, party: Party) -> int:
         """Return the status of a PUT of the user ann, and remember it."""
         status = 200 if party.tenant in self.people else 201
+        if status == 201:
+            self.done(party, "INSERT", "ann")
         self.people.add(party.tenant)
         return status
 
@@ -77,6 +86,7 @@ class Model:
         sees = exists and party.user in (None, owner)
         foreign = exists and not sees
         kinds = ["write", "write", "read", "read", "list", "stats", "stale", "bad", "erase", "person", "export"]
+        kinds += ["audit"]
         kind = chance.choice(kinds)
         if kind == "write":
             turn = {"robot_personality": "p", "user_message": party.tenant, "robot_response": "a"}
@@ -115,13 +125,21 @@ class Model:
             mine = {key[1] for key, value in self.sessions.items() if key[0] == party.tenant and value[0] == "ann"}
             assert page.status == (200 if mine or party.tenant in self.people else 404)
             if page.status == 200:
+                self.done(party, "EXPORT", "ann")
                 assert {each["id"] for each in page.json["sessions"]} == mine
                 assert {each["user_message"] for each in page.json["turns"]} <= {party.tenant}
                 assert (page.json["user"] is None) == (party.tenant not in self.people)
                 assert page.json["user"] is None or page.json["user"]["profile"] == {"first_name": party.tenant}
+        elif kind == "audit":
+            page = caller.audit()
+            assert page.status == (200 if party.user is None else 403)
+            if party.user is None:
+                found = [(each["action"], each["record_id"], each["user_id"]) for each in page.json["entries"]]
+                assert found == self.trails[party.tenant][:-21:-1]
         else:
             assert caller.erase(session_id).status == (204 if sees else 404)
             if sees:
+                self.done(party, "ERASE", session_id)
                 del self.sessions[party.tenant, session_id]
 
 

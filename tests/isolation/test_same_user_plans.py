@@ -32,6 +32,7 @@ TABLES = (
     "conversations_default",
     "idempotency_keys",
     "erasures",
+    "audit_logs",
 )
 GROW = """
 with people as (
@@ -42,6 +43,9 @@ with people as (
 ), profiles as (
   insert into robot_brain.user_profiles (tenant_id, user_id, first_name, created_at, updated_at)
   select p.tenant_id, p.id, 'x', now(), now() from people p
+), entries as (
+  insert into robot_brain.audit_logs (tenant_id, table_name, record_id, action, user_id, created_at)
+  select p.tenant_id, 'users', p.id, 'INSERT', p.id, now() from people p
 )
 insert into robot_brain.sessions
   (tenant_id, id, user_id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
@@ -72,7 +76,8 @@ def small(embedded_template: Template) -> Iterator[Town]:
 def grown(small: Town) -> Town:
     """The same people after the tables have grown, and with statistics. The plans that were kept stay."""
     small.people.admin.execute(GROW)
-    small.people.admin.execute("analyze robot_brain.users, robot_brain.user_profiles, robot_brain.sessions")
+    tables = ("users", "user_profiles", "sessions", "audit_logs")
+    small.people.admin.execute(f"analyze {', '.join(f'robot_brain.{table}' for table in tables)}".encode())
     return small
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psycopg
 import pytest
 
 from tests.isolation.asking import Answer, ask
@@ -22,16 +21,12 @@ from tests.isolation.function_cases import TURN, Case
 from tests.isolation.parties import Party
 from tests.isolation.people import People, more_sessions, saved
 from tests.isolation.person import PERSON_STATES, Person
+from tests.isolation.policies import open_policies
 from tests.isolation.user_function_cases import USER_FUNCTION_CASES
 from tests.isolation.world import rows_of, tables_of, write_own
 from tests.support.servers.databases import Database, Template
 
 OWNER = Party("globex")
-_OPEN_POLICIES = """
-select format('alter policy tenant on %I.%I using (true)', schemaname, tablename)
-from pg_policies
-where policyname = 'tenant'
-"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,8 @@ class Town:
         if has_twin:
             # Without a profile and in another spelling, so that each part of another user's row would show.
             twin = {"p_user": json.dumps({"email": person.email.upper()}), "p_email_key": person.email}
-            made = ask(app, "create_user", asker, {"p_user_id": person.id, **twin, "p_key": person.key})
+            acts = {"p_actor": person.actor, "p_request_id": person.request_id}
+            made = ask(app, "create_user", asker, {"p_user_id": person.id, **twin, "p_key": person.key, **acts})
             assert made.sqlstate is None
             write_own(app, Party(asker.tenant, person.id), person.session_id)
         return asker
@@ -79,12 +75,6 @@ class Town:
     def rows(self) -> object:
         """Return all rows of the owner."""
         return rows_of(self.people.admin, self.tables, OWNER.tenant)
-
-
-def open_policies(admin: psycopg.Connection) -> None:
-    """Let every row pass row-level security."""
-    for (statement,) in admin.execute(_OPEN_POLICIES).fetchall():
-        admin.execute(statement.encode())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +105,8 @@ def check(town: Town, function: str, state: str, has_twin: bool) -> None:
     person = town.known[state]
     for case in USER_FUNCTION_CASES[function]:
         found, is_unknown = town.answers(function, case, person, has_twin)
-        sent = f"{case.arguments(person)} {[person.id, person.email, person.session_id] if has_twin else ''}"
+        own = [person.id, person.email, person.session_id, person.actor, person.request_id] if has_twin else ""
+        sent = f"{case.arguments(person)} {own}"
         for each in town.known.values():
             for word in each.canaries:
                 assert word not in found.text or word in sent, f"{case.name}: {word} of the owner in {found.text}"
@@ -198,11 +189,12 @@ def test_an_erasure_goes_on_with_an_erasure_of_its_own_tenant_alone_without_row_
 
 
 @pytest.mark.parametrize(
-    "table", ["users", "user_profiles", "user_erasures", "sessions", "conversations", "idempotency_keys"]
+    "table", ["users", "user_profiles", "user_erasures", "sessions", "conversations", "idempotency_keys", "audit_logs"]
 )
 def test_row_level_security_shows_the_owner_of_a_table_one_tenant_alone(town: Town, table: str) -> None:
     admin = town.people.admin
     town.asker(town.known["profile"], has_twin=True)
+    admin.execute("select robot_brain.append_audit('*', 'files', '6', 'UPDATE', null, null, 'operator', null)")
     for tenant, expected in (("", []), (OWNER.tenant, [(OWNER.tenant,)])):
         with admin.transaction(force_rollback=True):
             admin.execute("set local role robot_brain_owner")

@@ -55,6 +55,17 @@ USER_ROUTE_CASES: dict[str, list[RouteCase]] = {
         RouteCase("a page after its place", lambda a, p: a.export(p.id, cursor=p.asker_cursor)),
         RouteCase("its cursor for another user", lambda a, p: a.export("own", cursor=p.export_cursor)),
     ],
+    "GET /audit": [
+        RouteCase("all entries", lambda a, p: a.audit(limit=100)),
+        RouteCase("its entries", lambda a, p: a.audit(record=p.id)),
+        RouteCase("the entries of its session", lambda a, p: a.audit(record=p.session_id)),
+        RouteCase("what its actor did", lambda a, p: a.audit(user=p.actor)),
+        RouteCase("two filters that exclude each other", lambda a, p: a.audit(record=p.id, user=p.actor)),
+        RouteCase("the entries since its first one", lambda a, p: a.audit(**{"from": p.since})),
+        RouteCase("the entries before its first one", lambda a, p: a.audit(to=p.since)),
+        RouteCase("its cursor", lambda a, p: a.audit(cursor=p.audit_cursor)),
+        RouteCase("a page after its place", lambda a, p: a.audit(cursor=p.asker_audit_cursor, limit=100)),
+    ],
     "GET /users": [
         RouteCase("its e-mail", lambda a, p: a.users(email=p.email.upper())),
         RouteCase("a page after its place", lambda a, p: a.users(cursor=p.list_cursor)),

@@ -9,6 +9,7 @@ from local.cloudformation import read_template
 from local.settings import ROOT
 from local.template import load_template
 from ops.build import template_for
+from tests.pins import pins_of
 
 SOURCE = (ROOT / "template.yaml").read_text()
 
@@ -84,6 +85,5 @@ def references(node: Any) -> set[str]:
 
 
 def layer_pins() -> list[str]:
-    """Return the lines of the layer's requirements.txt that pin a package."""
-    lines = (ROOT / "layers" / "robot_brain" / "requirements.txt").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    """Return what the layer's requirements.txt pins, without hashes."""
+    return [pin.requirement for pin in pins_of(ROOT / "layers" / "robot_brain" / "requirements.txt")]

@@ -33,9 +33,12 @@ def test_without_authorization_the_caller_acts_for_the_fixed_tenant() -> None:
 
 
 def test_an_iam_caller_acts_for_its_tenant() -> None:
-    assert of({"iam": IAM}, AUTH="iam", TENANT_ID="acme") == Caller("acme", None, True)
-    assert of({"iam": IAM}, AUTH="iam", TENANT_FROM="iam:account") == Caller("123456789012", None, True)
-    assert of({"iam": IAM}, AUTH="iam", TENANT_FROM="iam:role") == Caller("123456789012:chat-robot", None, True)
+    for variables, tenant in (
+        ({"TENANT_ID": "acme"}, "acme"),
+        ({"TENANT_FROM": "iam:account"}, "123456789012"),
+        ({"TENANT_FROM": "iam:role"}, "123456789012:chat-robot"),
+    ):
+        assert of({"iam": IAM}, AUTH="iam", **variables) == Caller(tenant, None, True, actor=ROLE_ARN)
 
 
 def test_the_name_of_a_roles_session_never_reaches_the_tenant() -> None:
@@ -76,8 +79,8 @@ def test_an_account_that_is_missing_or_no_tenant_is_refused(account: object) -> 
 
 
 def test_a_token_without_the_scope_is_of_an_end_user() -> None:
-    assert of_claims({}) == Caller("local", "ann", False)
-    assert of_claims({}, TENANT_FROM="claim:tenant") == Caller("acme", "ann", False)
+    assert of_claims({}) == Caller("local", "ann", False, actor="ann")
+    assert of_claims({}, TENANT_FROM="claim:tenant") == Caller("acme", "ann", False, actor="ann")
     assert of_claims({}).as_user == "ann"
 
 
@@ -85,7 +88,7 @@ def test_a_token_without_the_scope_is_of_an_end_user() -> None:
 @pytest.mark.parametrize("text", [ALL, f"openid {ALL}", f"[{ALL} openid]", f"[openid {ALL}]", f"[{ALL}]"])
 def test_a_token_with_the_scope_sees_all_users(name: str, text: str) -> None:
     found = of_claims({"scope": None, name: text})
-    assert found == Caller("local", "ann", True)
+    assert found == Caller("local", "ann", True, actor="ann")
     assert found.as_user is None
     assert of_claims({"scope": None, name: text, "sub": None}) == Caller("local", None, True)
 
@@ -162,7 +165,7 @@ def test_an_event_without_an_identity_is_refused(authorizer: Any) -> None:
 
 def test_the_claims_count_also_if_an_identity_is_there() -> None:
     found = of({"iam": IAM, "jwt": {"claims": CLAIMS}}, AUTH="jwt", TENANT_FROM="claim:tenant")
-    assert found == Caller("acme", "ann", False)
+    assert found == Caller("acme", "ann", False, actor="ann")
 
 
 def test_a_tenant_of_another_kind_of_caller_is_a_wrong_setting() -> None:
@@ -192,10 +195,59 @@ def test_an_end_user_may_name_only_itself_and_a_service_may_name_any_user() -> N
 
 @pytest.mark.parametrize("value", ["a/b", "a\\b", "a?b", "a#b", "a%b", ".", "..", "", "x" * 256])
 def test_a_service_whose_subject_is_no_user_id_acts_without_a_user(value: str) -> None:
-    assert of_claims({"sub": value, "scope": ALL}) == Caller("local", None, True)
+    found = of_claims({"sub": value, "scope": ALL})
+    assert (found.tenant_id, found.user_id, found.sees_all) == ("local", None, True)
 
 
 def test_what_needs_all_users_names_what_is_refused() -> None:
     Caller("t", None, True).require_all("dance")
     with pytest.raises(ForbiddenError, match=r"An end user may not dance\."):
         Caller("t", "ann", False).require_all("dance")
+
+
+UNUSABLE: list[Any] = [None, 5, True, ["ann"], {"ann": "ann"}, "", "x" * 1025, "a\x00b", "a\nb", "a\x7f", "a/\ud800"]
+
+
+@pytest.mark.parametrize(
+    "value", ["spiffe://example.com/ns/robots", "https://issuer.example.com/clients/7", "x" * 1024]
+)
+def test_a_service_whose_subject_is_no_user_id_acts_as_its_subject(value: str) -> None:
+    found = of_claims({"sub": value, "scope": ALL})
+    assert (found.user_id, found.actor) == (None, value)
+
+
+@pytest.mark.parametrize("value", [*UNUSABLE, "a b/c", "é/a", "[ann]", "[ann bob]", "map[a:b]"])
+def test_a_service_whose_subject_is_missing_or_unusable_acts_without_a_name(value: object) -> None:
+    assert of_claims({"sub": value, "scope": ALL}) == Caller("local", None, True)
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:iam::123456789012:root",
+        "arn:aws:iam::123456789012:user/division/ann",
+        "arn:aws:sts::123456789012:assumed-role/chat-robot/session,=@-1",
+        "a" * 1024,
+    ],
+)
+def test_a_signer_acts_as_its_arn(arn: str) -> None:
+    assert of({"iam": {**IAM, "userArn": arn}}, AUTH="iam").actor == arn
+
+
+@pytest.mark.parametrize("arn", [*UNUSABLE, "a b", "é"])
+def test_a_signer_whose_arn_is_missing_or_unusable_acts_without_a_name(arn: object) -> None:
+    assert of({"iam": {**IAM, "userArn": arn}}, AUTH="iam") == Caller("local", None, True)
+    assert of({"iam": {"accountId": "123456789012"}}, AUTH="iam", TENANT_FROM="iam:account").actor is None
+
+
+def test_no_other_part_of_an_authorizer_names_who_acts() -> None:
+    assert of({"iam": IAM, "jwt": {"claims": CLAIMS}}, AUTH="none").actor is None
+    assert of({"iam": IAM, "jwt": {"claims": CLAIMS}}, AUTH="iam").actor == ROLE_ARN
+    assert of_claims({"sub": None, "client_id": "desk", "username": "ann", "scope": ALL}).actor is None
+
+
+def test_a_caller_has_the_id_of_its_request() -> None:
+    with deployed({**URL, "AUTH": "iam"}):
+        assert caller_of({"iam": IAM}, "request-1") == Caller("local", None, True, ROLE_ARN, "request-1")
+    with deployed({**URL, "AUTH": "jwt"}):
+        assert caller_of({"jwt": {"claims": CLAIMS}}, "request-1") == Caller("local", "ann", False, "ann", "request-1")

@@ -34,10 +34,10 @@ def event_of(route: str, **path: str) -> Json:
     return event("health") | {"routeKey": route, "pathParameters": path}
 
 
-def call(handler: Any, sent: Json) -> tuple[int, Any, Json]:
+def call(handler: Any, sent: Json, request_id: str = "request-1") -> tuple[int, Any, Json]:
     """Call the handler with `sent`. Return the status, the document and the log line."""
     with logged() as lines:
-        answer = handler(sent, Context())
+        answer = handler(sent, Context(aws_request_id=request_id))
         (line,) = lines()
     return answer["statusCode"], json.loads(answer["body"]), line
 
@@ -93,7 +93,8 @@ def test_without_a_caller_no_function_is_called(auth: str) -> None:
     assert called == []
     with deployed({"DATABASE_URL": "postgresql://app@127.0.0.1:1/none", "TENANT_ID": "acme"}):
         assert call(entry.routes({ONE: closed}), event_of(ONE))[0] == 200
-    assert called == [Caller("acme", None, True)]
+        assert call(entry.routes({ONE: closed}), event_of(ONE), "request-2")[0] == 200
+    assert called == [Caller("acme", None, True, request_id=f"request-{number}") for number in (1, 2)]
 
 
 def test_a_path_parameter_that_the_route_does_not_name_is_ignored() -> None:

@@ -14,6 +14,7 @@ from local.template import load_template
 from robot_brain import __version__
 from robot_brain.errors import InvalidRequestError, MalformedRequestError, SessionNotFoundError, UserNotFoundError
 from robot_brain.http import json_body, parameters
+from robot_brain.limits import MAX_ACTOR_LENGTH, MAX_USER_ID_LENGTH
 from tests.support.documented import DOCUMENT, Json, errors_of, operations, resolved
 from tests.support.raised_errors import raised_errors
 
@@ -159,13 +160,24 @@ def schema_of(route: str, name: str) -> Json:
     return schema
 
 
-WRITE = "POST /sessions/{session_id}/messages"
-# robot_brain.http.parameters parses these by hand, because a read loads no validator.
-PARSERS: dict[str, Any] = {
-    "session_id": lambda text: parameters.session_id(text, ["path"]),
-    "Idempotency-Key": parameters.idempotency_key,
-    "If-Match": parameters.if_match,
+WRITE, AUDIT = "POST /sessions/{session_id}/messages", "GET /audit"
+# robot_brain.http.parameters parses these by hand, because a read loads no validator. Each with a route that has it.
+PARSERS: dict[str, tuple[str, Any]] = {
+    "session_id": (WRITE, lambda text: parameters.session_id(text, ["path"])),
+    "Idempotency-Key": (WRITE, parameters.idempotency_key),
+    "If-Match": (WRITE, parameters.if_match),
+    "record": (AUDIT, lambda text: parameters.short_text({"record": text}, "record", MAX_USER_ID_LENGTH)),
+    "user": (AUDIT, lambda text: parameters.short_text({"user": text}, "user", MAX_ACTOR_LENGTH)),
+    "from": (AUDIT, lambda text: parameters.moment({"from": text}, "from")),
+    "to": (AUDIT, lambda text: parameters.moment({"to": text}, "to")),
 }
+_ACTORS = ["a", "arn:aws:sts::123456789012:assumed-role/a/b", "é \xa0", "", "a\x00", "a\nb", "\x7f", "\x9f"]
+_TIMES = [
+    *("2026-11-28", "2026-11-28T12:00:00Z", "2026-11-28T12:00:00.5+01:30", "2026-11-28T12:00:00-23:59"),
+    *("", "2026", "2026-11", "2026-11-28T12:00Z", "2026-11-28T12:00:00", "2026-11-28T12:00:00.Z", "2026-11-28 "),
+    *("2026-11-28T24:00:00Z", "2026-11-28T12:60:00Z", "2026-11-28T12:00:60Z", "2026-11-28T12:00:00+24:00"),
+    *("2026-11-28T12:00:00+01:60", "2026-11-28T12:00:00 01:00", "2026-11-28t12:00:00z", "now"),
+]
 VALUES = {
     "session_id": [
         *("a", "é" * 100, "\U0001f916" * 100, "", "x" * 101, ".", "..", "...", "a/b", "a\\b", "a?", "#", "%"),
@@ -176,17 +188,22 @@ VALUES = {
         *('"0"', '"7.1f2e3d4c5b6a"', f'"{"9" * 18}"', f'"{"9" * 19}"', '""', "0", "*", 'W/"0"', '"0", "1"', '"0."'),
         *('"0.' + "f" * 32 + '"', '"0.' + "f" * 33 + '"', '"-1"', '"a"', '"0.g"', '"0.-"', '"0.1.2"'),
     ],
+    "record": [*_ACTORS, "x" * 255, "x" * 256],
+    "user": [*_ACTORS, "\U0001f916" * 1024, "x" * 1025],
+    "from": _TIMES,
+    "to": _TIMES,
 }
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in VALUES.items() for value in values])
 def test_a_parameter_that_is_parsed_by_hand_agrees_with_the_document(name: str, value: str) -> None:
+    route, parse = PARSERS[name]
     try:
-        PARSERS[name](value)
+        parse(value)
         is_accepted = True
     except (InvalidRequestError, MalformedRequestError):
         is_accepted = False
-    assert (errors_of(schema_of(WRITE, name), value) == []) == is_accepted
+    assert (errors_of(schema_of(route, name), value) == []) == is_accepted
 
 
 def test_a_schema_that_inherits_a_member_has_the_members_description_too() -> None:

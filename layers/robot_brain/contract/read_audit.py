@@ -14,19 +14,29 @@ from contract.values import ANSWER, PARAMETERS, Cursor, Time
 from robot_brain.errors import DatabaseReadOnlyError
 from robot_brain.limits import DEFAULT_AUDIT_ENTRIES, MAX_ACTOR_LENGTH, MAX_AUDIT_ENTRIES, MAX_USER_ID_LENGTH
 
+_NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9]"
+# A time of RFC 3339, or a date.
+Moment = Annotated[
+    str,
+    Field(
+        pattern=rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(T{_CLOCK}:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]{_CLOCK}))?$",
+    ),
+]
+
 
 @with_config(PARAMETERS)
 class AuditQuery(TypedDict):
     """The choice of entries."""
 
-    record: NotRequired[Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH)]]
+    record: NotRequired[Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH, pattern=_NO_CONTROL)]]
     """Only the entries of this session or user. Not allowed with `user`."""
-    user: NotRequired[Annotated[str, Field(min_length=1, max_length=MAX_ACTOR_LENGTH)]]
+    user: NotRequired[Annotated[str, Field(min_length=1, max_length=MAX_ACTOR_LENGTH, pattern=_NO_CONTROL)]]
     """Only what this caller did."""
-    since: NotRequired[Annotated[str, Field(alias="from", json_schema_extra={"example": "2026-11-28T00:00:00Z"})]]
-    """Only the entries from this time on: RFC 3339, or a date for its first moment in UTC."""
-    until: NotRequired[Annotated[str, Field(alias="to", json_schema_extra={"example": "2026-11-29"})]]
-    """Only the entries before this time."""
+    since: NotRequired[Annotated[Moment, Field(alias="from")]]
+    """Only the entries from this time on: RFC 3339, or a date for its first moment in UTC. Write `+` as `%2B`."""
+    until: NotRequired[Annotated[Moment, Field(alias="to")]]
+    """Only the entries before this time, in the same form."""
     limit: NotRequired[
         Annotated[int, Field(ge=1, le=MAX_AUDIT_ENTRIES, json_schema_extra={"default": DEFAULT_AUDIT_ENTRIES})]
     ]
@@ -43,16 +53,16 @@ class AuditEntry(TypedDict):
     table_name: str
     """`sessions`, `conversations` (turns), `users`, `user_profiles`, or a table that an operator's command changed."""
     record_id: str
-    """The id of the session or the user."""
+    """The id of the session or the user. For `tenant_stats`, which an operator's recount corrects, the tenant."""
     action: Literal["INSERT", "UPDATE", "DELETE", "EXPORT", "ERASE"]
     old_data: dict[str, Any] | None
     """Ids, names of fields, counts and times before the change. Never a text."""
     new_data: dict[str, Any] | None
     """The same after the change."""
     user_id: str | None
-    """Who acted: the subject of the token, or the ARN of the signer. Null if the gateway did not say it."""
+    """The actor: the token's subject, the signer's ARN, or an operator's database role. Null if it is unknown."""
     request_id: str | None
-    """The `request_id` of the request, as in the log."""
+    """The `request_id` of the request, as in the log. Null for an operator's command."""
     created_at: Time
     n: int | None
     """The place in the tenant's chain. Null until the next refresh."""

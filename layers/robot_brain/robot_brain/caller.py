@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from robot_brain.errors import ForbiddenError
-from robot_brain.limits import MAX_USER_ID_LENGTH
+from robot_brain.limits import MAX_ACTOR_LENGTH, MAX_USER_ID_LENGTH
 from robot_brain.settings import TENANT, settings
 
 _ROLE = r"arn:aws[a-z-]*:sts::([0-9]{12}):assumed-role/([A-Za-z0-9_+=,.@-]{1,64})/[A-Za-z0-9_+=,.@-]{1,64}"
-_ARN = r"[\x21-\x7e]{1,1024}"
+# An ARN, or the subject of a service that is no user id, such as a URL.
+_ACTOR = rf"[\x21-\x7e]{{1,{MAX_ACTOR_LENGTH}}}"
 # As in the id of a session, because both are parts of paths.
 _NOT_IN_USER_ID = r"[\x00-\x1f\x7f-\x9f/\\?#%\ud800-\udfff]"
 USER_ID_RULE = (
@@ -77,9 +78,10 @@ def caller_of(authorizer: Mapping[str, Any], request_id: str | None = None) -> C
         claims = _part(_part(authorizer, "jwt", _CLAIMS), "claims", _CLAIMS)
         sees_all = bool(found.all_users_scope) and found.all_users_scope in _scopes(claims)
         user = _user(claims, required=not sees_all)
-        return Caller(_tenant(found.tenant_from, claims, {}), user, sees_all, user, request_id)
+        actor = user or _actor(claims.get("sub"))
+        return Caller(_tenant(found.tenant_from, claims, {}), user, sees_all, actor, request_id)
     identity = _part(authorizer, "iam", "identity of a signer") if found.auth == "iam" else {}
-    return Caller(_tenant(found.tenant_from, {}, identity), None, True, _signer(identity), request_id)
+    return Caller(_tenant(found.tenant_from, {}, identity), None, True, _actor(identity.get("userArn")), request_id)
 
 
 def is_user_id(text: str) -> bool:
@@ -124,10 +126,11 @@ def _user(claims: Mapping[str, Any], *, required: bool) -> str | None:
         return None
 
 
-def _signer(identity: Mapping[str, Any]) -> str | None:
-    """Return the ARN of the signer. It only describes the caller, so a missing one refuses nothing."""
-    arn = identity.get("userArn")
-    return arn if isinstance(arn, str) and re.fullmatch(_ARN, arn) else None
+def _actor(value: object) -> str | None:
+    """Return the name of the actor. It only describes the caller, so a missing or unusable one refuses nothing."""
+    if isinstance(value, str) and re.fullmatch(_ACTOR, value) and not re.fullmatch(_NO_TEXT, value):
+        return value
+    return None
 
 
 def _is_tenant(text: str) -> bool:

@@ -15,11 +15,10 @@ declare
   v_at timestamptz;
   v_rows bigint;
 begin
-  if p_if_older is null then
-    perform pg_advisory_xact_lock(robot_brain.refresh_lock());
-  elsif not pg_try_advisory_xact_lock(robot_brain.refresh_lock()) then
+  if not robot_brain.refresh_lock(p_wait => p_if_older is null) then
     return null;
-  elsif not robot_brain.refresh_due(p_if_older) then
+  end if;
+  if p_if_older is not null and not robot_brain.refresh_due(p_if_older) then
     return null;
   end if;
 

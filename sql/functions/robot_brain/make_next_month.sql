@@ -21,9 +21,13 @@ declare
   v_table text;
   v_month date;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('robot_brain.make_month', 0)) then
-    return jsonb_build_object('made', null, 'failed', v_failed);
-  end if;
+  -- A lock on a table that no login may lock. A login may take any advisory lock.
+  begin
+    lock table robot_brain.month_making in share row exclusive mode nowait;
+  exception
+    when lock_not_available then
+      return jsonb_build_object('made', null, 'failed', v_failed);
+  end;
 
   foreach v_table in array array['conversations', 'robot_interactions'] loop
     for v_month in

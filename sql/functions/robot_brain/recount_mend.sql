@@ -8,7 +8,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_advisory_xact_lock(robot_brain.refresh_lock());
+  perform robot_brain.refresh_lock(p_wait => true);
 
   insert into robot_brain.tenant_stats as t (tenant_id, sessions, messages, interactions)
   select

@@ -17,9 +17,7 @@ declare
   v_state robot_brain.refresh_state;
   v_as_of timestamptz;
 begin
-  if p_wait then
-    perform pg_advisory_xact_lock(robot_brain.refresh_lock());
-  elsif not pg_try_advisory_xact_lock(robot_brain.refresh_lock()) then
+  if not robot_brain.refresh_lock(p_wait) then
     return null;
   end if;
 

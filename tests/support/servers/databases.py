@@ -12,7 +12,7 @@ from ops.migrate import migrate
 from tests.support.servers.address import Address
 from tests.support.servers.postgres import MIGRATOR, Postgres
 
-APP = "robot_brain_app"
+APP = "robot_brain_app_a"
 TEMPLATE = "robot_brain_template"
 
 
@@ -20,7 +20,7 @@ TEMPLATE = "robot_brain_template"
 class Database:
     """One migrated, empty database.
 
-    `app_url` is DATABASE_URL, for robot_brain_app. It goes through the pooler if `kind` is pooled. `direct_url` is
+    `app_url` is DATABASE_URL, for the login APP. It goes through the pooler if `kind` is pooled. `direct_url` is
     DIRECT_DATABASE_URL, for the role that migrates. It never goes through the pooler.
     """
 
@@ -41,13 +41,13 @@ class Database:
 
 @dataclass(frozen=True)
 class Template:
-    """A server whose template database is migrated, and at which robot_brain_app can log in."""
+    """A server whose template database is migrated, and at which APP can log in."""
 
     postgres: Postgres
     app_password: str
 
     def app_url(self, dbname: str, through: Address | None = None) -> str:
-        """Return robot_brain_app's URL of `dbname`, at the address `through`, or at the server itself without it."""
+        """Return APP's URL of `dbname`, at the address `through`, or at the server itself without it."""
         return (through or self.postgres.address).url(APP, self.app_password, dbname)
 
     @contextmanager
@@ -70,7 +70,7 @@ class Template:
 
 
 def make_template(postgres: Postgres) -> Template:
-    """Migrate a template database as the role that Neon gives, and let robot_brain_app log in. Once per server."""
+    """Migrate a template database as the role that Neon gives, and let APP log in. Once per server."""
     app_password = secrets.token_urlsafe(24) if postgres.migrator_password else ""
     with postgres.admin() as admin:
         create_database(admin, TEMPLATE)
@@ -92,7 +92,7 @@ def drop_database(admin: psycopg.Connection, name: str) -> None:
 
 
 def set_app_login(admin: psycopg.Connection, password: str) -> None:
-    """Let robot_brain_app log in with `password`. If `password` is empty, the server must trust it."""
+    """Let APP log in with `password`. If `password` is empty, the server must trust it."""
     admin.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(APP), password or None))
 
 
