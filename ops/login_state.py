@@ -19,7 +19,7 @@ where r.rolname = any (%s)
 order by r.rolname
 """
 # It changes nothing. But two transactions cannot do it at the same time, in all databases of the cluster. A login may
-# take any advisory lock, so this is none.
+# take any advisory lock, so this is no advisory lock.
 _LOCK = f"alter role {APP} set row_security = on"
 
 

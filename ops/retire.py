@@ -2,7 +2,7 @@
 
 A connection that is open goes on without its password, and a transaction-mode pooler keeps connections of its own. If
 they just ended, PgBouncer would let the next call wait without an answer. So a pair's role that is in use loses its
-rights first: its next call is refused at once (42501), and the functions read the secret again and connect anew. Its
+rights first: its next call is refused at once (42501), and the functions read the secret again and connect again. Its
 login and its connections end once each environment has called or has been idle for longer than DB_IDLE_TIMEOUT.
 """
 

@@ -59,7 +59,7 @@ def who(url: str) -> tuple[object, ...] | None:
 
 def refused(url: str) -> bool:
     """Return True once a connection was refused. Raises if it opens, or if it fails for another reason."""
-    with pytest.raises(psycopg.OperationalError, match="authentication failed|not permitted to log in"):
+    with pytest.raises(psycopg.OperationalError, match=r"authentication failed|not permitted to log in"):
         who(url)
     return True
 
