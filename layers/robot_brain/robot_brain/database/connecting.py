@@ -70,9 +70,8 @@ def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold
             connection = WatchedConnection(pgconn)
             connection.autocommit = True
             connection.prepare_threshold = prepare_threshold
-            # Each BEGIN says both, because a former client of a pooler may have left other defaults behind.
+            # Each BEGIN says it, because a former client of a pooler may have left another default behind.
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-            connection.read_only = False
             return connection
     raise kind("; ".join(reasons) or "no time left to connect in")
 

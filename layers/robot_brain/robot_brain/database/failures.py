@@ -166,7 +166,6 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "08007": (DatabaseAwayError, True, True),  # transaction_resolution_unknown
     # read_only_sql_transaction: a failover; a new connection reaches the new server
     "25006": (DatabaseReadOnlyError, True, True),
-    "0A000": (DatabaseReadOnlyError, True, True),  # feature_not_supported: BEGIN READ WRITE on a standby
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
     "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name
