@@ -176,3 +176,14 @@ def test_an_erasure_marks_a_session_that_a_user_gets_while_the_erasure_waits(
         thread.join(120)
     assert replies == [204]
     assert shared.read("s").status == 404
+
+
+def test_a_database_that_an_operator_made_read_only_takes_no_write(database: Database, shared: Bundle) -> None:
+    shared.write("s", turn())
+    with database.admin() as admin:
+        admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
+    end_servers(database)
+    assert shared.write("s", turn()).status == 503
+    with pytest.raises(DatabaseReadOnlyError):
+        shared.refresh()
+    assert shared.read("s").json["session"]["message_count"] == 1

@@ -12,6 +12,7 @@ from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PU
 from tests.model.states import MANY_TURNS, erasing, live, turn
 from tests.model.store import Json
 from tests.model.threads import in_threads
+from tests.model.trail import Audited, stored_trail
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database
 
@@ -109,6 +110,10 @@ def test_only_its_user_and_a_service_go_on_with_an_erasure_that_a_user_began(
         assert [send(Request(GET, "a", user=user)).status for user in (USER, OTHER, None)] == [404] * 3
         assert send(replace(erase, user=goes_on)).status == 204
         assert send(replace(erase, user=goes_on)).status == 404
+        # The first step alone is recorded, with all turns and the caller that began.
+        with database.admin() as admin:
+            entry = Audited("sessions", "a", "ERASE", {"user_id": USER, "message_count": MANY_TURNS}, None, USER)
+            assert list(stored_trail(admin, "local").values()) == [[entry]]
         assert send(replace(write, user=OTHER)).json["last_seq"] == 1
         assert (send(write).status, send(erase).status) == (404, 404)
 
@@ -174,8 +179,14 @@ def test_an_erasure_leaves_no_word_in_any_table(bundle: Bundle, database: Databa
             for name in tables
             for (row,) in admin.execute(f"select t::text from {name} t where t::text like '%canary%'".encode())
         ]
-    # Figures of a personality stay: a name of a robot, and numbers.
-    assert [(name, row) for name, row in found if "personality_stats" not in name] == []
+    # Figures of a personality stay: a name of a robot, and numbers. So does the audit trail, which has ids alone.
+    stays = ("robot_brain.personality_stats", "robot_brain.audit_logs")
+    assert [(name, row) for name, row in found if name not in stays] == []
+    trail = [
+        row.replace(session, "").replace(f'""user_id"": ""{canary}""', "") for name, row in found if name == stays[1]
+    ]
+    assert len(trail) == 3
+    assert not any(canary in row for row in trail), trail
 
 
 _RELATIONS = """
