@@ -1,7 +1,8 @@
 """`call` calls an SQL function, and retries the call if a retry is safe and may help. Each request uses it.
 
-All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a change has an
-unknown outcome and no retry succeeds, the outcome of the call is unknown too.
+All attempts of a call share one deadline. The pauses between them have full jitter. If the server refuses the login,
+and the secret has another URL by now, the password was rotated, and the call is sent at once. If an attempt of a change
+has an unknown outcome and no retry succeeds, the outcome of the call is unknown too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from robot_brain.settings import settings
 _LONGEST_ANSWER = 12.0
 # Seconds. With less time left there is no retry.
 _SHORTEST_ATTEMPT = 0.1
+# insufficient_privilege: `make app-password RETIRE=old` takes the rights from a role before it ends its connections.
+_NO_RIGHTS = "42501"
+# A former client of a pooler may have left its settings on the server connection. Then a call may fail with one of
+# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 and 5
+# seconds for the last two. Sooner than after these seconds, they are not the role's.
+_OF_SETTINGS = {"25006": math.inf, "40001": math.inf, "57014": 9.0, "55P03": 4.5}
 # Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.
 _random = random.SystemRandom()
 
@@ -69,13 +76,14 @@ def call(
     failed = _FailedAttempts(deadline, attempts, writes, repeatable)
     while True:
         connection = None
+        started = time.monotonic()
         try:
             connection = lazy_connection().get(deadline)
             started = time.monotonic()
-            if until_deadline:
-                row = _until(deadline, connection, statement, arguments)
+            connection.watch(deadline if until_deadline else deadline.at_most(_LONGEST_ANSWER))
+            if until_deadline or failed.of_settings:
+                row = _in_transaction(connection, statement, arguments, deadline, until_deadline, failed.of_settings)
             else:
-                connection.watch(deadline.at_most(_LONGEST_ANSWER))
                 row = connection.execute(statement, arguments).fetchone()
             assert row is not None  # each of these SQL functions returns exactly one row
             seconds = time.monotonic() - started
@@ -84,29 +92,43 @@ def call(
                 raise refusal
             return Answer(row, seconds, connection)
         except Exception as error:
+            failed.look(error, math.inf if until_deadline else time.monotonic() - started)
             failed.pause_after(error, connecting=connection is None)
             arguments = {**arguments, **(retried_with or {})}
 
 
-def _until(
-    deadline: Deadline, connection: WatchedConnection, statement: str, arguments: Mapping[str, object]
+def _in_transaction(
+    connection: WatchedConnection,
+    statement: str,
+    arguments: Mapping[str, object],
+    deadline: Deadline,
+    until_deadline: bool,
+    reset: bool,
 ) -> Row | None:
-    """Execute the statement in a transaction that may run until the deadline.
+    """Execute the statement in a transaction. With `until_deadline` it may run until then.
 
+    With `reset`, first give the server connection the settings of the role. They stay after the commit. A transaction
+    keeps the mode in which it began, so also set that. A database that an operator made read only stays so.
     Set the timeout in a statement of its own, because a timeout set inside the SQL function has no effect on that call.
     """
-    connection.watch(deadline)
     with connection.transaction():
-        # At least 1, because 0 means no limit in PostgreSQL.
-        milliseconds = math.ceil(deadline.remaining() * 1000)
-        connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
+        if reset:
+            connection.execute("reset all")
+            # SHOW is allowed before `set transaction`, and a query is not.
+            shown = connection.execute("show default_transaction_read_only").fetchone()
+            if shown == ("off",):
+                connection.execute("set transaction read write")
+        if until_deadline:
+            # At least 1, because 0 means no limit in PostgreSQL.
+            milliseconds = math.ceil(deadline.remaining() * 1000)
+            connection.execute("select pg_catalog.set_config('statement_timeout', %s, true)", (str(milliseconds),))
         return connection.execute(statement, arguments).fetchone()
 
 
 class _FailedAttempts:
     """The failed attempts of one call. Decides whether a retry follows."""
 
-    __slots__ = ("_deadline", "_most", "_number", "_repeatable", "_unknown", "_writes")
+    __slots__ = ("_deadline", "_most", "_number", "_repeatable", "_unknown", "_writes", "of_settings")
 
     def __init__(self, deadline: Deadline, most: int | None, writes: bool, repeatable: bool) -> None:
         self._deadline = deadline
@@ -114,8 +136,15 @@ class _FailedAttempts:
         self._writes = writes
         self._repeatable = repeatable
         self._number = 0
+        # The last error may come from settings that a former client left behind.
+        self.of_settings = False
         # The errors of attempts with an unknown outcome.
         self._unknown: list[psycopg.Error] = []
+
+    def look(self, error: Exception, seconds: float) -> None:
+        """Note whether an error after so many seconds of an attempt may come from a former client's settings."""
+        sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+        self.of_settings = seconds <= _OF_SETTINGS.get(sqlstate or "", -1)
 
     def pause_after(self, error: Exception, *, connecting: bool) -> None:
         """Sleep until the next attempt. Raises the error of the whole call if there is no next attempt."""
@@ -144,10 +173,12 @@ class _FailedAttempts:
             self._unknown.append(error)
         if failure.lost:
             lazy_connection().discard()
+        if (failure.of_login or error.sqlstate == _NO_RIGHTS) and self._renewed(error):
+            return
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = _random.uniform(0, failure.pause * 2 ** (self._number - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= self._deadline.left()
-        repeat = failure.repeat and (self._repeatable or not failure.unknown)
+        repeat = (failure.repeat or self.of_settings) and (self._repeatable or not failure.unknown)
         if not repeat or self._number >= (self._most or settings().max_attempts) or too_late:
             telemetry.note(database_error=cause(error), attempts=self._number)
             # An error with an SQLSTATE is an answer, for example a pooler's report that it lost its server.
@@ -156,6 +187,18 @@ class _FailedAttempts:
             raise failure.error from error
         patterns().retried()
         time.sleep(pause)
+
+    def _renewed(self, error: psycopg.Error) -> bool:
+        """Return whether the secret has another URL. Then the refused attempt does not count, as it did nothing."""
+        try:
+            renewed = lazy_connection().renew(self._deadline)
+        except RobotBrainError as unavailable:
+            telemetry.note(database_error=cause(error), attempts=self._number)
+            raise unavailable from error
+        if renewed:
+            self._number -= 1
+            patterns().retried()
+        return renewed
 
     def _note(self, error: Exception, connecting: bool) -> None:
         """Log why no connection was tried: DATABASE_URL or its secret is wrong or unavailable, or no time is left."""
