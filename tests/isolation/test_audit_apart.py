@@ -211,6 +211,17 @@ def test_a_chain_goes_on_beside_the_one_of_another_tenant_that_is_being_made(twi
     assert twins.chain() == 6
 
 
+def test_two_calls_that_chain_the_first_entries_of_a_tenant_do_not_wait_for_each_other(twins: Twins) -> None:
+    act(twins.app, "acme")
+    twins.app.execute("set lock_timeout = '5s'")
+    with twins.admin.transaction():
+        assert twins.admin.execute("select robot_brain.chain_audit(1000)").fetchone() == (6,)
+        assert twins.chain() == 0
+    act(twins.app, "acme")
+    assert twins.chain() == 6
+    assert twins.verified("acme")[::2] == (12, None)
+
+
 def test_a_cursor_of_another_tenant_is_refused_and_its_place_shows_only_the_callers_own_entries(twins: Twins) -> None:
     done = {tenant: act(twins.app, tenant) for tenant in TENANTS}
     answer = ask(twins.app, "read_audit", Party("globex"), {"p_limit": 3})
