@@ -69,7 +69,7 @@ left join pg_catalog.pg_roles grantor on grantor.oid = m.grantor
 where m.member = %s
 order by 1, 2
 """
-# No function changes a role. So such a connection is not one of ours, or an operator forgot it.
+# No function changes a role. So such a connection is a stranger, or an operator forgot it.
 _END_CHANGERS = """
 select a.pid, a.usename, pg_catalog.pg_terminate_backend(a.pid, 5000)
 from (

@@ -107,7 +107,9 @@ def empty(cluster: Postgres) -> None:
         ).fetchall():
             drop_database(admin, name)
         for (name,) in admin.execute(
-            "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> all (%s)",
+            # A role cannot be dropped before the memberships that it granted.
+            "select rolname from pg_roles where rolname !~ '^pg_' and rolname <> all (%s)"
+            " order by rolname !~ '^robot_brain'",
             [[SUPERUSER, MIGRATOR]],
         ).fetchall():
             admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))

@@ -122,6 +122,11 @@ class StandIn:
         return f"postgresql://{login}@{host}:{self.relay.port}/{database}?{urlencode(kept, safe='/')}".rstrip("?")
 
     @property
+    def pooler_url(self) -> str:
+        """The functions' URL past the relay, which no fault of the relay changes."""
+        return self._app_url
+
+    @property
     def has(self) -> frozenset[Need]:
         """What this stand-in has of the things that a fault may need."""
         have: dict[Need, object] = {

@@ -1,7 +1,8 @@
 """`call` calls an SQL function, and retries the call if a retry is safe and may help. Each request uses it.
 
-All attempts of a call share one deadline. The pauses between them have full jitter. If an attempt of a change has an
-unknown outcome and no retry succeeds, the outcome of the call is unknown too.
+All attempts of a call share one deadline. The pauses between them have full jitter. If the server refuses the login,
+and the secret has another URL by now, the password was rotated, and the call is sent at once. If an attempt of a change
+has an unknown outcome and no retry succeeds, the outcome of the call is unknown too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from robot_brain.settings import settings
 _LONGEST_ANSWER = 12.0
 # Seconds. With less time left there is no retry.
 _SHORTEST_ATTEMPT = 0.1
+# insufficient_privilege: `make app-password RETIRE=old` takes the rights from a role before it ends its connections.
+_NO_RIGHTS = "42501"
 # Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.
 _random = random.SystemRandom()
 
@@ -144,6 +147,8 @@ class _FailedAttempts:
             self._unknown.append(error)
         if failure.lost:
             lazy_connection().discard()
+        if (failure.of_login or error.sqlstate == _NO_RIGHTS) and self._renewed(error):
+            return
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = _random.uniform(0, failure.pause * 2 ** (self._number - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= self._deadline.left()
@@ -156,6 +161,18 @@ class _FailedAttempts:
             raise failure.error from error
         patterns().retried()
         time.sleep(pause)
+
+    def _renewed(self, error: psycopg.Error) -> bool:
+        """Return whether the secret has another URL. Then the refused attempt does not count, as it did nothing."""
+        try:
+            renewed = lazy_connection().renew(self._deadline)
+        except RobotBrainError as unavailable:
+            telemetry.note(database_error=cause(error), attempts=self._number)
+            raise unavailable from error
+        if renewed:
+            self._number -= 1
+            patterns().retried()
+        return renewed
 
     def _note(self, error: Exception, connecting: bool) -> None:
         """Log why no connection was tried: DATABASE_URL or its secret is wrong or unavailable, or no time is left."""

@@ -29,6 +29,9 @@ class LazyConnection:
         self._settings = settings()
         self._connection: WatchedConnection | None = None
         self._parameters: dict[str, Any] | None = None
+        # The URL that the secret had, and the deadline of the request that fetched it.
+        self._fetched = ""
+        self._fetched_by: Deadline | None = None
         self._used_at = 0.0
         self.opened = 0
         self.reused = 0
@@ -68,6 +71,22 @@ class LazyConnection:
         self._used_at = time.time()
         return self._connection
 
+    def renew(self, deadline: Deadline) -> bool:
+        """Return whether the secret has another URL by now. If so, discard the connection that used the last one.
+
+        Returns False without a secret, or if a call with this `deadline` fetched it already: a request fetches it once.
+        Raises the errors of `get` if the secret cannot be fetched or its URL is wrong.
+        """
+        if self._settings.database_url or self._fetched_by is deadline:
+            return False
+        refused = self._fetched
+        self._parameters = None
+        self._parameters = connection_parameters(self._url(deadline), self._settings)
+        if self._fetched == refused:
+            return False
+        self.discard()
+        return True
+
     @property
     def is_open(self) -> bool:
         """True if a connection can be reused. It may be stale."""
@@ -96,9 +115,11 @@ class LazyConnection:
         # Imported here, so that only a deployment with a secret pays for the import.
         from robot_brain.services.secret import fetch_database_url
 
-        return fetch_database_url(
+        self._fetched_by = deadline
+        self._fetched = fetch_database_url(
             self._settings.database_secret_arn, self._settings.secrets_endpoint, credentials(), deadline
         )
+        return self._fetched
 
 
 def lazy_connection() -> LazyConnection:

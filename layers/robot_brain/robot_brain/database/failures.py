@@ -58,6 +58,14 @@ class Failure(NamedTuple):
         """
         return 1.0 if isinstance(self.error, DatabaseOverloadedError) else 0.2
 
+    @property
+    def of_login(self) -> bool:
+        """Whether another password may help: the server refused the login, or the pooler repeats such a refusal."""
+        return isinstance(self.error, DatabaseRefusedError) or _POOLER_REPEATS in str(self.error)
+
+
+# For some seconds after a refused login, PgBouncer sends this to each client of the same role, without the reason.
+_POOLER_REPEATS = "server login has been failing"
 
 # Parts of error texts in lower case. The first match decides. Errors that a retry does not solve come first,
 # because some of their texts contain the text of an error that a retry may solve.
@@ -128,7 +136,7 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
     (
         DatabaseAwayError,
         (
-            "server login has been failing",
+            _POOLER_REPEATS,
             "pooler is shut",
             "server shutting down",
             "client_login_timeout",
