@@ -6,8 +6,9 @@ pgbench makes the statement of the layer, so nearly all time is the server's. Wi
 statement that appends to it. Each PUT changes a text, so each leaves an entry. As in the tests fsync is off: a server
 that waits for its disk has a ratio nearer to 1. Autovacuum is off; a vacuum comes before each round.
 
-The rows: sessions of each client's own; four sessions that all clients share; own ones through PgBouncer; and own ones
-while refreshes chain the entries. A refresh begins half a second after the one before, far more often than in use.
+The rows: sessions of each client's own; four sessions that all clients share; own ones while refreshes chain the
+entries; whole requests through the handlers, in processes of their own; and own sessions through PgBouncer. A refresh
+begins half a second after the one before, far more often than in use. ROWS= chooses some, with commas between them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from tests.bench import measure
-from tests.bench.put_load import CLIENTS, PutLoad, Row
+from tests.bench.put_load import CLIENTS, HANDLERS, PutLoad, Row
 from tests.support.servers.address import Address
 from tests.support.servers.authority import make_authority
 from tests.support.servers.binaries import MissingBinaryError, debian_pgbouncer, debian_postgres
@@ -77,9 +78,13 @@ def _measure(
         load.fill()
         url = database.app_url
         rows = {"own": Row("own", url), "shared": Row("shared", url), "refreshed": Row("own", url, refreshed=True)}
+        rows["handlers"] = Row(HANDLERS, url)
         if pooler is not None:
             rows["pooled"] = Row("own", template.app_url(database.name, pooler))
+        chosen = os.environ.get("ROWS") or ",".join(rows)
         for name, row in rows.items():
+            if name not in chosen.split(","):
+                continue
             cpu = measure.Samples()
             title = f"PostgreSQL {server.version}, {name}"
             sides = {side: partial(_take, load, row, cpu, side) for side in SIDES}

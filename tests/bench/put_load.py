@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
+from local.settings import ROOT
 from tests.bench.server_time import all_cpu_seconds
 from tests.support.servers.databases import Database
 
@@ -21,6 +24,8 @@ CLIENTS = 8
 OWN, SHARED = 50, 4  # sessions: of each client, and of all
 TURNS = 20
 REFRESH_SECONDS = 0.5
+# The clients are execution environments, and not pgbench.
+HANDLERS = "handlers"
 # The session of a request, and the number of sessions to choose from.
 KINDS = {
     "own": ("'own-' || :client_id || '-' || :session", OWN),
@@ -60,7 +65,7 @@ class Round(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A kind of load: of KINDS, the URL of its clients, and whether refreshes run beside it."""
+    """A kind of load: of KINDS, or HANDLERS. `url` is that of its clients, and `refreshed` says if refreshes run."""
 
     kind: str
     url: str
@@ -103,7 +108,7 @@ class PutLoad:
             with ExitStack() as stack:
                 if row.refreshed:
                     stack.enter_context(_refreshes(self._database))
-                calls, per_second = self._call(row)
+                calls, per_second = self._request(row) if row.kind == HANDLERS else self._call(row)
             cpu = all_cpu_seconds(server) - cpu
             appended = _one(admin, "select count(*) from robot_brain.audit_logs") - before
         assert appended == (calls if side == "with" else 0), (row, side, calls, appended)
@@ -127,6 +132,37 @@ class PutLoad:
         assert calls is not None
         assert per_second is not None
         return int(calls[1]), float(per_second[1])
+
+    def _request(self, row: Row) -> tuple[int, float]:
+        """Return the number of requests through the handlers, and those a second."""
+        path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain", "."))
+        variables = {**os.environ, "DATABASE_URL": row.url, "PYTHONPATH": path}
+        words = [sys.executable, "-m", "tests.bench.put_environment"]
+        with ExitStack() as stack:
+            clients = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        [*words, str(number)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                    )
+                )
+                for number in range(CLIENTS)
+            ]
+            # The first round imports, connects and plans. It counts for neither.
+            warm = sum(_rounds(clients, 0.2))
+            calls = sum(_rounds(clients, self._seconds))
+        return warm + calls, calls / self._seconds
+
+
+def _rounds(clients: Sequence[subprocess.Popen[str]], seconds: float) -> list[int]:
+    """Let each client make requests for a time. Return how many each made."""
+    for client in clients:
+        assert client.stdin is not None
+        print(seconds, file=client.stdin, flush=True)
+    made = []
+    for client in clients:
+        assert client.stdout is not None
+        made.append(int(client.stdout.readline()))
+    return made
 
 
 def refresh(connection: psycopg.Connection[Any]) -> None:

@@ -25,7 +25,7 @@ KEYS = {
     "month": "hashtextextended('robot_brain.make_month', 0)",
     "recount": "hashtextextended('robot_brain.recount', 0)",
     "migration": str(LOCK),
-    "idempotency key": "hashtextextended('local:' || encode(sha256('other'), 'hex'), 0)",
+    "idempotency key": "hashtextextended('local:other', 0)",
     "user": "hashtextextended(e'local\\nother', 1)",
 }
 _END = """

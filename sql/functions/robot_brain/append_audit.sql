@@ -22,6 +22,8 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- Callers that need a plan for each call would have this insert planned again, too. It has only one plan.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   insert into robot_brain.audit_logs (

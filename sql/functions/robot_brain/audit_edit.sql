@@ -10,6 +10,8 @@ create or replace function robot_brain.audit_edit(
 )
 returns void
 language plpgsql
+-- replace_turn makes a plan for each of its statements again, and nothing here depends on the parameters.
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_changed constant text[] := array_remove(array[
@@ -19,12 +21,15 @@ declare
     case when p_is.items is distinct from p_was.items then 'items' end,
     case when p_adds_interaction then 'interaction' end
   ], null);
+  -- Not arguments of the call below: PostgreSQL keeps the plan of an expression, but would inline iso_time in a
+  -- statement again and again.
+  v_old constant jsonb := jsonb_build_object('seq', p_was.seq, 'updated_at', robot_brain.iso_time(p_was.updated_at));
+  v_new constant jsonb := jsonb_build_object(
+    'seq', p_is.seq, 'updated_at', robot_brain.iso_time(p_is.updated_at), 'changed', v_changed
+  );
 begin
   perform robot_brain.append_audit(
-    p_is.tenant_id, 'conversations', p_is.session_id, 'UPDATE',
-    jsonb_build_object('seq', p_is.seq, 'updated_at', robot_brain.iso_time(p_was.updated_at)),
-    jsonb_build_object('seq', p_is.seq, 'updated_at', robot_brain.iso_time(p_is.updated_at), 'changed', v_changed),
-    p_actor, p_request_id
+    p_is.tenant_id, 'conversations', p_is.session_id, 'UPDATE', v_old, v_new, p_actor, p_request_id
   );
 end
 $$;
