@@ -1,4 +1,4 @@
-"""No role of ours can change, remove or make up an entry of the audit trail.
+"""None of our roles can change, remove or make up an entry of the audit trail.
 
 robot_brain_audit owns the tables, so it could alter them or grant itself what it lacks. So could the migrating role,
 which may become it. robot_brain_owner owns the schema, so it could drop a table. With kept heads
@@ -30,7 +30,7 @@ CHANGES = {
     "delete of the heads": "delete from robot_brain.audit_heads",
     "merge": "merge into robot_brain.audit_logs l using (values (1)) v on true when matched then delete",
 }
-# What the owner of a table may always do, and no other role of ours.
+# What the owner of a table may always do, and no other of our roles.
 OF_THE_OWNER = {
     "insert": MADE_UP,
     "insert with a place": MADE_UP.replace("created_at)", "created_at, n, hash, chained_at)").replace(
@@ -64,7 +64,7 @@ DROPS = {
 
 
 def roles(database: Database) -> list[str]:
-    """Return all roles of ours, except the one that migrates."""
+    """Return all our roles, except the one that migrates."""
     with database.admin() as admin:
         found = admin.execute(
             "select rolname from pg_roles where starts_with(rolname, 'robot_brain_') order by 1"
@@ -108,7 +108,7 @@ def trail(database: Database) -> Database:
     return database
 
 
-def test_no_role_of_ours_can_change_or_remove_an_entry(trail: Database) -> None:
+def test_none_of_our_roles_can_change_or_remove_an_entry(trail: Database) -> None:
     tried = roles(trail)
     assert {OWNER, "robot_brain_owner", "robot_brain_stats", "robot_brain_app"} < set(tried)
     before = rows(trail)
@@ -116,14 +116,14 @@ def test_no_role_of_ours_can_change_or_remove_an_entry(trail: Database) -> None:
     assert rows(trail) == before
 
 
-def test_no_role_of_ours_but_the_owner_can_make_up_entries_or_change_the_tables(trail: Database) -> None:
+def test_none_of_our_roles_but_the_owner_can_make_up_entries_or_change_the_tables(trail: Database) -> None:
     before = rows(trail)
     others = [role for role in roles(trail) if role != OWNER]
     assert {role: found for role in others if (found := allowed(trail, role, OF_THE_OWNER))} == {}
     assert rows(trail) == before
 
 
-def test_no_role_of_ours_but_the_two_owners_can_drop_the_trail(trail: Database) -> None:
+def test_none_of_our_roles_but_the_two_owners_can_drop_the_trail(trail: Database) -> None:
     dropping = {role for role in roles(trail) if allowed(trail, role, DROPS)}
     assert dropping == {OWNER, "robot_brain_owner"}
 
@@ -151,7 +151,7 @@ def test_the_functions_owner_reads_only_the_entries_of_its_tenant(trail: Databas
         assert admin.execute(tenants).fetchone() == (["local"],)
 
 
-def test_no_role_of_ours_can_become_the_owner_of_the_trail(trail: Database) -> None:
+def test_none_of_our_roles_can_become_the_owner_of_the_trail(trail: Database) -> None:
     with trail.admin() as admin:
         members = admin.execute(
             "select member::regrole::text from pg_auth_members where roleid = 'robot_brain_audit'::regrole"
