@@ -27,12 +27,13 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
-		$(if $(HEADS),--heads '$(HEADS)') $(if $(SAVE),--save '$(SAVE)')
+		$(if $(HEADS),--heads '$(HEADS)') $(if $(SAVE),--save '$(SAVE)') \
+		$(if $(SECRET),--secret '$(SECRET)') $(if $(RETIRE),--retire '$(RETIRE)') $(if $(filter-out 0,$(FORCE)),--force)
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
 	@$(MAKE) --no-print-directory ops DO=migrate
 
-app-password:  ## Give robot_brain_app a fresh password and print the functions' DATABASE_URL, once
+app-password: $(if $(SECRET),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
 	@$(MAKE) --no-print-directory ops DO=app-password
 
 # Develop

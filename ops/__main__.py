@@ -10,7 +10,7 @@ COMMANDS = {
     "migrate": "apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied",
     "recount": "count the statistics of DIRECT_DATABASE_URL again and correct them; DRY_RUN=1 prints the differences",
     "audit-verify": "verify the audit trail of DIRECT_DATABASE_URL; SAVE=file keeps its heads, HEADS=file compares",
-    "app-password": "give robot_brain_app a fresh password and print the functions' DATABASE_URL, once",
+    "app-password": "give the functions a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old, FORCE=1",
     "build": "build what SAM deploys: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on, AUTH=iam or jwt",
 }
 

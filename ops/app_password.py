@@ -1,6 +1,9 @@
-"""Give robot_brain_app a fresh password, and print the DATABASE_URL that the functions need, once.
+"""Rotate the functions' password. Two roles log in in turn, so that no request is refused meanwhile.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops app-password
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops app-password [--secret ARN] [--retire old]
+
+Without `--retire` the idle role gets a password, and the functions' DATABASE_URL is printed once, or written into the
+secret. `--retire old` takes the login from the other role afterwards, and ends its connections (ops/retire.py).
 
 The password is sent to the server as plain text over TLS. Neon hashes it itself and refuses a hash made by the client.
 """
@@ -10,72 +13,153 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from collections.abc import Sequence
-from urllib.parse import quote
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from ops.direct import connect, parse_direct_url, url_from_environment
+from ops import audit
+from ops.app_url import proven_url
+from ops.direct import connect, url_from_environment
 from ops.errors import MigrationError
+from ops.login_state import Login, changing, newest_first, read_logins
+from ops.logins import PAIR, assert_logins
+from ops.put_secret import check_secret, put_secret
+from ops.retire import retire
 
-ROLE = "robot_brain_app"
 # 192 bits of randomness. The text is URL-safe, so a URL holds the password without escapes.
 PASSWORD_BYTES = 24
+# The functions that connect to the database: all but health.
+FUNCTIONS = 7
+
+Say = Callable[[str], None]
 
 
-def pooled_host(host: str) -> str:
-    """Return the host of Neon's pooler for a direct Neon host, and any other host unchanged."""
-    endpoint, dot, domain = host.partition(".")
-    if host.endswith(".neon.tech") and endpoint.startswith("ep-") and not endpoint.endswith("-pooler"):
-        return f"{endpoint}-pooler{dot}{domain}"
-    return host
+def rotate(direct_url: str, secret: str = "") -> tuple[str, Login | None, str]:
+    """Give the idle role a password, prove it, and return the role, the one that logged in before, and the new URL.
 
-
-def app_url(direct_url: str, password: str) -> str:
-    """Return the URL with which robot_brain_app connects to the same database, on Neon through its pooler."""
-    parts = parse_direct_url(direct_url)
-    host = pooled_host(str(parts.get("host") or "localhost"))
-    database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")
-    options = [f"{name}={quote(str(parts[name]), safe='')}" for name in ("sslmode", "sslrootcert") if parts.get(name)]
-    credentials = f"{ROLE}:{quote(password, safe='')}"
-    if host.startswith("/"):
-        options = [f"host={quote(host, safe='')}", *([f"port={parts['port']}"] if parts.get("port") else [])]
-        return f"postgresql://{credentials}@/{database}?{'&'.join(options)}"
-    port = f":{parts['port']}" if parts.get("port") else ""
-    return f"postgresql://{credentials}@{host}{port}/{database}{'?' if options else ''}{'&'.join(options)}"
-
-
-def set_app_password(direct_url: str) -> str:
-    """Give robot_brain_app a fresh random password and the right to log in, and return its DATABASE_URL.
-
-    Functions that still have the old password keep their open connections and cannot open new ones. Deploy the new URL
-    soon. Raises MigrationError if the database cannot be reached or was not migrated.
+    With the ARN of a `secret`, write the URL into the secret. If that fails, the error holds the URL, because nothing
+    else does. Otherwise raises MigrationError, with what to do: nothing was changed, or the new login was taken back.
     """
+    if secret:
+        check_secret(secret)
     password = secrets.token_urlsafe(PASSWORD_BYTES)
-    url = app_url(direct_url, password)
-    try:
-        with connect(direct_url, "robot-brain-password") as connection:
-            connection.execute(
-                sql.SQL("alter role {} login password {}").format(sql.Identifier(ROLE), sql.Literal(password))
-            )
-    except psycopg.errors.UndefinedObject as error:
-        raise MigrationError(f"the role {ROLE} does not exist: run `make migrate` first") from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise MigrationError(f"{error.diag.message_primary}: run it as the role that ran `make migrate`") from error
-    except psycopg.Error as error:
-        raise MigrationError(str(error)) from error
-    return url
+    with connect(direct_url, "robot-brain-password") as connection:
+        with changing(connection):
+            active = [login for login in read_logins(connection) if login.can_log_in]
+            _refuse_a_third(active)
+            role = next(name for name in PAIR if name not in {login.name for login in active})
+            assert_logins(connection)
+            _log_in_with(connection, role, password)
+        try:
+            url = proven_url(direct_url, role, password)
+        except MigrationError as error:
+            with changing(connection):
+                _log_in_with(connection, role, None)
+            raise MigrationError(
+                f"{role} got a password, but could not connect with it: {error}\n"
+                f"{role} cannot log in any more, and nothing else was changed. Correct the reason and run it again."
+            ) from error
+    if secret:
+        try:
+            put_secret(secret, url)
+        except MigrationError as error:
+            raise _NotWrittenError(str(error), url) from error
+    return role, active[0] if active else None, url
+
+
+class _NotWrittenError(MigrationError):
+    """The new login works, and the secret was not written. The URL is in no other place."""
+
+    def __init__(self, reason: str, url: str) -> None:
+        super().__init__(reason)
+        self.url = url
+
+
+def _refuse_a_third(active: Sequence[Login]) -> None:
+    if len(active) < 2:
+        return
+    new, old = newest_first(active)[0], newest_first(active)[-1]
+    raise MigrationError(
+        f"{new} and {old} can log in already, and a third login would need a third set of connections.\n"
+        f"If the functions use {new.name} by now, run: make app-password RETIRE=old\n"
+        f"If the URL of {new.name} was lost and never used, run: make app-password RETIRE=new"
+    )
+
+
+def _log_in_with(connection: psycopg.Connection[Any], role: str, password: str | None) -> None:
+    """Give `role` its login with `password`, or take both away without one. The comment says since when."""
+    name = sql.Identifier(role)
+    since = f"Robot Brain: password of {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if password else None
+    login = sql.SQL("login" if password else "nologin")
+    connection.execute(sql.SQL("alter role {} {} password {}").format(name, login, sql.Literal(password)))
+    connection.execute(sql.SQL("comment on role {} is {}").format(name, sql.Literal(since)))
+    audit.append(connection, "pg_authid", role, {"login": password is not None})
+
+
+def _connections(direct_url: str) -> str:
+    """Return a line about the connections that the compute allows, for DbPoolSize."""
+    with connect(direct_url, "robot-brain-password") as connection:
+        row = connection.execute(
+            """
+            select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                - coalesce(current_setting('reserved_connections', true)::int, 0),
+              (select count(*) from pg_stat_activity where backend_type = 'client backend')
+            """
+        ).fetchone()
+    assert row is not None
+    allowed, used = row
+    return (
+        f"The server allows {allowed} connections, and {used} are open now, with that of this command. "
+        f"While two roles log in, each may have half of them: DbPoolSize up to {max(1, allowed // 2 // FUNCTIONS)} "
+        f"({FUNCTIONS} functions) without a pooler. A pooler's limit may be higher."
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Set the password through DIRECT_DATABASE_URL and print the functions' DATABASE_URL.
-
-    Raises OperatorError if that fails.
-    """
-    argparse.ArgumentParser(
-        prog="python -m ops app-password", description="Give robot_brain_app a fresh password."
-    ).parse_args(arguments)
-    print(set_app_password(url_from_environment()))
-    print("This is shown once: put it into your secret store now.", file=sys.stderr)
+    """Rotate the password of DIRECT_DATABASE_URL, or end a login. Raises OperatorError if that fails."""
+    parser = argparse.ArgumentParser(prog="python -m ops app-password", description="Rotate the functions' password.")
+    parser.add_argument("--secret", default="", help="write the URL into the secret with this ARN")
+    parser.add_argument("--retire", metavar="old|new|ROLE", default="", help="take the login from this role")
+    parser.add_argument("--force", action="store_true", help="retire a role that is in use")
+    options = parser.parse_args(arguments)
+    direct_url = url_from_environment()
+    if options.retire:
+        retire(direct_url, options.retire, _say, force=options.force)
+        return 0
+    try:
+        role, before, url = rotate(direct_url, options.secret)
+    except _NotWrittenError as error:
+        print(error.url)
+        _say(f"The secret was not written: {error}\nThe URL above works. Put it into the secret now: it is shown once.")
+        return 1
+    if not options.secret:
+        print(url)
+        _say("This is shown once: put it into your secret store now.")
+    _say(_next_steps(role, before.name if before else "", options.secret))
+    _say(_connections(direct_url))
     return 0
+
+
+def _next_steps(role: str, before: str, secret: str) -> str:
+    if secret:
+        first = (
+            f"The secret names {role} now. Nothing has to be deployed: an execution environment reads the secret again "
+            "when it needs another connection, or when its login is refused."
+        )
+    else:
+        first = (
+            "Next, give it to the functions. If they read a secret, write it there and deploy nothing. Otherwise run: "
+            ".venv-sam/bin/sam deploy --parameter-overrides DatabaseUrl='<the URL>'"
+        )
+    if not before:
+        return first
+    return (
+        f"{first}\n{before} can log in too, until no function uses it any more. Then run: make app-password RETIRE=old"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -114,6 +114,25 @@ def assert_logins(connection: psycopg.Connection[Any]) -> None:
             ) from error
 
 
+def revoke_rights(connection: psycopg.Connection[Any], role: str) -> None:
+    """Take the membership of robot_brain_app from one of PAIR, at once and for its open connections too.
+
+    The next `assert_logins` gives it back.
+    """
+    by_grantor = connection.info.server_version >= 160_000
+    rows = connection.execute(_READ_MEMBERSHIPS, [_oid(connection, role)]).fetchall()
+    for granted, grantor, *_ in rows:
+        by = sql.SQL(" granted by {}").format(sql.Identifier(grantor)) if by_grantor and grantor else sql.SQL("")
+        name, of = sql.Identifier(role), sql.Identifier(granted)
+        connection.execute(sql.SQL("revoke {} from {}{} cascade").format(of, name, by))
+
+
+def _oid(connection: psycopg.Connection[Any], role: str) -> int:
+    row = connection.execute("select oid from pg_catalog.pg_roles where rolname = %s", [role]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def end_changers(connection: psycopg.Connection[Any]) -> None:
     """End each connection of a login that has changed a role in an open transaction, with a warning.
 

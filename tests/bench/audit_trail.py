@@ -3,7 +3,7 @@
     PYTHONPATH=.:functions:layers/robot_brain python -m tests.bench.audit_trail      ENTRIES=1000000 OUTPUT=file
 
 The entries are made by SQL, as a PUT would make them: of 20,000 sessions, by 500 callers, over a year. Another tenant
-has a tenth as many. All but the last 100,000 have a place in the chain already, with a hash that is none of theirs.
+has a tenth as many. All but the last 100,000 have a place in the chain already, with a made-up hash.
 The targets are for the CPU time of the server, because others use this machine.
 """
 
@@ -39,7 +39,8 @@ select
   jsonb_build_object(
     'seq', n %% 50, 'updated_at', robot_brain.iso_time(t.made), 'changed', array['user_message', 'robot_response']
   ),
-  'arn:aws:sts::123456789012:assumed-role/robots/robot-' || n::bigint * 104729 %% %(callers)s, gen_random_uuid(), t.made,
+  'arn:aws:sts::123456789012:assumed-role/robots/robot-' || n::bigint * 104729 %% %(callers)s, gen_random_uuid(),
+  t.made,
   case when n <= %(chained)s then n end,
   case when n <= %(chained)s then sha256(n::text::bytea) end,
   case when n <= %(chained)s then t.made + interval '1 minute' end

@@ -36,6 +36,7 @@ def test_each_figure_that_must_be_zero_fails_the_soak() -> None:
     good = {
         **dict.fromkeys(ZEROS, 0),
         "figures_compared": 140,
+        "audit_entries": 1200,
         "seconds": 120.0,
         "acknowledged": 5000,
         "faults": 40,
@@ -47,6 +48,7 @@ def test_each_figure_that_must_be_zero_fails_the_soak() -> None:
     for name in ZEROS:
         assert len(failures({**good, name: 1})) == 1, name
     assert len(failures({**good, "figures_compared": 0})) == 1
+    assert len(failures({**good, "audit_entries": 0})) == 1
     assert len(failures({**good, "longest_silence_s": 15.1})) == 1
     assert failures({**good, "seconds": 60.0, "longest_silence_s": 44.9}) == []
     assert len(failures({**good, "seconds": 60.0, "longest_silence_s": 45.1})) == 1
@@ -60,6 +62,7 @@ def test_the_verdict_of_the_soak_names_what_was_wrong() -> None:
     figures = {
         **dict.fromkeys(ZEROS, 0),
         "figures_compared": 140,
+        "audit_entries": 1200,
         "seconds": 120.0,
         "acknowledged": 58_185,
         "faults": 38,
@@ -69,7 +72,8 @@ def test_the_verdict_of_the_soak_names_what_was_wrong() -> None:
         "longest_silence_after": "delay",
     }
     assert verdict(figures) == (
-        "Nothing lost, doubled, reordered, half written or undead. 0 of 140 figures wrong: "
+        "Nothing lost, doubled, reordered, half written or undead. "
+        "0 of 140 figures wrong, 1,200 entries audit all changes: "
         "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
     )
     short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}

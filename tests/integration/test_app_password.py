@@ -1,130 +1,167 @@
-"""`make app-password` sets or changes the password of the runtime role."""
+"""`make app-password` gives one of two roles a password in turn, and RETIRE= ends the other."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 
-from local.settings import ROOT
-from ops.app_password import app_url, set_app_password
+from ops.app_password import rotate
+from ops.app_url import app_url
 from ops.errors import MigrationError
-from ops.migrate import migrate
+from tests.integration.logins_state import (
+    FIRST,
+    SECOND,
+    can_log_in,
+    logins_put_back,
+    only,
+    refused,
+    retired,
+    run,
+    who,
+)
 from tests.support.marks import over_tls
-from tests.support.servers.databases import APP, Database, Template, set_app_login
-from tests.support.servers.pgbouncer import PgBouncer
-from tests.support.servers.postgres import Postgres
+from tests.support.servers.databases import Database, Template
 
 
 @pytest.fixture(autouse=True)
-def password_put_back(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Restore the role's first password. All databases of the server share the role, so other tests need it."""
-    yield
-    if "database" in request.fixturenames:
-        template: Template = request.getfixturevalue("tls_template")
-        with template.postgres.admin() as admin:
-            set_app_login(admin, template.app_password)
-
-
-def user_and_tls(url: str) -> tuple[object, ...] | None:
-    with psycopg.connect(url, connect_timeout=10) as connection:
-        return connection.execute("select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
+def logins(tls_template: Template) -> Iterator[None]:
+    """Leave the logins as other tests expect them."""
+    with logins_put_back(tls_template):
+        yield
 
 
 @over_tls
-def test_the_password_has_128_bits_and_logs_in_over_verified_tls(database: Database) -> None:
-    url = set_app_password(database.direct_url)
+def test_the_first_password_has_128_bits_and_logs_in_over_verified_tls(database: Database) -> None:
+    only(database)
 
+    role, before, url = rotate(database.direct_url)
+
+    assert (role, before) == (FIRST, None)
     password = urlsplit(url).password
     assert password is not None
     # In the URL-safe base64 alphabet each character holds six bits.
     assert len(password) * 6 >= 128
     assert parse_qs(urlsplit(url).query)["sslmode"] == ["verify-full"]
-    assert user_and_tls(url) == (APP, True)
-
-
-@over_tls
-def test_a_new_password_replaces_the_previous_one(database: Database) -> None:
-    first, second = set_app_password(database.direct_url), set_app_password(database.direct_url)
-
-    assert first != second
-    assert user_and_tls(second) == (APP, True)
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        user_and_tls(first)
-
-
-@over_tls
-def test_the_pooler_takes_a_new_password_at_once(database: Database, pooler: PgBouncer) -> None:
-    for _ in range(2):
-        password = urlsplit(set_app_password(database.direct_url)).password
-        assert password is not None
-        assert user_and_tls(pooler.address.url(APP, password, database.name)) == (APP, True)
-
-
-@over_tls
-def test_the_password_is_stored_as_a_scram_verifier_only(database: Database) -> None:
-    password = urlsplit(set_app_password(database.direct_url)).password
-    assert password is not None
+    assert who(url) == (FIRST, True)
     with database.admin() as admin:
-        row = admin.execute("select rolpassword from pg_authid where rolname = %s", [APP]).fetchone()
+        row = admin.execute("select rolpassword from pg_authid where rolname = %s", [FIRST]).fetchone()
     assert row is not None
     assert row[0].startswith("SCRAM-SHA-256$")
     assert password not in row[0]
 
 
 @over_tls
-def test_the_command_prints_only_the_url_on_stdout(database: Database) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", "app-password"],
-        cwd=ROOT,
-        env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": database.direct_url},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (url,) = done.stdout.splitlines()
-    assert user_and_tls(url) == (APP, True)
-    password = urlsplit(url).password
-    assert password is not None
-    assert password not in done.stderr
+def test_the_logins_take_turns_and_the_old_one_works_until_it_is_retired(database: Database) -> None:
+    # As before there were two logins.
+    only(database, "robot_brain_app")
+    old = app_url(database.direct_url, "robot_brain_app", "of-a-test")
+    for expected in (FIRST, SECOND, FIRST, SECOND):
+        before = urlsplit(old).username
+        role, active, url = rotate(database.direct_url)
+        assert (role, active and active.name) == (expected, before)
+        assert who(old) == (before, True)
+        assert who(url) == (expected, True)
+
+        retired(database)
+
+        assert can_log_in(database) == [expected]
+        assert refused(old)
+        assert who(url) == (expected, True)
+        old = url
 
 
-def test_the_url_for_neon_names_the_pooler() -> None:
-    direct = "postgresql://owner:o@ep-quiet-sun-a1b2c3d4.eu-central-1.aws.neon.tech/brain?sslmode=require"
-
-    assert urlsplit(app_url(direct, "p/w")).hostname == "ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech"
-    assert urlsplit(app_url(direct, "p/w")).username == APP
-    assert urlsplit(app_url(direct, "p/w")).password == "p%2Fw"
-    assert urlsplit(app_url(direct, "p/w")).path == "/brain"
-    assert "owner" not in app_url(direct, "p/w")
-
-
-def test_a_pooled_host_and_a_host_outside_neon_stay_unchanged() -> None:
-    for host in ("ep-quiet-sun-a1b2c3d4-pooler.eu-central-1.aws.neon.tech", "db.example.org", "127.0.0.1"):
-        assert urlsplit(app_url(f"postgresql://owner:o@{host}:5433/brain", "p")).netloc == f"{APP}:p@{host}:5433"
+@over_tls
+def test_a_third_login_is_refused_with_both_ways_on(database: Database) -> None:
+    _, _, url = rotate(database.direct_url)
+    with pytest.raises(MigrationError) as caught:
+        rotate(database.direct_url)
+    assert "functions use robot_brain_app_b by now, run: make app-password RETIRE=old" in str(caught.value)
+    assert "lost and never used, run: make app-password RETIRE=new" in str(caught.value)
+    assert who(url) == (SECOND, True)
+    assert who(database.app_url) == (FIRST, True)
 
 
-def test_the_error_about_a_database_without_our_roles_says_to_migrate_first(empty_cluster: Postgres) -> None:
-    with pytest.raises(MigrationError, match="make migrate"):
-        set_app_password(empty_cluster.direct_url("postgres"))
+@over_tls
+def test_a_password_that_was_lost_is_taken_back_with_retire_new(database: Database) -> None:
+    _, _, lost = rotate(database.direct_url)
+    retired(database, "new")
+    assert refused(lost)
+    assert who(database.app_url) == (FIRST, True)
+    role, _, url = rotate(database.direct_url)
+    assert who(url) == (role, True) == (SECOND, True)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://me:hush-4711@[::1/brain",
-        "mysql://me:hush-4711@host/brain",
-        "postgresql://me:hush%zz@host/x",
-        "hush-4711",
-    ],
-)
-@pytest.mark.parametrize("work", [migrate, set_app_password])
-def test_the_error_for_a_url_that_cannot_be_read_never_quotes_the_url(url: str, work: Callable[[str], object]) -> None:
-    with pytest.raises(MigrationError) as raised:
-        work(url)
-    assert "hush" not in str(raised.value)
-    assert raised.value.__cause__ is None
-    assert "DIRECT_DATABASE_URL" in str(raised.value)
+@over_tls
+def test_two_passwords_without_a_date_are_distinguished_by_the_name_of_a_role(database: Database) -> None:
+    only(database, FIRST, SECOND)
+    for which in ("old", "new"):
+        with pytest.raises(MigrationError, match=r"RETIRE=robot_brain_app_[ab]"):
+            retired(database, which)
+    retired(database, FIRST)
+    assert can_log_in(database) == [SECOND]
+    with pytest.raises(MigrationError, match="Only robot_brain_app_b can log in"):
+        retired(database, SECOND)
+    with pytest.raises(MigrationError, match="RETIRE= is old, new or one of"):
+        retired(database, "both")
+
+
+@over_tls
+def test_retiring_ends_idle_connections_and_those_in_use_and_a_second_run_has_nothing_to_do(
+    database: Database,
+) -> None:
+    rotate(database.direct_url)
+    with psycopg.connect(database.app_url, autocommit=True) as idle, psycopg.connect(database.app_url) as used:
+        idle.execute("select 1")
+        used.execute("select 1")  # in a transaction
+        said = retired(database)
+        assert said[-1] == "Connections ended: 1 idle, 1 in use."
+        for connection in (idle, used):
+            with pytest.raises(psycopg.OperationalError):
+                connection.execute("select 1")
+    assert retired(database) == ["Connections ended: 0 idle, 0 in use."]
+    assert can_log_in(database) == [SECOND]
+
+
+@over_tls
+def test_a_role_that_was_used_in_the_last_minute_is_not_retired_without_force(database: Database) -> None:
+    rotate(database.direct_url)
+    with psycopg.connect(database.app_url, autocommit=True) as used:
+        used.execute("select 1")
+        with pytest.raises(MigrationError, match=r"robot_brain_app_a is in use: 1 connections.*\n.*open now"):
+            retired(database, force=False)
+        assert can_log_in(database) == [FIRST, SECOND]
+        used.execute("select 1")
+    retired(database, force=False)
+    assert can_log_in(database) == [SECOND]
+
+
+@over_tls
+def test_each_change_of_a_login_is_an_entry_of_the_audit_trail(database: Database) -> None:
+    rotate(database.direct_url)
+    retired(database)
+    with database.admin() as admin:
+        found = admin.execute(
+            "select tenant_id, table_name, record_id, action, new_data, user_id from robot_brain.audit_logs"
+            " where table_name = 'pg_authid' order by id"
+        ).fetchall()
+    assert found == [
+        ("*", "pg_authid", SECOND, "UPDATE", {"login": True}, "robot_brain_migrator"),
+        ("*", "pg_authid", FIRST, "UPDATE", {"login": False}, "robot_brain_migrator"),
+    ]
+
+
+@over_tls
+def test_a_login_that_cannot_connect_is_taken_back_and_the_next_run_succeeds(database: Database) -> None:
+    with database.admin() as admin:
+        admin.execute(f"revoke connect on database {database.name} from public, robot_brain_app".encode())
+    done = run(database)
+    assert done.returncode == 1
+    assert "could not connect with it" in done.stderr
+    assert "permission denied for database" in done.stderr
+    assert done.stdout == ""
+    assert can_log_in(database) == [FIRST]
+    with database.admin() as admin:
+        admin.execute(f"grant connect on database {database.name} to robot_brain_app".encode())
+    _, _, url = rotate(database.direct_url)
+    assert who(url) == (SECOND, True)

@@ -110,7 +110,7 @@ def test_no_other_state_of_a_session_changes_an_answer(database: Database, share
 
 
 @pytest.mark.parametrize("setting", ["default_transaction_read_only = on", "statement_timeout = '500ms'"])
-def test_a_refresh_begins_with_settings_of_its_own(database: Database, shared: Bundle, setting: str) -> None:
+def test_a_refresh_heeds_no_setting_of_a_former_client(database: Database, shared: Bundle, setting: str) -> None:
     shared.write("s", turn())
     leak(database, f"set {setting}".encode())
     with held(database, "lock table robot_brain.tenant_stats in access exclusive mode", 1.5):
@@ -126,6 +126,19 @@ def test_a_read_only_default_costs_one_attempt_of_one_request_and_is_gone(
     assert '"ConnectionsRetired":[1]' in capsys.readouterr().out.replace(" ", "")
     assert shared.write("s", turn()).json["message_count"] == 2
     assert "ConnectionsRetired" not in capsys.readouterr().out
+
+
+def test_a_database_that_allows_no_writes_gets_none(database: Database, shared: Bundle) -> None:
+    """A provider sets it if the disk is full, and an operator before a move."""
+    with database.admin() as admin:
+        admin.execute(f"alter database {database.name} set default_transaction_read_only = on".encode())
+        end_servers(database)
+        assert shared.write("s", turn()).status == 503
+        with pytest.raises(DatabaseReadOnlyError):
+            shared.refresh()
+        admin.execute(f"alter database {database.name} reset default_transaction_read_only".encode())
+    end_servers(database)
+    assert shared.write("s", turn()).status == 201
 
 
 @pytest.mark.parametrize("setting", ["statement_timeout = '500ms'", "lock_timeout = '500ms'"])

@@ -135,7 +135,7 @@ def test_no_setting_of_the_database_or_the_role_changes_an_answer(
     found = transcript_on(database).masked
     if of.startswith("role") and "default_transaction_isolation" in SETTINGS[name]:
         # A call that needs another isolation level is repeated, and GET /health/database says so.
-        assert found[-1][1].startswith('{"status": "degraded", "reasons": ["retries"]')
+        assert '{"status": "degraded", "reasons": ["retries"]' in str(found[-1])
         found[-1] = expected.masked[-1]
     assert found == expected.masked
     with administering(database) as admin:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tests.model.answer import MismatchError, check
 from tests.model.contract import expected
-from tests.model.request import ERASE, ERASE_USER, PATCH, POST, REMOVE, Request
+from tests.model.request import ERASE_USER, Request
 from tests.model.store import Session, Store, User
 from tests.model.trail import Audited, audited, check_trail
 from tests.model.users import FINISHED
@@ -32,11 +32,10 @@ class Entry:
     ended: float
     # The number of the entry that comes before this one.
     after: int | None = None
-    # The id of the request, the entries of the audit trail that have it, and how many changes ran at the same time.
-    # Without `trail`, the search does not look at the entries.
+    # The id of the request, and the entries of the audit trail that have it. Without `trail`, the search does not look
+    # at the entries.
     request_id: str = ""
     trail: tuple[Audited, ...] | None = None
-    beside: int = 0
 
     def __str__(self) -> str:
         sent = self.request
@@ -127,7 +126,7 @@ class _Search:
                     check(answer, entry.reply)
                     if entry.trail is not None:
                         wanted = audited(store, entry.request, entry.reply, after)
-                        check_trail(wanted, entry.trail, entry.beside)
+                        check_trail(wanted, entry.trail)
                 except MismatchError as error:
                     misfits.append(f"{error}\n    {entry}")
                     continue
@@ -182,15 +181,7 @@ def with_trail(history: Sequence[Entry], trail: Mapping[str, Sequence[Audited]])
     unknown = set(trail) - {entry.request_id for entry in history}
     if unknown:
         raise MismatchError(f"entries of no request: {[(id, *trail[id]) for id in unknown]}")
-    changes = [entry for entry in history if entry.request.route in (POST, PATCH, REMOVE, ERASE)]
-    return [
-        replace(
-            entry,
-            trail=tuple(trail.get(entry.request_id, ())),
-            beside=sum(each.began <= entry.ended and entry.began <= each.ended for each in changes),
-        )
-        for entry in history
-    ]
+    return [replace(entry, trail=tuple(trail.get(entry.request_id, ()))) for entry in history]
 
 
 def _rank(entry: Entry, after: Store) -> tuple[int, int]:

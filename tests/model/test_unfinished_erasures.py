@@ -8,8 +8,22 @@ import pytest
 from robot_brain.database import changes
 from tests.model.clients import Clients
 from tests.model.history import Entry
-from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.request import (
+    ERASE,
+    ERASE_USER,
+    GET,
+    KNOWS_CALLERS,
+    LIST,
+    PATCH,
+    POST,
+    PUT,
+    REMOVE,
+    STATS,
+    Request,
+    send,
+)
 from tests.model.states import MANY_TURNS, erasing, live, turn
+from tests.model.states_of_users import SESSIONS_OF_A_STEP, give_many_sessions
 from tests.model.store import Json
 from tests.model.threads import in_threads
 from tests.model.trail import Audited, stored_trail
@@ -116,6 +130,24 @@ def test_only_its_user_and_a_service_go_on_with_an_erasure_that_a_user_began(
             assert list(stored_trail(admin, "local").values()) == [[entry]]
         assert send(replace(write, user=OTHER)).json["last_seq"] == 1
         assert (send(write).status, send(erase).status) == (404, 404)
+
+
+@pytest.mark.parametrize("goes_on", ["the request", "refreshes"])
+def test_an_erasure_of_a_user_in_several_steps_is_recorded_once(
+    database: Database, bundle: Bundle, goes_on: str
+) -> None:
+    live(database, "local", "s", None)
+    with database.admin() as admin, database.app() as app:
+        give_many_sessions(admin, "local", "ann")
+        if goes_on == "the request":
+            assert send(Request(ERASE_USER, user_id="ann")).status == 204
+        else:
+            app.execute("select from robot_brain_api.erase_user('local', 'ann')")
+            while admin.execute("select from robot_brain.user_erasures where user_id is not null").fetchall():
+                bundle.refresh()
+        found = [entry for entries in stored_trail(admin, "local").values() for entry in entries]
+        counts = {"user": False, "sessions": SESSIONS_OF_A_STEP, "messages": 0}
+        assert [entry.old_data for entry in found if entry.action == "ERASE"] == [counts]
 
 
 def test_a_marked_session_is_in_no_list_and_no_figure(bundle: Bundle, database: Database) -> None:

@@ -140,20 +140,10 @@ def _page(request: Request, reply: Reply) -> Json:
     }
 
 
-def check_trail(wanted: Sequence[Audited], found: Sequence[Audited], beside: int = 0) -> None:
-    """Raise MismatchError if a request left other entries than the model says.
-
-    `beside` is how many changes of sessions ran at the same time. The erasure of a user counts what is committed when
-    it begins. So it may count each of them or not.
-    """
-    if list(wanted) == list(found):
-        return
-    if len(wanted) == len(found) == 1 and beside and wanted[0].table_name == "users" and wanted[0].action == "ERASE":
-        old, new = wanted[0].old_data or {}, found[0].old_data or {}
-        alike = wanted[0]._replace(old_data=None) == found[0]._replace(old_data=None) and old.keys() == new.keys()
-        if alike and old["user"] == new["user"] and abs(old["sessions"] - new["sessions"]) <= beside:
-            return
-    raise MismatchError(f"the audit trail has {list(found)}\n  instead of {list(wanted)}")
+def check_trail(wanted: Sequence[Audited], found: Sequence[Audited]) -> None:
+    """Raise MismatchError if a request left other entries than the model says."""
+    if list(wanted) != list(found):
+        raise MismatchError(f"the audit trail has {list(found)}\n  instead of {list(wanted)}")
 
 
 def stored_trail(admin: psycopg.Connection, tenant: str) -> dict[str, list[Audited]]:

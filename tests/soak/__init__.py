@@ -1,6 +1,7 @@
 """Writers and readers under faults, then the proof: nothing is lost, doubled, out of order or half written.
 
-Clients also edit, remove, erase and list. So the proof says, too, that what was removed stays removed.
+Clients also edit, remove, erase and list. So the proof says, too, that what was removed stays removed, and that the
+audit trail has each change once, in a chain that verifies.
 
 Run it by `python -m tests.soak` or `make soak`. The test tests/faults/test_soak.py runs a short one.
 

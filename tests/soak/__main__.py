@@ -19,8 +19,9 @@ from pathlib import Path
 
 from local.settings import ROOT
 from tests.soak.check import check
+from tests.soak.check_audit import check_audit
 from tests.soak.clients import GIVE_UP_SECONDS, names
-from tests.soak.figures import finish_erasures, prove_figures
+from tests.soak.figures import finish_erasures, prove_chain, prove_figures
 from tests.soak.journal import Journal
 from tests.soak.journals import Journals
 from tests.soak.report import Run, failures, read_faults, result, show, write
@@ -167,12 +168,15 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
         ended = time.monotonic()
         await finish_erasures(stand_in, environments)
         figures = await prove_figures(stand_in, environments, serve.address, serve.tokens)
+        chain = await prove_chain(stand_in, environments)
     watch.look()
     progress.end()
     timeline.close()
     journals = Journals.read(paths)
     with stand_in.observer() as observer:
-        findings = check(journals, read_stored(observer))
+        stored = read_stored(observer)
+    findings = check(journals, stored)
+    findings.audit += check_audit(journals, stored)
     return Run(
         seed=options.seed,
         seconds=options.seconds,
@@ -181,6 +185,7 @@ async def _run(options: Options, stand_in: StandIn, folder: Path) -> Run:
         journals=journals,
         findings=findings,
         figures=figures,
+        audit=chain,
         faults=read_faults(folder / "faults.jsonl"),
         ended=ended,
         errors=environments.errors,

@@ -88,13 +88,15 @@ class Asker:
         request.name = request.name or self.next_name()
         request.attempts += 1
         noted: dict[str, Any] = {"request": request.name, "attempt": request.attempts, "kind": request.kind}
-        self._journal.write("send", **noted, **(request.facts if request.attempts == 1 else {}))
+        self._journal.write("send", **noted, **({**request.facts, "by": self.user} if request.attempts == 1 else {}))
         reply = self._exchange(request, timeout)
         facts: dict[str, Any] = {}
         if reply.status == "201" and request.kind == "write":
             facts["seqs"] = [each["seq"] for each in reply.body["messages"]]
         if reply.status == "200" and request.kind == "remove":
-            facts["last_seq"] = reply.body["last_seq"]
+            facts |= {name: reply.body[name] for name in ("last_seq", "removed", "message_count")}
+        if reply.status == "200" and request.kind == "put":
+            facts["updated_at"] = reply.body["updated_at"]
         if reply.tag is not None:
             facts["tag"] = reply.tag
         if reply.replayed:

@@ -34,6 +34,8 @@ class Findings:
     strangers: list[str] = field(default_factory=list)
     # What readers saw contradicts what was acknowledged.
     misread: list[str] = field(default_factory=list)
+    # A change without its entry in the audit trail, one with two, and an entry without its change (check_audit).
+    audit: list[str] = field(default_factory=list)
 
     # How many texts were judged, by what must be with them at the end: there, gone, or either.
     judged: Counter[str] = field(default_factory=Counter)

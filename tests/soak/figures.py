@@ -6,7 +6,9 @@ import time
 from typing import Any
 from urllib.request import Request, urlopen
 
+from ops.audit_verify import audit_verify
 from ops.recount import recount
+from tests.soak.check_audit import Chain
 from tests.soak.environments import Environments
 from tests.soak.tokens import Tokens
 from tests.support.figures import Compared, compare
@@ -21,6 +23,10 @@ select
   (select count(*) from robot_brain.sessions where erasing_at is not null)
   + (select count(*) from robot_brain.user_erasures where user_id is not null)
 """
+
+
+_UNCHAINED = "select count(*) from robot_brain.audit_logs where n is null"
+_CHAINED = "select count(*), count(distinct chained_at) from robot_brain.audit_logs where tenant_id = %s"
 
 
 async def finish_erasures(stand_in: StandIn, environments: Environments) -> None:
@@ -50,6 +56,24 @@ async def prove_figures(stand_in: StandIn, environments: Environments, address: 
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True, answer=answer))
     compared.wrong += await asyncio.to_thread(_recount, stand_in.admin_url)
     return compared
+
+
+async def prove_chain(stand_in: StandIn, environments: Environments) -> Chain:
+    """Refresh until each entry of the audit trail is chained, and verify it. Raises TimeoutError if one stays."""
+    deadline = time.monotonic() + ANSWERED_WITHIN_SECONDS
+    with stand_in.observer() as observer:
+        while (row := observer.execute(_UNCHAINED).fetchone()) and row[0]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{row[0]} entries of the audit trail are not chained")
+            await environments.refresh()
+        found = observer.execute(_CHAINED, [TENANT]).fetchone()
+    assert found is not None
+    results = await asyncio.to_thread(lambda: list(audit_verify(stand_in.direct_url)))
+    broken = [f"the chain of {result.tenant}: {result.broken}" for result in results if result.broken]
+    verified = sum(result.head.n for result in results if result.tenant == TENANT)
+    if verified != found[0]:
+        broken.append(f"{verified} of {found[0]} entries were verified")
+    return Chain(found[0], found[1], broken)
 
 
 def _ask(address: str, tokens: Tokens) -> Any:

@@ -3,8 +3,8 @@
 `at` is seconds of the machine's monotonic clock, which all processes share. Each line is one write to a file that is
 open for appending. So if a process is killed, its last line is whole or missing.
 
-    send    before an attempt: request, attempt, kind. The first attempt also says what it asks for.
-    answer  after an attempt: status, and what the answer said (seqs, tag, last_seq).
+    send    before an attempt: request, attempt, kind. The first attempt also says what it asks for, and by whose token.
+    answer  after an attempt: status, and what the answer said (seqs, tag, last_seq, removed, updated_at).
     seen    after an answer to a read: which turns a page held, or which sessions a walk listed.
     user    after an answer about users: one user's members.
     export  after the last page of an export: its turns.

@@ -146,6 +146,7 @@ def _settle(act: Act, request: Sequence[Line]) -> None:
     open_ones = [line for line in answers if line["status"] not in SUCCESSES | REFUSALS]
     unanswered = len(open_ones) + len(sends) - len(answers)
     act.disturbed = unanswered > 0
+    act.by = request[0].get("by")
     done = next((line for line in answers if line["status"] in SUCCESSES), None)
     last = answers[-1] if answers else None
     if done is not None:
@@ -158,7 +159,7 @@ def _settle(act: Act, request: Sequence[Line]) -> None:
 
 
 def _acknowledge(act: Act, answer: Line) -> None:
-    act.outcome, act.ended = DONE, answer["at"]
+    act.outcome, act.ended, act.answer = DONE, answer["at"], answer
     act.tag, act.last_seq = answer.get("tag"), answer.get("last_seq")
     if "seqs" in answer:
         act.seqs = tuple(answer["seqs"])

@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 FOREVER = math.inf
@@ -96,6 +97,8 @@ class Act:
     gone: bool = False  # a 410 said that the write was done, and that its session was erased later
     late: bool = False  # an unanswered attempt may still arrive, though a later one was acknowledged
     disturbed: bool = False  # an attempt had no answer
+    by: str | None = None  # the end user whose token it has, or None for a service
+    answer: Mapping[str, Any] = field(default_factory=dict)  # the line of the acknowledgement
 
     @property
     def whole_tag(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from tests.bench.measure import table
 from tests.soak.asking import FUNCTION_SECONDS
 from tests.soak.check import Findings
+from tests.soak.check_audit import Chain
 from tests.soak.environments import KILLED
 from tests.soak.journal import lines
 from tests.soak.journals import Journals
@@ -41,6 +42,7 @@ ZEROS = (
     "misread",
     "lost_edits",
     "undead",
+    "audit",
 )
 
 
@@ -102,6 +104,7 @@ class Run:
     journals: Journals
     findings: Findings
     figures: Compared  # of GET /stats, compared with the rows
+    audit: Chain
     faults: Sequence[Fault]
     ended: float
     errors: Mapping[str, int]  # of the execution environments, by Lambda's name
@@ -128,6 +131,10 @@ def result(run: Run) -> dict[str, Any]:
         "hangs": max(len(slow), run.errors.get(TIMED_OUT, 0)) + len(run.journals.unanswered),
         # The functions' own, the gateway's for errors that a function raised, and processes that ended without a kill.
         "unexpected_500": statuses["500 problem"] + raised + crashes,
+        "audit": len(run.findings.audit) + len(run.audit.broken),
+        "audit_entries": run.audit.entries,
+        # Calls that chained entries, each of a refresh.
+        "audit_chainings": run.audit.chainings,
         "misread": len(run.findings.misread) + len(run.journals.misread),
         # What the check knew of the texts at the end.
         "judged": dict(sorted(run.findings.judged.items())),
@@ -158,6 +165,8 @@ def result(run: Run) -> dict[str, Any]:
 def failures(figures: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with a result, one line each. Return an empty list if nothing is."""
     found = [f"{name} is {figures[name]}, must be 0" for name in ZEROS if figures[name]]
+    if not figures["audit_entries"]:
+        found.append("the audit trail is empty")
     if not figures["figures_compared"]:
         found.append("no figure was compared with the rows")
     whole = figures["seconds"] >= WHOLE_SECONDS
@@ -186,7 +195,9 @@ def verdict(figures: Mapping[str, Any]) -> str:
     )
     if wrong := failures(figures):
         return f"Not proved: {'; '.join(wrong)} ({met})."
-    compared = f"0 of {figures['figures_compared']:,} figures wrong"
+    compared = (
+        f"0 of {figures['figures_compared']:,} figures wrong, {figures['audit_entries']:,} entries audit all changes"
+    )
     return f"Nothing lost, doubled, reordered, half written or undead. {compared}: {met}."
 
 
@@ -205,7 +216,13 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
         client: max((each.seconds for each in silent if each.client == client), default=0) for client in run.clients
     }
     print("Longest silence of each client, s: " + ", ".join(f"{name} {longest[name]:.1f}" for name in run.clients))
-    for line in [*run.findings.all, *run.figures.wrong, *run.journals.misread, *run.journals.unanswered][:40]:
+    for line in [
+        *run.findings.all,
+        *run.figures.wrong,
+        *run.audit.broken,
+        *run.journals.misread,
+        *run.journals.unanswered,
+    ][:40]:
         print(line)
     print(f"Environments: {dict(run.disturbed)}, errors {dict(run.errors)}")
     wrong = failures(figures)

@@ -44,6 +44,13 @@ where i.tenant_id = %s and not exists (
 _TABLES = """
 select c.relname from pg_class c
 where c.relnamespace = 'robot_brain'::regnamespace and c.relkind in ('r', 'm', 'p') and not c.relispartition
+  -- The trail keeps the names of sessions and people, also of those that were erased.
+  and c.relname <> 'audit_logs'
+"""
+_ENTRIES = """
+select table_name, record_id, action, coalesce(old_data, '{}'), coalesce(new_data, '{}'), user_id, request_id,
+  chained_at::text
+from robot_brain.audit_logs where tenant_id = %s order by id
 """
 # An id in brackets, as texts have it, or a session's name.
 _TRACES = r"""
@@ -51,6 +58,8 @@ select distinct found[1] from (
   select regexp_matches(t::text, '(\[c\d\d-\d+\.\d+\]|soak-[a-z0-9-]*[a-z0-9])', 'g') as found from robot_brain.{} t
 ) each
 """
+
+_LEAKED = r"select distinct (regexp_matches(l::text, '\[c\d\d-\d+\.\d+\]', 'g'))[1] from robot_brain.audit_logs l"
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,20 @@ class StoredSession:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry of the audit trail as the database has it."""
+
+    table: str
+    record: str
+    action: str
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
+    actor: str | None
+    request: str | None
+    chained_at: str | None = None
+
+
+@dataclass(frozen=True)
 class Stored:
     """All turns and sessions of a tenant, and the tables in which each id and each session's name occurs."""
 
@@ -87,6 +110,8 @@ class Stored:
     users: Mapping[str, Members] = field(default_factory=dict)  # the members of each user, with their ids
     owners: Mapping[str, str | None] = field(default_factory=dict)  # the user of each session
     erasing_users: Sequence[str] = ()
+    entries: Sequence[Entry] = ()  # of the audit trail, in the order of their ids
+    leaked: Sequence[str] = ()  # the ids of texts that the audit trail has
 
 
 def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> Stored:
@@ -98,6 +123,8 @@ def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> S
         owners = dict(observer.execute(_OWNERS, [tenant]).fetchall())
         users = observer.execute(_USERS, [tenant]).fetchall()
         erasing_users = [name for (name,) in observer.execute(_ERASING_USERS, [tenant]).fetchall()]
+        entries = [Entry(*row) for row in observer.execute(_ENTRIES, [tenant]).fetchall()]
+        leaked = [name for (name,) in observer.execute(_LEAKED).fetchall()]
         orphans = [name for (name,) in observer.execute(_ORPHANS, [tenant]).fetchall()]
         traces: dict[str, list[str]] = {}
         for (table,) in observer.execute(_TABLES).fetchall():
@@ -117,6 +144,8 @@ def read_stored(observer: "psycopg.Connection[Any]", tenant: str = "local") -> S
         {name: {member: id_in(text) for member, text in zip(TEXTS, texts, strict=True)} for name, *texts in users},
         owners,
         erasing_users,
+        entries,
+        leaked,
     )
 
 

@@ -31,9 +31,10 @@ _SHORTEST_ATTEMPT = 0.1
 # insufficient_privilege: `make app-password RETIRE=old` takes the rights from a role before it ends its connections.
 _NO_RIGHTS = "42501"
 # A former client of a pooler may have left its settings on the server connection. Then a call may fail with one of
-# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 and 5
-# seconds for the last two. Sooner than after these seconds, they are not the role's.
+# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 s and
+# 5 s for the last two. Sooner than after these seconds, they are not the role's.
 _OF_SETTINGS = {"25006": math.inf, "40001": math.inf, "57014": 9.0, "55P03": 4.5}
+_ALLOW_NO_WRITES = ("default_transaction_read_only", "in_hot_standby")
 # Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.
 _random = random.SystemRandom()
 
@@ -107,22 +108,29 @@ def _in_transaction(
 ) -> Row | None:
     """Execute the statement in a transaction. With `until_deadline` it may run until then.
 
-    With `reset`, first give the server connection the settings of the role. They stay after the commit. A transaction
-    keeps the mode in which it began, so also set that. A database that an operator made read only stays so.
+    With `reset`, first give the server connection the settings of the role, which stay after the commit.
     Set the timeout in a statement of its own, because a timeout set inside the SQL function has no effect on that call.
     """
     with connection.transaction():
         if reset:
-            connection.execute("reset all")
-            # SHOW is allowed before `set transaction`, and a query is not.
-            shown = connection.execute("show default_transaction_read_only").fetchone()
-            if shown == ("off",):
-                connection.execute("set transaction read write")
+            _reset(connection)
         if until_deadline:
             # At least 1, because 0 means no limit in PostgreSQL.
             milliseconds = math.ceil(deadline.remaining() * 1000)
             connection.execute("select pg_catalog.set_config('statement_timeout', %s, true)", (str(milliseconds),))
         return connection.execute(statement, arguments).fetchone()
+
+
+def _reset(connection: WatchedConnection) -> None:
+    """Give the server connection, and the transaction that has just begun, the defaults of the role and the server.
+
+    The transaction stays read-only if they say so: for a standby, and for an operator or a provider that allows no
+    writes. SHOW is no query, and after a query the transaction could not become writable.
+    """
+    connection.execute("reset all")
+    shown = [connection.execute(f"show {name}".encode()).fetchone() for name in _ALLOW_NO_WRITES]
+    if shown == [("off",), ("off",)]:
+        connection.execute("set transaction read write")
 
 
 class _FailedAttempts:

@@ -161,6 +161,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "55P03": (ConflictError, False, False),  # lock_not_available: the call already waited for lock_timeout
     "57014": (DeadlineExceededError, False, False),  # query_canceled: statement_timeout
     "25P04": (DeadlineExceededError, False, True),  # transaction_timeout
+    "53200": (DatabaseOverloadedError, True, False),  # out_of_memory: also if the server has no room for a lock
     "53300": (DatabaseOverloadedError, True, True),  # too_many_connections
     "57P03": (DatabaseWakingError, True, True),  # cannot_connect_now
     "57P01": (DatabaseAwayError, True, True),  # admin_shutdown: also sent when the compute suspends
@@ -173,7 +174,6 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "08007": (DatabaseAwayError, True, True),  # transaction_resolution_unknown
     # read_only_sql_transaction: a failover; a new connection reaches the new server
     "25006": (DatabaseReadOnlyError, True, True),
-    "0A000": (DatabaseReadOnlyError, True, True),  # feature_not_supported: BEGIN READ WRITE on a standby
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
     "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name
