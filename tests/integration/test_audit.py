@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.integration.audited import entries
+from tests.integration.held_locks import deadlock
 from tests.integration.user_rows import fill
 from tests.support.bundle import Bundle, Json, turn
 from tests.support.marks import without_pooler
@@ -303,3 +304,26 @@ def test_an_operation_and_its_entry_are_committed_together_or_not_at_all(
             with app.transaction(force_rollback=end == "a rollback"):
                 app.execute(call)
     assert len(entries(database)) == len(before) + (end == "a committed transaction")
+
+
+def test_a_replacement_that_is_retried_after_a_deadlock_leaves_one_entry(trail: Trail, database: Database) -> None:
+    b = trail.bundle
+    b.write("t", turn())
+    body = {"user_message": "u", "robot_response": "r"}
+    # The first call of a connection locks conversations before the session, to compile the function.
+    assert b.replace("t", 1, body).status == 200
+    assert len(trail.new()) == 1
+    thread = deadlock(database)
+    assert b.replace("t", 1, {**body, "interaction": INTERACTION}).status == 200
+    thread.join()
+    assert [(entry[2], entry[4]["changed"]) for entry in trail.new()] == [("UPDATE", ["interaction"])]
+
+
+def test_an_operation_whose_entry_cannot_be_written_changes_nothing(trail: Trail, database: Database) -> None:
+    b = trail.bundle
+    b.write("s", turn())
+    with database.admin() as admin:
+        admin.execute("alter table robot_brain.audit_logs add constraint refuse check (action <> 'ERASE') not valid")
+    assert b.erase("s").status == 500
+    assert b.read("s").json["session"]["message_count"] == 1
+    assert trail.new() == []
