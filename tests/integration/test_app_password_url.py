@@ -1,4 +1,4 @@
-"""The URL that `make app-password` prints: where it leads, and the options that the server proved to support."""
+"""The URL that `make app-password` prints: its host, and the options that the server proved to support."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
