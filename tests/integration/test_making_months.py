@@ -159,7 +159,7 @@ def test_two_refreshes_at_once_make_each_month_once_without_a_deadlock(database:
         wait_for_waiter(holder)
         wait_for_pid(
             admin,
-            "select 1 from pg_stat_activity where datname = current_database() and usename like 'robot_brain_app%'"
+            "select 1 from pg_stat_activity where datname = current_database() and usename like 'robot_brain_app%%'"
             " and (wait_event_type = 'Lock' or state = 'idle') having count(*) = 2",
             (),
         )

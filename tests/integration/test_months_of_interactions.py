@@ -152,7 +152,7 @@ def test_a_write_that_waits_for_the_months_of_both_tables_is_written_once(databa
         wait_for_pid(
             admin,
             "select 1 from pg_locks l join pg_stat_activity a using (pid)"
-            " where not l.granted and a.datname = current_database() and a.usename like 'robot_brain_app%'"
+            " where not l.granted and a.datname = current_database() and a.usename like 'robot_brain_app%%'"
             " having count(*) = 2",
             (),
         )
