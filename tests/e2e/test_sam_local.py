@@ -186,6 +186,8 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     answer, log = sam_local.invoke("ReadUserFunction", "read_user_email.json")
     assert [each["id"] for each in json.loads(answer["body"])["users"]] == ["ann"]
     assert "example.com" not in log
+    answer, _ = sam_local.invoke("ReadAuditFunction", "read_audit.json")
+    assert {each["action"] for each in json.loads(answer["body"])["entries"]} >= {"INSERT", "ERASE"}
     answer, _ = sam_local.invoke("EditUserFunction", "edit_user_erase.json")
     assert (answer["statusCode"], answer.get("body")) == (204, None)
 

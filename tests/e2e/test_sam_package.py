@@ -49,6 +49,8 @@ def test_a_function_has_its_runtime_variables_role_layer_and_log_group(package: 
     assert function["Runtime"] == "python3.13"
     assert function["Timeout"] < 30
     assert function["MemorySize"] == {"Ref": "MemorySize"}
+    size = {"Fn::If": ["GivenPoolSize", {"Ref": "DbPoolSize"}, {"Ref": "AWS::NoValue"}]}
+    assert function.get("ReservedConcurrentExecutions") == (size if "DATABASE_URL" in VARIABLES[name] else None)
     assert function["Architectures"] == [{"Ref": "Architecture"}]
     variables = function["Environment"]["Variables"]
     assert set(variables) == VARIABLES[name]

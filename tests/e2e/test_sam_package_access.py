@@ -72,6 +72,7 @@ def test_only_the_gateway_may_call_a_function_and_only_for_its_routes(package: P
         ("EditUserFunction", "apigateway.amazonaws.com", "/PUT/users/*"),
         ("EditUserFunction", "apigateway.amazonaws.com", "/PATCH/users/*"),
         ("EditUserFunction", "apigateway.amazonaws.com", "/DELETE/users/*"),
+        ("ReadAuditFunction", "apigateway.amazonaws.com", "/GET/audit"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),

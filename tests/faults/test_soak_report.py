@@ -72,7 +72,8 @@ def test_the_verdict_of_the_soak_names_what_was_wrong() -> None:
         "longest_silence_after": "delay",
     }
     assert verdict(figures) == (
-        "Nothing lost, doubled, reordered, half written or undead. 0 of 140 figures wrong, 1,200 entries audit all changes: "
+        "Nothing lost, doubled, reordered, half written or undead. "
+        "0 of 140 figures wrong, 1,200 entries audit all changes: "
         "58,185 turns acknowledged under 38 faults of 36 kinds; longest silence 4.4 s."
     )
     short = {**figures, "seconds": 20.0, "faults": 1, "kinds": "1 of 36", "kinds_missing": ["delay"]}

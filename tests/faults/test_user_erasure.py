@@ -194,13 +194,19 @@ def test_a_user_with_many_sessions_is_erased_although_each_step_is_killed(erased
         refresh(admin)
         assert compare(admin, TENANT, refreshed=True).wrong == []
     assert [found for found in recount(erased.postgres.direct_url(DATABASE), dry_run=True) if found] == []
+    with erased.admin() as admin:
+        about = admin.execute(
+            "select table_name, action from robot_brain.audit_logs where record_id = %s order by id", [USER]
+        ).fetchall()
+    assert about == [("users", "INSERT"), ("users", "ERASE")], "one entry of the first step that was committed"
     dump = subprocess.run(
         [debian_postgres()[0] / "pg_dump", "--schema", "robot_brain", "--dbname", erased.postgres.admin_url(DATABASE)],
         capture_output=True,
         check=True,
     ).stdout.decode() if erased.postgres.kind == "tls" else "".join(str(row) for row in everything(erased))  # fmt: skip
     assert "stays20" in dump
-    assert CANARY not in dump
+    # The id of the user stays in these two entries of the audit trail.
+    assert dump.count(CANARY) == dump.count(USER) == len(about)
     assert CANARY not in erased.postgres.process.log.read_text(errors="replace")
 
 

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from local.settings import ROOT
 from ops.audit_heads import Heads
 from ops.audit_verify import Result, audit_verify
+from tests.integration.user_rows import left_of
 from tests.support.servers.databases import Database
 from tests.support.waiting import outputs_of
 
@@ -30,6 +31,14 @@ def entries(database: Database, tenant: str = "local") -> list[dict[str, Any]]:
             " from robot_brain.audit_logs where tenant_id = %s order by id",
             [tenant],
         ).fetchall()
+
+
+def left_in_trail(database: Database, record_id: str) -> list[str]:
+    """Return the action of each entry about a user or a session. Fails if anything else that is stored has the id."""
+    found = [(table, row.count(record_id)) for table, row in left_of(database, record_id)]
+    about = [entry["action"] for entry in entries(database) if entry["record_id"] == record_id]
+    assert found == [("robot_brain.audit_logs", 1)] * len(about)
+    return about
 
 
 def fill(database: Database, tenants: Sequence[str], each: int) -> None:

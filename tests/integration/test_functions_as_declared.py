@@ -30,8 +30,9 @@ def test_each_sql_function_has_one_form_and_the_owner_and_grants_of_its_file(dat
     declared = []
     for file in FILES:
         (owner,) = re.findall(r"^set local role (\w+);$", file.text, re.MULTILINE)
-        grants = re.findall(rf"^grant execute on function {file.function} to (\w+);$", file.text, re.MULTILINE)
-        declared.append((file.function, owner, sorted({owner, *grants})))
+        grants = re.findall(rf"^grant execute on function {file.function} to ([\w, ]+);$", file.text, re.MULTILINE)
+        roles = {role for grant in grants for role in grant.split(", ")}
+        declared.append((file.function, owner, sorted({owner, *roles})))
     with database.admin() as admin:
         assert admin.execute(_FUNCTIONS).fetchall() == sorted(declared)
 

@@ -9,6 +9,7 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import LOCK, migrate
 from ops.recount import recount
+from robot_brain.errors import ConflictError
 from tests.integration.logins import LOGINS, login
 from tests.integration.months import drop_month, is_month
 from tests.integration.recounting import stored, sums
@@ -25,7 +26,7 @@ KEYS = {
     "month": "hashtextextended('robot_brain.make_month', 0)",
     "recount": "hashtextextended('robot_brain.recount', 0)",
     "migration": str(LOCK),
-    "idempotency key": "hashtextextended('local:' || encode(sha256('other'), 'hex'), 0)",
+    "idempotency key": "hashtextextended('local:other', 0)",
     "user": "hashtextextended(e'local\\nother', 1)",
 }
 _END = """
@@ -146,7 +147,21 @@ def test_an_open_transaction_of_a_login_holds_what_its_calls_locked_and_a_reader
         thief.execute("select robot_brain_api.refresh_stats(), robot_brain_api.make_month()")
         answer = bundle.stats()
         assert (answer.status, answer.json["totals"]["messages"], answer.json["top_sessions"]) == (200, 1, [])
+        with pytest.raises(ConflictError, match="lock timeout"):
+            bundle.refresh()
         with database.admin() as admin:
             admin.execute(_END, (list(LOGINS),))
         thief.close()
     assert bundle.refresh()["counted"] == 1
+
+
+def test_a_lock_of_a_key_or_of_a_user_delays_only_requests_with_that_key_or_user(
+    bundle: Bundle, database: Database
+) -> None:
+    with login(database, LOGINS[0]) as thief:
+        thief.execute("select pg_advisory_lock(hashtextextended('local:mine', 0))")
+        thief.execute("select pg_advisory_lock(hashtextextended(e'local\\nkim', 1))")
+        assert bundle.write("s", turn(), {"idempotency-key": "mine"}).status == 409
+        assert bundle.user("DELETE", "kim").status == 409
+        assert bundle.write("s", turn(), {"idempotency-key": "other"}).status == 201
+        assert bundle.user("PUT", "lee", {"email": "lee@example.com"}).status == 201

@@ -47,7 +47,9 @@ from (select count(*) as turns from robot_brain.conversations) c
 def assert_no_tenant_is_harmed(bundle: Bundle, database: Database) -> None:
     """Assert that another tenant can write and read and is counted, and that a refresh does all its steps."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
-    assert set(bundle.refresh()) == {"counted", "as_of", "months_made", "keys_cleared", "turns_erased"}
+    assert set(bundle.refresh()) == {
+        "counted", "as_of", "months_made", "keys_cleared", "turns_erased", "audit_chained",
+    }  # fmt: skip
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
     assert len(bundle.read("mine").json["messages"]) == 1
     assert bundle.database_health().json["status"] == "healthy"

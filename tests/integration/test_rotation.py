@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
@@ -16,10 +17,11 @@ from ops.app_password import rotate
 from ops.retire import retire
 from tests.integration.logins_state import logins_put_back
 from tests.support.aws import moto_server, secrets_manager
+from tests.support.bundle import Bundle, deployed, turn
 from tests.support.marks import over_tcp
 from tests.support.servers.databases import Database, Template
 from tests.support.servers.pgbouncer import PgBouncer
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 CLIENTS = 4
 # The requests of each environment between two steps of the rotation.
@@ -143,3 +145,51 @@ def test_a_rotation_with_database_url_fails_no_request(request: pytest.FixtureRe
             retire(database.direct_url, "old", lambda _: None, force=database.kind == "pooled", idle_seconds=0)
             assert after.go_on() == []
             assert open_connections(database, OLD) == 0
+
+
+@contextmanager
+def warm_with_secret(database: Database) -> Iterator[tuple[Bundle, Callable[[str], None]]]:
+    """Yield an environment with a connection of the old role, and a function that writes a URL into its secret."""
+    with moto_server() as url:
+        client = secrets_manager(url)
+        arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=database.app_url)["ARN"]
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_SECRETS_MANAGER": url}
+        with deployed({"DATABASE_SECRET_ARN": arn, **keys}) as functions:
+            assert functions.write("s", turn()).status == 201
+            yield functions, lambda text: client.put_secret_value(SecretId=arn, SecretString=text)
+
+
+@pytest.mark.parametrize("database", ["pooled"], indirect=True)
+def test_pgbouncer_gives_no_answer_to_a_call_for_which_its_own_login_is_refused(
+    request: pytest.FixtureRequest, database: Database
+) -> None:
+    """Show why a role that is in use loses its rights before its login."""
+    with warm_with_secret(database) as (functions, store):
+        store(new_url(request, database))
+        with database.admin() as admin:
+            admin.execute(f"alter role {OLD} nologin password null".encode())
+            admin.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = %s", [OLD])
+        functions.context.milliseconds = 2_000
+        assert functions.read("s").status == 504
+
+
+@over_tcp
+def test_a_forced_retirement_moves_each_function_to_the_new_role_before_it_ends_connections(
+    request: pytest.FixtureRequest, database: Database
+) -> None:
+    body = {"user_message": "a", "robot_response": "b"}
+    with warm_with_secret(database) as (functions, store):
+        store(new_url(request, database))
+        said: list[str] = []
+        thread = threading.Thread(
+            target=retire, args=(database.direct_url, "old", said.append), kwargs={"force": True, "idle_seconds": 5}
+        )
+        thread.start()
+        try:
+            wait_until(lambda: bool(said))
+            assert functions.replace("s", 1, body).status == 200
+            assert open_connections(database, NEW) == 1
+        finally:
+            thread.join()
+        assert open_connections(database, OLD) == 0
+        assert functions.replace("s", 1, body).status == 200

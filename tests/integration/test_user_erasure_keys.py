@@ -1,5 +1,6 @@
 """An erasure of a user empties the remembered answers of the person, and no others."""
 
+from tests.integration.audited import left_in_trail
 from tests.integration.user_rows import left_of
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.databases import Database
@@ -25,7 +26,7 @@ def test_the_key_that_made_an_erased_user_is_gone_for_good(bundle: Bundle, datab
         assert made.json["id"] not in str(refused)
     assert bundle.write("s", turn(), KEY).status == 410
     assert left_of(database, "Canary") == []
-    assert left_of(database, made.json["id"]) == []
+    assert left_in_trail(database, made.json["id"]) == ["INSERT", "ERASE"]
 
 
 def test_an_erasure_also_empties_an_answer_whose_key_has_expired(bundle: Bundle, database: Database) -> None:

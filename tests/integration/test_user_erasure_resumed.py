@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from ops.recount import recount
+from tests.integration.audited import left_in_trail
 from tests.integration.refresh_state import make_old
-from tests.integration.user_rows import Connection, fill, left_of, step, stored
+from tests.integration.user_rows import Connection, fill, step, stored
 from tests.support.bundle import Bundle, turn
 from tests.support.figures import compare, keep_history
 from tests.support.servers.databases import Database
@@ -105,7 +106,7 @@ def test_the_trace_of_an_erasure_has_no_id_and_goes_after_an_hour(bundle: Bundle
         assert bundle.user("DELETE", USER).status == 204
         bundle.refresh()
         assert admin.execute(NEXT).fetchone() == (1,)
-        assert left_of(database, USER) == []
+        assert left_in_trail(database, USER) == ["INSERT", "ERASE"]
         admin.execute(AGE)
         bundle.refresh()
         assert admin.execute(NEXT).fetchone() == (0,)
@@ -124,7 +125,7 @@ def test_the_trace_of_an_unfinished_erasure_stays_although_an_earlier_one_ended_
         assert admin.execute(NEXT).fetchone() == (1,)
         assert bundle.user("PUT", USER, {}).status == 409
         assert bundle.user("DELETE", USER).status == 204
-        assert left_of(database, USER) == []
+        assert left_in_trail(database, USER) == ["ERASE", "ERASE"]
 
 
 @pytest.mark.parametrize("finished", [True, False], ids=["erased", "being erased"])

@@ -72,12 +72,13 @@ SOME_CALLERS: dict[str, tuple[Callable[[As, Json], Reply], tuple[str, str, str]]
     "POST user": (lambda a, h: a.create_user({}, h), ("users", "", "INSERT")),
 }
 _TRAIL = """
-select tenant_id, table_name, record_id, action, user_id, request_id from robot_brain.audit_logs order by id
+select tenant_id, table_name, record_id, action, user_id, request_id from robot_brain.audit_logs
+where tenant_id <> '*' order by id
 """
 
 
 def trail(database: Database) -> list[tuple[Any, ...]]:
-    """Return all entries of all tenants."""
+    """Return all entries of all tenants but the operator."""
     with database.admin() as admin:
         return admin.execute(_TRAIL).fetchall()
 

@@ -194,6 +194,7 @@ def test_an_erasure_goes_on_with_an_erasure_of_its_own_tenant_alone_without_row_
 def test_row_level_security_shows_the_owner_of_a_table_one_tenant_alone(town: Town, table: str) -> None:
     admin = town.people.admin
     town.asker(town.known["profile"], has_twin=True)
+    admin.execute("select robot_brain.append_audit('*', 'files', '6', 'UPDATE', null, null, 'operator', null)")
     for tenant, expected in (("", []), (OWNER.tenant, [(OWNER.tenant,)])):
         with admin.transaction(force_rollback=True):
             admin.execute("set local role robot_brain_owner")

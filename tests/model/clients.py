@@ -6,6 +6,7 @@ import itertools
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -113,9 +114,10 @@ class Clients:
         self.recorded.exports.append(self._sent(Request(EXPORT, user_id=user_id, user=user)))
 
     def _sent(self, request: Request) -> Entry:
+        request_id = str(uuid.uuid4())
         began = time.monotonic()
-        reply = send(request)
-        return Entry(next(self._numbers), request, reply, began, time.monotonic())
+        reply = send(request, request_id)
+        return Entry(next(self._numbers), request, reply, began, time.monotonic(), request_id=request_id)
 
     def _act(self, chance: random.Random) -> None:
         act = chance.choices(_ACTS, [weight for _, weight in _WEIGHTS])[0]

@@ -8,7 +8,8 @@ from tests.model.answer import FORBIDDEN, NO_USER, MismatchError, check
 from tests.model.forbidden import is_forbidden
 from tests.model.history import Entry, Step
 from tests.model.lists import during, in_turn, periods
-from tests.model.store import Session
+from tests.model.store import Session, Store
+from tests.model.trail import audited, check_trail
 from tests.model.users import exported, user_json
 
 
@@ -16,8 +17,10 @@ def check_export(export: Entry, order: Sequence[Step]) -> None:
     """Raise MismatchError if an export breaks a promise.
 
     It holds the user and each session with its turns as they were at some moment of the request, and all sessions that
-    were the user's during the whole request.
+    were the user's during the whole request. The audit trail has an export once, with its counts.
     """
+    if export.trail is not None:
+        check_trail(audited(Store(), export.request, export.reply, Store()), export.trail)
     if is_forbidden(export.request):
         check(FORBIDDEN, export.reply)
         return

@@ -1,18 +1,19 @@
 """What concurrent clients sent and received, and an order of it that the model can follow.
 
 A history is right if its requests fit into one order. In that order each request takes effect between its sending and
-its answer, the model gives every answer, and no tag stands for two states.
+its answer, the model gives every answer and every entry of the audit trail, and no tag stands for two states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tests.model.answer import MismatchError, check
 from tests.model.contract import expected
 from tests.model.request import ERASE_USER, Request
 from tests.model.store import Session, Store, User
+from tests.model.trail import Audited, audited, check_trail
 from tests.model.users import FINISHED
 from tests.support.bundle import Reply
 
@@ -31,6 +32,10 @@ class Entry:
     ended: float
     # The number of the entry that comes before this one.
     after: int | None = None
+    # The id of the request, and the entries of the audit trail that have it. Without `trail`, the search does not look
+    # at the entries.
+    request_id: str = ""
+    trail: tuple[Audited, ...] | None = None
 
     def __str__(self) -> str:
         sent = self.request
@@ -119,6 +124,9 @@ class _Search:
                 try:
                     answer, after = expected(store, entry.request, entry.reply)
                     check(answer, entry.reply)
+                    if entry.trail is not None:
+                        wanted = audited(store, entry.request, entry.reply, after)
+                        check_trail(wanted, entry.trail)
                 except MismatchError as error:
                     misfits.append(f"{error}\n    {entry}")
                     continue
@@ -162,7 +170,18 @@ def _is_erasure(entry: Entry) -> bool:
 def _last_step(entry: Entry) -> Entry:
     """Return the last step of a user's erasure as an entry. Other requests may come between the first step and it."""
     request = Request(FINISHED, user_id=entry.request.user_id)
-    return replace(entry, number=-1 - entry.number, request=request, after=entry.number)
+    return replace(entry, number=-1 - entry.number, request=request, after=entry.number, trail=None)
+
+
+def with_trail(history: Sequence[Entry], trail: Mapping[str, Sequence[Audited]]) -> list[Entry]:
+    """Return the history with the entries of the audit trail. Raises MismatchError if one is of no request.
+
+    The search then finds only orders in which the model leaves each entry, and no other.
+    """
+    unknown = set(trail) - {entry.request_id for entry in history}
+    if unknown:
+        raise MismatchError(f"entries of no request: {[(id, *trail[id]) for id in unknown]}")
+    return [replace(entry, trail=tuple(trail.get(entry.request_id, ()))) for entry in history]
 
 
 def _rank(entry: Entry, after: Store) -> tuple[int, int]:

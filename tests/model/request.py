@@ -30,6 +30,7 @@ ERASE_USER = "DELETE /users/{user_id}"
 GET_USER = "GET /users/{user_id}"
 LIST_USERS = "GET /users"
 EXPORT = "GET /users/{user_id}/export"
+AUDIT = "GET /audit"
 DRY_RUN = {"dry_run": "true"}
 
 # The environment of functions that know their callers.
@@ -90,11 +91,16 @@ class Request:
         return {"iss": "https://issuer.example", "sub": self.user or "service", "scope": scope, "exp": "1795352400"}
 
 
-def send(request: Request) -> Reply:
-    """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda."""
+def send(request: Request, request_id: str = "") -> Reply:
+    """Send a request to the handler of its route in template.yaml. Event and answer pass through JSON, as in Lambda.
+
+    `request_id` is the id that Lambda gives it. Without it, the id is a new one.
+    """
     knows_callers = environment.current.variables.get("AUTH") == "jwt"
     assert knows_callers or request.user is None, "without KNOWS_CALLERS every caller sees all"
-    answer = handler(request.route)(json.loads(json.dumps(request.event())), Context(aws_request_id=str(uuid.uuid4())))
+    answer = handler(request.route)(
+        json.loads(json.dumps(request.event())), Context(aws_request_id=request_id or str(uuid.uuid4()))
+    )
     answer = json.loads(json.dumps(answer))
     return Reply(answer["statusCode"], answer["headers"], answer.get("body"))
 

@@ -28,6 +28,7 @@ _TABLES = (
     "users",
     "user_profiles",
     "user_erasures",
+    "audit_logs",
 )
 
 

@@ -1,17 +1,15 @@
 """The answer to an end user's change is lost, and the session goes to another user before the layer's retry."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
-from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request, send
+from tests.model.relayed import relayed
+from tests.model.request import ERASE, GET, PATCH, POST, PUT, REMOVE, Request, send
 from tests.model.states import turn
 from tests.model.tables import answers
-from tests.support.bundle import deployed
-from tests.support.neon.relay import FaultRelay
-from tests.support.servers.databases import APP, Database
+from tests.model.trail import stored_trail
+from tests.support.servers.databases import Database
 
 USER, OTHER = "guest-7", "guest-8"
 # The first attempt was done. Then something happened, and the layer tried again. `once` says that the answer is that of
@@ -35,38 +33,9 @@ REQUESTS: dict[str, Callable[[str], Request]] = {
     "REMOVE": lambda tag: Request(REMOVE, "s", query={"after": 0}, if_match=tag, user=USER),
     "ERASE": lambda tag: Request(ERASE, "s", if_match=tag, user=USER),
 }
+# The actions in the audit trail. It has no new turns, and of a PATCH only a change of the owner.
+ENTRIES = {"PUT": ["UPDATE"], "REMOVE": ["DELETE"], "ERASE": ["ERASE"]}
 ROWS = answers(TABLE)
-
-
-class Between:
-    """Statements that run before the next connection to the server, thus between an attempt and its retry."""
-
-    def __init__(self, database: Database) -> None:
-        self.statements: list[str] = []
-        self._database = database
-
-    def run(self) -> None:
-        """Run the statements, once."""
-        statements, self.statements = self.statements, []
-        if statements:
-            with self._database.app() as app:
-                for statement in statements:
-                    app.execute(statement.encode())
-
-
-@contextmanager
-def relayed(database: Database, tenant: str) -> Iterator[tuple[FaultRelay, Between]]:
-    """Deploy the functions behind a relay, which runs statements before it lets a connection through."""
-    between = Between(database)
-    with ThreadPoolExecutor(1) as threads:
-
-        def admit() -> "Future[None]":
-            return threads.submit(between.run)
-
-        with FaultRelay(f"{database.postgres.address.host}/.s.PGSQL.5432", admit=admit) as relay:
-            url = f"postgresql://{APP}@127.0.0.1:{relay.port}/{database.name}"
-            with deployed({**KNOWS_CALLERS, "DATABASE_URL": url, "TENANT_ID": tenant}):
-                yield relay, between
 
 
 def statements(tenant: str, then: str) -> list[str]:
@@ -95,7 +64,7 @@ def test_the_table_says_what_a_user_gets_whose_first_answer_was_lost(
         tag = send(Request(POST, "s", body=turn("1"), user=USER)).headers["etag"]
         relay.lose_answers()
         between.statements = statements(tenant, then)
-        reply = send(REQUESTS[name](tag))
+        reply = send(REQUESTS[name](tag), f"request of {tenant}")
         assert between.statements == []
         status, *marks = answer.split()
         assert (reply.status, "retry-after" in reply.headers) == (int(status), False), reply.body
@@ -103,6 +72,10 @@ def test_the_table_says_what_a_user_gets_whose_first_answer_was_lost(
         assert "idempotent-replayed" not in reply.headers
         if "once" in marks:
             assert (reply.json["last_seq"], reply.json["message_count"]) == (2, 2)
+        # The first attempt was done. So it left its entry, and no retry left another one.
+        with one_database.admin() as admin:
+            trail = stored_trail(admin, tenant).get(f"request of {tenant}", [])
+        assert [entry.action for entry in trail] == ENTRIES.get(name, [])
         found = send(Request(GET, "s"))
         texts = [each["user_message"] for each in found.json.get("messages", [])]
         assert texts.count("question 2") == (1 if marks and not then.endswith("removed") else 0)

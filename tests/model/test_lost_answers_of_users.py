@@ -6,6 +6,7 @@ from typing import LiteralString
 
 import pytest
 
+from tests.model.relayed import relayed
 from tests.model.request import (
     DRY_RUN,
     ERASE_USER,
@@ -19,7 +20,7 @@ from tests.model.request import (
 )
 from tests.model.states_of_users import USER, give_many_sessions
 from tests.model.tables import answers
-from tests.model.test_lost_answers import relayed
+from tests.model.trail import stored_trail
 from tests.support.bundle import Reply
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import Database
@@ -49,6 +50,8 @@ REQUESTS: dict[str, Callable[[str], Request]] = {
     "DELETE": lambda _: Request(ERASE_USER, user_id=USER),
     "DELETE, tag": lambda tag: Request(ERASE_USER, user_id=USER, if_match=tag),
 }
+REQUEST_ID = "the request whose answer is lost"
+ACTIONS = {"POST": "INSERT", "PUT": "UPDATE", "PATCH": "UPDATE", "DELETE": "ERASE"}
 ROWS = [row for row in answers(TABLE) if row[2]]
 # What happens between the first attempt and the retry, to the user that the first attempt changed or made.
 _CHANGED = "robot_brain_api.save_user('{tenant}', {id}, '{{\"email\": \"changed@x.com\"}}', 'changed@x.com')"
@@ -74,11 +77,11 @@ def send_and_lose(database: Database, relay: FaultRelay, request: Request, befor
     """Send a request whose first answer is lost. If `before`, the server ends the attempt before its commit."""
     relay.lose_answers()
     if not before:
-        return send(request)
+        return send(request, REQUEST_ID)
     with database.admin() as holder, database.admin() as admin, ThreadPoolExecutor(1) as threads:
         with holder.transaction():
             holder.execute("lock table robot_brain.users in share mode")
-            sending = threads.submit(send, request)
+            sending = threads.submit(send, request, REQUEST_ID)
             wait_until(lambda: bool(admin.execute(_WAITING, [database.name]).fetchall()))
             ((pid,),) = admin.execute(_WAITING, [database.name]).fetchall()
             admin.execute("select pg_terminate_backend(%s)", [pid])
@@ -104,6 +107,11 @@ def test_the_table_says_what_a_change_of_a_user_answers_whose_first_answer_was_l
         # A retry of the layer is never announced as a replay of the client's.
         assert "idempotent-replayed" not in reply.headers
         assert is_done(name) == ("done" in marks)
+        # The audit trail has one entry of what was done, by whichever attempt, and none of what was not.
+        with one_database.admin() as admin:
+            trail = stored_trail(admin, tenant).get(REQUEST_ID, [])
+        is_recorded = lost != "before" or "done" in marks
+        assert [entry.action for entry in trail] == [ACTIONS[name.partition(",")[0]]] * is_recorded
         if reply.status == 201 and lost != "after, then changed":
             assert send(Request(GET_USER, user_id=reply.json["id"])).json == reply.json
         if lost.endswith(("changed", "again")) and not name.startswith("POST"):

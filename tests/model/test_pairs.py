@@ -9,11 +9,12 @@ import threading
 import pytest
 
 from tests.model.clients import CALLERS, Clients
-from tests.model.history import in_order
+from tests.model.history import in_order, with_trail
 from tests.model.request import ERASE, GET, KNOWS_CALLERS, PATCH, POST, PUT, REMOVE, Request
 from tests.model.states import turn
 from tests.model.store import Store
 from tests.model.threads import in_threads
+from tests.model.trail import check_chain, stored_trail
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
@@ -49,7 +50,7 @@ def test_the_model_explains_two_changes_at_the_same_moment(database: Database, p
     clients = Clients(seed)
     barrier = threading.Barrier(4)
     requests: list[Request] = []
-    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url}):
+    with deployed({**KNOWS_CALLERS, "DATABASE_URL": database.app_url}) as bundle:
 
         def work(client: int) -> None:
             for _ in range(max(ROUNDS // len(PAIRS), 3)):
@@ -67,4 +68,8 @@ def test_the_model_explains_two_changes_at_the_same_moment(database: Database, p
 
         in_threads([lambda client=client: work(client) for client in range(4)])  # type: ignore[misc]  # bound here
         clients.record(Request(GET, "a", query={"limit": 200}))
-    assert in_order(clients.recorded.entries, store)
+        bundle.refresh()
+    with database.admin() as admin:
+        trail = stored_trail(admin, "local")
+        assert check_chain(admin, "local") == sum(map(len, trail.values()))
+    assert in_order(with_trail(clients.recorded.entries, trail), store)

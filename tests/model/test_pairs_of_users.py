@@ -1,7 +1,7 @@
 """Each two requests of which one is for a user, at the same moment: the outcome is that of one after the other.
 
 The first request stops before its commit. The second one begins, and runs until it ends or waits for a lock. Then the
-first one is committed. The answers and the end state are those of one of both orders.
+first one is committed. The answers, the end state and the audit trail are those of one of both orders.
 """
 
 import itertools
@@ -92,7 +92,15 @@ select
     where s.tenant_id = %(tenant)s
   ),
   (select json_agg(k.response = '') from robot_brain.idempotency_keys k where k.tenant_id = %(tenant)s),
-  (select sum(u.sessions) from robot_brain.uncounted u where u.tenant_id = %(tenant)s)
+  (select sum(u.sessions) from robot_brain.uncounted u where u.tenant_id = %(tenant)s),
+  (
+    select json_agg(json_build_array(
+      l.table_name, case when length(l.record_id) < 36 then l.record_id else 'made' end, l.action,
+      l.old_data, l.new_data
+    ) order by l.table_name, l.record_id, l.action)
+    from robot_brain.audit_logs l
+    where l.tenant_id = %(tenant)s
+  )
 """
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from tests.model.clients import CALLERS, SESSIONS, Clients
 from tests.model.exports import check_export
-from tests.model.history import Step, in_order
+from tests.model.history import Step, in_order, with_trail
 from tests.model.lists import check_walk
 from tests.model.request import DRY_RUN, ERASE_USER, EXPORT, GET, GET_USER, KNOWS_CALLERS, STATS, Request
+from tests.model.trail import check_chain, listed_trail, stored_trail
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Database
 
@@ -57,10 +58,19 @@ def play(database: Database, seed: str) -> list[Step]:
             clients.walk(user, limit=2, preview="true")
         bundle.refresh()
         clients.record(Request(STATS))
-    order = in_order(clients.recorded.entries)
+        listed = listed_trail(limit=7)
+    with database.admin() as admin:
+        trail = stored_trail(admin, tenant)
+        count = check_chain(admin, tenant)
+    # Concurrent entries may have times and ids in another order.
+    assert sorted(map(repr, listed)) == sorted(repr(entry) for left in trail.values() for entry in left)
+    assert count == len(listed)
+    entries, exports = clients.recorded.entries, clients.recorded.exports
+    both = with_trail([*entries, *exports], trail)
+    order = in_order(both[: len(entries)])
     for walk in clients.recorded.walks:
         check_walk(walk, order)
-    for export in clients.recorded.exports:
+    for export in both[len(entries) :]:
         check_export(export, order)
     with database.admin() as admin:
         stored = admin.execute(_INTERACTIONS, [tenant]).fetchall()

@@ -8,10 +8,25 @@ import pytest
 from robot_brain.database import changes
 from tests.model.clients import Clients
 from tests.model.history import Entry
-from tests.model.request import ERASE, GET, KNOWS_CALLERS, LIST, PATCH, POST, PUT, REMOVE, STATS, Request, send
+from tests.model.request import (
+    ERASE,
+    ERASE_USER,
+    GET,
+    KNOWS_CALLERS,
+    LIST,
+    PATCH,
+    POST,
+    PUT,
+    REMOVE,
+    STATS,
+    Request,
+    send,
+)
 from tests.model.states import MANY_TURNS, erasing, live, turn
+from tests.model.states_of_users import SESSIONS_OF_A_STEP, give_many_sessions
 from tests.model.store import Json
 from tests.model.threads import in_threads
+from tests.model.trail import Audited, stored_trail
 from tests.support.bundle import Bundle, deployed
 from tests.support.servers.databases import Database
 
@@ -109,8 +124,30 @@ def test_only_its_user_and_a_service_go_on_with_an_erasure_that_a_user_began(
         assert [send(Request(GET, "a", user=user)).status for user in (USER, OTHER, None)] == [404] * 3
         assert send(replace(erase, user=goes_on)).status == 204
         assert send(replace(erase, user=goes_on)).status == 404
+        # The first step alone is recorded, with all turns and the caller that began.
+        with database.admin() as admin:
+            entry = Audited("sessions", "a", "ERASE", {"user_id": USER, "message_count": MANY_TURNS}, None, USER)
+            assert list(stored_trail(admin, "local").values()) == [[entry]]
         assert send(replace(write, user=OTHER)).json["last_seq"] == 1
         assert (send(write).status, send(erase).status) == (404, 404)
+
+
+@pytest.mark.parametrize("goes_on", ["the request", "refreshes"])
+def test_an_erasure_of_a_user_in_several_steps_is_recorded_once(
+    database: Database, bundle: Bundle, goes_on: str
+) -> None:
+    live(database, "local", "s", None)
+    with database.admin() as admin, database.app() as app:
+        give_many_sessions(admin, "local", "ann")
+        if goes_on == "the request":
+            assert send(Request(ERASE_USER, user_id="ann")).status == 204
+        else:
+            app.execute("select from robot_brain_api.erase_user('local', 'ann')")
+            while admin.execute("select from robot_brain.user_erasures where user_id is not null").fetchall():
+                bundle.refresh()
+        found = [entry for entries in stored_trail(admin, "local").values() for entry in entries]
+        counts = {"user": False, "sessions": SESSIONS_OF_A_STEP, "messages": 0}
+        assert [entry.old_data for entry in found if entry.action == "ERASE"] == [counts]
 
 
 def test_a_marked_session_is_in_no_list_and_no_figure(bundle: Bundle, database: Database) -> None:
@@ -174,8 +211,14 @@ def test_an_erasure_leaves_no_word_in_any_table(bundle: Bundle, database: Databa
             for name in tables
             for (row,) in admin.execute(f"select t::text from {name} t where t::text like '%canary%'".encode())
         ]
-    # Figures of a personality stay: a name of a robot, and numbers.
-    assert [(name, row) for name, row in found if "personality_stats" not in name] == []
+    # Figures of a personality stay: a name of a robot, and numbers. So does the audit trail, which has ids alone.
+    stays = ("robot_brain.personality_stats", "robot_brain.audit_logs")
+    assert [(name, row) for name, row in found if name not in stays] == []
+    trail = [
+        row.replace(session, "").replace(f'""user_id"": ""{canary}""', "") for name, row in found if name == stays[1]
+    ]
+    assert len(trail) == 3
+    assert not any(canary in row for row in trail), trail
 
 
 _RELATIONS = """

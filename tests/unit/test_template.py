@@ -120,6 +120,7 @@ def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> No
         ("ThrottlingRate", [1, 10000], [0, 10001]),
         ("ThrottlingBurst", [1, 5000], [0, 5001]),
         ("MemorySize", [256, 3008], [128, 10240]),
+        ("DbPoolSize", ["none", "1", "20", "128", "999", "1000"], ["", "0", "01", "1001", "-1", "1.5", "20 ", "None"]),
         ("LogLevel", ["DEBUG", "WARNING"], ["info", "TRACE"]),
         ("LogRetentionDays", [1, 30, 3653], [0, 2]),
         ("Auth", ["iam"], ["jwt", "none"]),
@@ -210,7 +211,11 @@ def test_every_file_of_functions_is_a_function_with_its_own_log_group() -> None:
         assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for folder in ("", "bad", "forbidden") for path in sorted((ROOT / "events" / folder).glob("*.json"))],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_the_name_of_an_event_begins_with_the_function_that_serves_it(path: Path) -> None:
     sent = json.loads(path.read_text())
     if "routeKey" not in sent:

@@ -53,16 +53,16 @@ class AuditEntry(TypedDict):
     table_name: str
     """`sessions`, `conversations` (turns), `users`, `user_profiles`, or a table that an operator's command changed."""
     record_id: str
-    """The id of the session or the user."""
+    """The id of the session or the user. For `tenant_stats`, which an operator's recount corrects, the tenant."""
     action: Literal["INSERT", "UPDATE", "DELETE", "EXPORT", "ERASE"]
     old_data: dict[str, Any] | None
     """Ids, names of fields, counts and times before the change. Never a text."""
     new_data: dict[str, Any] | None
     """The same after the change."""
     user_id: str | None
-    """Who acted: the subject of the token, or the ARN of the signer. Null if the gateway did not say it."""
+    """The actor: the token's subject, the signer's ARN, or an operator's database role. Null if it is unknown."""
     request_id: str | None
-    """The `request_id` of the request, as in the log."""
+    """The `request_id` of the request, as in the log. Null for an operator's command."""
     created_at: Time
     n: int | None
     """The place in the tenant's chain. Null until the next refresh."""

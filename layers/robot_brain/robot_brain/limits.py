@@ -62,7 +62,7 @@ DEFAULT_LISTED_USERS = 20
 # Entries in one page of the audit trail.
 MAX_AUDIT_ENTRIES = 100
 DEFAULT_AUDIT_ENTRIES = 20
-# Who acted, in the audit trail: a user's id or the ARN of a signer, in code points.
+# The actor in the audit trail: the subject of a token or the ARN of a signer, in code points.
 MAX_ACTOR_LENGTH = 1024
 # A cursor is hexadecimal, and may hold a user's id of 255 code points: up to 1,020 bytes.
 MAX_CURSOR_LENGTH = 2500

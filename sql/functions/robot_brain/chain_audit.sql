@@ -1,6 +1,7 @@
 -- Chain up to p_most entries of all tenants that no call has chained yet, in the order of their ids. Returns how many.
 -- An entry that was not committed yet is chained later, so its id may be below the one before it in the chain.
--- The head of a tenant is locked while its chain grows. A tenant whose head another call has locked is left out.
+-- The head of a tenant is locked while its chain grows. A tenant whose head another call has locked is left out. So is a
+-- tenant without a head while another call makes heads, or while the table is being vacuumed.
 set local role robot_brain_audit;
 
 create or replace function robot_brain.chain_audit(p_most integer)
@@ -26,6 +27,13 @@ begin
     order by f.tenant_id
   loop
     if not exists (select from robot_brain.audit_heads h where h.tenant_id = v_tenant_id) then
+      begin
+        -- The insert would wait for another call that makes the same head.
+        lock table robot_brain.audit_heads in share update exclusive mode nowait;
+      exception
+        when lock_not_available then
+          continue;
+      end;
       insert into robot_brain.audit_heads (tenant_id, n, hash) values (v_tenant_id, 0, '') on conflict (tenant_id) do nothing;
     end if;
     select h.* into v_head from robot_brain.audit_heads h where h.tenant_id = v_tenant_id for update skip locked;

@@ -20,6 +20,7 @@ declare
   v_ids text[];
   v_session robot_brain.sessions;
 begin
+  perform robot_brain.refuse_isolation();
   turns := 0;
   done := not exists (
     select from robot_brain.user_erasures e

@@ -7,6 +7,7 @@ returns void
 language plpgsql
 as $$
 begin
+  perform robot_brain.refuse_isolation();
   perform pg_advisory_xact_lock_shared(robot_brain.user_lock(p_tenant_id, p_user_id));
   if exists (
     select from robot_brain.user_erasures e

@@ -41,6 +41,7 @@ begin
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
+  perform robot_brain.refuse_isolation();
   perform pg_advisory_xact_lock(robot_brain.user_lock(p_tenant_id, p_user_id));
 
   if not p_continue and not exists (

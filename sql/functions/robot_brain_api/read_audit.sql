@@ -33,6 +33,7 @@ declare
   v_list constant text := 'audit ' || json_build_array(
     p_tenant_id, p_record_id, p_user_id, robot_brain.iso_time(p_from), robot_brain.iso_time(p_to)
   )::text;
+  v_from constant timestamptz := coalesce(p_from, '-infinity');
   v_before timestamptz := coalesce(p_to, 'infinity');
   v_id bigint := 0;
   v_place record;
@@ -53,7 +54,8 @@ begin
     v_id := v_place.id;
   end if;
 
-  -- One entry more than the page has shows if there is a next page.
+  -- One entry more than the page has shows if there is a next page. The filters are ranges and a part of the order, so
+  -- only the index of the filter has that order. With `=` the planner may read all entries of the tenant in order of time.
   select
     count(*),
     (array_agg(
@@ -79,11 +81,27 @@ begin
     select l.*
     from robot_brain.audit_logs l
     where l.tenant_id = p_tenant_id
-      and (p_record_id is null or l.record_id = p_record_id)
-      and (p_user_id is null or l.user_id = p_user_id)
-      and l.created_at >= coalesce(p_from, '-infinity')
+      and l.created_at >= v_from
       and (l.created_at, l.id) < (v_before, v_id)
-    order by l.created_at desc, l.id desc
+      and (
+        p_record_id is null
+        or (
+          (l.record_id, l.created_at) >= (p_record_id, v_from)
+          and (l.record_id, l.created_at, l.id) < (p_record_id, v_before, v_id)
+        )
+      )
+      and (
+        p_user_id is null
+        or (
+          l.user_id is not null
+          and (l.user_id, l.created_at) >= (p_user_id, v_from)
+          and (l.user_id, l.created_at, l.id) < (p_user_id, v_before, v_id)
+        )
+      )
+    order by
+      case when p_record_id is not null then l.record_id when p_user_id is not null then l.user_id end desc,
+      l.created_at desc,
+      l.id desc
     limit v_limit + 1
   ) f;
   if v_count > v_limit then

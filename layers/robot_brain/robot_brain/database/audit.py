@@ -22,6 +22,7 @@ select body from robot_brain_api.read_audit(
 
 def read_audit(
     caller: Caller,
+    *,
     limit: int,
     cursor: str | None,
     record_id: str | None,

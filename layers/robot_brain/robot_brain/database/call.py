@@ -30,6 +30,11 @@ _LONGEST_ANSWER = 12.0
 _SHORTEST_ATTEMPT = 0.1
 # insufficient_privilege: `make app-password RETIRE=old` takes the rights from a role before it ends its connections.
 _NO_RIGHTS = "42501"
+# A former client of a pooler may have left its settings on the server connection. Then a call may fail with one of
+# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 s and
+# 5 s for the last two. Sooner than after these seconds, they are not the role's.
+_OF_SETTINGS = {"25006": math.inf, "40001": math.inf, "57014": 9.0, "55P03": 4.5}
+_ALLOW_NO_WRITES = ("default_transaction_read_only", "in_hot_standby")
 # Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.
 _random = random.SystemRandom()
 
@@ -72,13 +77,14 @@ def call(
     failed = _FailedAttempts(deadline, attempts, writes, repeatable)
     while True:
         connection = None
+        started = time.monotonic()
         try:
             connection = lazy_connection().get(deadline)
             started = time.monotonic()
-            if until_deadline:
-                row = _until(deadline, connection, statement, arguments)
+            connection.watch(deadline if until_deadline else deadline.at_most(_LONGEST_ANSWER))
+            if until_deadline or failed.of_settings:
+                row = _in_transaction(connection, statement, arguments, deadline, until_deadline, failed.of_settings)
             else:
-                connection.watch(deadline.at_most(_LONGEST_ANSWER))
                 row = connection.execute(statement, arguments).fetchone()
             assert row is not None  # each of these SQL functions returns exactly one row
             seconds = time.monotonic() - started
@@ -87,29 +93,50 @@ def call(
                 raise refusal
             return Answer(row, seconds, connection)
         except Exception as error:
+            failed.look(error, math.inf if until_deadline else time.monotonic() - started)
             failed.pause_after(error, connecting=connection is None)
             arguments = {**arguments, **(retried_with or {})}
 
 
-def _until(
-    deadline: Deadline, connection: WatchedConnection, statement: str, arguments: Mapping[str, object]
+def _in_transaction(
+    connection: WatchedConnection,
+    statement: str,
+    arguments: Mapping[str, object],
+    deadline: Deadline,
+    until_deadline: bool,
+    reset: bool,
 ) -> Row | None:
-    """Execute the statement in a transaction that may run until the deadline.
+    """Execute the statement in a transaction. With `until_deadline` it may run until then.
 
+    With `reset`, first give the server connection the settings of the role, which stay after the commit.
     Set the timeout in a statement of its own, because a timeout set inside the SQL function has no effect on that call.
     """
-    connection.watch(deadline)
     with connection.transaction():
-        # At least 1, because 0 means no limit in PostgreSQL.
-        milliseconds = math.ceil(deadline.remaining() * 1000)
-        connection.execute("select set_config('statement_timeout', %s, true)", (str(milliseconds),))
+        if reset:
+            _reset(connection)
+        if until_deadline:
+            # At least 1, because 0 means no limit in PostgreSQL.
+            milliseconds = math.ceil(deadline.remaining() * 1000)
+            connection.execute("select pg_catalog.set_config('statement_timeout', %s, true)", (str(milliseconds),))
         return connection.execute(statement, arguments).fetchone()
+
+
+def _reset(connection: WatchedConnection) -> None:
+    """Give the server connection, and the transaction that has just begun, the defaults of the role and the server.
+
+    The transaction stays read-only if they say so: for a standby, and for an operator or a provider that allows no
+    writes. SHOW is no query, and after a query the transaction could not become writable.
+    """
+    connection.execute("reset all")
+    shown = [connection.execute(f"show {name}".encode()).fetchone() for name in _ALLOW_NO_WRITES]
+    if shown == [("off",), ("off",)]:
+        connection.execute("set transaction read write")
 
 
 class _FailedAttempts:
     """The failed attempts of one call. Decides whether a retry follows."""
 
-    __slots__ = ("_deadline", "_most", "_number", "_repeatable", "_unknown", "_writes")
+    __slots__ = ("_deadline", "_most", "_number", "_repeatable", "_unknown", "_writes", "of_settings")
 
     def __init__(self, deadline: Deadline, most: int | None, writes: bool, repeatable: bool) -> None:
         self._deadline = deadline
@@ -117,8 +144,15 @@ class _FailedAttempts:
         self._writes = writes
         self._repeatable = repeatable
         self._number = 0
+        # The last error may come from settings that a former client left behind.
+        self.of_settings = False
         # The errors of attempts with an unknown outcome.
         self._unknown: list[psycopg.Error] = []
+
+    def look(self, error: Exception, seconds: float) -> None:
+        """Note whether an error after so many seconds of an attempt may come from a former client's settings."""
+        sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
+        self.of_settings = seconds <= _OF_SETTINGS.get(sqlstate or "", -1)
 
     def pause_after(self, error: Exception, *, connecting: bool) -> None:
         """Sleep until the next attempt. Raises the error of the whole call if there is no next attempt."""
@@ -152,7 +186,7 @@ class _FailedAttempts:
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = _random.uniform(0, failure.pause * 2 ** (self._number - 1))
         too_late = pause + _SHORTEST_ATTEMPT >= self._deadline.left()
-        repeat = failure.repeat and (self._repeatable or not failure.unknown)
+        repeat = (failure.repeat or self.of_settings) and (self._repeatable or not failure.unknown)
         if not repeat or self._number >= (self._most or settings().max_attempts) or too_late:
             telemetry.note(database_error=cause(error), attempts=self._number)
             # An error with an SQLSTATE is an answer, for example a pooler's report that it lost its server.

@@ -161,6 +161,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "55P03": (ConflictError, False, False),  # lock_not_available: the call already waited for lock_timeout
     "57014": (DeadlineExceededError, False, False),  # query_canceled: statement_timeout
     "25P04": (DeadlineExceededError, False, True),  # transaction_timeout
+    "53200": (DatabaseOverloadedError, True, False),  # out_of_memory: also if the server has no room for a lock
     "53300": (DatabaseOverloadedError, True, True),  # too_many_connections
     "57P03": (DatabaseWakingError, True, True),  # cannot_connect_now
     "57P01": (DatabaseAwayError, True, True),  # admin_shutdown: also sent when the compute suspends
