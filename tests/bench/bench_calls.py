@@ -24,17 +24,23 @@ import psycopg
 from local.settings import ROOT
 from tests.bench import measure, texts
 from tests.bench.server_time import taken
-from tests.support.servers.databases import APP, create_database, set_app_login
+from tests.support.servers.databases import create_database
 from tests.support.servers.postgres import Postgres, start_embedded
 
 BLOCK = 10
 WARM_UP = 100
 MOST = 1.02
+# A role of every schema, so that both sides log in alike.
+LOGIN = "robot_brain_app"
 _WRITE = (
     "select body, replayed, etag from robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => %s,"
     " p_messages => %s, p_key => %s, p_first_id => %s, p_as_user => %s)"
 )
 _READ = "select body, etag from robot_brain_api.read_session(p_tenant_id => 'local', p_session_id => 'long')"
+_PUT = (
+    "select body, etag from robot_brain_api.replace_turn(p_tenant_id => 'local', p_session_id => %s, p_seq => 1,"
+    " p_turn => %s)"
+)
 _STATS = "select body, stale from robot_brain_api.stats(p_tenant_id => 'local', p_max_age => 3600)"
 _REFRESH = "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()"
 LONG = 1000
@@ -90,6 +96,12 @@ class Side:
         """Append 50 turns to a session that exists."""
         self._write(f"other {next(self._number) % OTHERS}", self._many)
 
+    def put(self) -> None:
+        """Replace the first turn of a session by another text."""
+        number = next(self._number)
+        turn = {"user_message": f"question {number}", "robot_response": "y" * 300, "metadata": {}}
+        self._connection.execute(_PUT, (f"other {number % OTHERS}", json.dumps(turn))).fetchone()
+
     def read(self) -> None:
         """Read the newest 50 turns of a long session."""
         self._connection.execute(_READ).fetchone()
@@ -115,6 +127,7 @@ ROWS = {
     "write_to_new": "write the first turn of a session",
     "write_to_new_as_user": "write the first turn of a session as an end user",
     "write50": "write 50 turns",
+    "put": "replace a turn",
     "read": "read 50 of 1,000 turns",
     "stats": "stats",
 }
@@ -178,8 +191,8 @@ def _side(server: Postgres, name: str, tree: Path) -> Iterator[Side]:
         path = os.pathsep.join([str(tree), str(tree / "layers" / "robot_brain")])
         environment = {**os.environ, "DIRECT_DATABASE_URL": server.direct_url(name), "PYTHONPATH": path}
         subprocess.run([sys.executable, "-m", "ops", "migrate"], cwd=tree, env=environment, check=True)
-        set_app_login(admin, "")
-    url = server.address.url(APP, "", name)
+        admin.execute(f"alter role {LOGIN} login".encode())
+    url = server.address.url(LOGIN, "", name)
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         yield Side(connection)
 

@@ -21,7 +21,8 @@ def resident(database_url: str, requests: int) -> dict[str, list[int]]:
     Both run at the same time, because no time is measured here.
     """
     path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain"))
-    environment = {**os.environ, "DATABASE_URL": database_url, "TENANT_ID": "local", "PYTHONPATH": path}
+    settings = {"DATABASE_URL": database_url, "TENANT_ID": "local", "AUTH": warm_requests.AUTH}
+    environment = {**os.environ, **settings, "PYTHONPATH": path}
     processes = {
         side: subprocess.Popen(
             [sys.executable, "-m", "tests.bench.warm_process", side, str(requests)],

@@ -85,6 +85,7 @@ def environments(number: int, database_url: str) -> Iterator[Environments]:
         **os.environ,
         "DATABASE_URL": database_url,
         "DB_IDLE_TIMEOUT": "600000",
+        "AUTH": "none",
         "PYTHONPATH": os.pathsep.join(str(ROOT / path) for path in ("functions", "layers/robot_brain", ".")),
     }
     with ExitStack() as stack:

@@ -154,7 +154,8 @@ def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
     tenant = {"tenant_id": "local", "as_user": USER, "schema_version": SCHEMA_VERSION}
     all_users = tenant | {"as_user": None}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
-    put = tenant | {"session_id": f"{writer} put", "seq": 1, "if_match": None}
+    audited = tenant | {"actor": USER, "request_id": Context().aws_request_id}
+    put = audited | {"session_id": f"{writer} put", "seq": 1, "if_match": None}
     return {
         "write": (database._WRITE, [_written(writer, single)]),
         "write50": (database._WRITE, [_written(f"{writer} 50", many)]),

@@ -46,7 +46,8 @@ def _profile(database_url: str, row: str) -> dict[str, float]:
     """Return the microseconds per request in each place."""
     events = json.dumps(warm_requests.events("profiled"))
     path = os.pathsep.join(str(ROOT / folder) for folder in ("functions", "layers/robot_brain"))
-    environment = {**os.environ, "DATABASE_URL": database_url, "TENANT_ID": "local", "PYTHONPATH": path}
+    settings = {"DATABASE_URL": database_url, "TENANT_ID": "local", "AUTH": warm_requests.AUTH}
+    environment = {**os.environ, **settings, "PYTHONPATH": path}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.warm_process", "ours", str(10 * REQUESTS), row],
         cwd=ROOT,
