@@ -28,7 +28,7 @@ _STEPS = [0] + [number + step for number, file in enumerate(_SQL.migrations) if 
 WAITS_FOR_MIGRATION = """
 select pid from pg_stat_activity
 where datname = current_database() and application_name = 'robot-brain-migrate'
-  and query like '%pg_catalog.pg_locks%' and state = 'idle'
+  and strpos(query, 'pg_catalog.pg_locks') > 0 and state = 'idle'
 """
 
 # Returns a row as soon as the server process with this pid has ended.

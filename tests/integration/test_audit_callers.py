@@ -28,7 +28,7 @@ CALLERS: dict[str, tuple[dict[str, str], Json | None, str | None]] = {
     "an end user": (JWT, token(sub="ann", scope="openid"), "ann"),
     "a service with a subject": (JWT, token(sub="robot", scope="openid all"), "robot"),
     "a service without a subject": (JWT, token(scope="all"), None),
-    "a service whose subject is no id": (JWT, token(sub="a/b", scope="all"), None),
+    "a service whose subject is no id of a user": (JWT, token(sub="a/b", scope="all"), "a/b"),
     "a signer": (IAM, {"iam": {"accountId": "123456789012", "userArn": ARN}}, ARN),
     "a signer without an ARN": (IAM, {"iam": {"accountId": "123456789012"}}, None),
     "a signer whose ARN is too long": (IAM, {"iam": {"accountId": "1", "userArn": "a" * 1025}}, None),
