@@ -1,4 +1,4 @@
-"""An end user who asks for what only a caller that sees all users may read: 403, or 422 for a wrong parameter."""
+"""An end user gets 403 for what is of all users, but 422 for a wrong parameter."""
 
 import pytest
 
