@@ -112,7 +112,7 @@ def _connections(direct_url: str) -> str:
     assert row is not None
     allowed, used = row
     return (
-        f"The server allows {allowed} connections, and {used} are open now, with that of this command. "
+        f"The server allows {allowed} connections (open now, with that of this command: {used}). "
         f"While two roles log in, each may have half of them: DbPoolSize up to {max(1, allowed // 2 // FUNCTIONS)} "
         f"({FUNCTIONS} functions) without a pooler. A pooler's limit may be higher."
     )
@@ -144,21 +144,28 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _next_steps(role: str, before: str, secret: str) -> str:
-    if secret:
+    # The role of earlier versions cannot lose its rights before its login (ops/retire.py). So a refused call does not
+    # make an environment read the secret: a deployment does.
+    is_of_pair = before in ("", *PAIR)
+    if not secret:
         first = (
-            f"The secret names {role} now. Nothing has to be deployed: an execution environment reads the secret again "
-            "when it needs another connection, or when its login is refused."
-        )
-    else:
-        first = (
-            "Next, give it to the functions. If they read a secret, write it there and deploy nothing. Otherwise run: "
+            "Next, give it to the functions. If they read a secret, write it there and deploy "
+            f"{'nothing' if is_of_pair else 'again'}. Otherwise run: "
             ".venv-sam/bin/sam deploy --parameter-overrides DatabaseUrl='<the URL>'"
         )
+    elif is_of_pair:
+        first = f"The secret names {role} now. Nothing has to be deployed."
+    else:
+        first = f"The secret names {role} now. Deploy again, so that each execution environment reads it."
     if not before:
         return first
-    return (
-        f"{first}\n{before} can log in too, until no function uses it any more. Then run: make app-password RETIRE=old"
-    )
+    if secret and is_of_pair:
+        return (
+            f"{first}\n{before} can log in too. Next, run: make app-password RETIRE=old FORCE=1\n"
+            "This costs no request: a call that is refused reads the secret again, and is repeated within the request."
+        )
+    then = f"{before} can log in too, until no function uses it any more. Then run: make app-password RETIRE=old"
+    return f"{first}\n{then}{' (with a secret: FORCE=1, too)' if is_of_pair else ''}"
 
 
 def _say(text: str) -> None:

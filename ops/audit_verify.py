@@ -196,9 +196,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     if broken:
         print(f"Broken chains: {broken}.{' The heads were not saved.' if options.save else ''}")
-    elif options.save:
+    elif options.save and entries:
         write_heads(options.save, {result.tenant: result.head for result in results if result.head.n})
         print(f"Saved the heads to {options.save}.")
+    elif options.save:
+        # A file without heads would be refused by --heads.
+        print("No entry is chained yet, so there are no heads to save.")
     return int(broken > 0)
 
 

@@ -115,11 +115,15 @@ def _refuse_if_used(connection: psycopg.Connection[Any], role: str, force: bool)
     if seconds is None or seconds >= USED_SECONDS:
         return False
     if not force:
-        raise MigrationError(
-            f"{role} is in use: {count} connections, and the last call was {seconds:.0f} s ago. Nothing was changed.\n"
-            "Only connections that are open now show it; a function that was idle may still have the old URL.\n"
-            "With DatabaseUrl, wait until the new one is deployed and no older environment runs.\n"
+        with_secret = (
             "With a secret, FORCE=1 costs no request: a call that is refused reads the secret again."
+            if role in PAIR
+            else "With a secret, deploy again, so that each environment reads it."
+        )
+        raise MigrationError(
+            f"{role} is in use (connections: {count}). The last call was {seconds:.0f} s ago. Nothing was changed.\n"
+            "Only connections that are open now show it; a function that was idle may still have the old URL.\n"
+            f"With DatabaseUrl, wait until the new one is deployed and no older environment runs.\n{with_secret}"
         )
     return True
 

@@ -128,7 +128,7 @@ def test_a_role_that_was_used_in_the_last_minute_is_not_retired_without_force(da
     rotate(database.direct_url)
     with psycopg.connect(database.app_url, autocommit=True) as used:
         used.execute("select 1")
-        with pytest.raises(MigrationError, match=r"robot_brain_app_a is in use: 1 connections.*\n.*open now"):
+        with pytest.raises(MigrationError, match=r"robot_brain_app_a is in use \(connections: 1\).*\n.*open now"):
             retired(database, force=False)
         assert can_log_in(database) == [FIRST, SECOND]
         used.execute("select 1")

@@ -16,6 +16,7 @@ from tests.integration.logins_state import (
     SECOND,
     can_log_in,
     logins_put_back,
+    only,
     run,
     who,
 )
@@ -71,7 +72,24 @@ def test_the_command_writes_the_url_into_the_secret_and_keeps_its_other_members(
     assert who(stored) == (SECOND, True)
     assert str(urlsplit(stored).password) not in done.stderr
     assert "Nothing has to be deployed" in done.stderr
-    assert "make app-password RETIRE=old" in done.stderr
+    assert "make app-password RETIRE=old FORCE=1" in done.stderr
+
+
+@over_tls
+def test_the_first_rotation_with_a_secret_says_to_deploy_and_to_retire_the_old_role_without_force(
+    database: Database, moto: str
+) -> None:
+    """The role has the rights of the others, so it cannot lose them before its login."""
+    only(database, "robot_brain_app")
+    client = secrets_manager(moto)
+    arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString="postgresql://old")["ARN"]
+
+    done = run(database, "--secret", arn, **aws(moto))
+
+    assert done.returncode == 0, done.stderr
+    assert "Deploy again" in done.stderr
+    assert "make app-password RETIRE=old\n" in done.stderr
+    assert "FORCE" not in done.stderr
 
 
 @over_tls

@@ -69,6 +69,22 @@ def test_saved_heads_find_a_tenant_that_is_gone(trail: Database, tmp_path: Path)
     )
 
 
+def test_without_a_chained_entry_there_are_no_heads_to_save_and_the_old_file_stays(
+    database: Database, tmp_path: Path
+) -> None:
+    saved = tmp_path / "heads"
+    for text in (None, "of another database"):
+        if text is not None:
+            saved.write_text(text)
+        status, lines, errors = command(database.direct_url, "--save", str(saved))
+        assert (status, errors) == (0, "")
+        assert lines == [
+            "Entries verified: 0 (tenants: 1). Not chained yet: 1.",
+            "No entry is chained yet, so there are no heads to save.",
+        ]
+        assert (saved.read_text() if saved.exists() else None) == text
+
+
 def test_a_late_entry_is_named_and_breaks_nothing(trail: Database) -> None:
     tamper(
         trail,

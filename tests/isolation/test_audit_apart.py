@@ -176,6 +176,14 @@ def test_an_entry_of_an_operator_is_in_no_answer_to_a_tenant(twins: Twins) -> No
         assert by_token(Party("acme")).audit(cursor=audit_cursor("acme", ahead, 1)).json["entries"] == []
 
 
+def test_the_functions_password_cannot_read_the_entries_of_an_operator(embedded_database: Database) -> None:
+    with embedded_database.admin() as admin, embedded_database.app() as app:
+        admin.execute(_OF_OPERATOR)
+        for wanted in FILTERS:
+            answer = ask(app, "read_audit", Party("*"), wanted)
+            assert json.loads(answer.row[0] or "") == {"entries": [], "page": {"cursor": None}}, wanted
+
+
 def test_each_tenant_and_the_operator_have_a_chain_of_their_own(twins: Twins) -> None:
     trails = {}
     migrated = len(twins.admin.execute(_TRAIL, ["*"]).fetchall())

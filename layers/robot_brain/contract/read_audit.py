@@ -49,7 +49,6 @@ class AuditQuery(TypedDict):
 class AuditEntry(TypedDict):
     """An operation, its time and its actor."""
 
-    id: int
     table_name: str
     """`sessions`, `conversations` (turns), `users`, `user_profiles`, or a table that an operator's command changed."""
     record_id: str
@@ -80,7 +79,6 @@ class AuditPage(TypedDict):
 
 
 _ENTRY = {
-    "id": 812,
     "table_name": "sessions",
     "record_id": "demo",
     "action": "UPDATE",

@@ -5,6 +5,7 @@
 --   p_user_id     only what this caller did, or null
 --   p_from, p_to  only the entries from p_from on and before p_to, or null
 -- A page begins at an entry of an index, so the last page costs as much as the first one.
+-- An entry is without its id, because one sequence counts the entries of all tenants. Only the cursor has it.
 -- Raises RB428 if the cursor is unreadable, or was made with other filters. Raises RB503 (sql/README.md).
 set local role robot_brain_owner;
 
@@ -60,7 +61,6 @@ begin
     count(*),
     (array_agg(
       json_build_object(
-        'id', f.id,
         'table_name', f.table_name,
         'record_id', f.record_id,
         'action', f.action,
