@@ -123,6 +123,16 @@ def test_a_server_that_refused_a_login_is_used_once_it_accepts_logins(database: 
         wait_until_it_answers(functions)
 
 
+def test_a_login_without_rights_is_refused_and_the_log_says_so(database: Database) -> None:
+    with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions, logged() as lines:
+        admin.execute("revoke usage on schema robot_brain_api from robot_brain_app")
+        reply = functions.write("demo", turn())
+        refused(functions, reply, lines(), "DatabaseRefusedError")
+        assert lines()[-1]["reason"] == "42501 permission denied for schema robot_brain_api"
+        admin.execute("grant usage on schema robot_brain_api to robot_brain_app")
+        assert functions.write("demo", turn()).status == 201
+
+
 def test_the_log_about_a_database_without_the_schema_names_make_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:

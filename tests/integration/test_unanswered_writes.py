@@ -51,7 +51,7 @@ REFUSALS: dict[str, tuple[Preparation, dict[str, str], str]] = {
     "422 metadata": (lambda functions, _: merge(functions, b="x" * 9000), {}, "RB423"),
     "500": (lambda _, database: execute(database, FAIL), {}, "P0001"),
     "503": (
-        lambda _, database: execute(database, f"revoke usage on schema robot_brain_api from {APP}"),
+        lambda _, database: execute(database, "revoke usage on schema robot_brain_api from robot_brain_app"),
         {},
         "42501",
     ),

@@ -28,8 +28,6 @@ from robot_brain.settings import settings
 _LONGEST_ANSWER = 12.0
 # Seconds. With less time left there is no retry.
 _SHORTEST_ATTEMPT = 0.1
-# insufficient_privilege: `make app-password RETIRE=old` takes the rights from a role before it ends its connections.
-_NO_RIGHTS = "42501"
 # A former client of a pooler may have left its settings on the server connection. Then a call may fail with one of
 # these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 s and
 # 5 s for the last two. Sooner than after these seconds, they are not the role's.
@@ -181,7 +179,7 @@ class _FailedAttempts:
             self._unknown.append(error)
         if failure.lost:
             lazy_connection().discard()
-        if (failure.of_login or error.sqlstate == _NO_RIGHTS) and self._renewed(error):
+        if failure.of_login and self._renewed(error):
             return
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
         pause = _random.uniform(0, failure.pause * 2 ** (self._number - 1))

@@ -177,10 +177,11 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "28000": (DatabaseRefusedError, False, True),  # invalid_authorization_specification
     "28P01": (DatabaseRefusedError, False, True),  # invalid_password
     "3D000": (DatabaseRefusedError, False, True),  # invalid_catalog_name
+    # insufficient_privilege: the login is another one, or RETIRE=old has taken its rights
+    "42501": (DatabaseRefusedError, False, True),
     "RB503": (SchemaOutdatedError, False, False),  # the schema is older than the call
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
     "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
-    "42501": (SchemaOutdatedError, False, False),  # insufficient_privilege
     # internal_error: "cache lookup failed for function", if a migration replaced the function during the call
     "XX000": (UnexpectedDatabaseError, True, False),
 }
