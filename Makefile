@@ -25,9 +25,12 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 
 # Operate
 
+# An option with a variable's value, quoted for the shell; also if it was set to nothing, so that the command refuses it.
+option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)))')
+
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
-		$(if $(HEADS),--heads '$(HEADS)') $(if $(SAVE),--save '$(SAVE)') \
+		$(call option,HEADS,--heads) $(call option,SAVE,--save) \
 		$(if $(SECRET),--secret '$(SECRET)') $(if $(RETIRE),--retire '$(RETIRE)') $(if $(filter-out 0,$(FORCE)),--force)
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
