@@ -13,8 +13,10 @@ from ops.logins import APP, LOGINS, end_changers
 
 _READ = """
 select r.rolname, r.rolcanlogin,
-  coalesce(pg_catalog.substring(pg_catalog.shobj_description(r.oid, 'pg_authid'), 'password of (\\S+)'), '')
+  coalesce(pg_catalog.substring(d, 'password of (\\S+)'), ''),
+  coalesce(d like '%% for a secret', false)
 from pg_catalog.pg_roles r
+cross join lateral pg_catalog.shobj_description(r.oid, 'pg_authid') d
 where r.rolname = any (%s)
 order by r.rolname
 """
@@ -24,11 +26,15 @@ _LOCK = f"alter role {APP} set row_security = on"
 
 
 class Login(NamedTuple):
-    """One of the roles: whether it can log in, and since when it has its password, or '' if no command gave it."""
+    """One of the roles: whether it can log in, and since when it has its password, or '' if no command gave it.
+
+    `in_secret` says that a command was about to write its URL into a secret.
+    """
 
     name: str
     can_log_in: bool
     since: str
+    in_secret: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({f'password of {self.since}' if self.since else 'password without a date'})"

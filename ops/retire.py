@@ -60,6 +60,7 @@ def retire(
         logins = read_logins(connection)
         role = _chosen(logins, which)
         if role is not None:
+            _refuse_if_in_secret(logins, role, force)
             in_use = _refuse_if_used(connection, role, force)
             if in_use and role in PAIR:
                 with changing(connection):
@@ -94,6 +95,18 @@ def _chosen(logins: list[Login], which: str) -> str | None:
         return None
     ordered = newest_first(active)
     return (ordered[-1] if which == "old" else ordered[0]).name
+
+
+def _refuse_if_in_secret(logins: list[Login], role: str, force: bool) -> None:
+    """Raise MigrationError if `role` has the newest password, a secret may hold it, and `force` is not set."""
+    login = next(each for each in logins if each.name == role)
+    other = next(each for each in logins if each.can_log_in and each.name != role)
+    if login.in_secret and not force and login.since > other.since:
+        raise MigrationError(
+            f"The URL of {role} was made to be written into a secret. Nothing was changed.\n"
+            f"If the secret has it, no function could connect any more. To end {other.name}: RETIRE=old\n"
+            f"If {role} must end, first put the URL of {other.name} back into the secret. Then add FORCE=1."
+        )
 
 
 def _refuse_if_changed(connection: psycopg.Connection[Any], logins: list[Login]) -> None:
