@@ -51,7 +51,7 @@ def rotate(direct_url: str, secret: str = "", say: Say = _say, *, force: bool = 
     """Give the idle role a password, prove it, and return the role, the one that logged in before, and the new URL.
 
     With the ARN of a `secret`, write the URL into the secret. If that fails, the error holds the URL, because nothing
-    else does. A secret that holds no URL of ours is refused without `force`.
+    else does. A secret without a URL of a login is refused without `force`.
     Otherwise raises MigrationError, with what to do: nothing was changed, or the new login was taken back.
     """
     refuse_pooler(direct_url)

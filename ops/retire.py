@@ -20,20 +20,13 @@ from ops.direct import connect
 from ops.errors import MigrationError
 from ops.login_state import Login, changing, newest_first, read_logins
 from ops.logins import LOGINS, PAIR, assert_logins, revoke_rights
+from ops.retire_refusals import refuse_or_see
 
-# A role that was used within this time is still in use.
-USED_SECONDS = 60
 # Longer than DB_IDLE_TIMEOUT, after which a function does not use a connection again.
 IDLE_SECONDS = 35.0
 # A call of the functions may take 10 s (statement_timeout).
 CALL_SECONDS = 12.0
 
-_USED = """
-select count(*), extract(epoch from clock_timestamp() - max(
-  case when state = 'idle' then state_change else clock_timestamp() end))
-from pg_catalog.pg_stat_activity
-where usename = %s and backend_type = 'client backend'
-"""
 _END = """
 select count(pg_catalog.pg_terminate_backend(pid, 5000))
 from pg_catalog.pg_stat_activity
@@ -54,14 +47,13 @@ def retire(
     """Take the login from the `old` or the `new` role, or from the role of this name, and end its connections.
 
     Calls `say` with what was done. If a former run was ended early, this run does the rest.
-    Raises MigrationError, with what to do, if the role is in use and `force` is not set, or if the command may not.
+    Raises MigrationError, with what to do, if it would cost requests and `force` is not set, or if the command may not.
     """
     with connect(direct_url, "robot-brain-password") as connection:
         logins = read_logins(connection)
         role = _chosen(logins, which)
         if role is not None:
-            _refuse_if_in_secret(logins, role, force)
-            in_use = _refuse_if_used(connection, role, force)
+            in_use = refuse_or_see(connection, logins, role, force=force)
             if in_use and role in PAIR:
                 with changing(connection):
                     _refuse_if_changed(connection, logins)
@@ -72,12 +64,23 @@ def retire(
                 _refuse_if_changed(connection, logins)
                 _take_login(connection, role)
             say(f"{role} cannot log in any more.")
-        idle = [login.name for login in read_logins(connection) if not login.can_log_in]
+        now = read_logins(connection)
+        idle = [login.name for login in now if not login.can_log_in]
         ended, late = _end_connections(connection, idle, call_seconds)
-        say(f"Connections ended: {ended} idle, {late} in use.")
         # The rights come back, so that the next password is of a role as each migration leaves it.
         with changing(connection):
             assert_logins(connection)
+        if role is None:
+            say(_nothing(now))
+        if role is not None or ended or late:
+            say(f"Connections ended: {ended} idle, {late} in use.")
+
+
+def _nothing(logins: list[Login]) -> str:
+    active = [login.name for login in logins if login.can_log_in]
+    if not active:
+        return "No role of the functions can log in. Run: make app-password"
+    return f"Only {' and '.join(active)} can log in. Nothing to retire."
 
 
 def _chosen(logins: list[Login], which: str) -> str | None:
@@ -97,48 +100,12 @@ def _chosen(logins: list[Login], which: str) -> str | None:
     return (ordered[-1] if which == "old" else ordered[0]).name
 
 
-def _refuse_if_in_secret(logins: list[Login], role: str, force: bool) -> None:
-    """Raise MigrationError if `role` has the newest password, a secret may hold it, and `force` is not set."""
-    login = next(each for each in logins if each.name == role)
-    other = next(each for each in logins if each.can_log_in and each.name != role)
-    if login.in_secret and not force and login.since > other.since:
-        raise MigrationError(
-            f"The URL of {role} was made to be written into a secret. Nothing was changed.\n"
-            f"If the secret has it, no function could connect any more. To end {other.name}: RETIRE=old\n"
-            f"If {role} must end, first put the URL of {other.name} back into the secret. Then add FORCE=1."
-        )
-
-
 def _refuse_if_changed(connection: psycopg.Connection[Any], logins: list[Login]) -> None:
     """Raise MigrationError if another operator changed a login since `logins` were read."""
     if read_logins(connection) != logins:
         raise MigrationError(
             "Another command has changed the logins meanwhile. Nothing was changed; look, and run it again."
         )
-
-
-def _refuse_if_used(connection: psycopg.Connection[Any], role: str, force: bool) -> bool:
-    """Return whether the role is in use. Raises MigrationError if it is and `force` is not set."""
-    sees = "select pg_catalog.pg_has_role(%s, 'usage') or pg_catalog.pg_has_role('pg_read_all_stats', 'usage')"
-    if connection.execute(sees, [role]).fetchone() == (False,):
-        raise MigrationError(f"This role cannot see if {role} is in use: run it as the role that ran `make migrate`")
-    row = connection.execute(_USED, [role]).fetchone()
-    assert row is not None
-    count, seconds = row
-    if seconds is None or seconds >= USED_SECONDS:
-        return False
-    if not force:
-        with_secret = (
-            "With a secret, FORCE=1 costs no request: a call that is refused reads the secret again."
-            if role in PAIR
-            else "With a secret, deploy again, so that each environment reads it."
-        )
-        raise MigrationError(
-            f"{role} is in use (connections: {count}). The last call was {seconds:.0f} s ago. Nothing was changed.\n"
-            "Only connections that are open now show it; a function that was idle may still have the old URL.\n"
-            f"With DatabaseUrl, wait until the new one is deployed and no older environment runs.\n{with_secret}"
-        )
-    return True
 
 
 def _take_login(connection: psycopg.Connection[Any], role: str) -> None:
