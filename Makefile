@@ -28,12 +28,18 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
 		$(if $(HEADS),--heads '$(HEADS)') $(if $(SAVE),--save '$(SAVE)') \
-		$(if $(SECRET),--secret '$(SECRET)') $(if $(RETIRE),--retire '$(RETIRE)') $(if $(filter-out 0,$(FORCE)),--force)
+		$(call switch,secret,SECRET) $(call switch,retire,RETIRE) $(if $(filter-out 0,$(FORCE)),--force)
+
+# An empty one that the command line gives is passed on too, and refused.
+switch = $(if $($2)$(filter command,$(origin $2)),--$1 '$($2)')
+# make knows no other spelling of a variable, and would leave it out.
+SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
 	@$(MAKE) --no-print-directory ops DO=migrate
 
-app-password: $(if $(SECRET),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
+app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
+	@$(if $(SMALL),echo "Write $(SMALL) in capitals." >&2; exit 2)
 	@$(MAKE) --no-print-directory ops DO=app-password
 
 # Develop

@@ -23,12 +23,12 @@ from psycopg import sql
 from ops import audit
 from ops.app_url import proven_url
 from ops.direct import connect, refuse_pooler, url_from_environment
-from ops.errors import MigrationError
+from ops.errors import MigrationError, UsageError
 from ops.held_url import database_of, is_ours, opens, place_of, with_login
 from ops.login_state import Login, changing, newest_first, read_logins
-from ops.logins import PAIR, assert_logins
-from ops.put_secret import put_secret, read_secret
-from ops.retire import retire
+from ops.logins import LOGINS, PAIR, assert_logins
+from ops.put_secret import is_arn, put_secret, read_secret
+from ops.retire import RETIRABLE, retire
 
 # 192 bits of randomness. The text is URL-safe, so a URL holds the password without escapes.
 PASSWORD_BYTES = 24
@@ -144,18 +144,19 @@ def _connections(direct_url: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Rotate the password of DIRECT_DATABASE_URL, or end a login. Raises OperatorError if that fails."""
     parser = argparse.ArgumentParser(prog="python -m ops app-password", description="Rotate the functions' password.")
-    parser.add_argument("--secret", default="", help="write the URL into the secret with this ARN")
-    parser.add_argument("--retire", metavar="old|new|ROLE", default="", help="take the login from this role")
+    parser.add_argument("--secret", help="write the URL into the secret with this ARN")
+    parser.add_argument("--retire", metavar="old|new|ROLE", help="take the login from this role")
     parser.add_argument(
         "--force", action="store_true", help="retire a role that is in use, or write the first URL into a secret"
     )
     options = parser.parse_args(arguments)
+    _refuse_switches(options.secret, options.retire, force=options.force)
     direct_url = url_from_environment()
     if options.retire:
         retire(direct_url, options.retire, _say, force=options.force)
         return 0
     try:
-        role, before, url = rotate(direct_url, options.secret, force=options.force)
+        role, before, url = rotate(direct_url, options.secret or "", force=options.force)
     except _NotWrittenError as error:
         print(error.url)
         _say(f"The secret was not written: {error}\nThe URL above works. Put it into the secret now: it is shown once.")
@@ -163,9 +164,31 @@ def main(arguments: Sequence[str]) -> int:
     if not options.secret:
         print(url)
         _say("This is shown once: put it into your secret store now.")
-    _say(_next_steps(role, before.name if before else "", options.secret))
+    _say(_next_steps(role, before.name if before else "", options.secret or ""))
     _say(_connections(direct_url))
     return 0
+
+
+def _refuse_switches(secret: str | None, which: str | None, *, force: bool) -> None:
+    """Raise UsageError, with what to do, if a switch is empty or wrong, or does not go with another one."""
+    if which is not None and not which.strip():
+        raise UsageError(f"RETIRE= is empty. Leave it out for a new password, or write {RETIRABLE}.")
+    if secret is not None and not secret.strip():
+        raise UsageError("SECRET= is empty. Leave it out to print the URL, or write the ARN of the secret.")
+    if secret and which:
+        raise UsageError("SECRET= and RETIRE= are two steps: run one after the other, first with SECRET=.")
+    if secret and not is_arn(secret):
+        raise UsageError(
+            "SECRET= must be the ARN of a secret, as arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME. "
+            "The command `aws secretsmanager list-secrets` shows it."
+        )
+    if which and which not in ("old", "new", *LOGINS):
+        raise UsageError(f"RETIRE= is {RETIRABLE}.")
+    if force and not (secret or which):
+        raise UsageError(
+            "FORCE=1 alone means nothing. To end a login that is in use, write RETIRE=old FORCE=1. "
+            "To write the first URL into a secret, write SECRET=… FORCE=1."
+        )
 
 
 def _next_steps(role: str, before: str, secret: str) -> str:

@@ -29,13 +29,16 @@ _CHECK = (
 )
 
 
+def is_arn(text: str) -> bool:
+    """Return whether `text` has the form of a secret's ARN."""
+    return _ARN.fullmatch(text) is not None
+
+
 def read_secret(arn: str) -> str:
     """Return the secret's text, or its member DATABASE_URL if it is JSON, or '' if there is no such member.
 
     Raises MigrationError, with the reason, if the secret cannot be read, or has no text that can be replaced.
     """
-    if not _ARN.fullmatch(arn):
-        raise MigrationError("SECRET= must be the ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME")
     return str(json.loads(_run({"arn": arn, "url": None, "held": None})))
 
 

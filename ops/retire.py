@@ -16,12 +16,13 @@ import psycopg
 from psycopg import sql
 
 from ops import audit
-from ops.direct import connect
+from ops.direct import connect, refuse_pooler
 from ops.errors import MigrationError
 from ops.login_state import Login, changing, newest_first, read_logins
 from ops.logins import LOGINS, PAIR, assert_logins, revoke_rights
 from ops.retire_refusals import refuse_or_see
 
+RETIRABLE = f"old, new or one of {', '.join(LOGINS)}"
 # Longer than DB_IDLE_TIMEOUT, after which a function does not use a connection again.
 IDLE_SECONDS = 35.0
 # A call of the functions may take 10 s (statement_timeout).
@@ -49,6 +50,7 @@ def retire(
     Calls `say` with what was done. If a former run was ended early, this run does the rest.
     Raises MigrationError, with what to do, if it would cost requests and `force` is not set, or if the command may not.
     """
+    refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-password") as connection:
         logins = read_logins(connection)
         role = _chosen(logins, which)
@@ -93,7 +95,7 @@ def _chosen(logins: list[Login], which: str) -> str | None:
             )
         return which if any(login.name == which for login in active) else None
     if which not in ("old", "new"):
-        raise MigrationError(f"RETIRE= is old, new or one of {', '.join(LOGINS)}")
+        raise MigrationError(f"RETIRE= is {RETIRABLE}")
     if len(active) < 2:
         return None
     ordered = newest_first(active)

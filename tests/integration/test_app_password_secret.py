@@ -91,8 +91,8 @@ def test_the_first_rotation_with_a_secret_says_to_deploy_and_to_retire_the_old_r
 @pytest.mark.parametrize(
     ("arn", "reason"),
     [
-        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:nothing-AbCdEf", "ResourceNotFoundException"),
-        ("robot-brain/database", "must be the ARN"),
+        (ARN.replace("robot-brain", "nothing"), "Check the ARN with its region and account, the credentials"),
+        (ARN.replace("robot-brain", "nothing"), "ResourceNotFoundException"),
     ],
 )
 def test_a_secret_that_cannot_be_read_changes_nothing(database: Database, moto: str, arn: str, reason: str) -> None:
