@@ -27,16 +27,22 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 
 # An option with a variable's value, quoted for the shell; also if it was set to nothing, so that the command refuses it.
 option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)))')
+# Those of one command, because the environment may have a SECRET for something else.
+OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
+OPTIONS_app-password = $(call option,SECRET,--secret) $(call option,RETIRE,--retire)
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
-		$(call option,HEADS,--heads) $(call option,SAVE,--save) \
-		$(if $(SECRET),--secret '$(SECRET)') $(if $(RETIRE),--retire '$(RETIRE)') $(if $(filter-out 0,$(FORCE)),--force)
+		$(if $(filter-out 0,$(FORCE)),--force) $(OPTIONS_$(DO))
+
+# make knows no other spelling of a variable, and would leave it out.
+SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
 	@$(MAKE) --no-print-directory ops DO=migrate
 
-app-password: $(if $(SECRET),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
+app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
+	@$(if $(SMALL),echo "Write $(SMALL) in capitals." >&2; exit 2)
 	@$(MAKE) --no-print-directory ops DO=app-password
 
 # Develop

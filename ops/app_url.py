@@ -53,7 +53,7 @@ def proven_url(direct_url: str, role: str, password: str) -> str:
     Raises MigrationError with the server's reason if no connection opens. The reason has no password.
     """
     # A password must not travel as plain text to another machine, not even if its server asks for it.
-    required = {} if _has_mode(direct_url) or _is_this_machine(direct_url) else {"sslmode": "require"}
+    required = {} if _has_mode(direct_url) or is_this_machine(parse_direct_url(direct_url)) else {"sslmode": "require"}
     plain = app_url(direct_url, role, password, required)
     if not _uses_tls(plain):
         return plain
@@ -96,8 +96,9 @@ def _has_mode(direct_url: str) -> bool:
     return bool(parse_direct_url(direct_url).get("sslmode"))
 
 
-def _is_this_machine(direct_url: str) -> bool:
-    host = str(parse_direct_url(direct_url).get("host") or "localhost")
+def is_this_machine(parts: Mapping[str, Any]) -> bool:
+    """Return whether these parts of a connection string lead to this machine."""
+    host = str(parts.get("host") or "localhost")
     if host == "localhost" or host.startswith("/"):
         return True
     try:

@@ -21,6 +21,12 @@ class MigrationError(OperatorError):
     """A command on the database failed. The failed step changed nothing, unless it runs outside a transaction."""
 
 
+class UsageError(OperatorError):
+    """A switch is empty or wrong, or does not go with another one. Nothing was done."""
+
+    exit_status = 2
+
+
 class BuildError(OperatorError):
     """The bundle cannot be built with these settings."""
 

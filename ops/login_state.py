@@ -13,10 +13,20 @@ from ops.logins import APP, LOGINS, end_changers
 
 _READ = """
 select r.rolname, r.rolcanlogin,
-  coalesce(pg_catalog.substring(pg_catalog.shobj_description(r.oid, 'pg_authid'), 'password of (\\S+)'), '')
+  coalesce(pg_catalog.substring(d, 'password of (\\S+)'), ''),
+  coalesce(d like '%% for a secret', false)
 from pg_catalog.pg_roles r
+cross join lateral pg_catalog.shobj_description(r.oid, 'pg_authid') d
 where r.rolname = any (%s)
 order by r.rolname
+"""
+# to_regproc would fail for a role without rights on the schema.
+_HAS_SCHEMA = """
+select exists (
+  select from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  where n.nspname = 'robot_brain' and p.proname = 'append_audit'
+)
 """
 # It changes nothing. But two transactions cannot do it at the same time, in all databases of the cluster. A login may
 # take any advisory lock, so this is no advisory lock.
@@ -24,18 +34,30 @@ _LOCK = f"alter role {APP} set row_security = on"
 
 
 class Login(NamedTuple):
-    """One of the roles: whether it can log in, and since when it has its password, or '' if no command gave it."""
+    """One of the roles: whether it can log in, and since when it has its password, or '' if no command gave it.
+
+    `in_secret` says that a command was about to write its URL into a secret.
+    """
 
     name: str
     can_log_in: bool
     since: str
+    in_secret: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({f'password of {self.since}' if self.since else 'password without a date'})"
 
 
 def read_logins(connection: psycopg.Connection[Any]) -> list[Login]:
-    """Return the roles. Raises MigrationError if the schema has no pair of them."""
+    """Return the roles. Raises MigrationError if the database has no schema with a pair of them, and an audit trail.
+
+    The cluster has the roles, so they exist in its other databases too.
+    """
+    if connection.execute(_HAS_SCHEMA).fetchone() == (False,):
+        raise MigrationError(
+            f"The database {connection.info.dbname} has no schema of Robot Brain, or one from before version 6. "
+            "Run `make migrate` first, or does the URL lead to another database?"
+        )
     found = [Login(*row) for row in connection.execute(_READ, [list(LOGINS)]).fetchall()]
     if len(found) < len(LOGINS):
         raise MigrationError("the login roles do not exist: run `make migrate` first")

@@ -69,6 +69,11 @@ left join pg_catalog.pg_roles grantor on grantor.oid = m.grantor
 where m.member = %s
 order by 1, 2
 """
+_IS_NEW = """
+select not r.rolcanlogin and not exists (select from pg_catalog.pg_db_role_setting s where s.setrole = r.oid)
+from pg_catalog.pg_roles r
+where r.rolname = %s
+"""
 # No function changes a role. So such a connection is a stranger, or an operator forgot it.
 _END_CHANGERS = """
 select a.pid, a.usename, pg_catalog.pg_terminate_backend(a.pid, 5000)
@@ -92,14 +97,19 @@ def assert_logins(connection: psycopg.Connection[Any]) -> None:
     The right to log in and the password stay. A role that does not exist is left out.
     Raises MigrationError, with the statement that a superuser can run, if this role may not change one.
     """
-    statements = [statement for role in LOGINS for statement in _differences(connection, role)]
+    statements = [
+        ("setting up" if is_new else "correcting", statement)
+        for role in LOGINS
+        for is_new in [_is_new(connection, role)]
+        for statement in _differences(connection, role)
+    ]
     if not statements:
         return
     end_changers(connection)
     connection.execute("set local lock_timeout = '5s'")
-    for statement in statements:
+    for verb, statement in statements:
         text = statement.as_string(connection)
-        logger.info("correcting a login role: %s", text)
+        logger.info("%s a login role: %s", verb, text)
         try:
             connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege as error:
@@ -147,6 +157,12 @@ def end_changers(connection: psycopg.Connection[Any]) -> None:
             f"A connection of a login has changed a role, and this role may not end it: {error.diag.message_primary}. "
             "Run it as the role that ran `make migrate`, or as a superuser."
         ) from error
+
+
+def _is_new(connection: psycopg.Connection[Any], role: str) -> bool:
+    """Return whether a role has never had settings or a password. A login without settings has reset them itself."""
+    row = connection.execute(_IS_NEW, [role]).fetchone()
+    return row == (True,)
 
 
 def _differences(connection: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]:

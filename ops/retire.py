@@ -16,24 +16,18 @@ import psycopg
 from psycopg import sql
 
 from ops import audit
-from ops.direct import connect
+from ops.direct import connect, refuse_pooler
 from ops.errors import MigrationError
 from ops.login_state import Login, changing, newest_first, read_logins
 from ops.logins import LOGINS, PAIR, assert_logins, revoke_rights
+from ops.retire_refusals import refuse_or_see
 
-# A role that was used within this time is still in use.
-USED_SECONDS = 60
+RETIRABLE = f"old, new or one of {', '.join(LOGINS)}"
 # Longer than DB_IDLE_TIMEOUT, after which a function does not use a connection again.
 IDLE_SECONDS = 35.0
 # A call of the functions may take 10 s (statement_timeout).
 CALL_SECONDS = 12.0
 
-_USED = """
-select count(*), extract(epoch from clock_timestamp() - max(
-  case when state = 'idle' then state_change else clock_timestamp() end))
-from pg_catalog.pg_stat_activity
-where usename = %s and backend_type = 'client backend'
-"""
 _END = """
 select count(pg_catalog.pg_terminate_backend(pid, 5000))
 from pg_catalog.pg_stat_activity
@@ -54,13 +48,14 @@ def retire(
     """Take the login from the `old` or the `new` role, or from the role of this name, and end its connections.
 
     Calls `say` with what was done. If a former run was ended early, this run does the rest.
-    Raises MigrationError, with what to do, if the role is in use and `force` is not set, or if the command may not.
+    Raises MigrationError, with what to do, if it would cost requests and `force` is not set, or if the command may not.
     """
+    refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-password") as connection:
         logins = read_logins(connection)
         role = _chosen(logins, which)
         if role is not None:
-            in_use = _refuse_if_used(connection, role, force)
+            in_use = refuse_or_see(connection, logins, role, force=force)
             if in_use and role in PAIR:
                 with changing(connection):
                     _refuse_if_changed(connection, logins)
@@ -71,12 +66,23 @@ def retire(
                 _refuse_if_changed(connection, logins)
                 _take_login(connection, role)
             say(f"{role} cannot log in any more.")
-        idle = [login.name for login in read_logins(connection) if not login.can_log_in]
+        now = read_logins(connection)
+        idle = [login.name for login in now if not login.can_log_in]
         ended, late = _end_connections(connection, idle, call_seconds)
-        say(f"Connections ended: {ended} idle, {late} in use.")
         # The rights come back, so that the next password is of a role as each migration leaves it.
         with changing(connection):
             assert_logins(connection)
+        if role is None:
+            say(_nothing(now))
+        if role is not None or ended or late:
+            say(f"Connections ended: {ended} idle, {late} in use.")
+
+
+def _nothing(logins: list[Login]) -> str:
+    active = [login.name for login in logins if login.can_log_in]
+    if not active:
+        return "No role of the functions can log in. Run: make app-password"
+    return f"Only {' and '.join(active)} can log in. Nothing to retire."
 
 
 def _chosen(logins: list[Login], which: str) -> str | None:
@@ -89,7 +95,7 @@ def _chosen(logins: list[Login], which: str) -> str | None:
             )
         return which if any(login.name == which for login in active) else None
     if which not in ("old", "new"):
-        raise MigrationError(f"RETIRE= is old, new or one of {', '.join(LOGINS)}")
+        raise MigrationError(f"RETIRE= is {RETIRABLE}")
     if len(active) < 2:
         return None
     ordered = newest_first(active)
@@ -102,30 +108,6 @@ def _refuse_if_changed(connection: psycopg.Connection[Any], logins: list[Login])
         raise MigrationError(
             "Another command has changed the logins meanwhile. Nothing was changed; look, and run it again."
         )
-
-
-def _refuse_if_used(connection: psycopg.Connection[Any], role: str, force: bool) -> bool:
-    """Return whether the role is in use. Raises MigrationError if it is and `force` is not set."""
-    sees = "select pg_catalog.pg_has_role(%s, 'usage') or pg_catalog.pg_has_role('pg_read_all_stats', 'usage')"
-    if connection.execute(sees, [role]).fetchone() == (False,):
-        raise MigrationError(f"This role cannot see if {role} is in use: run it as the role that ran `make migrate`")
-    row = connection.execute(_USED, [role]).fetchone()
-    assert row is not None
-    count, seconds = row
-    if seconds is None or seconds >= USED_SECONDS:
-        return False
-    if not force:
-        with_secret = (
-            "With a secret, FORCE=1 costs no request: a call that is refused reads the secret again."
-            if role in PAIR
-            else "With a secret, deploy again, so that each environment reads it."
-        )
-        raise MigrationError(
-            f"{role} is in use (connections: {count}). The last call was {seconds:.0f} s ago. Nothing was changed.\n"
-            "Only connections that are open now show it; a function that was idle may still have the old URL.\n"
-            f"With DatabaseUrl, wait until the new one is deployed and no older environment runs.\n{with_secret}"
-        )
-    return True
 
 
 def _take_login(connection: psycopg.Connection[Any], role: str) -> None:

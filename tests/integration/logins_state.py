@@ -76,3 +76,13 @@ def retired(database: Database, which: str = "old", *, force: bool = True) -> li
     said: list[str] = []
     retire(database.direct_url, which, said.append, force=force, idle_seconds=0.1, call_seconds=2)
     return said
+
+
+def aws(url: str) -> dict[str, str]:
+    """Return the variables with which a command calls Secrets Manager at `url`, once and without a retry."""
+    return {
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_MAX_ATTEMPTS": "1",
+    }

@@ -119,20 +119,21 @@ def test_retiring_ends_idle_connections_and_those_in_use_and_a_second_run_has_no
         for connection in (idle, used):
             with pytest.raises(psycopg.OperationalError):
                 connection.execute("select 1")
-    assert retired(database) == ["Connections ended: 0 idle, 0 in use."]
+    assert retired(database) == ["Only robot_brain_app_b can log in. Nothing to retire."]
     assert can_log_in(database) == [SECOND]
 
 
 @over_tls
 def test_a_role_that_was_used_in_the_last_minute_is_not_retired_without_force(database: Database) -> None:
-    rotate(database.direct_url)
-    with psycopg.connect(database.app_url, autocommit=True) as used:
+    _, _, url = rotate(database.direct_url)
+    with psycopg.connect(url), psycopg.connect(database.app_url, autocommit=True) as used:
         used.execute("select 1")
         with pytest.raises(MigrationError, match=r"robot_brain_app_a is in use \(connections: 1\).*\n.*open now"):
             retired(database, force=False)
         assert can_log_in(database) == [FIRST, SECOND]
         used.execute("select 1")
-    retired(database, force=False)
+    with psycopg.connect(url):
+        retired(database, force=False)
     assert can_log_in(database) == [SECOND]
 
 

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ops.app_url import app_url
 from tests.integration.logins_state import (
     FIRST,
     SECOND,
+    aws,
     can_log_in,
     logins_put_back,
     only,
@@ -35,21 +37,13 @@ def logins(tls_template: Template) -> Iterator[None]:
         yield
 
 
-def aws(url: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
-
-
 @over_tls
 @pytest.mark.parametrize("kind", ["text", "json"])
 def test_the_command_writes_the_url_into_the_secret_and_keeps_its_other_members(
     database: Database, moto: str, kind: str
 ) -> None:
-    text = "postgresql://old" if kind == "text" else json.dumps({"NEON_API_KEY": "napi_1", "DATABASE_URL": "old"})
+    old = database.app_url
+    text = old if kind == "text" else json.dumps({"NEON_API_KEY": "napi_1", "DATABASE_URL": old})
     client = secrets_manager(moto)
     arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=text)["ARN"]
 
@@ -74,8 +68,9 @@ def test_the_first_rotation_with_a_secret_says_to_deploy_and_to_retire_the_old_r
 ) -> None:
     """The role has the rights of the others, so it cannot lose them before its login."""
     only(database, "robot_brain_app")
+    old = app_url(database.direct_url, "robot_brain_app", "of-a-test")
     client = secrets_manager(moto)
-    arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString="postgresql://old")["ARN"]
+    arn = client.create_secret(Name=f"robot-brain/{uuid.uuid4()}", SecretString=old)["ARN"]
 
     done = run(database, "--secret", arn, **aws(moto))
 
@@ -89,8 +84,8 @@ def test_the_first_rotation_with_a_secret_says_to_deploy_and_to_retire_the_old_r
 @pytest.mark.parametrize(
     ("arn", "reason"),
     [
-        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:nothing-AbCdEf", "ResourceNotFoundException"),
-        ("robot-brain/database", "must be the ARN"),
+        (ARN.replace("robot-brain", "nothing"), "Check the ARN with its region and account, the credentials"),
+        (ARN.replace("robot-brain", "nothing"), "ResourceNotFoundException"),
     ],
 )
 def test_a_secret_that_cannot_be_read_changes_nothing(database: Database, moto: str, arn: str, reason: str) -> None:
@@ -125,7 +120,7 @@ def test_without_the_right_to_read_the_secret_nothing_is_changed(database: Datab
 def test_if_the_secret_can_be_read_and_not_written_the_url_is_printed_so_that_it_is_not_lost(
     database: Database,
 ) -> None:
-    with readable_secret() as url:
+    with readable_secret(database.app_url) as url:
         done = run(database, "--secret", ARN, **aws(url))
     assert done.returncode == 1
     assert "AccessDeniedException in PutSecretValue" in done.stderr
@@ -136,14 +131,14 @@ def test_if_the_secret_can_be_read_and_not_written_the_url_is_printed_so_that_it
 
 
 @contextmanager
-def readable_secret() -> Iterator[str]:
+def readable_secret(text: str) -> Iterator[str]:
     """Serve a Secrets Manager that answers reads and denies writes. moto allows everything."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             reads = self.headers["x-amz-target"].endswith(".GetSecretValue")
-            answer = {"SecretString": "postgresql://old"} if reads else {"__type": "AccessDeniedException"}
+            answer = {"SecretString": text} if reads else {"__type": "AccessDeniedException"}
             body = json.dumps(answer).encode()
             self.send_response(200 if reads else 400)
             self.send_header("content-length", str(len(body)))

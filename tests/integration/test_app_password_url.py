@@ -53,7 +53,8 @@ def test_the_command_prints_only_the_url_on_stdout_and_the_next_step_on_stderr(d
     assert "The server allows 197 connections" in done.stderr
     assert "DbPoolSize up to 14 (7 functions)" in done.stderr
 
-    done = run(database, "--retire", "old")
+    with psycopg.connect(url):
+        done = run(database, "--retire", "old")
     assert (done.returncode, done.stdout) == (0, "")
     assert "robot_brain_app_a cannot log in any more." in done.stderr
 

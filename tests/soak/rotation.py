@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from local.settings import ROOT
-from ops.put_secret import put_secret
+from ops.put_secret import put_secret, read_secret
 from tests.bench.measure import Spread, report, table
 from tests.soak.rotation_fleet import LOGINS, Fleet, Samples
 from tests.support.aws import REGION, moto_server, secrets_manager
@@ -99,7 +99,7 @@ def with_secret(database: Database, pooler: PgBouncer, fleet: Fleet) -> None:
         with _replaced(fleet, running, variables):
             time.sleep(CALM_SECONDS)
             for _ in range(ROTATIONS):
-                put_secret(arn, new_url(database, pooler))
+                put_secret(arn, new_url(database, pooler), read_secret(arn))
                 time.sleep(CALM_SECONDS)
                 retire(database, "--force")
                 time.sleep(CALM_SECONDS)
