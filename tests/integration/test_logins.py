@@ -301,20 +301,3 @@ def _waits(admin: psycopg.Connection) -> bool:
         "select 1 from pg_stat_activity where application_name = 'robot-brain-migrate' and wait_event_type = 'Lock'"
     ).fetchone()
     return found is not None
-
-
-def test_a_first_migration_sets_the_logins_up_and_only_a_later_one_corrects_them(
-    admin: psycopg.Connection, direct_url: str, caplog: pytest.LogCaptureFixture, let_in: Callable[[str], str]
-) -> None:
-    with caplog.at_level("INFO", "robot_brain.migrate"):
-        migrate(direct_url)
-    assert "setting up a login role: " in caplog.text
-    assert "correcting" not in caplog.text
-    caplog.clear()
-
-    with psycopg.connect(let_in("robot_brain_app_a"), autocommit=True) as login:
-        login.execute("alter role current_user reset all")
-    with caplog.at_level("INFO", "robot_brain.migrate"):
-        migrate(direct_url)
-    assert "correcting a login role: " in caplog.text
-    assert "setting up" not in caplog.text
