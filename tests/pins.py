@@ -22,6 +22,14 @@ class PinError(Exception):
     """A requirements file cannot be completed."""
 
 
+class UvMissingError(PinError):
+    """uv is not on PATH. Install it, for example by `pipx install uv`, and run this again."""
+
+    def __init__(self) -> None:
+        """Take the docstring as the message."""
+        super().__init__(type(self).__doc__)
+
+
 @dataclass(frozen=True)
 class Pin:
     """One package of a requirements file: its requirement with extras and marker, and its hashes `sha256:...`."""
@@ -96,7 +104,7 @@ def ask_index(pins: list[Pin]) -> dict[str, tuple[str, ...]]:
     """Return the hashes of every file that the index lists for each pin. Raises PinError if uv is missing or fails."""
     uv = shutil.which("uv")
     if uv is None:
-        raise PinError("uv is not on PATH: install it")
+        raise UvMissingError
     # Only name and version: uv shall leave out no package whose marker is false here.
     wanted = "".join(f"{pin.name}=={pin.version}\n" for pin in pins)
     command = [uv, "pip", "compile", "-", "--no-deps", "--universal", "--python-version", "3.13", "--generate-hashes"]
@@ -121,6 +129,9 @@ def main() -> int:
         text = path.read_text()
         try:
             path.write_text(complete(text, ask_index(pins_of(path))))
+        except UvMissingError as error:
+            print(error, file=sys.stderr)
+            return 1
         except PinError as error:
             print(f"{path.relative_to(ROOT)}: {error}", file=sys.stderr)
             failed = 1

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,7 @@ import psycopg
 
 from tests.support.figures import Compared, compare
 from tests.support.neon.wall_clock import WallClock
+from tests.support.servers.crash import crash
 from tests.support.servers.databases import APP
 from tests.support.servers.postgres import Postgres
 
@@ -147,9 +146,7 @@ class Counting:
     def kill_backend(self, pid: int) -> None:
         """Kill one process of the server with SIGKILL. Return when the whole server has recovered."""
         with psycopg.connect(self.admin_url, autocommit=True) as doomed:
-            os.kill(pid, signal.SIGKILL)
-            # PostgreSQL then ends all its other processes.
-            wait_until(lambda: _ended(doomed))
+            crash(doomed, pid)
         self.wait_for_server()
 
     def wait_for_server(self) -> None:
@@ -228,14 +225,6 @@ def _turn(chance: random.Random) -> dict[str, Any]:
         # The same for all turns, because the interaction of a turn cannot be replaced by another.
         turn["interaction"] = {"interaction_type": "speech", "duration_ms": 7, "success": True, "robot_id": "robot"}
     return turn
-
-
-def _ended(connection: "psycopg.Connection[Any]") -> bool:
-    try:
-        connection.execute("select 1")
-    except psycopg.OperationalError:
-        return True
-    return False
 
 
 def wait_until(done: Any, work: "Future[None] | None" = None) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from local.settings import ROOT
+from ops.audit_chains import Result, verify_chains
 from ops.audit_heads import Heads
-from ops.audit_verify import Result, audit_verify
 from tests.integration.user_rows import left_of
 from tests.support.servers.databases import Database
 from tests.support.waiting import outputs_of
@@ -74,7 +74,7 @@ def tamper(database: Database, *statements: str) -> None:
 
 def verified(database: Database, kept: Heads | None = None) -> dict[str, Result]:
     """Verify all tenants, and return the result of each."""
-    return {result.tenant: result for result in audit_verify(database.direct_url, kept)}
+    return {result.tenant: result for result in verify_chains(database.direct_url, kept)}
 
 
 def broken(database: Database, kept: Heads | None = None) -> dict[str, str]:

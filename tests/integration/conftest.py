@@ -1,4 +1,4 @@
-"""Clusters for the tests of migrations, in which nothing is migrated yet, and a database for those of a recount."""
+"""Clusters for the tests of migrations, a database for those of a recount, and a secret for those of rotations."""
 
 import secrets
 import shutil
@@ -12,6 +12,8 @@ from local.settings import ROOT
 from ops.sql_files import SQL
 from tests.integration.migrations import empty
 from tests.integration.recounting import INTERACTION
+from tests.integration.rotated_secret import Rotated, rotated_login
+from tests.support.aws import moto_server
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.binaries import debian_postgres, skip_without
 from tests.support.servers.databases import Database, create_database
@@ -79,3 +81,18 @@ def talked(bundle: Bundle, database: Database) -> Database:
     bundle.write("short", turn(robot_personality="waiter", robot_response=""))
     bundle.refresh()
     return database
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of Secrets Manager as moto simulates it."""
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def rotated(database: Database, moto: str) -> Iterator[Rotated]:
+    """A login whose password a test changes, with a secret of its own."""
+    with rotated_login(database, moto) as made:
+        yield made

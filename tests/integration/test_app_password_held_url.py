@@ -12,7 +12,7 @@ from ops.held_url import is_ours, with_login
 from ops.put_secret import put_secret, read_secret
 from ops.retire import retire
 from tests.integration.logins_state import FIRST, SECOND, aws, can_log_in, logins_put_back, retired, run, who
-from tests.support.aws import moto_server, secrets_manager
+from tests.support.aws import secrets_manager
 from tests.support.marks import over_tls
 from tests.support.servers.databases import Database, Template
 from tests.support.servers.pgbouncer import PgBouncer
@@ -26,13 +26,6 @@ def logins(tls_template: Template) -> Iterator[None]:
     """Leave the logins as other tests expect them."""
     with logins_put_back(tls_template):
         yield
-
-
-@pytest.fixture
-def moto() -> Iterator[str]:
-    """The URL of Secrets Manager as moto simulates it."""
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.integration.logins_state import (
     run,
     who,
 )
-from tests.support.aws import moto_server, secrets_manager
+from tests.support.aws import secrets_manager
 from tests.support.marks import over_tls
 from tests.support.servers.databases import Database, Template
 from tests.support.servers.one_answer import one_answer
@@ -35,13 +35,6 @@ def logins(tls_template: Template) -> Iterator[None]:
     """Leave the logins as other tests expect them."""
     with logins_put_back(tls_template):
         yield
-
-
-@pytest.fixture
-def moto() -> Iterator[str]:
-    """The URL of Secrets Manager as moto simulates it."""
-    with moto_server() as url:
-        yield url
 
 
 @over_tls

@@ -1,29 +1,19 @@
 """Each migration gives the login roles exactly their settings and rights."""
 
 import itertools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import LiteralString
 
 import psycopg
 import pytest
 
 from ops.errors import MigrationError
-from ops.logins import LOGINS, PAIR
+from ops.logins import LOGINS
 from ops.migrate import migrate
+from tests.integration.logins_made import WANTED, assert_as_made, settings_of, versions
 from tests.support.servers.postgres import Postgres
-from tests.support.waiting import wait_until
 
 PASSWORD = "a-password-of-a-test"
-WANTED = {
-    "client_encoding": "UTF8",
-    "default_transaction_isolation": "read committed",
-    "idle_in_transaction_session_timeout": "10s",
-    "lock_timeout": "5s",
-    "row_security": "on",
-    "statement_timeout": "10s",
-}
-ATTRIBUTES = (False, True, False, False, False, False)
 # What a login may run about itself. `{}` is the name of its database.
 OWN_SETTINGS: dict[str, tuple[LiteralString, ...]] = {
     "no time limit": ("alter role current_user set statement_timeout = 0",),
@@ -66,50 +56,6 @@ def let_in(empty_cluster: Postgres, admin: psycopg.Connection) -> Callable[[str]
         return empty_cluster.address.url(role, PASSWORD, admin.info.dbname)
 
     return let
-
-
-def settings_of(admin: psycopg.Connection, role: str) -> dict[str, str]:
-    """Return what is set on a role, in this database and in general."""
-    rows = admin.execute(
-        "select s.setdatabase <> 0, c from pg_db_role_setting s, unnest(setconfig) c where setrole = %s::regrole",
-        [role],
-    ).fetchall()
-    return {("in database " if here else "") + text.partition("=")[0]: text.partition("=")[2] for here, text in rows}
-
-
-def attributes_of(admin: psycopg.Connection, role: str) -> tuple[object, ...]:
-    row = admin.execute(
-        "select rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
-        " from pg_roles where rolname = %s",
-        [role],
-    ).fetchone()
-    assert row is not None
-    return tuple(row)
-
-
-def memberships_of(admin: psycopg.Connection, role: str) -> list[tuple[str, bool]]:
-    return admin.execute(
-        "select roleid::regrole::text, admin_option from pg_auth_members where member = %s::regrole", [role]
-    ).fetchall()
-
-
-def versions(admin: psycopg.Connection) -> Sequence[tuple[str, str, str]]:
-    """Return the ids of the transactions that last wrote a row about roles."""
-    return admin.execute(
-        """
-        select 'role', oid::text, xmin::text from pg_authid
-        union all select 'setting', setdatabase || ' ' || setrole, xmin::text from pg_db_role_setting
-        union all select 'member', roleid || ' ' || member || ' ' || grantor, xmin::text from pg_auth_members
-        order by 1, 2
-        """
-    ).fetchall()
-
-
-def assert_as_made(admin: psycopg.Connection) -> None:
-    for role in LOGINS:
-        assert settings_of(admin, role) == WANTED, role
-        assert attributes_of(admin, role) == ATTRIBUTES, role
-        assert memberships_of(admin, role) == ([("robot_brain_app", False)] if role in PAIR else []), role
 
 
 def test_a_migration_gives_each_login_its_settings_attributes_and_memberships(
@@ -242,62 +188,3 @@ def test_an_operator_that_keeps_a_change_of_a_role_open_makes_a_migration_fail_w
         other.rollback()
     migrate(owner_url)
     assert_as_made(admin)
-
-
-@pytest.fixture
-def two_urls(empty_cluster: Postgres, make_database: Callable[[], str]) -> list[str]:
-    """The migrating role's URLs of two databases of one cluster."""
-    return [empty_cluster.direct_url(make_database()) for _ in range(2)]
-
-
-def test_two_databases_of_a_cluster_correct_the_logins_at_the_same_time(
-    empty_cluster: Postgres, two_urls: list[str]
-) -> None:
-    for url in two_urls:
-        migrate(url)
-    with empty_cluster.admin() as admin:
-        for _ in range(5):
-            for role in LOGINS:
-                admin.execute(f"alter role {role} set search_path = ''".encode())
-            failures: list[Exception] = []
-            threads = [threading.Thread(target=_migrate, args=(url, failures)) for url in two_urls]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            assert failures == []
-            assert_as_made(admin)
-
-
-def _migrate(url: str, failures: list[Exception]) -> None:
-    try:
-        migrate(url)
-    except MigrationError as error:
-        failures.append(error)
-
-
-def test_a_migration_waits_for_another_one_that_corrects_the_same_login_and_then_succeeds(
-    empty_cluster: Postgres, two_urls: list[str]
-) -> None:
-    for url in two_urls:
-        migrate(url)
-    with empty_cluster.admin() as admin, psycopg.connect(two_urls[0]) as first:
-        admin.execute("alter role robot_brain_app set search_path = ''")
-        first.execute("alter role robot_brain_app reset all")
-        failures: list[Exception] = []
-        thread = threading.Thread(target=_migrate, args=(two_urls[1], failures))
-        thread.start()
-        wait_until(lambda: _waits(admin))
-        for setting, value in WANTED.items():
-            first.execute(f"alter role robot_brain_app set {setting} = '{value}'".encode())
-        first.commit()
-        thread.join()
-        assert failures == []
-        assert_as_made(admin)
-
-
-def _waits(admin: psycopg.Connection) -> bool:
-    found = admin.execute(
-        "select 1 from pg_stat_activity where application_name = 'robot-brain-migrate' and wait_event_type = 'Lock'"
-    ).fetchone()
-    return found is not None

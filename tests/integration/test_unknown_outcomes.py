@@ -19,6 +19,7 @@ from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
+from tests.support.servers.crash import crash
 from tests.support.servers.databases import APP, Database, Template, make_template
 from tests.support.servers.gate import wait_for_pid
 from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
@@ -122,6 +123,10 @@ def _answers(postgres: Postgres) -> bool:
     return True
 
 
+def terminate(_: psycopg.Connection, pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+
+
 def assert_unknown(functions: Bundle, reply: Reply, line: Mapping[str, Any], last_error: str) -> None:
     """Assert a 504 whose log line has the unanswered attempt and the error of the last attempt."""
     assert_problem(reply, 504, functions.context.aws_request_id)
@@ -193,13 +198,13 @@ def test_a_write_whose_commit_hangs_is_504_if_the_server_is_gone_afterwards(
 
 
 @pytest.mark.parametrize("attempts", ["1"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "crashed"])
+@pytest.mark.parametrize("end", [terminate, crash], ids=["terminated", "crashed"])
 def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
-    bundle: Bundle, database: Database, number: signal.Signals
+    bundle: Bundle, database: Database, end: Callable[[psycopg.Connection, int], None]
 ) -> None:
     """PostgreSQL then sends no error, and PgBouncer sends one without an SQLSTATE of its own."""
     with logged() as lines:
-        with stalled_until(database.postgres, lambda _, pid: os.kill(pid, number)):
+        with stalled_until(database.postgres, end):
             reply = bundle.write("s", turn())
         assert_unknown(bundle, reply, lines()[-1], "")
     assert turns(database) == 1
@@ -208,7 +213,7 @@ def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
 def test_a_write_whose_hanging_commit_ends_with_its_server_is_found_by_the_next_attempt(
     bundle: Bundle, database: Database
 ) -> None:
-    with stalled_until(database.postgres, lambda _, pid: os.kill(pid, signal.SIGTERM)):
+    with stalled_until(database.postgres, terminate):
         reply = bundle.write("s", turn())
     assert (reply.status, reply.json["message_count"]) == (201, 1)
     assert turns(database) == 1

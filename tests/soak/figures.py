@@ -6,7 +6,7 @@ import time
 from typing import Any
 from urllib.request import Request, urlopen
 
-from ops.audit_verify import audit_verify
+from ops.audit_chains import verify_chains
 from ops.recount import recount
 from tests.soak.check_audit import Chain
 from tests.soak.environments import Environments
@@ -68,7 +68,7 @@ async def prove_chain(stand_in: StandIn, environments: Environments) -> Chain:
             await environments.refresh()
         found = observer.execute(_CHAINED, [TENANT]).fetchone()
     assert found is not None
-    results = await asyncio.to_thread(lambda: list(audit_verify(stand_in.direct_url)))
+    results = await asyncio.to_thread(lambda: list(verify_chains(stand_in.direct_url)))
     broken = [f"the chain of {result.tenant}: {result.broken}" for result in results if result.broken]
     verified = sum(result.head.n for result in results if result.tenant == TENANT)
     if verified != found[0]:

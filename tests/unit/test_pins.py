@@ -1,7 +1,9 @@
 """The requirements files pin every package with its hashes, and pip always checks them."""
 
 import re
+import shutil
 import subprocess
+import sys
 from collections import Counter
 from importlib.metadata import distributions
 from pathlib import Path
@@ -139,3 +141,18 @@ def test_a_line_without_an_exact_version_is_refused(line: str) -> None:
     assert isinstance(pin, Pin)
     with pytest.raises(PinError, match="write name==version"):
         _ = pin.version
+
+
+def test_without_uv_the_command_says_once_how_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "git").symlink_to(shutil.which("git") or "git")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.pins"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("pipx install uv") == 1
+    assert len(done.stderr.splitlines()) == 1

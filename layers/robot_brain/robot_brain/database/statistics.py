@@ -122,6 +122,7 @@ def _audit(deadline: Deadline, is_schedule: bool) -> dict[str, Any]:
     for _ in range(_MOST_CHAINS if is_schedule else 1):
         step = json.loads(steps.chain_audit(deadline))
         chained += step["audit_chained"]
+        telemetry.note(audit_chained=chained)  # also if the next call fails
         if not step["has_more"]:
             break
     return {"audit_chained": chained}
