@@ -78,7 +78,8 @@ def rotate(direct_url: str, secret: str = "", say: Say = _say, *, force: bool = 
                 _log_in_with(connection, role, None)
             raise MigrationError(
                 f"{role} got a password, but could not connect with it: {error}\n"
-                f"A pooler of your own must know {role}, for example in its auth_file.\n"
+                f"A pooler of your own must know {role}. If it has the passwords in a file, run this without SECRET=, "
+                "add the password to the file, and write the secret yourself.\n"
                 f"{role} cannot log in any more, and nothing else was changed. Correct the reason and run it again."
             ) from error
     if secret:
