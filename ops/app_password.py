@@ -102,10 +102,15 @@ def _refuse_a_third(active: Sequence[Login]) -> None:
     if len(active) < 2:
         return
     new, old = newest_first(active)[0], newest_first(active)[-1]
+    force = " FORCE=1" if new.in_secret and old.name in PAIR else ""
+    lost = (
+        f"The URL of {new.name} was made for a secret, so it is not lost if the secret has it."
+        if new.in_secret
+        else f"If the URL of {new.name} was lost and never used, run: make app-password RETIRE=new"
+    )
     raise MigrationError(
         f"{new} and {old} can log in already, and a third login would need a third set of connections.\n"
-        f"If the functions use {new.name} by now, run: make app-password RETIRE=old\n"
-        f"If the URL of {new.name} was lost and never used, run: make app-password RETIRE=new"
+        f"If the functions use {new.name} by now, run: make app-password RETIRE=old{force}\n{lost}"
     )
 
 

@@ -146,6 +146,10 @@ def test_a_login_whose_url_is_in_a_secret_is_not_retired_as_lost_without_force(
         retire(database.direct_url, which, lambda _: None)
 
     assert who(read()) == (SECOND, True)
+    third = run(database, "--secret", arn, **aws(moto)).stderr
+    assert "run: make app-password RETIRE=old FORCE=1\n" in third
+    assert "was made for a secret, so it is not lost if the secret has it" in third
+    assert "RETIRE=new\n" not in third
     retired(database, which)
     assert can_log_in(database) == [FIRST]
 
