@@ -27,16 +27,17 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 
 # An option with a variable's value, quoted for the shell; also if it was set to nothing, so that the command refuses it.
 option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)))')
+# The same, but the environment may have an empty one.
+given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
-OPTIONS_app-password = $(call option,SECRET,--secret) $(call option,RETIRE,--retire)
+OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire)
+# make would leave out a variable in another spelling.
+SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
 		$(if $(filter-out 0,$(FORCE)),--force) $(OPTIONS_$(DO))
-
-# make knows no other spelling of a variable, and would leave it out.
-SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
 	@$(MAKE) --no-print-directory ops DO=migrate

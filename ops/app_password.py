@@ -78,7 +78,8 @@ def rotate(direct_url: str, secret: str = "", say: Say = _say, *, force: bool = 
                 _log_in_with(connection, role, None)
             raise MigrationError(
                 f"{role} got a password, but could not connect with it: {error}\n"
-                f"A pooler of your own must know {role}, for example in its auth_file.\n"
+                f"A pooler of your own must know {role}. If it has the passwords in a file, run this without SECRET=, "
+                "add the password to the file, and write the secret yourself.\n"
                 f"{role} cannot log in any more, and nothing else was changed. Correct the reason and run it again."
             ) from error
     if secret:
@@ -101,10 +102,15 @@ def _refuse_a_third(active: Sequence[Login]) -> None:
     if len(active) < 2:
         return
     new, old = newest_first(active)[0], newest_first(active)[-1]
+    force = " FORCE=1" if new.in_secret and old.name in PAIR else ""
+    lost = (
+        f"The URL of {new.name} was made for a secret, so it is not lost if the secret has it."
+        if new.in_secret
+        else f"If the URL of {new.name} was lost and never used, run: make app-password RETIRE=new"
+    )
     raise MigrationError(
         f"{new} and {old} can log in already, and a third login would need a third set of connections.\n"
-        f"If the functions use {new.name} by now, run: make app-password RETIRE=old\n"
-        f"If the URL of {new.name} was lost and never used, run: make app-password RETIRE=new"
+        f"If the functions use {new.name} by now, run: make app-password RETIRE=old{force}\n{lost}"
     )
 
 

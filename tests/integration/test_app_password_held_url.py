@@ -8,9 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ops.errors import MigrationError
+from ops.held_url import is_ours, with_login
+from ops.put_secret import put_secret, read_secret
 from ops.retire import retire
 from tests.integration.logins_state import FIRST, SECOND, aws, can_log_in, logins_put_back, retired, run, who
-from tests.support.aws import moto_server, secrets_manager
+from tests.support.aws import secrets_manager
 from tests.support.marks import over_tls
 from tests.support.servers.databases import Database, Template
 from tests.support.servers.pgbouncer import PgBouncer
@@ -24,13 +26,6 @@ def logins(tls_template: Template) -> Iterator[None]:
     """Leave the logins as other tests expect them."""
     with logins_put_back(tls_template):
         yield
-
-
-@pytest.fixture
-def moto() -> Iterator[str]:
-    """The URL of Secrets Manager as moto simulates it."""
-    with moto_server() as url:
-        yield url
 
 
 @pytest.fixture
@@ -151,5 +146,40 @@ def test_a_login_whose_url_is_in_a_secret_is_not_retired_as_lost_without_force(
         retire(database.direct_url, which, lambda _: None)
 
     assert who(read()) == (SECOND, True)
+    third = run(database, "--secret", arn, **aws(moto)).stderr
+    assert "run: make app-password RETIRE=old FORCE=1\n" in third
+    assert "was made for a secret, so it is not lost if the secret has it" in third
+    assert "RETIRE=new\n" not in third
     retired(database, which)
     assert can_log_in(database) == [FIRST]
+
+
+@over_tls
+def test_a_secret_that_was_changed_meanwhile_is_not_overwritten(
+    database: Database, moto: str, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws(moto).items():
+        monkeypatch.setenv(name, value)
+    arn, read = keep(json.dumps({"DATABASE_URL": "second"}))
+    with pytest.raises(MigrationError, match="changed meanwhile"):
+        put_secret(arn, database.app_url, "first")
+    put_secret(arn, database.app_url, "second")
+    assert read_secret(arn) == database.app_url
+    assert json.loads(read()) == {"DATABASE_URL": database.app_url}
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"),
+    [
+        ("postgresql:///db?host=/tmp&user=robot_brain_app_a&port=5", "postgresql://r:p%2F@/db?host=/tmp&port=5"),
+        (
+            "postgres://robot_brain_app:x%40@h1:1,h2:2/db?options=-c%20a",
+            "postgres://r:p%2F@h1:1,h2:2/db?options=-c%20a",
+        ),
+        ("postgresql://robot_brain_app_b@[::1]:5/db", "postgresql://r:p%2F@[::1]:5/db"),
+        ("host=h user=robot_brain_app_b dbname=db password=x", "user=r password=p/ dbname=db host=h"),
+    ],
+)
+def test_another_login_changes_neither_the_place_nor_the_parameters_of_a_url(held: str, wanted: str) -> None:
+    assert is_ours(held, "postgresql://owner@elsewhere/db")
+    assert with_login(held, "r", "p/") == wanted

@@ -188,20 +188,3 @@ def test_an_operator_that_keeps_a_change_of_a_role_open_makes_a_migration_fail_w
         other.rollback()
     migrate(owner_url)
     assert_as_made(admin)
-
-
-def test_a_first_migration_sets_the_logins_up_and_only_a_later_one_corrects_them(
-    admin: psycopg.Connection, direct_url: str, caplog: pytest.LogCaptureFixture, let_in: Callable[[str], str]
-) -> None:
-    with caplog.at_level("INFO", "robot_brain.migrate"):
-        migrate(direct_url)
-    assert "setting up a login role: " in caplog.text
-    assert "correcting" not in caplog.text
-    caplog.clear()
-
-    with psycopg.connect(let_in("robot_brain_app_a"), autocommit=True) as login:
-        login.execute("alter role current_user reset all")
-    with caplog.at_level("INFO", "robot_brain.migrate"):
-        migrate(direct_url)
-    assert "correcting a login role: " in caplog.text
-    assert "setting up" not in caplog.text
