@@ -120,6 +120,14 @@ def test_a_change_without_an_answer_may_have_an_entry_or_none() -> None:
     assert _findings(acts, [*ENTRIES, late]) == []
 
 
+def test_two_edits_of_one_turn_may_have_the_same_time_because_the_clock_stepped_back() -> None:
+    again = replace(next(act for act in ACTS if act.kind == "put"), request="r8")
+    twin = replace(EDIT, request="r8")
+    assert _findings([*ACTS, again], [*ENTRIES, twin]) == []
+    assert _findings([*ACTS, again], ENTRIES)
+    assert _findings([*ACTS, again], [*ENTRIES, twin, replace(EDIT, request="r9")])
+
+
 def test_a_change_that_was_refused_must_have_no_entry() -> None:
     acts = [*ACTS, _act("put", "412", 4.0, seq=2)]
     assert _findings(acts) == []
