@@ -6,10 +6,10 @@ import pytest
 from ops import audit_chains
 from ops.audit_heads import Head
 from tests.integration.audited import broken, chained, fill, heads, tamper, verified
-from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = without_pooler
+# test_audit_settings chains and verifies with other versions of PostgreSQL.
+pytestmark = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 ENTRIES = 9
 CHANGE = "update robot_brain.audit_logs set {} where tenant_id = 'local' and n = {}"
 DELETE = "delete from robot_brain.audit_logs where tenant_id = 'local' and n {}"

@@ -9,10 +9,9 @@ import pytest
 from tests.integration.audited import entries
 from tests.integration.user_rows import left_of
 from tests.support.bundle import Bundle, Json, Reply, deployed, turn
-from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = without_pooler
+pytestmark = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 ARN = "arn:aws:sts::123456789012:assumed-role/support/bob"
 JWT = {"AUTH": "jwt", "TENANT_FROM": "claim:tenant", "ALL_USERS_SCOPE": "all"}
 IAM = {"AUTH": "iam"}

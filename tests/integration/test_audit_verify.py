@@ -4,10 +4,10 @@ import pytest
 
 from ops.audit_heads import Head
 from tests.integration.audited import broken, chained, fill, heads, tamper, verified
-from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = without_pooler
+# test_audit_settings chains and verifies with other versions of PostgreSQL.
+pytestmark = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 ENTRIES = 7
 PLACES = (1, 4, ENTRIES)
 # A role that can change rows by hand can also drop the rules of the table.

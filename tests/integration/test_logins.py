@@ -31,6 +31,10 @@ OWN_SETTINGS: dict[str, tuple[LiteralString, ...]] = {
 }
 
 
+# 16 has the memberships of 18. It is migrated in test_migrations.
+pytestmark = pytest.mark.parametrize("cluster", ["distribution", "embedded18"], indirect=True)
+
+
 @pytest.fixture(params=["as in SQL", "as Neon's console"])
 def owner_url(
     request: pytest.FixtureRequest, empty_cluster: Postgres, admin: psycopg.Connection, direct_url: str
