@@ -43,7 +43,7 @@ def all_cpu_seconds(pid: int) -> float:
 def _ticks(pid: int, *, ended: bool) -> int:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0  # it ended a moment ago
     # The name, in parentheses, may have spaces. After it: utime, stime, cutime and cstime are fields 14 to 17.
     fields = text.rpartition(")")[2].split()
