@@ -18,16 +18,10 @@ from pathlib import Path
 from ops.audit_chains import Result, verify_chains
 from ops.audit_heads import Heads, read_heads, refuse_existing, write_heads
 from ops.direct import url_from_environment
-from ops.errors import OperatorError
+from ops.errors import UsageError
 
 # How many breaks of a tenant are printed. A file of heads has all of them.
 NAMED = 10
-
-
-class OptionError(OperatorError):
-    """The options of the command do not fit together. The message says what to do."""
-
-    exit_status = 2
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options. Raises OptionError if they do not fit together."""
+    """Return the options. Raises UsageError if they do not fit together."""
     parser = argparse.ArgumentParser(prog="python -m ops audit-verify", description="Verify the audit trail.")
     parser.add_argument("--heads", metavar="FILE", help="compare with the heads in this file")
     parser.add_argument("--save", metavar="FILE", help="write the heads to this new file if nothing is broken")
@@ -71,11 +65,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     for name in ("heads", "save"):
         if getattr(options, name) is not None and not getattr(options, name).strip():
-            raise OptionError(f"{name.upper()}= is empty. Give it the name of a file, or leave it out.")
+            raise UsageError(f"{name.upper()}= is empty. Give it the name of a file, or leave it out.")
     if options.force and not options.save:
-        raise OptionError("FORCE=1 notes breaks in the file of SAVE=. Add SAVE=, or leave FORCE=1 out.")
+        raise UsageError("FORCE=1 notes breaks in the file of SAVE=. Add SAVE=, or leave FORCE=1 out.")
     if options.dry_run:
-        raise OptionError("audit-verify never changes the database. Leave DRY_RUN=1 out.")
+        raise UsageError("audit-verify never changes the database. Leave DRY_RUN=1 out.")
     return options
 
 

@@ -29,8 +29,8 @@ _LONGEST_ANSWER = 12.0
 # Seconds. With less time left there is no retry.
 _SHORTEST_ATTEMPT = 0.1
 # A former client of a pooler may have left its settings on the server connection. Then a call may fail with one of
-# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role has 10 s and
-# 5 s for the last two. Sooner than after these seconds, they are not the role's.
+# these errors: read only, another isolation level, the end of statement_timeout or lock_timeout. The role's
+# own limits are 10 s and 5 s. A call that ends clearly earlier has met another client's limit.
 _OF_SETTINGS = {"25006": math.inf, "40001": math.inf, "57014": 9.0, "55P03": 4.5}
 _ALLOW_NO_WRITES = ("default_transaction_read_only", "in_hot_standby")
 # Python's default generator would repeat its numbers in each environment that SnapStart restores from one snapshot.

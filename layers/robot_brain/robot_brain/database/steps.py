@@ -15,7 +15,6 @@ _REFRESH = (
 _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_schema_version => %(schema_version)s)"
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
-
 _CHAIN = "select body from robot_brain_api.chain_audit(p_schema_version => %(schema_version)s)"
 
 
