@@ -26,9 +26,7 @@ def ready_database(settings: Settings, state: State, say: Callable[[str], None])
             say("Using your database without migrating it. Set DIRECT_DATABASE_URL as well to migrate it first.")
         yield None
         return
-    folder = state.folder / "postgres"
-    say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
-    with embedded_postgres(folder) as postgres:
+    with embedded_postgres(state.folder / "postgres", say) as postgres:
         _migrate(postgres.direct_url, say)
         postgres.let_runtime_log_in()
         with _kept_running(postgres, settings.scale_to_zero, say) as app_url:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -87,6 +88,15 @@ def command(module: str, state: Path, *arguments: str, **variables: str) -> "sub
         text=True,
         process_group=0,
     )
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give an empty folder that every user of this machine can enter, as the server's user must if root runs tests."""
+    with tempfile.TemporaryDirectory(prefix="rb-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextmanager

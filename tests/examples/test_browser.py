@@ -1,15 +1,13 @@
 """The page of docs/examples/browser in headless Chromium, against `AUTH=jwt make run` and its issuer."""
 
 import re
-import tempfile
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_stack import Stack, call, running
+from tests.e2e.local_stack import Stack, call, open_folder, running
 from tests.examples.binaries import browser_and_driver
 from tests.examples.chat_page import ChatPage, open_page, served_pages
 from tests.examples.stubborn_api import stubborn_api
@@ -37,15 +35,14 @@ class Place:
 def place() -> Iterator[Place]:
     """A browser beside a local stack. Every user of this machine can enter the folder."""
     skip_without(browser_and_driver)
-    with tempfile.TemporaryDirectory(prefix="rb-") as name:
-        folder = Path(name)
-        with (
-            running(folder / "state", AUTH="jwt") as stack,
-            served_pages(folder) as port,
-            browsing(folder) as browser,
-        ):
-            stack.wait_until_printed(ISSUER.pattern)
-            yield Place(browser, port, stack, ISSUER.findall(stack.output.read_text())[0])
+    with (
+        open_folder() as folder,
+        running(folder / "state", AUTH="jwt") as stack,
+        served_pages(folder) as port,
+        browsing(folder) as browser,
+    ):
+        stack.wait_until_printed(ISSUER.pattern)
+        yield Place(browser, port, stack, ISSUER.findall(stack.output.read_text())[0])
 
 
 def test_a_user_gets_a_token_chats_lists_reads_and_erases(place: Place) -> None:
