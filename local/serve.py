@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
+from local.changes import Changes
 from local.cloudformation import TemplateError
 from local.emulator import Emulator, ThrottledError
 from local.gateway.authorizer import authorizers_of
@@ -169,7 +170,10 @@ async def _serve(
     database = {} if app_url is None else {"DATABASE_URL": app_url}
     launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database}, freeze=settings.freeze)
 
-    async with Emulator(template.functions, launch=launch, open_log=state.open_log) as emulator:
+    changes = Changes(ROOT, _say, migrates=not settings.own_database or settings.direct_url is not None)
+    async with Emulator(
+        template.functions, launch=launch, open_log=state.open_log, generation=changes.generation
+    ) as emulator:
 
         async def fire(schedule: Schedule) -> None:
             try:
@@ -184,6 +188,7 @@ async def _serve(
             state.announce(Running(os.getpid(), app_url, url))
             _say(greeting(settings, "http://{}:{}".format(*bound.getsockname()), url, time.monotonic() - began))
             tasks = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
+            tasks.append(group.create_task(changes.watch()))
             if STATS in template.functions:
                 tasks.append(group.create_task(_check_database(emulator, settings)))
             await stop.wait()

@@ -184,6 +184,7 @@ class Front:
         except (TimeoutError, ThrottledError):
             return HttpResponse.of_gateway(503)
         if outcome.error is not None:
+            self._access(f"{function} failed: {outcome.described}. Its log says more.")
             return HttpResponse.of_gateway(500)
         try:
             response = read_response(outcome.payload)
