@@ -52,7 +52,7 @@ class EmbeddedServer:
         return _server_process(self._folder) is not None
 
     def create(self) -> None:
-        """Create the data if there is none. Raises PostgresError if that fails."""
+        """Create the data if it does not exist. Raises PostgresError if that fails."""
         if (self._folder / "PG_VERSION").exists():
             return
         # The folder of a server that still runs may have been deleted.

@@ -30,7 +30,7 @@ class ServerUserError(Exception):
 
 @dataclass(frozen=True)
 class ServerUser:
-    """The user of the server's processes. `name` is None if it is the user of this process."""
+    """The user of the server's processes. Without a `name` it is the user of this process."""
 
     name: str | None
 

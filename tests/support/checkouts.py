@@ -1,4 +1,4 @@
-"""A copy of what `make run` needs, so that a test can change it, or can put it where users cannot enter."""
+"""A copy of what `make run` needs, for a test that changes it, or that closes its folder to users."""
 
 import shutil
 from pathlib import Path
