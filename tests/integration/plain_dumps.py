@@ -86,3 +86,14 @@ def _rows(admin: psycopg.Connection, table: str) -> list[str]:
     # The names come from the catalogue, quoted.
     found = admin.execute(f"select to_jsonb(t)::text from {table} t order by 1".encode()).fetchall()
     return [row for (row,) in found]
+
+
+def drop_this_month(database: Database) -> list[str]:
+    """Drop the partitions of this month, and return their names."""
+    with database.admin() as admin:
+        row = admin.execute("select to_char(now() at time zone 'UTC', '_YYYY_MM')").fetchone()
+        assert row is not None
+        names = [table + row[0] for table in ("conversations", "robot_interactions")]
+        for name in names:
+            admin.execute(sql.SQL("drop table {}").format(sql.Identifier("robot_brain", name)))
+    return names

@@ -1,11 +1,12 @@
-"""A database that pg_dump and pg_restore copied without our commands serves, or refuses every call until a migration."""
+"""A database that pg_dump and pg_restore copied without our commands serves, or refuses each call until a migration."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.plain_dumps import VIEW_IS_REFUSED, dump, restore, rows, target
+from tests.integration.plain_dumps import VIEW_IS_REFUSED, drop_this_month, dump, restore, rows, target
 from tests.integration.probes import condition_in, probe, unhurried
 from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, deployed, turn
@@ -119,7 +120,9 @@ def test_times_of_another_clock_in_a_restored_database_are_gone_after_a_refresh(
             " refreshed_at = now() + make_interval(secs => %(s)s), view_due = true",
             {"s": seconds},
         )
-        admin.execute("update robot_brain.key_clearing set cleared_until = now() + make_interval(secs => %s)", [seconds])
+        admin.execute(
+            "update robot_brain.key_clearing set cleared_until = now() + make_interval(secs => %s)", [seconds]
+        )
     assert condition_in(probe(functions)) == (200, "degraded", ["statistics"])
     assert functions.stats().json["age_seconds"] >= 0
     functions.refresh()
@@ -213,3 +216,73 @@ def test_functions_without_their_rights_are_refused_to_the_login(
         with unhurried({"DATABASE_URL": database.app_url}) as bundle:
             assert (bundle.read("long").status, bundle.read("long").json["title"]) == (503, "Database refused")
             assert condition_in(probe(bundle)) == (503, "unhealthy", ["refused"])
+
+
+# Rows of a migrated database, which has its own row of the two states, and perhaps other months.
+ROWS_ONLY = (
+    "--data-only",
+    "--schema=robot_brain",
+    "--load-via-partition-root",
+    "--exclude-table-data=robot_brain.refresh_state",
+    "--exclude-table-data=robot_brain.key_clearing",
+)
+
+
+def test_rows_alone_go_into_a_migrated_database_that_has_other_months(
+    way: tuple[Template, Template], source: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "file.dump"
+    assert dump(way[0].postgres, source.postgres.admin_url(source.name), file, *ROWS_ONLY) == []
+    with way[1].clone(way[1].postgres.kind) as database:
+        drop_this_month(database)
+        assert restore(way[1].postgres, database.postgres.admin_url(database.name), file) == []
+        copied, own = rows(database), rows(source)
+        for table in copied.keys() - {"robot_brain.refresh_state", "robot_brain.key_clearing"}:
+            # The audit trail keeps the entries of the migration of the new database.
+            assert set(copied[table]) >= set(own[table]) or table.startswith("robot_brain_migrations"), table
+        with unhurried({"DATABASE_URL": database.app_url}) as bundle:
+            assert bundle.refresh()["months_made"] == 2
+            assert bundle.stats().json["totals"] == FIGURES
+            lives_on(bundle)
+
+
+def test_rows_alone_without_the_partition_root_leave_out_months_that_the_target_lacks(
+    way: tuple[Template, Template], source: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "file.dump"
+    assert dump(way[0].postgres, source.postgres.admin_url(source.name), file, "--data-only") == []
+    with way[1].clone(way[1].postgres.kind) as database:
+        names = drop_this_month(database)
+        errors = restore(way[1].postgres, database.postgres.admin_url(database.name), file)
+        assert {f'relation "robot_brain.{name}" does not exist' for name in names} <= set(errors)
+        assert rows(database)["robot_brain.conversations"] == []
+
+
+HARMLESS = {"-B": ["-B"], "--schema": ["--schema=robot_brain*"]}
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_a_large_object_of_a_login_stops_a_whole_dump_and_none_of_our_schemas(
+    database: Database, tmp_path: Path
+) -> None:
+    """PostgreSQL lets each role make large objects, and take its own rights to one away."""
+    role = f"console_{secrets.token_hex(4)}"
+    server = database.postgres
+    url = server.address.url(role, server.migrator_password, database.name)
+    with database.admin() as admin:
+        # As a role of Neon's console: no superuser, but row-level security does not apply to it.
+        admin.execute(f"create role {role} login bypassrls password '{server.migrator_password or role}'".encode())
+        try:
+            admin.execute(
+                f"grant {MIGRATOR}, robot_brain_owner, robot_brain_stats, robot_brain_audit to {role}".encode()
+            )
+            assert dump(server, url, tmp_path / "before") == []
+            with database.app() as app:
+                (large,) = app.execute("select lo_create(0)").fetchone() or (0,)
+                app.execute(f"revoke all on large object {large} from current_user".encode())
+            assert dump(server, url, tmp_path / "whole") == [f"permission denied for large object {large}"]
+            for name, options in HARMLESS.items():
+                assert dump(server, url, tmp_path / name, *options) == [], name
+        finally:
+            admin.execute(f"drop owned by {role}".encode())
+            admin.execute(f"drop role {role}".encode())
