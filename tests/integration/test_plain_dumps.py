@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from ops.migrate import migrate, plan
+from ops.rights import Corrections, wrong_rights
 from tests.integration.plain_dumps import VIEW_IS_REFUSED, drop_this_month, dump, restore, rows, target
 from tests.integration.probes import condition_in, probe, unhurried
 from tests.integration.recounting import INTERACTION
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
-from tests.support.servers.databases import Database, Template
-from tests.support.servers.postgres import MIGRATOR, SUPERUSER
+from tests.support.servers.databases import Database, Template, set_app_login
+from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres, start_embedded
 
 # From this server to that one. The distribution's is the oldest one that we support, on Debian 12.
 WAYS = {"15 to 15": ("tls", "tls"), "18 to 18": ("embedded", "embedded"), "15 to 18": ("tls", "embedded")}
@@ -55,6 +57,14 @@ def functions(restored: Database) -> Iterator[Bundle]:
     """The functions on `restored`."""
     with unhurried({"DATABASE_URL": restored.app_url}) as bundle:
         yield bundle
+
+
+@pytest.fixture
+def embedded_cluster() -> Iterator[Postgres]:
+    """A server of its own, which has no role of Robot Brain."""
+    server = start_embedded()
+    yield server
+    server.stop()
 
 
 def lives_on(bundle: Bundle) -> None:
@@ -233,7 +243,8 @@ def test_rows_alone_go_into_a_migrated_database_that_has_other_months(
 ) -> None:
     file = tmp_path / "file.dump"
     assert dump(way[0].postgres, source.postgres.admin_url(source.name), file, *ROWS_ONLY) == []
-    with way[1].clone(way[1].postgres.kind) as database:
+    with target(way[1], MIGRATOR) as database:
+        migrate(database.direct_url)
         drop_this_month(database)
         assert restore(way[1].postgres, database.postgres.admin_url(database.name), file) == []
         copied, own = rows(database), rows(source)
@@ -286,3 +297,71 @@ def test_a_large_object_of_a_login_stops_a_whole_dump_and_none_of_our_schemas(
         finally:
             admin.execute(f"drop owned by {role}".encode())
             admin.execute(f"drop role {role}".encode())
+
+
+LOST = {
+    "owners": ["--no-owner"],
+    "rights": ["--no-acl"],
+    "owners and rights": ["--no-owner", "--no-acl"],
+    "nothing but the rights of the database": [],
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_migration_corrects_what_a_plain_restore_lost(
+    way: tuple[Template, Template], source: Database, tmp_path: Path, lost: str
+) -> None:
+    file = tmp_path / "file.dump"
+    assert dump(way[0].postgres, source.postgres.admin_url(source.name), file) == []
+    with target(way[1], SUPERUSER) as database:
+        url = database.postgres.admin_url(database.name)
+        restore(way[1].postgres, url, file, *LOST[lost])
+        corrections = Corrections()
+        assert migrate(url, corrections=corrections) == []
+        assert corrections.done
+        with database.admin() as admin:
+            assert wrong_rights(admin) == []
+        assert rows(database) == rows(source)
+        with unhurried({"DATABASE_URL": database.app_url}) as bundle:
+            assert bundle.stats().json["totals"] == FIGURES
+            lives_on(bundle)
+        assert plan(url) == []
+
+
+def test_a_migration_corrects_what_a_plain_restore_by_a_role_made_in_sql_lost(
+    way: tuple[Template, Template], source: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "file.dump"
+    assert dump(way[0].postgres, source.postgres.admin_url(source.name), file) == []
+    with target(way[1], MIGRATOR) as database:
+        restore(way[1].postgres, database.direct_url, file, "--no-owner")
+        migrate(database.direct_url)
+        assert rows(database) == rows(source)
+        with unhurried({"DATABASE_URL": database.app_url}) as bundle:
+            lives_on(bundle)
+
+
+def test_a_migration_makes_the_roles_policies_and_rights_of_a_cluster_that_had_none(
+    tls_template: Template, embedded_cluster: Postgres, tmp_path: Path
+) -> None:
+    """A dump has no roles, so the restore fails at each owner, policy and grant. The rows are there."""
+    file = tmp_path / "file.dump"
+    with tls_template.clone("tls") as old:
+        with deployed({"DATABASE_URL": old.app_url}) as bundle:
+            bundle.write("long", turn())
+        assert dump(old.postgres, old.postgres.admin_url(old.name), file) == []
+        copied = rows(old)
+    template = Template(embedded_cluster, "")
+    with target(template, SUPERUSER) as database:
+        url = database.postgres.admin_url(database.name)
+        assert 'role "robot_brain_owner" does not exist' in restore(embedded_cluster, url, file)
+        migrate(url)
+        assert rows(database) == copied
+        with database.admin() as admin:
+            assert wrong_rights(admin) == []
+            set_app_login(admin, "")
+        with unhurried({"DATABASE_URL": database.app_url}) as bundle:
+            assert bundle.write("long", turn()).json["last_seq"] == 2
+            assert bundle.refresh()["counted"] == 2
+            assert condition_in(probe(bundle)) == (200, "healthy", [])
+            assert bundle.erase("long").status == 204
