@@ -67,15 +67,12 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
         return
     connection.execute("set local lock_timeout = '5s'")
     done = correct_database_rights(connection)
-    schemas = [statement for statement in wrong if statement.startswith("alter schema ")]
-    for statement in [*schemas, _ALLOW, *wrong[len(schemas) :], _FORBID] if wrong else []:
-        try:
-            with connection.transaction():
-                connection.execute(statement.encode())
-        except psycopg.Error as error:
-            corrections.failed[statement] = error.diag.message_primary or str(error)
-        else:
-            done.append(statement)
+    # Change the owners first, because an owner has rights that no grant says. A revoke on a table takes the rights on
+    # its columns too. So compare again after each.
+    done += _run(connection, [statement for statement in wrong if " owner to " in statement], corrections)
+    for _ in range(2):
+        left = [statement for statement in wrong_rights(connection) if statement not in corrections.failed]
+        done += _run(connection, left, corrections)
     # PostgreSQL only warns if the role may not grant a right, so look again.
     for statement in [*wrong_database_rights(connection), *wrong_rights(connection)]:
         corrections.failed.setdefault(statement, NO_RIGHT)
@@ -83,6 +80,21 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
         if statement not in (_ALLOW, _FORBID) and statement not in corrections.failed:
             logger.info("corrected: %s", statement)
             corrections.done.append(statement)
+
+
+def _run(connection: psycopg.Connection[Any], statements: list[str], corrections: Corrections) -> list[str]:
+    """Run the statements, note in `corrections` which of them fail, and return the others."""
+    done = []
+    schemas = [statement for statement in statements if statement.startswith("alter schema ")]
+    for statement in [*schemas, _ALLOW, *statements[len(schemas) :], _FORBID] if statements else []:
+        try:
+            with connection.transaction():
+                connection.execute(statement.encode())
+        except psycopg.Error as error:
+            corrections.failed[statement] = error.diag.message_primary or str(error)
+        else:
+            done.append(statement)
+    return done
 
 
 def fill_view(connection: psycopg.Connection[Any], corrections: Corrections) -> None:
