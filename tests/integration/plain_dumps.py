@@ -82,6 +82,12 @@ def rows(database: Database) -> dict[str, list[str]]:
         return {table: _rows(admin, table) for (table,) in admin.execute(_TABLES).fetchall()}
 
 
+def same_rows(one: Database, other: Database) -> bool:
+    """Return whether two databases have the same rows, except for the state of the refresh."""
+    without = [{**rows(each), "robot_brain.refresh_state": []} for each in (one, other)]
+    return without[0] == without[1]
+
+
 def _rows(admin: psycopg.Connection, table: str) -> list[str]:
     # The names come from the catalogue, quoted.
     found = admin.execute(f"select to_jsonb(t)::text from {table} t order by 1".encode()).fetchall()
