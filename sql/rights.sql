@@ -70,6 +70,7 @@ alter function robot_brain.refuse_version owner to robot_brain_owner;
 alter function robot_brain.refuse_write owner to robot_brain_owner;
 alter function robot_brain.remove_rows owner to robot_brain_owner;
 alter function robot_brain.schema_version owner to robot_brain_owner;
+alter function robot_brain.served_version owner to robot_brain_owner;
 alter function robot_brain.session_figures owner to robot_brain_owner;
 alter function robot_brain.session_json owner to robot_brain_owner;
 alter function robot_brain.top_sessions owner to robot_brain_owner;
