@@ -12,7 +12,7 @@ from tests.support.servers.postgres import Postgres, start_embedded, start_tls
 
 KINDS = ("embedded", "tls")
 PASSWORD = secrets.token_urlsafe(24)
-SEEDS = 3
+SEEDS = 2
 # Committed writes survive SIGKILL. No timeout ends replication after a step of the clock.
 _SETTINGS = {
     "synchronous_commit": "on",

@@ -7,7 +7,7 @@ import secrets
 import signal
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -62,6 +62,8 @@ class Postgres:
     migrator_password: str
     # The clock of the server, if it was started as `steppable`.
     clock: WallClock | None = None
+    # At most one connection, see `kept_admin`.
+    _kept: list[psycopg.Connection] = field(default_factory=list, repr=False, compare=False)
 
     def admin_url(self, dbname: str = "postgres") -> str:
         """Return the superuser's URL of `dbname`."""
@@ -75,8 +77,28 @@ class Postgres:
         """Return an autocommit connection of the superuser; close it with `with`."""
         return psycopg.connect(self.admin_url(dbname), autocommit=True)
 
+    def kept_admin(self) -> psycopg.Connection:
+        """Return an autocommit connection of the superuser to `postgres` that stays open until `stop`.
+
+        To connect over TLS takes half of the time in which a database is made. A test may have restarted the server;
+        this connection is then a new one.
+        """
+        for connection in self._kept:
+            try:
+                connection.execute("select")
+            except psycopg.OperationalError:
+                connection.close()
+                self._kept.clear()
+            else:
+                return connection
+        self._kept.append(self.admin())
+        return self._kept[0]
+
     def stop(self) -> None:
         """Stop the server and remove its files."""
+        for connection in self._kept:
+            connection.close()
+        self._kept.clear()
         self.process.stop()
         remove_folder(self.folder)
 
