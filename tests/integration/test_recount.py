@@ -66,8 +66,6 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
 }
 
 
-# One statement corrects all figures. The command below does it on both servers.
-@pytest.mark.parametrize("database", ["embedded"], indirect=True)
 @pytest.mark.parametrize("planted", PLANTED)
 def test_a_figure_that_differs_is_found_and_corrected(talked: Database, planted: str) -> None:
     before = sums(talked)
