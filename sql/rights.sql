@@ -1,6 +1,6 @@
 -- Who may do what: the rights in a migrated database, one statement each. `make migrate` compares the database with
--- this file, and corrects what differs. Migrations and functions make these rights, so no statement here runs in a new
--- database. _yyyy_mm stands for each month. A test compares this file with the migrations, and can write it again.
+-- this file, and corrects what differs. Migrations and functions make these rights, so none of these statements runs in
+-- a new database. _yyyy_mm stands for each month. tests/integration/test_rights.py compares it with the migrations.
 alter default privileges for role robot_brain_audit revoke execute on functions from public;
 alter default privileges for role robot_brain_owner revoke execute on functions from public;
 alter default privileges for role robot_brain_stats revoke execute on functions from public;
