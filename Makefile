@@ -30,6 +30,7 @@ option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)
 # The same, but the environment may have an empty one.
 given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
+OPTIONS_migrate = $(call given,WAIT,--wait)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
 OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire)
 # make would leave out a variable in another spelling.
@@ -39,7 +40,7 @@ ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= 
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
 		$(if $(filter-out 0,$(FORCE)),--force) $(OPTIONS_$(DO))
 
-migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
+migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied; WAIT=600 for another one
 	@$(MAKE) --no-print-directory ops DO=migrate
 
 app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
