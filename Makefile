@@ -18,6 +18,9 @@ token: .venv/run  ## Print a token for the API that runs with AUTH=jwt: SUB=ann,
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
+psql: .venv/run  ## Open the database of make run with psql, as its owner: SQL='select …' runs one statement, TENANT_ID=local
+	@$(RUN) -m local.psql
+
 # Deploy
 
 build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=arm64, SNAPSTART=on, AUTH=jwt
@@ -121,4 +124,4 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@.venv-peers/bin/python $(PIP_INSTALL) --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run token invoke build ops migrate app-password test check format contract bench soak
+.PHONY: help run token invoke psql build ops migrate app-password test check format contract bench soak
