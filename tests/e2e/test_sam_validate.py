@@ -34,7 +34,7 @@ BROKEN = {
     "an authorizer that has no name": (
         "jwt",
         "DefaultAuthorizer: Jwt",
-        "DefaultAuthorizer: !If [CallersSign, AWS_IAM, Jwt]",
+        "DefaultAuthorizer: !If [FixedTenant, AWS_IAM, Jwt]",
         "Property 'Auth.DefaultAuthorizer' should be a string",
     ),
 }
