@@ -50,7 +50,7 @@ def sam_env(settings: Settings, state: State, template: Template, app_url: str |
 
 @contextlib.contextmanager
 def _gate(state: State, app_url: str | None) -> Iterator[str | None]:
-    """Yield the URL of a gate to the embedded database, or None if `app_url` is None."""
+    """Yield the URL of a gate to the embedded database, or None without `app_url`."""
     if app_url is None:
         yield None
         return

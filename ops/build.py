@@ -10,9 +10,13 @@ other choices this command builds from a copy of the template that is made for t
 The copy has the lines of template.yaml that begin with a mark: "#snapstart " with SnapStart, "#jwt " with tokens. It
 does not have the lines that end with " #no-snapstart" or " #iam", and the lines below them that are indented deeper.
 
+The answers of `sam deploy --guided` are kept in samconfig.toml. The first build writes the file with the project's own
+settings.
+
 Further arguments go to `sam build`. The result is in .aws-sam/build, in which `sam deploy` and `sam local` look for it.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -26,6 +30,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("x86_64", "arm64")
 SNAPSTARTS = ("off", "on")
 AUTHS = ("iam", "jwt")
+SAMCONFIG = """\
+# What `sam` assumes here if a command does not say otherwise. `make build` wrote it, and does not change it again.
+# `sam deploy --guided` adds your answers. Git ignores this file, because the answers are yours.
+version = 0.1
+
+[default.global.parameters]
+stack_name = "robot-brain"
+
+[default.deploy.parameters]
+capabilities = "CAPABILITY_IAM"
+confirm_changeset = true
+resolve_s3 = true
+"""
 ARCHITECTURE_LINES = 2  # of the functions and of the layer
 
 
@@ -80,7 +97,10 @@ def find_sam() -> str:
 
 
 def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) -> int:
-    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml."""
+    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml.
+
+    Write samconfig.toml if it does not exist.
+    """
     if " " in str(PROJECT):
         raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
@@ -90,6 +110,8 @@ def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) ->
         template = PROJECT / ".aws-sam" / "template.yaml"
         template.parent.mkdir(exist_ok=True)
         template.write_text(generated)
+    with contextlib.suppress(FileExistsError), (PROJECT / "samconfig.toml").open("x") as config:
+        config.write(SAMCONFIG)
     command = [find_sam(), "build", "--template-file", str(template), "--base-dir", str(PROJECT)]
     environment = {**os.environ, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode

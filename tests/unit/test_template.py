@@ -58,7 +58,7 @@ def test_a_deployment_is_asked_for_no_value_that_only_one_answer_fits(build: str
         # Without tokens these mean nothing.
         decided |= {"JwtIssuer", "JwtAudience", "AllUsersScope"}
     if build.endswith("snapstart"):
-        # A published version would keep a password or a key for ever, so both must be in the secret.
+        # A published version would keep an old password or key, so both must be in the secret.
         decided |= {"DatabaseUrl", "NeonApiKey"}
     assert decided & set(BUILDS[build]["Parameters"]) == set()
 
