@@ -28,6 +28,8 @@ from ops.errors import MigrationError
 from ops.lock_holders import end_logins
 from ops.logins import assert_logins
 from ops.records import forget, make_records, read_records, record, schema_version
+from ops.rights import Corrections, correct_rights, fill_view, wrong_rights
+from ops.roles import correct_database_rights, make_roles, wrong_database_rights
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
 from ops.takeover import drop_yoyo, take_over
 
@@ -104,20 +106,25 @@ def _locked(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and row[0]
 
 
-def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
+def migrate(direct_url: str, sql: Path = SQL, corrections: Corrections | None = None) -> list[str]:
     """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
+    Then correct the rights in the database. `corrections` gets the statements that corrected them.
     `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
-    Raises MigrationError, with what to do, if a file cannot be applied. Its transaction then changed nothing.
+    Raises MigrationError, with what to do, if a file cannot be applied. Its transaction then changed nothing. Also
+    raises it if this role may not correct a right. Everything else is then done.
     """
     refuse_pooler(direct_url)
     files = read_sql(sql)
     done: list[str] = []
     with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
         while True:
-            applied, outside = _with_attempts(connection, files)
+            applied, outside, corrected = _with_attempts(connection, files)
             done += applied
             if outside is None:
+                if corrections is not None:
+                    corrections.done += corrected.done
+                corrected.raise_failed()
                 return done
             _apply_outside(connection, outside)
             done.append(outside.name)
@@ -126,6 +133,7 @@ def migrate(direct_url: str, sql: Path = SQL) -> list[str]:
 def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     """Return the names of the files that `migrate` would apply, without changing the database.
 
+    If there are no such files, return the statements that would correct the rights in the database.
     If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
     Raises MigrationError if `migrate` would refuse the database.
     """
@@ -142,10 +150,13 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
         migrations = records.migrations(files)
         if not migrations:
             records.without_file(files)
-        return [file.name for file in [*migrations, *records.functions(files)]]
+        pending = [file.name for file in [*migrations, *records.functions(files)]]
+        return pending or [*wrong_database_rights(connection), *wrong_rights(connection)]
 
 
-def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+def _with_attempts(
+    connection: psycopg.Connection[Any], files: SqlFiles
+) -> tuple[list[str], SqlFile | None, Corrections]:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.transaction():
@@ -163,14 +174,24 @@ def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
     raise AssertionError("unreachable")
 
 
-def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+def _apply_pending(
+    connection: psycopg.Connection[Any], files: SqlFiles
+) -> tuple[list[str], SqlFile | None, Corrections]:
     """Apply the pending files before the next migration that runs outside a transaction.
 
-    Returns the names of the applied files, and that migration, or None if every file was applied.
+    Returns the names of the applied files, and that migration, or None if every file was applied. In the latter case
+    the rights were corrected, too.
     """
+    corrections = Corrections()
+    version = schema_version(connection)
+    with _naming("the roles"):
+        make_roles(connection, is_new=version == 0)
+        if version == 0:
+            # Before the first migration, which takes TEMPORARY from PUBLIC, and gives it to no other login.
+            for statement in correct_database_rights(connection):
+                logger.info("setting up the database: %s", statement)
     make_records(connection)
     records = read_records(connection, files)
-    version = schema_version(connection)
     migrations = records.migrations(files)
     with _naming("from_yoyo"):
         if records.from_yoyo:
@@ -187,7 +208,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
         _apply(connection, file)
     if len(inside) < len(migrations):
         _audit(connection, inside)
-        return [file.name for file in inside], migrations[len(inside)]
+        return [file.name for file in inside], migrations[len(inside)], corrections
 
     # A migration may have dropped functions, to create them in a new form or to remove them.
     records = read_records(connection, files)
@@ -206,8 +227,11 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             )
     with _naming("the login roles"):
         assert_logins(connection)
+    with _naming("the rights"):
+        correct_rights(connection, corrections)
+        fill_view(connection, corrections)
     _audit(connection, [*inside, *functions])
-    return [file.name for file in [*inside, *functions]], None
+    return [file.name for file in [*inside, *functions]], None, corrections
 
 
 def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile]) -> None:
@@ -252,11 +276,13 @@ def main(arguments: Sequence[str]) -> int:
     only_plan = parser.parse_args(arguments).plan
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     url = url_from_environment()
-    names = plan(url) if only_plan else migrate(url)
-    if not names:
+    corrections = Corrections()
+    names = plan(url) if only_plan else migrate(url, corrections=corrections)
+    if not names and not corrections.done:
         print("Nothing to do: the database is up to date.")
     elif only_plan:
-        print("\n".join(f"would apply {name}" for name in names))
+        print("\n".join(f"would {'apply' if '/' in name else 'run'} {name}" for name in names))
     else:
-        print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.")
+        corrected = f" Rights corrected: {len(corrections.done)}." if corrections.done else ""
+        print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.{corrected}")
     return 0
