@@ -16,7 +16,7 @@ from ops.progress import Progress, size
 # Before the first object, and pg_restore's guards for psql.
 _SETTING = re.compile(rb"SET (\w+) = .*;\n?")
 _GUARD = (b"\\restrict ", b"\\unrestrict ")
-_COPY = re.compile(rb'COPY (.+?) (?:\(.*\) )?FROM stdin;\n')
+_COPY = re.compile(rb"COPY (.+?) (?:\(.*\) )?FROM stdin;\n")
 _END_OF_ROWS = b"\\.\n"
 _PIECE = 1 << 18
 # pg_restore writes this head above each object.
@@ -28,8 +28,8 @@ def load(
 ) -> Iterator[str]:
     """Run the archive in the connection's transaction. Yields `objects`, `rows`, `rights` and `rest`, each when done.
 
-    The schemas must exist. The records of the migrations belong to the connecting role, because their owner has
-    another name in each cluster. Raises psycopg.Error, or MigrationError if the archive is damaged.
+    The schemas must exist. The records of the migrations belong to the connecting role then, because the role that
+    owned them may be unknown here. Raises psycopg.Error, or MigrationError if the archive is damaged.
     """
     ours = [entry for entry in archive.entries if entry.schema != RECORDS and entry.kind not in ("SCHEMA", "ACL")]
     records = [entry for entry in archive.entries if entry.schema == RECORDS and entry.kind not in ("SCHEMA", "ACL")]

@@ -7,13 +7,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ops.archive import RECORDS, SCHEMAS
+from ops.archive import SCHEMAS
 from ops.errors import MigrationError
 
 # Requests wait for the drop, and the drop waits for requests. So it does not wait for long, and tries again.
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 10
-_OWNER = "select pg_catalog.pg_get_userbyid(n.nspowner) from pg_catalog.pg_namespace n where n.nspname = %s"
 # What depends on an object of ours, and is in no schema of ours. A cascade would drop it without a word.
 _OTHERS = """
 with ours as (
@@ -22,7 +21,8 @@ with ours as (
 objects (catalogue, oid) as (
   select 'pg_catalog.pg_namespace'::regclass, oid from ours
   union all
-  select 'pg_catalog.pg_class'::regclass, c.oid from pg_catalog.pg_class c where c.relnamespace in (select oid from ours)
+  select 'pg_catalog.pg_class'::regclass, c.oid from pg_catalog.pg_class c
+    where c.relnamespace in (select oid from ours)
   union all
   select 'pg_catalog.pg_type'::regclass, t.oid from pg_catalog.pg_type t where t.typnamespace in (select oid from ours)
   union all
@@ -67,8 +67,8 @@ order by 1
 """
 
 
-def drop_schemas(connection: psycopg.Connection[Any], found: list[str]) -> str | None:
-    """Drop the schemas `found` in this transaction. Return the owner of the records of the migrations, if they exist.
+def drop_schemas(connection: psycopg.Connection[Any], found: list[str]) -> None:
+    """Drop the schemas `found` in this transaction.
 
     Raises MigrationError if the drop would take an object of another program with it. The message names the object.
     """
@@ -78,10 +78,8 @@ def drop_schemas(connection: psycopg.Connection[Any], found: list[str]) -> str |
             f"Other objects depend on what is to be replaced: {'; '.join(others[:10])}{' …' if others[10:] else ''}. "
             "Nothing was changed. Drop them first, and make them again after the restore."
         )
-    owner = connection.execute(_OWNER, [RECORDS]).fetchone()
     for schema in found:
         _drop(connection, sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
-    return str(owner[0]) if owner else None
 
 
 def _drop(connection: psycopg.Connection[Any], statement: sql.Composed) -> None:

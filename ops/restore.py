@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ select exists (
 ) and not exists (select from robot_brain.conversations)
 """
 _OURS = """
-select pg_catalog.format('%I.%I', n.nspname, c.relname)
+select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any (%s) and c.relkind in ('r', 'm') order by 1
@@ -136,13 +135,11 @@ def _restore(
     connection: psycopg.Connection[Any], archive: Archive, found: list[str], shown: Progress, say: Say
 ) -> bool:
     make_roles(connection, is_new=False)
-    records_owner = drop_schemas(connection, found)
-    ours = [schema for schema in archive.schemas if schema != RECORDS]
-    for schema in ours:
+    drop_schemas(connection, found)
+    for schema in archive.schemas:
         name = sql.Identifier(schema)
         connection.execute(sql.SQL(_SCHEMA).format(name))
         connection.execute(sql.SQL(_ALLOW).format(name))
-    connection.execute(sql.SQL("create schema {}").format(sql.Identifier(RECORDS)))
 
     for loaded in load(connection, archive, shown, say):
         if loaded == "rows" and connection.execute(_TURNS_LACK).fetchone() == (True,):
@@ -150,11 +147,11 @@ def _restore(
                 f"{archive.file} holds sessions and none of their turns: it was made by a role that may not read all "
                 "rows. Nothing was changed. Use a backup of `make ops DO=backup`."
             )
-    for schema in ours:
+    for schema in archive.schemas:
         connection.execute(sql.SQL(_FORBID).format(sql.Identifier(schema)))
-    if records_owner:
-        _give_records(connection, records_owner)
-
+    # Before they belonged to robot_brain_owner, the records belonged to a role that only the other cluster has.
+    for (table,) in connection.execute(_OURS, [[RECORDS]]).fetchall():
+        connection.execute(f"alter table {table} owner to robot_brain_owner".encode())
     files = read_sql()
     records = read_records(connection, files)
     pending = bool(records.from_yoyo or records.migrations(files) or records.functions(files))
@@ -162,23 +159,16 @@ def _restore(
     if not pending:
         corrections = Corrections()
         correct_rights(connection, corrections)
-        corrections.raise_failed()
+        try:
+            corrections.raise_failed()
+        except MigrationError as error:
+            say(str(error))
     for (table,) in connection.execute(_OURS, [list(SCHEMAS)]).fetchall():
         shown.show(f"Restore: collecting the planner's statistics of {table}")
         connection.execute(f"analyze {table}".encode())
     restored = {"restored": len(archive.tables), "replaced": bool(found)}
     append(connection, "files", str(schema_version(connection)), restored)
     return pending
-
-
-def _give_records(connection: psycopg.Connection[Any], owner: str) -> None:
-    """Give the records of the migrations to the role that owned those that were replaced, if this role may."""
-    with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
-        connection.execute(
-            sql.SQL("alter schema {} owner to {}").format(sql.Identifier(RECORDS), sql.Identifier(owner))
-        )
-        for (table,) in connection.execute(_OURS, [[RECORDS]]).fetchall():
-            connection.execute(sql.SQL("alter table {} owner to {}").format(sql.SQL(table), sql.Identifier(owner)))
 
 
 def main(arguments: Sequence[str]) -> int:
