@@ -75,6 +75,8 @@ class Archive:
                     stdout=subprocess.PIPE,
                     stderr=messages,
                     bufsize=1 << 20,
+                    # Ctrl-C of a terminal reaches this command alone, which then ends pg_restore.
+                    process_group=0,
                 )
                 try:
                     assert process.stdout is not None
@@ -114,7 +116,8 @@ def read_archive(file: Path, tools: Tools) -> Archive:
         raise MigrationError(_damaged(file, messages))
     entries = [entry for line in text.splitlines() if (entry := _entry(line)) is not None]
     held = {(entry.schema, entry.name) for entry in entries if entry.kind == "TABLE DATA"}
-    if not {("robot_brain", "sessions"), (RECORDS, "files")} <= held:
+    # An older release kept the records of its migrations in a table of yoyo-migrations.
+    if ("robot_brain", "sessions") not in held or not held & {(RECORDS, "files"), (RECORDS, "_yoyo_migration")}:
         raise MigrationError(f"{file} is an archive of PostgreSQL, but no backup of Robot Brain: it lacks its tables.")
     return Archive(file, tools, int(server[1]), entries)
 

@@ -72,6 +72,8 @@ def _refuse_file(file: Path, *, force: bool) -> None:
         raise UsageError(f"{file} is a folder. FILE= is the name of the backup.")
     if not file.parent.is_dir():
         raise UsageError(f"The folder {file.parent} does not exist. Make it, or choose another name with FILE=.")
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} is no file that a backup can replace. Choose another name with FILE=.")
     if file.exists() and not force:
         raise UsageError(f"{file} exists and was not changed. Choose another name, or replace it with FORCE=1.")
 
@@ -132,6 +134,8 @@ def _dump(direct_url: str, tools: Tools, part: Path, tables: Mapping[str, int], 
         env=environment,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        # Ctrl-C of a terminal reaches this command alone, which then ends pg_dump.
+        process_group=0,
     )
     try:
         assert process.stderr is not None
@@ -174,11 +178,13 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
 
 
 def _refuse_unreadable(part: Path, tools: Tools, tables: Mapping[str, int]) -> None:
-    """Read the archive's list, and raise MigrationError if a table of the database is not in it."""
-    held = read_archive(part, tools).tables
-    # A month may have been made since the tables were listed, and a migration may have dropped one.
-    if not held or len(held) < len(tables) // 2:
-        raise MigrationError(f"The backup holds {len(held)} of {len(tables)} tables, and was removed. Run it again.")
+    """Read the archive's list, and raise MigrationError if it lacks a table of the database."""
+    missing = sorted(set(tables) - set(read_archive(part, tools).tables))
+    if missing:
+        raise MigrationError(
+            f"The backup lacks {', '.join(missing[:3])}{' and others' if missing[3:] else ''}, and was removed. If a "
+            "migration ran meanwhile, run it again after its end."
+        )
 
 
 def _give_name(part: Path, file: Path, *, force: bool) -> None:

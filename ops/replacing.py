@@ -1,4 +1,4 @@
-"""Drop the schemas that a restore replaces, and nothing that belongs to another program."""
+"""Drop the schemas that a restore replaces, and no object of another program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.errors import MigrationError
 # Requests wait for the drop, and the drop waits for requests. So it does not wait for long, and tries again.
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 10
-# What depends on an object of ours, and is in no schema of ours. A cascade would drop it without a word.
+# What depends on one of our objects, and is in another schema. A cascade would drop it without a word.
 _OTHERS = """
 with ours as (
   select n.oid from pg_catalog.pg_namespace n where n.nspname = any (%(ours)s)

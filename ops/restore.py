@@ -1,9 +1,9 @@
-"""Restore a backup of Robot Brain into a database, in one transaction: all of it or nothing.
+"""Restore a backup of Robot Brain into a database, in one transaction: as a whole or not at all.
 
     DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops restore --file brain.dump [--replace]
 
 pg_restore turns the archive into SQL, and this command runs it on a connection of its own. So a failure at any step,
-the rights at its end too, leaves the database as it was. Nothing of the archive is run by a shell.
+the rights at its end too, leaves the database as it was. No shell runs a line of the archive.
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ from ops.stopping import stoppable
 Say = Callable[[str], None]
 
 _STOPPED = "The restore was stopped. Nothing was changed."
+_UNKNOWN = (
+    "The restore was stopped while it was being committed. So it happened as a whole, or not at all: look at the data, "
+    "and run it again with REPLACE=1 if you are not sure."
+)
 _TARGET = """
 select
   pg_catalog.current_setting('server_version_num')::integer / 10000,
@@ -63,7 +67,13 @@ _OURS = """
 select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any (%s) and c.relkind in ('r', 'm') order by 1
+where n.nspname = any (%s) and (c.relkind in ('p', 'm') or (c.relkind = 'r' and not c.relispartition))
+order by 1
+"""
+_NO_LIMITS = """
+select pg_catalog.set_config(s.name, '0', true)
+from pg_catalog.pg_settings s
+where s.name in ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
 """
 
 
@@ -85,9 +95,16 @@ def restore(direct_url: str, file: Path, shown: Progress, say: Say = print, *, r
                     "was changed. Restore into an empty database, or replace what is there with REPLACE=1."
                 )
             _say_connected(connection, say)
+            commits = False
             try:
                 with connection.transaction():
-                    return _restore(connection, archive, found, shown, say)
+                    pending = _restore(connection, archive, found, shown, say)
+                    commits = True
+                return pending
+            except KeyboardInterrupt:
+                if commits:
+                    raise MigrationError(_UNKNOWN) from None
+                raise
             except psycopg.errors.InsufficientPrivilege as error:
                 raise MigrationError(
                     f"{error.diag.message_primary}. Nothing was changed. Restore as the role that runs `make migrate`, "
@@ -99,7 +116,8 @@ def restore(direct_url: str, file: Path, shown: Progress, say: Say = print, *, r
                     "and run it again."
                 ) from error
             except psycopg.Error as error:
-                raise MigrationError(f"{error}\nNothing was changed.") from error
+                outcome = _UNKNOWN if commits else "Nothing was changed."
+                raise MigrationError(f"{error}\n{outcome}") from error
 
 
 def _refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
@@ -117,7 +135,7 @@ def _refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> Non
             "create database … encoding 'UTF8' template template0"
         )
     if is_standby:
-        raise MigrationError(f"{name} is on a standby, which nobody can write to. Use the primary's URL.")
+        raise MigrationError(f"{name} is on a standby, which takes no writes. Use the primary's URL.")
     if not may_create:
         raise MigrationError(
             f"{connection.info.user} may not create schemas in {name}. Restore as the database's owner, or as a "
@@ -134,6 +152,7 @@ def _say_connected(connection: psycopg.Connection[Any], say: Say) -> None:
 def _restore(
     connection: psycopg.Connection[Any], archive: Archive, found: list[str], shown: Progress, say: Say
 ) -> bool:
+    connection.execute(_NO_LIMITS)
     make_roles(connection, is_new=False)
     drop_schemas(connection, found)
     for schema in archive.schemas:
@@ -152,9 +171,7 @@ def _restore(
     # Before they belonged to robot_brain_owner, the records belonged to a role that only the other cluster has.
     for (table,) in connection.execute(_OURS, [[RECORDS]]).fetchall():
         connection.execute(f"alter table {table} owner to robot_brain_owner".encode())
-    files = read_sql()
-    records = read_records(connection, files)
-    pending = bool(records.from_yoyo or records.migrations(files) or records.functions(files))
+    pending = _is_pending(connection, archive)
     assert_logins(connection)
     if not pending:
         corrections = Corrections()
@@ -169,6 +186,16 @@ def _restore(
     restored = {"restored": len(archive.tables), "replaced": bool(found)}
     append(connection, "files", str(schema_version(connection)), restored)
     return pending
+
+
+def _is_pending(connection: psycopg.Connection[Any], archive: Archive) -> bool:
+    """Return whether `make migrate` has a file to apply. Raises MigrationError if the backup is newer than it."""
+    files = read_sql()
+    try:
+        records = read_records(connection, files)
+        return bool(records.from_yoyo or records.migrations(files) or records.functions(files))
+    except MigrationError as error:
+        raise MigrationError(f"{archive.file} does not fit this checkout, and nothing was changed. {error}") from error
 
 
 def main(arguments: Sequence[str]) -> int:
