@@ -105,7 +105,7 @@ def _readable_tables(connection: psycopg.Connection[Any]) -> dict[str, int]:
 def _part_of(file: Path) -> Iterator[Path]:
     """Make a file beside `file` that only its owner may read. It is removed at the end, unless it was renamed."""
     try:
-        # It has a name that nobody else can have prepared, and the mode 0600.
+        # Its name cannot be guessed, and its mode is 0600.
         descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.part-", dir=file.parent)
     except OSError as error:
         raise MigrationError(f"{file.parent} cannot be written: {error.strerror}. Nothing was written.") from error

@@ -41,7 +41,7 @@ class Tools:
 def tools_for_dump(server_major: int, *, tls: bool) -> Tools:
     """Return the tools for a dump of a server of this version: the oldest that can, so that it restores there too.
 
-    Raises MigrationError, with what to install, if no such tools are on this machine. Raises UsageError if PGBIN is wrong.
+    Raises MigrationError, with what to install, if this machine lacks them. Raises UsageError if PGBIN is wrong.
     """
     found = _found_tools()
     fitting = [tools for tools in found if tools.major >= server_major and (tools.has_tls or not tls)]
@@ -57,7 +57,7 @@ def tools_for_dump(server_major: int, *, tls: bool) -> Tools:
 def tools_for_restore() -> Tools:
     """Return the newest tools, because they read the archives of all older ones. They need no connection.
 
-    Raises MigrationError, with what to install, if no such tools are on this machine. Raises UsageError if PGBIN is wrong.
+    Raises MigrationError, with what to install, if this machine lacks them. Raises UsageError if PGBIN is wrong.
     """
     found = _found_tools()
     if not found:
