@@ -21,11 +21,14 @@ ROLES = (OWNER, STATS, AUDIT, *LOGINS)
 # The migrating role hands over objects to the first three, and ends the connections of the others.
 _MEMBER_OF = (OWNER, STATS, AUDIT, *PAIR)
 
-# From PostgreSQL 16 on, a role may change or grant only the roles that it administers. Up to 15 CREATEROLE is enough.
+# From PostgreSQL 16 on, a role may change or grant only the roles that it administers. Then the creator of a role may
+# become that role only after it has granted the role to itself. Up to 15 CREATEROLE is enough for both.
 _READ_ROLES = """
 select
   r.rolname,
-  pg_catalog.pg_has_role(r.oid, 'member'),
+  pg_catalog.pg_has_role(
+    r.oid, case when pg_catalog.current_setting('server_version_num')::integer < 160000 then 'member' else 'set' end
+  ),
   pg_catalog.current_setting('server_version_num')::integer < 160000
     or pg_catalog.pg_has_role(r.oid, 'member with admin option'),
   (
@@ -96,7 +99,7 @@ def make_roles(connection: psycopg.Connection[Any], *, is_new: bool) -> None:
 
 
 def _read_roles(connection: psycopg.Connection[Any]) -> dict[str, tuple[bool, bool, str | None]]:
-    """Return for each role: is the connecting role a member, may it grant the role, and the name of another that may."""
+    """Return for each role: may the connecting role become it, may it grant the role, and which other role may."""
     rows = connection.execute(_READ_ROLES, {"roles": list(ROLES)}).fetchall()
     return {name: (is_member, may_grant, administrator) for name, is_member, may_grant, administrator in rows}
 
