@@ -41,7 +41,9 @@ _TABLES = """
 select
   n.nspname || '.' || c.relname,
   c.relkind,
-  case c.relkind when 'r' then pg_catalog.pg_table_size(c.oid) else 0 end,
+  -- As the last vacuum saw it: to ask for the size itself would wait for a migration's lock.
+  8192 * (greatest(c.relpages, 0)::bigint + coalesce(
+    (select greatest(t.relpages, 0) from pg_catalog.pg_class t where t.oid = c.reltoastrelid), 0)),
   pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -79,7 +81,7 @@ def _refuse_file(file: Path, *, force: bool) -> None:
 
 
 def _readable_tables(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the tables with rows and their sizes. Raises MigrationError if the role would leave something out."""
+    """Return the tables with rows and about their sizes. Raises MigrationError if the role would leave something out."""
     role, sees_all = connection.execute(_SEES_ALL).fetchone() or ("", False)
     if not sees_all:
         raise MigrationError(
@@ -172,7 +174,7 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
         read = sum(tables.get(name, 0) for name in begun[:-1])
         now = f", now {begun[-1]}" if begun else ""
         shown.show(
-            f"Backup: {max(0, len(begun) - 1)} of {len(tables)} tables, {size(read)} of {size(whole)} read, "
+            f"Backup: {max(0, len(begun) - 1)} of {len(tables)} tables, {size(read)} of about {size(whole)} read, "
             f"{size(part.stat().st_size)} written{now}"
         )
 
