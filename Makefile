@@ -35,6 +35,10 @@ given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
 OPTIONS_migrate = $(call given,WAIT,--wait)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
+OPTIONS_backup = $(call option,FILE,--file)
+# Only from the command line, because it drops data.
+OPTIONS_restore = $(call option,FILE,--file) \
+	$(if $(filter command,$(origin REPLACE)),$(if $(filter-out 0,$(REPLACE)),--replace))
 OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire)
 # make would leave out a variable in another spelling.
 SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
