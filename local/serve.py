@@ -30,6 +30,7 @@ from local.issuer import AUDIENCE, Issuer, IssuerError, load_key
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
+from local.sam_env import sam_env
 from local.schedule import ScheduleError, parse_rate, run_schedule
 from local.settings import ALL_USERS_SCOPE, ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
@@ -112,7 +113,7 @@ def _run(settings: Settings, interruption: Interruption) -> None:
         template = _template(settings, issuer)
         for schedule in template.schedules:
             parse_rate(schedule.expression)
-        with ready_database(settings, state, _say) as app_url:
+        with ready_database(settings, state, _say) as app_url, sam_env(settings, state, template, app_url):
             asyncio.run(_serve(settings, template, state, bound, issuer, app_url, began, interruption))
             # A second Ctrl-C must not interrupt the database's shutdown.
             _ignore_signals()
