@@ -28,6 +28,8 @@ from ops.errors import MigrationError
 from ops.logins import assert_logins
 from ops.only_one import Waiting, assert_held, only_one, refuse_shared
 from ops.records import forget, make_records, read_records, record, schema_version
+from ops.rights import Corrections, correct_rights, fill_view, wrong_rights
+from ops.roles import correct_database_rights, make_roles, wrong_database_rights
 from ops.sql_files import SQL, SqlFile, SqlFiles, read_sql
 from ops.takeover import drop_yoyo, take_over
 
@@ -79,20 +81,27 @@ def _naming(name: str) -> Iterator[None]:
         raise _FileError(name) from error
 
 
-def migrate(direct_url: str, sql: Path = SQL, waiting: Waiting | None = None) -> list[str]:
+def migrate(
+    direct_url: str, sql: Path = SQL, corrections: Corrections | None = None, waiting: Waiting | None = None
+) -> list[str]:
     """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
+    Then correct the rights in the database. `corrections` gets the statements that corrected them.
     `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
     Raises MigrationError, with what to do, if a file cannot be applied, or if another migration runs for longer than
-    `waiting` allows. Its transaction then changed nothing.
+    `waiting` allows. Its transaction then changed nothing. Also raises it if this role may not correct a right.
+    Everything else is then done.
     """
     files = read_sql(sql)
     done: list[str] = []
     with _connected(direct_url) as connection, only_one(connection, LOCK, "migration", waiting=waiting):
         while True:
-            applied, outside = _with_attempts(connection, files)
+            applied, outside, corrected = _with_attempts(connection, files)
             done += applied
             if outside is None:
+                if corrections is not None:
+                    corrections.done += corrected.done
+                corrected.raise_failed()
                 return done
             _apply_outside(connection, outside)
             done.append(outside.name)
@@ -101,6 +110,7 @@ def migrate(direct_url: str, sql: Path = SQL, waiting: Waiting | None = None) ->
 def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     """Return the names of the files that `migrate` would apply, without changing the database.
 
+    If there are no such files, return the statements that would correct the rights in the database.
     If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
     Raises MigrationError if `migrate` would refuse the database.
     """
@@ -116,7 +126,8 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
         migrations = records.migrations(files)
         if not migrations:
             records.without_file(files)
-        return [file.name for file in [*migrations, *records.functions(files)]]
+        pending = [file.name for file in [*migrations, *records.functions(files)]]
+        return pending or [*wrong_database_rights(connection), *wrong_rights(connection)]
 
 
 @contextmanager
@@ -129,7 +140,9 @@ def _connected(direct_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+def _with_attempts(
+    connection: psycopg.Connection[Any], files: SqlFiles
+) -> tuple[list[str], SqlFile | None, Corrections]:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.transaction():
@@ -147,15 +160,25 @@ def _with_attempts(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
     raise AssertionError("unreachable")
 
 
-def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tuple[list[str], SqlFile | None]:
+def _apply_pending(
+    connection: psycopg.Connection[Any], files: SqlFiles
+) -> tuple[list[str], SqlFile | None, Corrections]:
     """Apply the pending files before the next migration that runs outside a transaction.
 
-    Returns the names of the applied files, and that migration, or None if every file was applied.
+    Returns the names of the applied files, and that migration, or None if every file was applied. In the latter case
+    the rights were corrected, too.
     """
     assert_held(connection, LOCK)
+    corrections = Corrections()
+    version = schema_version(connection)
+    with _naming("the roles"):
+        make_roles(connection, is_new=version == 0)
+        if version == 0:
+            # Before the first migration, which takes TEMPORARY from PUBLIC, and gives it to no other login.
+            for statement in correct_database_rights(connection):
+                logger.info("setting up the database: %s", statement)
     make_records(connection)
     records = read_records(connection, files)
-    version = schema_version(connection)
     migrations = records.migrations(files)
     with _naming("from_yoyo"):
         if records.from_yoyo:
@@ -172,7 +195,7 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
         _apply(connection, file)
     if len(inside) < len(migrations):
         _audit(connection, inside)
-        return [file.name for file in inside], migrations[len(inside)]
+        return [file.name for file in inside], migrations[len(inside)], corrections
 
     # A migration may have dropped functions, to create them in a new form or to remove them.
     records = read_records(connection, files)
@@ -191,8 +214,11 @@ def _apply_pending(connection: psycopg.Connection[Any], files: SqlFiles) -> tupl
             )
     with _naming("the login roles"):
         assert_logins(connection)
+    with _naming("the rights"):
+        correct_rights(connection, corrections)
+        fill_view(connection, corrections)
     _audit(connection, [*inside, *functions])
-    return [file.name for file in [*inside, *functions]], None
+    return [file.name for file in [*inside, *functions]], None, corrections
 
 
 def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile]) -> None:
@@ -236,16 +262,18 @@ def main(arguments: Sequence[str]) -> int:
     """Migrate DIRECT_DATABASE_URL and print what was done. Raises OperatorError if that fails."""
     parser = argparse.ArgumentParser(prog="python -m ops migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
     parser.add_argument("--plan", action="store_true", help="only print what would be applied")
-    parser.add_argument("--wait", metavar="SECONDS", help="how long to wait for another migration")
+    parser.add_argument("--wait", metavar="SECONDS", help="how long to wait for another migration (600)")
     options = parser.parse_args(arguments)
     only_plan, waiting = options.plan, Waiting.parse(options.wait)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     url = url_from_environment()
-    names = plan(url) if only_plan else migrate(url, waiting=waiting)
-    if not names:
+    corrections = Corrections()
+    names = plan(url) if only_plan else migrate(url, corrections=corrections, waiting=waiting)
+    if not names and not corrections.done:
         print("Nothing to do: the database is up to date.")
     elif only_plan:
-        print("\n".join(f"would apply {name}" for name in names))
+        print("\n".join(f"would {'apply' if '/' in name else 'run'} {name}" for name in names))
     else:
-        print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.")
+        corrected = f" Rights corrected: {len(corrections.done)}." if corrections.done else ""
+        print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.{corrected}")
     return 0
