@@ -18,6 +18,9 @@ token: .venv/run  ## Print a token for the API that runs with AUTH=jwt: SUB=ann,
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
+psql: .venv/run  ## Open the database of make run with psql, as its owner: SQL='select …' runs one statement, TENANT_ID=local
+	@$(RUN) -m local.psql
+
 # Deploy
 
 build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=arm64, SNAPSTART=on, AUTH=jwt
@@ -32,6 +35,10 @@ given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
 OPTIONS_migrate = $(call given,WAIT,--wait)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
+OPTIONS_backup = $(call option,FILE,--file)
+# Only from the command line, because it drops data.
+OPTIONS_restore = $(call option,FILE,--file) \
+	$(if $(filter command,$(origin REPLACE)),$(if $(filter-out 0,$(REPLACE)),--replace))
 OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire)
 # make would leave out a variable in another spelling.
 SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
@@ -121,4 +128,4 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@.venv-peers/bin/python $(PIP_INSTALL) --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run token invoke build ops migrate app-password test check format contract bench soak
+.PHONY: help run token invoke psql build ops migrate app-password test check format contract bench soak
