@@ -11,6 +11,7 @@ alter function robot_brain.append_audit owner to robot_brain_audit;
 alter function robot_brain.audit_edit owner to robot_brain_owner;
 alter function robot_brain.audit_hash owner to robot_brain_audit;
 alter function robot_brain.audit_user owner to robot_brain_owner;
+alter function robot_brain.await_standby owner to robot_brain_owner;
 alter function robot_brain.begin_user_erasure owner to robot_brain_owner;
 alter function robot_brain.chain_audit owner to robot_brain_audit;
 alter function robot_brain.change_user owner to robot_brain_owner;

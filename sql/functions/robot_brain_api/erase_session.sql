@@ -44,6 +44,8 @@ begin
   for update;
   if not found or (p_continue and v_session.erasing_at is null) then
     state := case when p_continue then 'erased' else 'unknown' end;
+    -- A client that repeats an erasure reads "unknown" as done.
+    perform robot_brain.await_standby();
     return;
   end if;
   if p_if_match is not null and v_session.erasing_at is null then

@@ -60,6 +60,8 @@ begin
     );
     if not v_is_known then
       state := 'unknown';
+      -- A client that repeats an erasure reads "unknown" as done.
+      perform robot_brain.await_standby();
       return;
     end if;
     if p_if_match is not null then

@@ -83,6 +83,7 @@ begin
       if v_is_gone or v_known <> v_fingerprint then
         perform robot_brain.refuse_key(v_is_gone, body);
       end if;
+      perform robot_brain.await_standby();
       return;
     end if;
   elsif p_first_id is not null then
@@ -92,6 +93,7 @@ begin
       body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns, p_as_user);
       replayed := body is not null;
       if replayed then
+        perform robot_brain.await_standby();
         return;
       end if;
     end if;
