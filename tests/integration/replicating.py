@@ -137,4 +137,4 @@ def make_move(old: Postgres, new: Postgres, subscriber: str) -> Move:
     migrate(databases[0].direct_url)
     with old.admin() as admin:
         set_app_login(admin, old.migrator_password)
-    return Move(*databases, subscriber)
+    return Move(databases[0], databases[1], subscriber)

@@ -5,17 +5,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import psycopg
 import pytest
 
+from ops.identities import Behind, advance_identities
 from robot_brain.errors import RobotBrainError
 from tests.integration.plain_dumps import rows
 from tests.integration.probes import condition_in, probe, unhurried
 from tests.integration.recounting import INTERACTION, recounted, stored, sums
-from tests.integration.replicating import DOCUMENT, Move, make_move, servers
+from tests.integration.replicating import DOCUMENT, Move, commands, make_move, servers
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_postgres, skip_without
-from tests.support.servers.databases import set_app_login
+from tests.support.servers.databases import Database, set_app_login
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER
 from tests.support.waiting import wait_until
 
@@ -150,3 +152,73 @@ def pages(bundle: Bundle, session: str) -> Iterator[dict[str, object]]:
     while messages := bundle.read(session, after=after, limit=200).json["messages"]:
         yield from messages
         after = messages[-1]["seq"]
+
+
+BY_DEFAULT = "create subscription refused connection '{}' publication robot_brain_move"
+
+
+def test_with_the_defaults_no_row_arrives_and_the_log_names_row_level_security(authority: Authority) -> None:
+    with servers("embedded", "embedded", authority) as (old, new):
+        move = make_move(old, new, SUPERUSER)
+        with deployed({"DATABASE_URL": move.old.app_url}) as bundle:
+            fill(bundle)
+        for step in STEPS[:2]:
+            move.run(step)
+        move.sql(move.new, SUPERUSER, BY_DEFAULT.format(move.connection()))
+        log = move.new.postgres.process.log
+        refused = 'user "robot_brain_owner" cannot replicate into relation with row-level security enabled'
+        wait_until(lambda: refused in log.read_text())
+        assert rows(move.new)["robot_brain.sessions"] == []
+
+
+def test_a_subscription_without_the_right_to_chain_entries_stops(authority: Authority) -> None:
+    """The owner of the audit trail may not change entries, and neither may a role that inherits from it."""
+    skip_without(debian_postgres)
+    with servers("tls", "embedded", authority) as (old, new):
+        move = make_move(old, new, MIGRATOR)
+        for step in STEPS[:2]:
+            move.run(step)
+        with deployed({"DATABASE_URL": move.old.app_url}) as bundle:
+            fill(bundle)
+            ((_, _, _), (_, _, subscribe), *_) = commands(STEPS[2])
+            move.sql(move.new, MIGRATOR, subscribe)
+            wait_until(lambda: move.sql(move.new, SUPERUSER, LEFT) == "0\n")
+            bundle.refresh()
+        log = move.new.postgres.process.log
+        wait_until(lambda: "permission denied for table audit_logs" in log.read_text())
+
+
+def test_every_published_table_has_a_key_by_which_its_rows_are_found(embedded_database: Database) -> None:
+    with embedded_database.admin() as admin:
+        without = admin.execute(
+            "select c.relname from pg_class c where c.relnamespace = 'robot_brain'::regnamespace"
+            " and c.relkind in ('r', 'p') and c.relreplident <> 'f'"
+            " and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)"
+        ).fetchall()
+        assert without == []
+        # ops.identities needs an owner that sees all rows.
+        identities = admin.execute(
+            "select distinct c.relname, pg_get_userbyid(c.relowner) from pg_attribute a"
+            " join pg_class c on c.oid = a.attrelid"
+            " where c.relnamespace = 'robot_brain'::regnamespace and a.attidentity <> ''"
+        ).fetchall()
+        assert identities == [("audit_logs", "robot_brain_audit")]
+        assert admin.execute(
+            "select count(*) from pg_class where relnamespace = 'robot_brain'::regnamespace and relkind = 'S'"
+        ).fetchone() == (1,)
+
+
+def test_a_recount_sets_the_next_id_of_the_audit_trail_behind_copied_entries(embedded_database: Database) -> None:
+    with embedded_database.admin() as admin:
+        admin.execute(
+            "insert into robot_brain.audit_logs (tenant_id, id, table_name, record_id, action, created_at)"
+            " overriding system value values ('local', 4711, 'sessions', 's', 'ERASE', now())"
+        )
+        with psycopg.connect(embedded_database.direct_url, autocommit=True) as connection:
+            assert advance_identities(connection, dry_run=True) == [Behind("audit_logs", 4711)]
+            assert advance_identities(connection) == [Behind("audit_logs", 4711)]
+            assert advance_identities(connection) == []
+        with deployed({"DATABASE_URL": embedded_database.app_url}) as bundle:
+            assert bundle.user("PUT", "mia", {}).status == 201
+        ((last,),) = admin.execute("select max(id) from robot_brain.audit_logs").fetchall()
+        assert last == 4712
