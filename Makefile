@@ -48,8 +48,8 @@ app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DAT
 
 # Develop
 
-test: .venv/test .venv-sam/done  ## Run every test that this machine can run, three at a time; PYTEST= chooses some, in turn
-	@$(RUN) -m pytest $(or $(PYTEST),-n 3 --dist loadfile --no-loadscope-reorder)
+test: .venv/test .venv-sam/done  ## Run every test that this machine can run, four at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 4 --dist loadfile --no-loadscope-reorder)
 
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
