@@ -1,4 +1,4 @@
-"""A standby takes over from its primary. Requests of the same execution environment recover, and none is answered wrong.
+"""A standby takes over from its primary. Requests of the same execution environment recover. No answer is wrong.
 
 The relay in front is what moves: an endpoint as Neon's, a virtual address, or a name. A URL with several hosts needs
 none.
@@ -11,14 +11,15 @@ import pytest
 
 from robot_brain.database import call
 from robot_brain.database.connection import lazy_connection
-from tests.support.bundle import Bundle, deployed, turn
+from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.figures import compare
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.standby import DATABASE, Pair, address_of
 from tests.support.waiting import wait_until
 
 KEY = {"idempotency-key": "one"}
-# The layer gives up an answer after half a second, and has enough attempts on a busy machine.
+# Seconds after which the layer gives up an answer. On a busy machine a good answer may take longer, so there are many
+# attempts.
 SOON = 0.5
 PATIENT = {"DB_MAX_RETRIES": "10"}
 # Seconds. Far less than the request has, and more than a share of the time to connect.
@@ -34,6 +35,15 @@ def functions(pair: Pair) -> Iterator[Bundle]:
         yield made
 
 
+def ask_in_vain(functions: Bundle, number: int) -> Reply:
+    """Write a turn with a key of its own, and little time, while no server takes writes."""
+    functions.context.milliseconds = 2000
+    reply = functions.write("s", turn(number), {"idempotency-key": f"turn {number}"})
+    functions.context.milliseconds = 28_000
+    assert reply.status in (503, 504)
+    return reply
+
+
 def assert_whole(pair: Pair, functions: Bundle, turns: int) -> None:
     """Assert that the session has so many turns on the new primary, with right figures, and that a key is replayed."""
     again = functions.write("s", turn(1), KEY)
@@ -47,12 +57,11 @@ def assert_whole(pair: Pair, functions: Bundle, turns: int) -> None:
 
 def test_an_environment_writes_to_the_new_primary_after_the_old_one_was_killed(pair: Pair, functions: Bundle) -> None:
     pair.primary.process.kill()
-    lost = functions.write("s", turn(2), {"idempotency-key": "two"})
-    assert (lost.status, lost.headers["retry-after"]) == (503, "5")
+    ask_in_vain(functions, 2)
     assert functions.database_health().json["reasons"] == ["away"]
     pair.promote()
     pair.turn()
-    again = functions.write("s", turn(2), {"idempotency-key": "two"})
+    again = functions.write("s", turn(2), {"idempotency-key": "turn 2"})
     assert (again.status, again.json["last_seq"], "idempotent-replayed" in again.headers) == (201, 2, False)
     assert_whole(pair, functions, 2)
 
@@ -60,7 +69,7 @@ def test_an_environment_writes_to_the_new_primary_after_the_old_one_was_killed(p
 def test_an_orderly_switchover_loses_nothing_without_synchronous_replication(pair: Pair, functions: Bundle) -> None:
     assert functions.write("s", turn(2)).status == 201
     pair.primary.process.stop()
-    assert functions.write("s", turn(3)).status == 503
+    ask_in_vain(functions, 3)
     pair.promote()
     pair.turn()
     assert functions.write("s", turn(3)).json["last_seq"] == 3
@@ -153,21 +162,19 @@ def test_a_network_that_drops_everything_during_a_failover_gives_504_and_then_re
     pair: Pair, functions: Bundle
 ) -> None:
     pair.relay.silence_all()
-    functions.context.milliseconds = 1500
-    assert functions.write("s", turn(2), {"idempotency-key": "two"}).status == 504
+    assert ask_in_vain(functions, 2).status == 504
     pair.primary.process.kill()
     pair.promote()
     pair.turn()
     pair.relay.restore()
-    functions.context.milliseconds = 28_000
-    assert functions.write("s", turn(2), {"idempotency-key": "two"}).json["last_seq"] == 2
+    assert functions.write("s", turn(2), {"idempotency-key": "turn 2"}).json["last_seq"] == 2
     assert_whole(pair, functions, 2)
 
 
 def test_a_url_of_several_hosts_finds_the_server_that_takes_writes(pair: Pair) -> None:
     with FaultRelay(address_of(pair.standby)) as other:
         url = pair.url_at(other.port, pair.relay.port, target_session_attrs="read-write")
-        with deployed({"DATABASE_URL": url, **PATIENT}) as functions:
+        with deployed({"DATABASE_URL": url}) as functions:
             assert functions.write("s", turn(1), KEY).status == 201
             pair.catch_up()
             pair.primary.process.kill()
