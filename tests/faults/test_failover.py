@@ -91,6 +91,7 @@ def test_a_standby_whose_replay_lags_has_all_acknowledged_turns_after_its_promot
     assert_whole(pair, functions, 2)
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_a_connection_to_an_old_primary_that_takes_no_writes_is_replaced(pair: Pair, functions: Bundle) -> None:
     """It is replaced by the first write. A connection that only reads stays with the old primary."""
     pair.promote()
@@ -107,6 +108,7 @@ def test_a_connection_to_an_old_primary_that_takes_no_writes_is_replaced(pair: P
     assert_whole(pair, functions, 3)
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_a_read_that_is_connected_to_the_old_primary_sees_the_new_one_once_its_connection_is_ended(
     pair: Pair, functions: Bundle
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_read_that_is_connected_to_the_old_primary_sees_the_new_one_once_its_c
     assert functions.read("s").json["session"]["last_seq"] == 2
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_an_old_primary_that_still_takes_writes_acknowledges_what_the_new_one_never_gets(
     pair: Pair, functions: Bundle
 ) -> None:
@@ -145,6 +148,7 @@ def test_an_old_primary_with_a_synchronous_standby_acknowledges_nothing_after_th
     assert_whole(pair, functions, 2)
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_a_connection_that_went_silent_in_a_failover_is_replaced_within_the_request(
     pair: Pair, functions: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +162,7 @@ def test_a_connection_that_went_silent_in_a_failover_is_replaced_within_the_requ
     assert_whole(pair, functions, 2)
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_a_network_that_drops_everything_during_a_failover_gives_504_and_then_recovers(
     pair: Pair, functions: Bundle
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_url_of_several_hosts_finds_the_server_that_takes_writes(pair: Pair) -
             assert_whole(pair, functions, 2)
 
 
+@pytest.mark.parametrize("pair", ["embedded"], indirect=True)
 def test_a_url_of_several_hosts_does_not_wait_for_a_host_that_accepts_and_stays_silent(pair: Pair) -> None:
     with FaultRelay(address_of(pair.standby)) as hung:
         hung.silence_new()

@@ -1,9 +1,11 @@
 """Promote a standby under load: `python -m tests.soak.failover`.
 
 DURATION= seconds of each mode (30, at most 60), SEED= (a new one), MODES= sync,async,switchover, KIND= tls (the
-distribution's PostgreSQL) or embedded (18), OUTPUT= a file for the JSON of the line RESULT. In each mode the clients of
-the soak write, change, erase and read over HTTP, in execution environments that no one restarts. After a third of the
-time the primary is killed, or stopped in order in the mode switchover. Then the standby is promoted and the relay turned.
+distribution's PostgreSQL) or embedded (18), OUTPUT= a file for the JSON of the line RESULT.
+
+In each mode the clients of the soak write, change, erase and read over HTTP. The execution environments are never
+restarted. After a third of the time the primary is killed, or stopped in order in the mode switchover. Then the
+standby is promoted, and the relay leads to it.
 
 The exit code is 1 if something acknowledged is lost, doubled or wrong, if figures do not fit the rows, or if the audit
 trail does not verify. In the mode async a loss is reported only, because there PostgreSQL may lose.
@@ -17,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from tests.support.figures import Compared, keep_history
 from tests.support.neon.stand_in import StandIn
 from tests.support.servers.authority import Authority, make_authority
 from tests.support.servers.process import remove_folder, server_folder
-from tests.support.servers.standby import DATABASE, KINDS, Pair, address_of, running_pair
+from tests.support.servers.standby import DATABASE, KINDS, Pair, running_pair
 
 MODES = ("sync", "async", "switchover")
 CLIENTS = 8
@@ -131,7 +133,9 @@ def _figures(
 ) -> dict[str, Any]:
     answers = sorted(journals.answers, key=lambda each: each.at)
     failed = [each for each in answers if each.status[0] not in "234"]
-    began = [each for each in answers if each.at - each.seconds > moments["ended"] and is_success(each.kind, each.status)]
+    began = [
+        each for each in answers if each.at - each.seconds > moments["ended"] and is_success(each.kind, each.status)
+    ]
     last = max((each.at for each in failed), default=moments["ended"])
     return {
         "mode": mode,
