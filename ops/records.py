@@ -11,14 +11,21 @@ from ops.errors import MigrationError
 from ops.sql_files import SqlFile, SqlFiles
 from ops.takeover import BASE, value, was_recorded_by_yoyo
 
+# They belong to robot_brain_owner, so each role that may migrate may write them.
+_CREATE_SCHEMA = "create schema if not exists robot_brain_migrations authorization robot_brain_owner"
 _CREATE = """
-create schema if not exists robot_brain_migrations;
-create table if not exists robot_brain_migrations.files (
+create table robot_brain_migrations.files (
   name text not null,
   sha256 text not null,
   applied_at timestamptz not null default now(),
   constraint files_pkey primary key (name)
-)
+);
+alter table robot_brain_migrations.files owner to robot_brain_owner
+"""
+_FOREIGN = """
+select pg_get_userbyid(nspowner) from pg_namespace
+where nspname = 'robot_brain_migrations' and not has_schema_privilege(oid, 'usage')
+  and pg_get_userbyid(nspowner) <> 'robot_brain_owner'
 """
 _RECORD = """
 insert into robot_brain_migrations.files (name, sha256) values (%s, %s)
@@ -106,13 +113,26 @@ class Records:
 
 def make_records(connection: psycopg.Connection[Any]) -> None:
     """Create the table of the records. Raises MigrationError if the role does not own the database."""
+    _refuse_foreign(connection)
     try:
-        connection.execute(_CREATE)
+        connection.execute(_CREATE_SCHEMA)
+        if value(connection, "select to_regclass('robot_brain_migrations.files') is null"):
+            connection.execute(_CREATE)
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
             f"{error.diag.message_primary}. Migrate as the role that owns the database "
             "(on Neon: the role of the connection string)."
         ) from error
+
+
+def _refuse_foreign(connection: psycopg.Connection[Any]) -> None:
+    """Raise MigrationError if the records belong to another role, for example because that role restored them."""
+    row = connection.execute(_FOREIGN).fetchone()
+    if row:
+        raise MigrationError(
+            f"The schema robot_brain_migrations belongs to {row[0]}, which another role may not read. Run "
+            f"`make migrate` once as {row[0]} or as a superuser. It then gives the schema to robot_brain_owner."
+        )
 
 
 def read_records(connection: psycopg.Connection[Any], files: SqlFiles) -> Records:
@@ -121,6 +141,7 @@ def read_records(connection: psycopg.Connection[Any], files: SqlFiles) -> Record
     If yoyo recorded the whole schema, BASE counts as applied. Raises MigrationError if the schema that yoyo recorded
     cannot be taken over.
     """
+    _refuse_foreign(connection)
     applied: dict[str, str] = {}
     if value(connection, "select to_regclass('robot_brain_migrations.files') is not null"):
         applied = dict(connection.execute("select name, sha256 from robot_brain_migrations.files").fetchall())

@@ -23,9 +23,9 @@ def line_count(file: SqlFile) -> int:
     return text.partition("\n\ngrant ")[0].strip().count("\n") + 1
 
 
-def test_make_migrate_applies_every_file_of_sql_except_from_yoyo() -> None:
+def test_make_migrate_applies_every_file_of_sql_except_from_yoyo_and_rights() -> None:
     found = {path.relative_to(SQL).with_suffix("").as_posix() for path in SQL.rglob("*.sql")}
-    assert found == {file.name for file in [*FILES.migrations, *FILES.functions]} | {"from_yoyo"}
+    assert found == {file.name for file in [*FILES.migrations, *FILES.functions]} | {"from_yoyo", "rights"}
 
 
 def test_migrations_are_numbered_from_1_without_gaps_or_duplicates() -> None:

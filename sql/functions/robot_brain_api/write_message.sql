@@ -55,7 +55,7 @@ declare
   v_was_erased boolean := false;
 begin
   -- One condition for all checks, because each condition costs every write.
-  if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
+  if p_schema_version > robot_brain.served_version() or v_turns is null or v_turns not between 1 and 100
     or length(p_session_id) > 100 or p_tenant_id = '*' or jsonb_typeof(p_user_metadata) <> 'object'
     or length(p_as_user) not between 1 and 255 then
     perform robot_brain.refuse_request(p_tenant_id, p_session_id, v_turns, p_user_metadata, p_as_user, p_schema_version);

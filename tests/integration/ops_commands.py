@@ -1,0 +1,58 @@
+"""Run `python -m ops backup` and `restore` in processes of their own, and programs that stand in front of pg_dump."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from local.settings import ROOT
+from tests.support.waiting import wait_until
+
+
+@contextmanager
+def command(
+    name: str, direct_url: str, file: Path, *options: str, stderr: int = subprocess.PIPE, **variables: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run the command during the block, and kill it if it still runs at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops", name, "--file", str(file), *options],
+        cwd=ROOT,
+        env={"PATH": os.environ.get("PATH", os.defpath), "DIRECT_DATABASE_URL": direct_url, **variables},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def child_of(process: "subprocess.Popen[str]", name: str) -> psutil.Process:
+    """Return the child `name` of the command, once it runs."""
+    found: list[psutil.Process] = []
+
+    def runs() -> bool:
+        assert process.poll() is None, process.communicate()
+        found[:] = [child for child in psutil.Process(process.pid).children(recursive=True) if child.name() == name]
+        return bool(found)
+
+    wait_until(runs)
+    return found[0]
+
+
+def tools_in_front(folder: Path, tools: Path, before: str) -> Path:
+    """Make a folder whose pg_dump runs the shell's lines `before` and then the one of `tools`. Return the folder."""
+    folder.mkdir()
+    for name, lines in {"pg_dump": before, "pg_restore": ""}.items():
+        script = folder / name
+        run = f'exec {tools / name} "$@"'
+        script.write_text(f'#!/bin/sh\ncase "$1" in --version) {run};; esac\n{lines}\n{run}\n')
+        script.chmod(0o755)
+    return folder
