@@ -132,7 +132,8 @@ def _figures(
     errors: dict[str, int],
 ) -> dict[str, Any]:
     answers = sorted(journals.answers, key=lambda each: each.at)
-    failed = [each for each in answers if each.status[0] not in "234"]
+    # Some clients leave before the answer, on purpose.
+    failed = [each for each in answers if each.status[0] not in "234" and not each.status.startswith("gone")]
     began = [
         each for each in answers if each.at - each.seconds > moments["ended"] and is_success(each.kind, each.status)
     ]
