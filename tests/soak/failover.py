@@ -1,14 +1,14 @@
 """Promote a standby under load: `python -m tests.soak.failover`.
 
-DURATION= seconds of each mode (30, at most 60), SEED= (a new one), MODES= sync,async,switchover, KIND= tls (the
-distribution's PostgreSQL) or embedded (18), OUTPUT= a file for the JSON of the line RESULT.
+DURATION= seconds of each mode (30, at most 60), SEED= (a new one), MODES= sync,async,switchover. KIND= tls (the
+distribution's PostgreSQL) or embedded (18). OUTPUT= a file for the JSON of the line RESULT.
 
 In each mode the clients of the soak write, change, erase and read over HTTP. The execution environments are never
 restarted. After a third of the time the primary is killed, or stopped in order in the mode switchover. Then the
 standby is promoted, and the relay leads to it.
 
-The exit code is 1 if something acknowledged is lost, doubled or wrong, if figures do not fit the rows, or if the audit
-trail does not verify. In the mode async a loss is reported only, because there PostgreSQL may lose.
+The exit code is 1 if something acknowledged is lost, doubled or wrong. It is also 1 if figures do not fit the rows, or
+if the audit trail does not verify. In the mode async a loss is only reported, because PostgreSQL may lose there.
 """
 
 import asyncio
