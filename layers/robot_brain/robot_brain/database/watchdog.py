@@ -43,9 +43,9 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[_Result], interval: float = _INTERVAL, timeout: float | None = None) -> _Result:
         """Wait for the server's answer.
 
-        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time. Also
-        raises it if a commit did not wait for its standby. The outcome is then unknown. It closes the connection first.
-        Closing does not block: the socket is non-blocking, and no cancel is sent.
+        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time.
+        Also raises it if a commit did not wait for its standby. The outcome is then unknown. It closes the connection
+        first. Closing does not block: the socket is non-blocking, and no cancel is sent.
         """
         if self._deadline is None:
             return super().wait(gen, interval, timeout)
