@@ -18,6 +18,9 @@ token: .venv/run  ## Print a token for the API that runs with AUTH=jwt: SUB=ann,
 invoke: .venv/run  ## Run one event through one function: FUNCTION=WriteMessageFunction EVENT=events/write_message.json
 	@$(RUN) -m local.invoke $(FUNCTION) $(EVENT)
 
+psql: .venv/run  ## Open the database of make run with psql, as its owner: SQL='select …' runs one statement, TENANT_ID=local
+	@$(RUN) -m local.psql
+
 # Deploy
 
 build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: ARCHITECTURE=arm64, SNAPSTART=on, AUTH=jwt
@@ -30,6 +33,7 @@ option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)
 # The same, but the environment may have an empty one.
 given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
+OPTIONS_migrate = $(call given,WAIT,--wait)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
 OPTIONS_backup = $(call option,FILE,--file)
 # Only from the command line, because it drops data.
@@ -43,7 +47,7 @@ ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= 
 	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
 		$(if $(filter-out 0,$(FORCE)),--force) $(OPTIONS_$(DO))
 
-migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied
+migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied; WAIT=600 for another one
 	@$(MAKE) --no-print-directory ops DO=migrate
 
 app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
@@ -124,4 +128,4 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@.venv-peers/bin/python $(PIP_INSTALL) --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run token invoke build ops migrate app-password test check format contract bench soak
+.PHONY: help run token invoke psql build ops migrate app-password test check format contract bench soak

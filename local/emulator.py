@@ -44,19 +44,25 @@ class Emulator:
         open_log: Callable[[str], BinaryIO],
         concurrency: int = 50,
         idle_seconds: float = 300,
+        generation: Callable[[], int] = lambda: 0,
     ) -> None:
         """Take the functions by name and how to run them.
 
         `open_log(function name)` returns an unbuffered file, which the emulator closes. `concurrency` limits the
         concurrent requests and the processes of all functions together, as an account's limit does. An environment
-        that was idle for `idle_seconds` is stopped.
+        that was idle for `idle_seconds` is stopped. `generation` returns a number that changes with the functions'
+        code. A request never runs in an environment that started with older code.
         """
         self._functions = functions
         self._launch = launch
         self._open_log = open_log
         self._concurrency = concurrency
         self._idle_seconds = idle_seconds
+        self._look = generation
+        self._generation = generation()
         self._logs: dict[str, BinaryIO] = {}
+        # The generation of the code that each environment started with.
+        self._code: dict[ExecutionEnvironment, int] = {}
         self._busy: set[ExecutionEnvironment] = set()
         # Oldest first. A request takes the newest, so that the others stay idle long enough to be stopped.
         self._idle: dict[ExecutionEnvironment, asyncio.TimerHandle] = {}
@@ -99,6 +105,7 @@ class Emulator:
         An error of the function is an outcome too. Raises ThrottledError if the concurrency limit is reached, and
         KeyError if the template does not have the function.
         """
+        self._renew()
         environment = self._take(self._functions[function])
         # The environment finishes the event even if the caller is cancelled, for example after a client disconnected.
         task = asyncio.get_running_loop().create_task(self._run(environment, event))
@@ -114,6 +121,13 @@ class Emulator:
             return await environment.invoke(event, str(uuid.uuid4()), trace)
         finally:
             self._give_back(environment)
+
+    def _renew(self) -> None:
+        """End the idle environments whose code is old. A busy one is ended after its request."""
+        self._generation = self._look()
+        for environment in list(self._idle):
+            if self._code[environment] != self._generation:
+                self._retire(environment)
 
     def _take(self, function: Function) -> ExecutionEnvironment:
         for environment in reversed(self._idle):
@@ -135,12 +149,13 @@ class Emulator:
             self._logs[function.name] = self._open_log(function.name)
         environment = ExecutionEnvironment(function, self._launch, self._logs[function.name])
         self._started += 1
+        self._code[environment] = self._generation
         self._busy.add(environment)
         return environment
 
     def _give_back(self, environment: ExecutionEnvironment) -> None:
         self._busy.discard(environment)
-        if self._closed or not environment.alive:
+        if self._closed or not environment.alive or self._code[environment] != self._generation:
             self._end(environment)
             return
         timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._retire, environment)
@@ -152,6 +167,7 @@ class Emulator:
 
     def _end(self, environment: ExecutionEnvironment) -> None:
         self._stopped += 1
+        del self._code[environment]
         task = asyncio.get_running_loop().create_task(environment.stop())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

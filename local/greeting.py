@@ -15,19 +15,24 @@ def greeting(settings: Settings, url: str, issuer: str | None, seconds: float) -
     place = "your database" if settings.own_database else f"{settings.state}/"
     lines.append(f"Robot Brain is ready on {url} ({seconds:.1f} s). Ctrl-C stops it, data stays in {place}.")
     lines.append(f"The functions' logs are in {settings.state}/logs/.")
-    token = bearer = ""
     if issuer is None:
         lines.append(
             "This API needs no credentials. A deployed one needs signatures or tokens, except for GET /health."
         )
     else:
         lines.append(f"This API needs a token of the issuer {issuer}, except for GET /health.")
+    lines.append(f"\n{commands(settings, url, issuer)}\n")
+    return "\n".join(lines)
+
+
+def commands(settings: Settings, url: str, issuer: str | None) -> str:
+    """Return commands to copy, which write a turn to the API at `url` and read it back."""
+    token = bearer = ""
+    if issuer is not None:
         state = "" if str(settings.state) == ".local" else f" STATE={shlex.quote(str(settings.state))}"
         token = f"  TOKEN=$(make -s token SUB=ann{state})\n"
         bearer = ' -H "Authorization: Bearer $TOKEN"'
-    lines.append(f"""
+    return f"""\
 {token}  curl {url}/sessions/hello/messages{bearer} -H 'Content-Type: application/json' -H 'Idempotency-Key: hello-0' \\
     -d '{TURN}'
-  curl {url}/sessions/hello{bearer}
-""")
-    return "\n".join(lines)
+  curl {url}/sessions/hello{bearer}"""

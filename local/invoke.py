@@ -5,20 +5,18 @@ The response goes to standard output, the function's log to standard error. The 
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.emulator import Emulator
 from local.outcome import Outcome
-from local.provision import ready_database
+from local.provision import used_database
 from local.runtime import Launch
 from local.serve import CLEAR_ERRORS
-from local.settings import Settings, SettingsError, parser, read_settings
-from local.state import State
+from local.settings import SettingsError, parser, read_settings
 from local.template import Function, load_template
 
 USAGE = (
@@ -40,7 +38,9 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         settings = read_settings(parsed, environ)
         function = load_template(settings.template).function(parsed.function)
         event = _read_event(parsed.event)
-        with _database(settings) as app_url:
+        with used_database(settings) as app_url:
+            if app_url is None and not settings.own_database:
+                raise SettingsError("the local stack runs with DATABASE_URL set: set the same value for this command")
             database = {} if app_url is None else {"DATABASE_URL": app_url}
             launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database})
             outcome = asyncio.run(_invoke(function, event, launch))
@@ -58,25 +58,6 @@ async def _invoke(function: Function, event: bytes, launch: Launch) -> Outcome:
         open_log=lambda name: os.fdopen(os.dup(2), "wb", buffering=0),
     ) as emulator:
         return await emulator.invoke(function.name, event)
-
-
-@contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[str | None]:
-    """Yield the URL of the running stack's database, or of one started for this event.
-
-    Yields None if the settings name a database already.
-    """
-    if settings.own_database:
-        yield None
-        return
-    state = State(settings.state)
-    if running := state.running():
-        if running.app_url is None:
-            raise SettingsError("the local stack runs with DATABASE_URL set: set the same value for this command")
-        yield running.app_url
-        return
-    with state.lock(), ready_database(settings, state, lambda line: print(line, file=sys.stderr)) as app_url:
-        yield app_url
 
 
 def _read_event(name: str) -> bytes:

@@ -13,6 +13,13 @@ class Outcome:
     payload: bytes
     error: str | None = None
 
+    @property
+    def described(self) -> str:
+        """The error's type, and its message if the runtime made it. That of a handler may hold what a client wrote."""
+        if self.error is None or not self.error.startswith(("Runtime.", "Sandbox.")):
+            return str(self.error)
+        return f"{self.error}: {json.loads(self.payload).get('errorMessage')}"
+
 
 def failure(kind: str, message: str) -> Outcome:
     """Return the outcome of an error that the emulator itself found, in the form that Lambda gives it."""

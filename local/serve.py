@@ -17,17 +17,20 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
+from local.changes import Changes
 from local.cloudformation import TemplateError
 from local.emulator import Emulator, ThrottledError
 from local.gateway.authorizer import authorizers_of
 from local.gateway.cors import Cors
 from local.gateway.front import Front
-from local.greeting import greeting
+from local.gateway.index import Index
+from local.greeting import commands, greeting
 from local.http_api import CorsConfiguration
 from local.issuer import AUDIENCE, Issuer, IssuerError, load_key
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
+from local.sam_env import sam_env
 from local.schedule import ScheduleError, parse_rate, run_schedule
 from local.settings import ALL_USERS_SCOPE, ROOT, Settings, SettingsError, parser, read_settings
 from local.state import Running, State, StateInUseError
@@ -110,7 +113,7 @@ def _run(settings: Settings, interruption: Interruption) -> None:
         template = _template(settings, issuer)
         for schedule in template.schedules:
             parse_rate(schedule.expression)
-        with ready_database(settings, state, _say) as app_url:
+        with ready_database(settings, state, _say) as app_url, sam_env(settings, state, template, app_url):
             asyncio.run(_serve(settings, template, state, bound, issuer, app_url, began, interruption))
             # A second Ctrl-C must not interrupt the database's shutdown.
             _ignore_signals()
@@ -139,7 +142,7 @@ def _template(settings: Settings, issuer: Issuer | None) -> Template:
 
 @contextlib.asynccontextmanager
 async def _front(
-    template: Template, emulator: Emulator, bound: socket.socket, issuer: Issuer | None
+    settings: Settings, template: Template, emulator: Emulator, bound: socket.socket, issuer: Issuer | None
 ) -> AsyncIterator[None]:
     """Serve the API, and the issuer if there is one."""
     async with contextlib.AsyncExitStack() as stack:
@@ -148,7 +151,9 @@ async def _front(
             await stack.enter_async_context(issuer)
             checks["authorizers"] = authorizers_of(template.api)
             checks["cors"] = Cors(template.api.cors or CorsConfiguration(()))
-        await stack.enter_async_context(Front(template, emulator, bound, access=_say, **checks))
+        copied = commands(settings, _address(bound), None if issuer is None else issuer.url)
+        index = Index(template.routes, copied, checks_tokens=issuer is not None)
+        await stack.enter_async_context(Front(template, emulator, bound, access=_say, index=index, **checks))
         yield
 
 
@@ -169,7 +174,10 @@ async def _serve(
     database = {} if app_url is None else {"DATABASE_URL": app_url}
     launch = Launch(runtime=settings.runtime, settings={**settings.functions, **database}, freeze=settings.freeze)
 
-    async with Emulator(template.functions, launch=launch, open_log=state.open_log) as emulator:
+    changes = Changes(ROOT, _say, migrates=not settings.own_database or settings.direct_url is not None)
+    async with Emulator(
+        template.functions, launch=launch, open_log=state.open_log, generation=changes.generation
+    ) as emulator:
 
         async def fire(schedule: Schedule) -> None:
             try:
@@ -179,11 +187,12 @@ async def _serve(
             else:
                 _say(f"{schedule.name}: {schedule.function} {outcome.error or 'done'}")
 
-        async with _front(template, emulator, bound, issuer), asyncio.TaskGroup() as group:
+        async with _front(settings, template, emulator, bound, issuer), asyncio.TaskGroup() as group:
             url = None if issuer is None else issuer.url
             state.announce(Running(os.getpid(), app_url, url))
-            _say(greeting(settings, "http://{}:{}".format(*bound.getsockname()), url, time.monotonic() - began))
+            _say(greeting(settings, _address(bound), url, time.monotonic() - began))
             tasks = [group.create_task(run_schedule(each, fire)) for each in template.schedules]
+            tasks.append(group.create_task(changes.watch()))
             if STATS in template.functions:
                 tasks.append(group.create_task(_check_database(emulator, settings)))
             await stop.wait()
@@ -231,6 +240,10 @@ def _bind(port: int, choice: int) -> socket.socket:
         why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror
         raise PortError(f"port {port} on 127.0.0.1 is not free ({why}). Choose another: {other}PORT=0") from error
     return bound
+
+
+def _address(bound: socket.socket) -> str:
+    return "http://{}:{}".format(*bound.getsockname())
 
 
 def _say(line: str) -> None:

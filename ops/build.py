@@ -3,16 +3,20 @@
     ARCHITECTURE=arm64 SNAPSTART=on AUTH=jwt python -m ops build
 
 A bundle fits only the choices that it was built for. The layer's wheels belong to one architecture, and SnapStart needs
-published versions. SAM refuses a condition that chooses the authorizer. So template.yaml allows only the defaults:
-x86_64, without SnapStart, AWS signatures. For other choices this command builds from a copy of the template that allows
-only those. CloudFormation then refuses to deploy with any others.
+published versions. SAM refuses a condition that chooses the authorizer. So no parameter makes these choices, and a
+deployment asks for none of them. template.yaml is for the defaults: x86_64, without SnapStart, AWS signatures. For
+other choices this command builds from a copy of the template that is made for those.
 
-The copy has the lines of template.yaml that begin with a mark: "#snapstart " with SnapStart, "#jwt " with tokens. With
-tokens it does not have the lines that end with " #iam".
+The copy has the lines of template.yaml that begin with a mark: "#snapstart " with SnapStart, "#jwt " with tokens. It
+does not have the lines that end with " #no-snapstart" or " #iam", and the lines below them that are indented deeper.
+
+The answers of `sam deploy --guided` are kept in samconfig.toml. The first build writes the file with the project's own
+settings.
 
 Further arguments go to `sam build`. The result is in .aws-sam/build, in which `sam deploy` and `sam local` look for it.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -26,6 +30,20 @@ PROJECT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("x86_64", "arm64")
 SNAPSTARTS = ("off", "on")
 AUTHS = ("iam", "jwt")
+SAMCONFIG = """\
+# What `sam` assumes here if a command does not say otherwise. `make build` wrote it, and does not change it again.
+# `sam deploy --guided` adds your answers. Git ignores this file, because the answers are yours.
+version = 0.1
+
+[default.global.parameters]
+stack_name = "robot-brain"
+
+[default.deploy.parameters]
+capabilities = "CAPABILITY_IAM"
+confirm_changeset = true
+resolve_s3 = true
+"""
+ARCHITECTURE_LINES = 2  # of the functions and of the layer
 
 
 def template_for(template: str, architecture: str, snapstart: str, auth: str) -> str:
@@ -40,16 +58,13 @@ def template_for(template: str, architecture: str, snapstart: str, auth: str) ->
     if auth not in AUTHS:
         raise BuildError(f"AUTH={auth} is unknown: use one of {', '.join(AUTHS)}")
     if architecture != "x86_64":
-        template = _allow_only(template, "Architecture", "x86_64", architecture)
+        template, found = re.subn(r"(?m)(Architectures: )\[x86_64\]$", rf"\g<1>[{architecture}]", template)
+        if found != ARCHITECTURE_LINES:
+            raise BuildError("template.yaml must have Architectures: [x86_64] for the functions and for the layer")
     if snapstart == "on":
-        template = _allow_only(template, "SnapStart", '"off"', '"on"')
-        template = _take_marked(template, "#snapstart")
+        template = _take_marked(_leave_out(template, "#no-snapstart"), "#snapstart")
     if auth == "jwt":
-        template = _allow_only(template, "Auth", "iam", "jwt")
-        template = _take_marked(template, "#jwt")
-        template, left_out = re.subn(r"(?m)^.* #iam\n", "", template)
-        if not left_out:
-            raise BuildError("template.yaml must have lines that end with #iam: restore them")
+        template = _take_marked(_leave_out(template, "#iam"), "#jwt")
     return template
 
 
@@ -61,14 +76,11 @@ def _take_marked(template: str, mark: str) -> str:
     return template
 
 
-def _allow_only(template: str, parameter: str, old: str, new: str) -> str:
-    """Replace `old`, a parameter's default and only allowed value, by `new`."""
-    before = rf"^  {parameter}:\n(?:    .*\n)*?    "
-    pattern = rf"({before})Default: {re.escape(old)}\n    AllowedValues: \[{re.escape(old)}\]$"
-    replacement = rf"\g<1>Default: {new}\n    AllowedValues: [{new}]"
-    template, found = re.subn(pattern, replacement, template, flags=re.MULTILINE)
-    if found != 1:
-        raise BuildError(f"template.yaml must hold {parameter} with {old} as its default and only allowed value")
+def _leave_out(template: str, mark: str) -> str:
+    """Remove each line that ends with `mark`, and the lines below it that are indented deeper."""
+    template, found = re.subn(rf"(?m)^( *)\S.* {mark}\n(?:\1 +\S.*\n)*", "", template)
+    if not found:
+        raise BuildError(f"template.yaml must have lines that end with {mark}: restore them")
     return template
 
 
@@ -85,7 +97,10 @@ def find_sam() -> str:
 
 
 def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) -> int:
-    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml."""
+    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml.
+
+    Write samconfig.toml if it does not exist.
+    """
     if " " in str(PROJECT):
         raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
@@ -95,6 +110,8 @@ def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) ->
         template = PROJECT / ".aws-sam" / "template.yaml"
         template.parent.mkdir(exist_ok=True)
         template.write_text(generated)
+    with contextlib.suppress(FileExistsError), (PROJECT / "samconfig.toml").open("x") as config:
+        config.write(SAMCONFIG)
     command = [find_sam(), "build", "--template-file", str(template), "--base-dir", str(PROJECT)]
     environment = {**os.environ, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode

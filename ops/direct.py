@@ -56,13 +56,13 @@ def _is_split(url: str) -> bool:
     return scheme in ("postgresql", "postgres") and "@" in place.partition("?")[0]
 
 
-def connect(direct_url: str, program: str) -> psycopg.Connection[Any]:
-    """Open a connection in autocommit mode, with `program` as its application_name.
+def connect(direct_url: str, program: str, *, seconds: int | None = None) -> psycopg.Connection[Any]:
+    """Open a connection in autocommit mode, with `program` as its application_name, within `seconds` for each address.
 
     Raises MigrationError, with what to do, if that fails.
     """
     parts = parse_direct_url(direct_url)
-    seconds = parts.get("connect_timeout") or CONNECT_SECONDS
+    seconds = seconds or parts.get("connect_timeout") or CONNECT_SECONDS
     try:
         return psycopg.connect(
             direct_url,
@@ -87,4 +87,18 @@ def refuse_pooler(direct_url: str) -> None:
     if "-pooler." in host:
         raise MigrationError(
             f"DIRECT_DATABASE_URL leads to Neon's pooler ({host}); use the direct host: without -pooler"
+        )
+
+
+def refuse_encoding(connection: psycopg.Connection[Any]) -> None:
+    """Raise MigrationError if the database cannot store every text, or counts bytes for characters."""
+    row = connection.execute(
+        "select pg_catalog.current_database(), pg_catalog.current_setting('server_encoding')"
+    ).fetchone()
+    assert row is not None
+    database, encoding = row
+    if encoding != "UTF8":
+        raise MigrationError(
+            f"The database {database} has the encoding {encoding}, and Robot Brain needs UTF8: "
+            "create another one with `create database … encoding 'UTF8' template template0`."
         )

@@ -1,6 +1,6 @@
 """Apply sql/ to a database. This is safe to run twice, from two machines at once, and after a kill at any moment.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan]
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan] [--wait 600]
 
 Each migration is applied once, in order. Then the functions whose text changed are applied. All this, with the records
 of what was applied, is one transaction. An advisory lock, which ends with the connection, keeps other migrations out.
@@ -23,10 +23,10 @@ from typing import Any
 import psycopg
 
 from ops.audit import append
-from ops.direct import connect, refuse_pooler, url_from_environment
+from ops.direct import connect, refuse_encoding, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
-from ops.lock_holders import end_logins
 from ops.logins import assert_logins
+from ops.only_one import Waiting, assert_held, only_one, refuse_shared
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.rights import Corrections, correct_rights, fill_view, wrong_rights
 from ops.roles import correct_database_rights, make_roles, wrong_database_rights
@@ -81,43 +81,20 @@ def _naming(name: str) -> Iterator[None]:
         raise _FileError(name) from error
 
 
-@contextmanager
-def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Hold this database's advisory lock. Wait for the lock as long as another migration runs."""
-    # A statement that waits for a lock inside the server is an open transaction. If the other migration makes an index
-    # concurrently, the index would wait for this transaction, and this transaction for the index. So poll instead.
-    waits = False
-    while not _locked(connection):
-        holders = end_logins(connection, LOCK)
-        if holders and not waits:
-            waits = True
-            logger.info("another migration of this database is running (%s); waiting until it ends", holders)
-        if holders:
-            time.sleep(0.2)
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.execute("select pg_advisory_unlock(%s)", (LOCK,))
-
-
-def _locked(connection: psycopg.Connection[Any]) -> bool:
-    row = connection.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
-    return row is not None and row[0]
-
-
-def migrate(direct_url: str, sql: Path = SQL, corrections: Corrections | None = None) -> list[str]:
+def migrate(
+    direct_url: str, sql: Path = SQL, corrections: Corrections | None = None, waiting: Waiting | None = None
+) -> list[str]:
     """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
     Then correct the rights in the database. `corrections` gets the statements that corrected them.
     `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
-    Raises MigrationError, with what to do, if a file cannot be applied. Its transaction then changed nothing. Also
-    raises it if this role may not correct a right. Everything else is then done.
+    Raises MigrationError, with what to do, if a file cannot be applied, or if another migration runs for longer than
+    `waiting` allows. Its transaction then changed nothing. Also raises it if this role may not correct a right.
+    Everything else is then done.
     """
-    refuse_pooler(direct_url)
     files = read_sql(sql)
     done: list[str] = []
-    with connect(direct_url, "robot-brain-migrate") as connection, _only_one(connection):
+    with _connected(direct_url) as connection, only_one(connection, LOCK, "migration", waiting=waiting):
         while True:
             applied, outside, corrected = _with_attempts(connection, files)
             done += applied
@@ -137,9 +114,8 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
     Raises MigrationError if `migrate` would refuse the database.
     """
-    refuse_pooler(direct_url)
     files = read_sql(sql)
-    with connect(direct_url, "robot-brain-migrate") as connection, connection.transaction():
+    with _connected(direct_url) as connection, connection.transaction():
         try:
             connection.execute("set transaction isolation level repeatable read, read only")
             records = read_records(connection, files)
@@ -152,6 +128,16 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
             records.without_file(files)
         pending = [file.name for file in [*migrations, *records.functions(files)]]
         return pending or [*wrong_database_rights(connection), *wrong_rights(connection)]
+
+
+@contextmanager
+def _connected(direct_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Connect. Raises MigrationError if the URL leads to a shared pool, or to a database of another encoding."""
+    refuse_pooler(direct_url)
+    with connect(direct_url, "robot-brain-migrate") as connection:
+        refuse_shared(connection, direct_url)
+        refuse_encoding(connection)
+        yield connection
 
 
 def _with_attempts(
@@ -182,6 +168,7 @@ def _apply_pending(
     Returns the names of the applied files, and that migration, or None if every file was applied. In the latter case
     the rights were corrected, too.
     """
+    assert_held(connection, LOCK)
     corrections = Corrections()
     version = schema_version(connection)
     with _naming("the roles"):
@@ -256,10 +243,12 @@ def _apply_outside(connection: psycopg.Connection[Any], file: SqlFile) -> None:
         for number, statement in enumerate(statements, 1):
             # An index of a large table takes minutes: show which statement runs.
             logger.info("  statement %d of %d", number, len(statements))
+            assert_held(connection, LOCK)
             connection.execute(statement.encode())
         connection.execute("reset role")
         connection.execute("reset all")
         with connection.transaction():
+            assert_held(connection, LOCK)
             record(connection, file)
             _audit(connection, [file])
     except psycopg.Error as error:
@@ -273,11 +262,13 @@ def main(arguments: Sequence[str]) -> int:
     """Migrate DIRECT_DATABASE_URL and print what was done. Raises OperatorError if that fails."""
     parser = argparse.ArgumentParser(prog="python -m ops migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
     parser.add_argument("--plan", action="store_true", help="only print what would be applied")
-    only_plan = parser.parse_args(arguments).plan
+    parser.add_argument("--wait", metavar="SECONDS", help="how long to wait for another migration")
+    options = parser.parse_args(arguments)
+    only_plan, waiting = options.plan, Waiting.parse(options.wait)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     url = url_from_environment()
     corrections = Corrections()
-    names = plan(url) if only_plan else migrate(url, corrections=corrections)
+    names = plan(url) if only_plan else migrate(url, corrections=corrections, waiting=waiting)
     if not names and not corrections.done:
         print("Nothing to do: the database is up to date.")
     elif only_plan:

@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
-from ops.lock_holders import end_logins
+from ops.only_one import Waiting, assert_held, only_one, refuse_shared
 
 # How long to wait for the lock of a refresh. Each step of a refresh holds the lock for some seconds.
 LOCK_SECONDS = 60
@@ -59,32 +60,23 @@ def recount(
     """
     refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-recount") as connection, _errors(lock_seconds):
+        refuse_shared(connection, direct_url)
         _prepare(connection, lock_seconds)
-        with _only_one(connection):
+        key = _value(connection, _KEY)
+        take = partial(_value, connection, "robot_brain.recount_alone()")
+        with only_one(connection, key, "recount", waiting=Waiting(0), take=take):
             tenant = _value(connection, "robot_brain.next_tenant(null)")
             while tenant is not None:
-                differences = _differences(connection, tenant, progress)
+                differences = _differences(connection, key, tenant, progress)
                 if differences and not dry_run:
                     progress(f"{tenant!r}: correcting")
                     with connection.transaction():
+                        assert_held(connection, key)
                         _value(connection, "robot_brain.recount_mend(%s)", tenant)
                 yield differences
                 tenant = _value(connection, "robot_brain.next_tenant(%s)", tenant)
             if not dry_run:
                 _value(connection, "robot_brain.recount_end()")
-
-
-@contextmanager
-def _only_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    while not _value(connection, "robot_brain.recount_alone()"):
-        if holders := end_logins(connection, _value(connection, _KEY)):
-            raise MigrationError(f"Another recount of this database is running: {holders}. Wait for its end.")
-    try:
-        yield
-    finally:
-        # The server may notice late that the connection was closed. Until then it would refuse the next recount.
-        if not connection.closed:
-            connection.execute("select pg_advisory_unlock_all()")
 
 
 def _prepare(connection: psycopg.Connection[Any], lock_seconds: float) -> None:
@@ -102,9 +94,12 @@ def _prepare(connection: psycopg.Connection[Any], lock_seconds: float) -> None:
         connection.execute("select set_config(%s, %s, false)", (name, value))
 
 
-def _differences(connection: psycopg.Connection[Any], tenant: str, progress: Callable[[str], None]) -> list[Difference]:
+def _differences(
+    connection: psycopg.Connection[Any], key: int, tenant: str, progress: Callable[[str], None]
+) -> list[Difference]:
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
+        assert_held(connection, key)
         progress(f"{tenant!r}: sessions and interactions")
         _value(connection, "robot_brain.recount_begin(%s)", tenant)
         for (part,) in connection.execute("select part from robot_brain.recount_parts()").fetchall():

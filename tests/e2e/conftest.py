@@ -1,11 +1,11 @@
 """The bundles that SAM builds, once per run, and folders that the user of a server can enter."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.local_stack import open_folder
 from tests.e2e.sam_bundle import SamBundle, build_bundle, find_sam, host_architecture, python313
 from tests.e2e.sam_package import Package, make_package
 from tests.support.aws import moto_server
@@ -50,8 +50,8 @@ def folder() -> Iterator[Path]:
     It is not tmp_path: if root runs the tests, the server runs as another user, and pytest closes the parent of
     tmp_path to other users.
     """
-    with tempfile.TemporaryDirectory(prefix="rb-") as name:
-        yield Path(name)
+    with open_folder() as made:
+        yield made
 
 
 def _build(folder: Path, architecture: str, snapstart: str, auth: str) -> SamBundle:

@@ -19,8 +19,9 @@ from typing import Any
 
 from local.settings import ROOT
 
-# Why a block is not run, as readers see it too.
-MARKS = ("Unverified:", "Long:")
+# Why a block is not run, as readers see it too. test_sam_local.py runs those of DOCKER.
+DOCKER = "Docker:"
+MARKS = ("Unverified:", "Long:", DOCKER)
 OUTPUT = "Output:"
 SHOWN = ("http", "json", "text")
 # What a fenced block may be. A block without a kind would be checked by no test.

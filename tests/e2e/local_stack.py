@@ -6,11 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -77,9 +78,14 @@ def environment(state: Path, **variables: str) -> dict[str, str]:
 
 def command(module: str, state: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
     """Start a command of `local/`. Its output goes to pipes."""
+    return command_of(ROOT, module, state, *arguments, **variables)
+
+
+def command_of(root: Path, module: str, state: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    """Start a command of `local/` of the checkout `root`. Its output goes to pipes."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
+        cwd=root,
         env=environment(state, **variables),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -90,8 +96,22 @@ def command(module: str, state: Path, *arguments: str, **variables: str) -> "sub
 
 
 @contextmanager
-def running(state: Path, **variables: str) -> Iterator[Stack]:
-    """Run the local stack. Fail unless it ends with exit code 0 after SIGTERM.
+def open_folder() -> Iterator[Path]:
+    """Give an empty folder that every user of this machine can enter, as the server's user must if root runs tests."""
+    with tempfile.TemporaryDirectory(prefix="rb-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+def running(state: Path, **variables: str) -> AbstractContextManager[Stack]:
+    """Run the local stack. Fail unless it ends with exit code 0 after SIGTERM."""
+    return running_of(ROOT, state, **variables)
+
+
+@contextmanager
+def running_of(root: Path, state: Path, **variables: str) -> Iterator[Stack]:
+    """Run the local stack of the checkout `root`. Fail unless it ends with exit code 0 after SIGTERM.
 
     Its output goes to a file: a pipe that is never read would block it after some hundred access lines.
     """
@@ -100,7 +120,7 @@ def running(state: Path, **variables: str) -> Iterator[Stack]:
     with output.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.serve"],
-            cwd=ROOT,
+            cwd=root,
             env=environment(state, **variables),
             stdin=subprocess.DEVNULL,
             stdout=file,

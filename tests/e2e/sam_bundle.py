@@ -14,7 +14,7 @@ from tests.support import deployed_template
 from tests.support.servers.binaries import MissingBinaryError
 
 FUNCTIONS = tuple(deployed_template.FUNCTIONS)
-SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers", "ops")
+SOURCES = ("template.yaml", "functions", "layers", "ops")
 BUILD_WITHIN_SECONDS = 600.0
 
 

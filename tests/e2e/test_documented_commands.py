@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from local.settings import ROOT
 from tests.e2e.documented_commands import KINDS, MARKS, Block, blocks, commands, difference, make_calls
-from tests.e2e.local_stack import Stack, environment, running
+from tests.e2e.local_stack import Stack, environment, open_folder, running
 from tests.support.servers.databases import create_database
 from tests.support.servers.postgres import start_embedded
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
@@ -51,7 +50,7 @@ def name(document: Path) -> str:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """The stack that the commands of all documents talk to; its folder is as conftest's `folder`, for the module."""
-    with tempfile.TemporaryDirectory(prefix="rb-") as name, running(Path(name) / "state") as shared:
+    with open_folder() as folder, running(folder / "state") as shared:
         yield shared
 
 

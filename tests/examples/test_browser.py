@@ -1,20 +1,19 @@
 """The page of docs/examples/browser in headless Chromium, against `AUTH=jwt make run` and its issuer."""
 
 import re
-import tempfile
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_stack import Stack, call, running
+from tests.e2e.local_stack import Stack, call, open_folder, running
 from tests.examples.binaries import browser_and_driver
 from tests.examples.chat_page import ChatPage, open_page, served_pages
 from tests.examples.stubborn_api import stubborn_api
 from tests.examples.webdriver import Browser, browsing
 from tests.support.servers.binaries import skip_without
+from tests.support.waiting import wait_until
 
 ISSUER = re.compile(r"issuer\D*(http://127\.0\.0\.1:\d+)", re.I)
 
@@ -37,15 +36,14 @@ class Place:
 def place() -> Iterator[Place]:
     """A browser beside a local stack. Every user of this machine can enter the folder."""
     skip_without(browser_and_driver)
-    with tempfile.TemporaryDirectory(prefix="rb-") as name:
-        folder = Path(name)
-        with (
-            running(folder / "state", AUTH="jwt") as stack,
-            served_pages(folder) as port,
-            browsing(folder) as browser,
-        ):
-            stack.wait_until_printed(ISSUER.pattern)
-            yield Place(browser, port, stack, ISSUER.findall(stack.output.read_text())[0])
+    with (
+        open_folder() as folder,
+        running(folder / "state", AUTH="jwt") as stack,
+        served_pages(folder) as port,
+        browsing(folder) as browser,
+    ):
+        stack.wait_until_printed(ISSUER.pattern)
+        yield Place(browser, port, stack, ISSUER.findall(stack.output.read_text())[0])
 
 
 def test_a_user_gets_a_token_chats_lists_reads_and_erases(place: Place) -> None:
@@ -162,3 +160,13 @@ def test_the_page_repeats_a_turn_with_the_same_key_after_409_and_503(place: Plac
         assert page.send("Again") == "Turns in this session: 1"
         *writes, read = api.received
         assert (len(writes), len(set(writes))) == (7, 1)
+
+
+def test_a_browser_shows_what_runs_at_the_root_of_the_local_front_and_follows_its_link(place: Place) -> None:
+    place.browser.open(f"{place.stack.url}/")
+    assert place.browser.script("return document.title") == "Robot Brain on this machine"
+    assert "It runs with AUTH=jwt" in place.browser.script("return document.body.innerText")
+    assert place.browser.script("return getComputedStyle(document.body).maxWidth") != "none"
+    place.browser.click("a[href='/health']")
+    wait_until(lambda: place.browser.script("return location.pathname") == "/health")
+    assert '"status": "ok"' in place.browser.script("return document.body.innerText")

@@ -4,9 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import botocore
 import pytest
@@ -14,7 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.e2e.local_stack import Stack, running
+from tests.e2e.local_stack import Stack, open_folder, running
 from tests.examples.binaries import EXAMPLES, node
 from tests.examples.gateway import REGION, SERVICE, gateway
 from tests.examples.signature import Received, Secret
@@ -32,7 +30,7 @@ SESSIONS = ["plain-1", "a b", "Grüße, 日本 ☕", "~a+b@c:d;e=f&g!h'i(j)k*l$m
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A local stack without authorization. Every user of this machine can enter its folder."""
-    with tempfile.TemporaryDirectory(prefix="rb-") as name, running(Path(name) / "state") as shared:
+    with open_folder() as folder, running(folder / "state") as shared:
         yield shared
 
 

@@ -1,4 +1,4 @@
-"""One stand-in for all faults. If it works under the next fault, the fault before it is over."""
+"""One stand-in for all faults. If it works under the next fault, the fault before it is over. And a pair of servers."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from tests.support.neon.names import resolve_with
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.stand_in import neon_stand_in
+from tests.support.servers.standby import KINDS, Pair, running_pair
 
 # Neon takes a few hundred milliseconds, in addition to the start of the servers.
 WAKE_SECONDS = 0.5
@@ -29,3 +30,10 @@ def stage(authority: Authority) -> Iterator[Stage]:
             with deployed({"DATABASE_URL": stand_in.url}) as functions:
                 assert functions.read(SESSION).status == 200
             yield stage
+
+
+@pytest.fixture(params=KINDS)
+def pair(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Pair]:
+    """A primary with a streaming standby, and a migrated database. A failover uses them up."""
+    with running_pair(request.param, authority) as made:
+        yield made

@@ -8,11 +8,11 @@ from ops.migrate import migrate
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_libfaketime, debian_postgres, skip_without
 from tests.support.servers.databases import create_database, set_app_login
-from tests.support.servers.postgres import Postgres, start_embedded, start_tls
+from tests.support.servers.postgres import WITHOUT_JIT, Postgres, start_embedded, start_tls
 
 KINDS = ("embedded", "tls")
 PASSWORD = secrets.token_urlsafe(24)
-SEEDS = 3
+SEEDS = 2
 # Committed writes survive SIGKILL. No timeout ends replication after a step of the clock.
 _SETTINGS = {
     "synchronous_commit": "on",
@@ -35,7 +35,7 @@ def counting_server(kind: str, authority: Authority, *databases: str) -> Iterato
     skip_without(debian_libfaketime)
     if kind == "tls":
         skip_without(debian_postgres)
-        postgres = start_tls(authority, _SETTINGS, steppable=True)
+        postgres = start_tls(authority, {**_SETTINGS, **WITHOUT_JIT}, steppable=True)
     else:
         postgres = start_embedded(settings={**_SETTINGS, "max_active_replication_origins": "40"}, steppable=True)
     try:

@@ -17,7 +17,7 @@ from tests.support.aws import moto_server
 from tests.support.bundle import Bundle, turn
 from tests.support.servers.binaries import debian_postgres, skip_without
 from tests.support.servers.databases import Database, create_database
-from tests.support.servers.postgres import Postgres, start_embedded, start_tls
+from tests.support.servers.postgres import WITHOUT_JIT, Postgres, start_embedded, start_tls
 
 
 @pytest.fixture(scope="session", params=["distribution", "embedded16", "embedded18"])
@@ -25,7 +25,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """The PostgreSQL versions that are migrated: the distribution's (15 on Debian 12), 16 and 18."""
     if request.param == "distribution":
         skip_without(debian_postgres)
-        server = start_tls(request.getfixturevalue("authority"))
+        server = start_tls(request.getfixturevalue("authority"), WITHOUT_JIT)
     else:
         server = start_embedded(int(request.param.removeprefix("embedded")))
     yield server

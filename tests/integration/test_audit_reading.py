@@ -15,7 +15,8 @@ from tests.support.bundle import Bundle, Reply, changed, deployed, event
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-pytestmark = without_pooler
+# A request that is refused does not reach the database.
+refused = pytest.mark.parametrize("database", ["embedded"], indirect=True)
 # Entries a second apart, one more at the same microsecond as the third, and one of another tenant at each moment.
 FILL = """
 insert into robot_brain.audit_logs (tenant_id, table_name, record_id, action, user_id, request_id, created_at)
@@ -66,6 +67,7 @@ def test_each_filter_finds_its_entries_newest_first(filled: Bundle) -> None:
     assert numbers(filled, record="record 1", to=later) == [1]
 
 
+@without_pooler
 def test_an_entry_has_exactly_the_members_of_the_contract(bundle: Bundle, database: Database) -> None:
     bundle.user("PUT", "ann", {})
     (entry,) = bundle.audit().json["entries"]
@@ -80,6 +82,7 @@ def test_an_entry_has_exactly_the_members_of_the_contract(bundle: Bundle, databa
     assert entry["request_id"] == bundle.context.aws_request_id
 
 
+@without_pooler
 def test_from_is_inclusive_and_to_is_exclusive_to_the_microsecond(filled: Bundle) -> None:
     assert numbers(filled, **{"from": SECOND.format(5, 1), "to": SECOND.format(7, 1)}) == [6, 5]
     assert numbers(filled, **{"from": SECOND.format(5, 2), "to": SECOND.format(7, 2)}) == [7, 6]
@@ -89,6 +92,7 @@ def test_from_is_inclusive_and_to_is_exclusive_to_the_microsecond(filled: Bundle
     assert numbers(filled, **{"from": SECOND.format(7, 1), "to": SECOND.format(5, 1)}) == []
 
 
+@without_pooler
 @pytest.mark.parametrize(
     "moment",
     ["2026-11-28T12:00:05.000001Z", "2026-11-28T14:30:05.000001+02:30", "2026-11-27T22:00:05.000001-14:00"],
@@ -97,6 +101,7 @@ def test_a_time_with_an_offset_is_the_same_moment(filled: Bundle, moment: str) -
     assert numbers(filled, to=moment) == [4, 3, 2, 1]
 
 
+@without_pooler
 def test_a_date_is_its_first_moment_in_utc(filled: Bundle) -> None:
     assert numbers(filled, to="2026-11-29") == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert numbers(filled, to="2026-11-28") == []
@@ -117,6 +122,7 @@ EXTREMES = [
 ]  # fmt: skip
 
 
+@refused
 @pytest.mark.parametrize("name", ["from", "to"])
 @pytest.mark.parametrize("moment", WRONG_TIMES)
 def test_a_time_that_is_none_is_422(bundle: Bundle, name: str, moment: str) -> None:
@@ -125,6 +131,7 @@ def test_a_time_that_is_none_is_422(bundle: Bundle, name: str, moment: str) -> N
     assert [(error["loc"], error["type"]) for error in reply.json["errors"]] == [(["query", name], "time")]
 
 
+@without_pooler
 @pytest.mark.parametrize("moment", EXTREMES)
 def test_a_time_at_the_end_of_all_times_is_200_unless_it_is_of_no_year_in_utc(bundle: Bundle, moment: str) -> None:
     for name in ("from", "to"):
@@ -132,6 +139,7 @@ def test_a_time_at_the_end_of_all_times_is_200_unless_it_is_of_no_year_in_utc(bu
         assert reply.status == (422 if moment in OUTSIDE else 200), reply.body
 
 
+@refused
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -148,6 +156,7 @@ def test_a_wrong_parameter_is_422(bundle: Bundle, query: dict[str, str], name: s
     assert [error["loc"] for error in reply.json["errors"]] == [["query", name]]
 
 
+@without_pooler
 def test_a_walk_gives_each_entry_of_its_start_once_while_others_write(filled: Bundle, database: Database) -> None:
     at_start = list(walk(filled, MAX_AUDIT_ENTRIES))
     stop = threading.Event()
@@ -172,6 +181,7 @@ def test_a_walk_gives_each_entry_of_its_start_once_while_others_write(filled: Bu
         writer.join()
 
 
+@without_pooler
 def test_a_cursor_is_good_only_with_its_filters(filled: Bundle) -> None:
     filters: list[dict[str, str]] = [
         {}, {"record": "record 1"}, {"user": "ann"}, {"from": "2026-11-28"}, {"to": "2026-11-29"},
@@ -186,6 +196,7 @@ def test_a_cursor_is_good_only_with_its_filters(filled: Bundle) -> None:
     assert filled.audit(cursor=cursors[3], **same).status == 200, "the same moment in another form"
 
 
+@without_pooler
 def test_a_cursor_of_another_tenant_or_list_is_422(filled: Bundle, database: Database) -> None:
     filled.write("s", {"messages": [{"robot_personality": "p", "user_message": "q", "robot_response": "r"}]})
     filled.write("t", {"messages": [{"robot_personality": "p", "user_message": "q", "robot_response": "r"}]})
@@ -205,6 +216,7 @@ NUMBERS: list[object] = [
 ]  # fmt: skip
 
 
+@without_pooler
 def test_a_forged_cursor_is_a_page_or_422(filled: Bundle, database: Database) -> None:
     cursor = filled.audit(limit=1).json["page"]["cursor"]
     number, entry_id, own = json.loads(bytes.fromhex(cursor))
@@ -224,6 +236,7 @@ def test_a_forged_cursor_is_a_page_or_422(filled: Bundle, database: Database) ->
     assert filled.audit(cursor=json.dumps([0, "0", own]).encode().hex()).json["entries"] == []
 
 
+@without_pooler
 def test_a_tenant_sees_neither_the_entries_of_another_one_nor_those_of_an_operator(
     filled: Bundle, database: Database
 ) -> None:
@@ -241,6 +254,7 @@ def test_a_tenant_sees_neither_the_entries_of_another_one_nor_those_of_an_operat
             assert requests(functions.audit()) == every.get(tenant, [])
 
 
+@without_pooler
 def test_the_largest_page_is_an_answer_that_lambda_returns(bundle: Bundle, database: Database) -> None:
     longest = "\U0001f916" * MAX_USER_ID_LENGTH
     actor = '"\\' * (MAX_ACTOR_LENGTH // 2)

@@ -19,7 +19,13 @@ SETTINGS: dict[str, dict[str, str]] = {
     "digits": {"extra_float_digits": "-15", "IntervalStyle": "postgres_verbose", "DateStyle": "Postgres, YMD"},
     "locale": {"lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C"},
     "encoding": {"client_encoding": "LATIN1", "standard_conforming_strings": "off", "escape_string_warning": "off"},
-    "plans": {"search_path": "public", "enable_indexscan": "off", "jit_above_cost": "0", "work_mem": "64kB"},
+    "plans": {
+        "search_path": "public",
+        "enable_indexscan": "off",
+        "jit": "on",
+        "jit_above_cost": "0",
+        "work_mem": "64kB",
+    },
 }
 # Documents whose texts a setting or a version might write in another way.
 ODD = """

@@ -86,7 +86,7 @@ def test_making_a_month_waits_until_running_requests_have_ended(database: Databa
     assert places(database) == {name: 42}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: Database, seed: int) -> None:
     print(f"seed {seed}")
     kept = drop_month(database, table="robot_interactions")
@@ -140,7 +140,7 @@ def test_sixteen_writers_and_readers_continue_while_the_month_is_made(database: 
     assert places(database, "robot_interactions") == {kept: 400 + sum(interactions)}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_months_are_made_and_dropped_in_rounds_without_a_deadlock(database: Database, seed: int) -> None:
     """Write and read several months in rounds, while two connections make months."""
     print(f"seed {seed}")

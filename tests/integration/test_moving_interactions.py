@@ -19,6 +19,8 @@ from tests.support.servers.postgres import MIGRATOR, Postgres, start_embedded
 from tests.support.waiting import wait_until
 
 WRITERS = 3
+# The move is the same on 16 as on 18. test_migrations and test_takeover apply its file on 16 too.
+two_versions = pytest.mark.parametrize("cluster", ["distribution", "embedded18"], indirect=True)
 
 
 @pytest.fixture(params=["without bypassrls", "with bypassrls"])
@@ -71,6 +73,7 @@ def older_functions_writing(cluster: Postgres, name: str) -> Iterator[list[int]]
     assert failures == []
 
 
+@two_versions
 def test_interactions_move_once_in_spite_of_kills_while_the_older_functions_write(
     cluster: Postgres, admin: psycopg.Connection, older: str
 ) -> None:
@@ -132,6 +135,7 @@ def _answers(server: Postgres) -> bool:
     return True
 
 
+@two_versions
 def test_moved_interactions_lie_in_the_months_of_the_turns_or_in_the_default_partition(
     admin: psycopg.Connection, older: str
 ) -> None:
@@ -151,6 +155,7 @@ def test_moved_interactions_lie_in_the_months_of_the_turns_or_in_the_default_par
     assert left == (2,), "only the rows at infinity have no month"
 
 
+@two_versions
 def test_a_recount_fails_and_changes_no_figure_until_all_interactions_have_moved(
     admin: psycopg.Connection, older: str
 ) -> None:

@@ -8,8 +8,11 @@ import psycopg
 import pytest
 
 from tests.integration.months import month_name
+from tests.support.marks import without_pooler
 from tests.support.plans import Plan, explain_page, rows_read, touched
 from tests.support.servers.databases import Database
+
+pytestmark = without_pooler
 
 READ = "select body, etag from robot_brain_api.read_session('local', %s, 50, null, null, %s, '{}')"
 WRITE = (

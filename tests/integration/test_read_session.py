@@ -8,6 +8,7 @@ import pytest
 
 from robot_brain.limits import MAX_ANSWER_BYTES
 from tests.support.bundle import Bundle, event, turn
+from tests.support.marks import without_pooler
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_an_unknown_session_is_not_found(bundle: Bundle) -> None:
     assert (reply.status, reply.json["title"]) == (404, "Session not found")
 
 
+@without_pooler
 @pytest.mark.parametrize(
     ("query", "expected", "before", "after"),
     [
@@ -81,6 +83,7 @@ def test_without_parameters_a_page_holds_the_50_newest_turns(bundle: Bundle) -> 
     assert seqs(bundle.read("s").json) == list(range(11, 61))
 
 
+@without_pooler
 @pytest.mark.parametrize(
     ("max_chars", "expected"),
     # A turn has 10 + 8 code points.
@@ -127,6 +130,7 @@ def test_each_session_has_a_version_of_its_own_in_its_tag(bundle: Bundle) -> Non
     assert len(tags) == 3
 
 
+@without_pooler
 @pytest.mark.parametrize("copy", ["{tag}", "W/{tag}", '"1", W/{tag}', '"x",{tag} , "9"', "*"])
 def test_a_session_is_not_sent_again_if_the_client_has_its_present_tag(seven: Bundle, copy: str) -> None:
     tag = seven.read("s").headers["etag"]
@@ -134,6 +138,7 @@ def test_a_session_is_not_sent_again_if_the_client_has_its_present_tag(seven: Bu
     assert (reply.status, reply.body, reply.headers["etag"]) == (304, None, tag)
 
 
+@without_pooler
 @pytest.mark.parametrize("copy", ['"6"', 'W/"6"', '"77"', "7", '"7"', '"7.1"', "", "nonsense"])
 def test_a_session_is_sent_if_the_client_has_another_tag(seven: Bundle, copy: str) -> None:
     assert seven.read("s", {"if-none-match": copy}).status == 200

@@ -1,4 +1,4 @@
-"""The whole rotation of the password, while four execution environments call without a pause: no request fails."""
+"""The whole rotation of the password, while two execution environments call without a pause: no request fails."""
 
 import json
 import os
@@ -23,9 +23,9 @@ from tests.support.servers.databases import Database, Template
 from tests.support.servers.pgbouncer import PgBouncer
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
-CLIENTS = 4
+CLIENTS = 2
 # The requests of each environment between two steps of the rotation.
-REQUESTS = 30
+REQUESTS = 60
 PATHS = [str(ROOT / name) for name in (".", "functions", "layers/robot_brain")]
 OLD, NEW = "robot_brain_app_a", "robot_brain_app_b"
 

@@ -34,6 +34,9 @@ REQUESTS: dict[str, Callable[[Bundle], Reply]] = {
     "the statistics of a session": lambda bundle: bundle.stats(session_id="s"),
 }
 
+# One function of the database compares the versions. On the other servers the tests below call it.
+each_request = pytest.mark.parametrize("request_name", REQUESTS)
+
 
 def set_version(database: Database, version: int) -> None:
     """Change the version of the schema."""
@@ -44,7 +47,8 @@ def set_version(database: Database, version: int) -> None:
         )
 
 
-@pytest.mark.parametrize("request_name", REQUESTS)
+@each_request
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
 def test_an_older_schema_refuses_a_call_and_the_log_says_what_to_do(
     bundle: Bundle, database: Database, request_name: str
 ) -> None:
@@ -67,7 +71,8 @@ def test_an_older_schema_is_unhealthy_and_refuses_a_refresh(bundle: Bundle, data
         bundle.refresh()
 
 
-@pytest.mark.parametrize("request_name", REQUESTS)
+@each_request
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
 def test_a_newer_schema_serves_the_functions_of_the_previous_release(
     bundle: Bundle, database: Database, request_name: str
 ) -> None:

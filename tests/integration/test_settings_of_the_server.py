@@ -61,12 +61,16 @@ SETTINGS: dict[str, Mapping[str, str]] = {
         "enable_hashagg": "off",
         "enable_sort": "off",
         "enable_nestloop": "off",
-        "jit": "off",
+        "jit": "on",
+        "jit_above_cost": "0",
         "work_mem": "64kB",
         "constraint_exclusion": "off",
         "timezone_abbreviations": "Australia",
     },
 }
+ON_DATABASE, ON_ROLE = "database {}", "role robot_brain_app_a in database {}"
+# A session gets the same value from both places. So one server shows that the place does not matter.
+PLACES = [("embedded", ON_DATABASE), ("tls", ON_DATABASE), ("pooled", ON_DATABASE), ("pooled", ON_ROLE)]
 # Variables of a function's environment that libpq reads. A pooler refuses PGOPTIONS and PGGEQO.
 ENVIRONMENT = {
     "PGTZ": "UTC+3",
@@ -121,7 +125,7 @@ def template_of(request: pytest.FixtureRequest, database: Database) -> Template:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("of", ["database {}", "role robot_brain_app_a in database {}"], ids=["database", "role"])
+@pytest.mark.parametrize(("database", "of"), PLACES, indirect=["database"], ids=lambda each: each.partition(" ")[0])
 def test_no_setting_of_the_database_or_the_role_changes_an_answer(
     request: pytest.FixtureRequest,
     database: Database,

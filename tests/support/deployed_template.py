@@ -24,6 +24,7 @@ def built_template(architecture: str = "x86_64", snapstart: str = "off", auth: s
 
 TEMPLATE = built_template()
 TEMPLATES = {"iam": TEMPLATE, "jwt": built_template(auth="jwt")}
+SNAPSTART_TEMPLATES = {auth: built_template(snapstart="on", auth=auth) for auth in TEMPLATES}
 FUNCTIONS = load_template(ROOT / "template.yaml").functions
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:robot-brain/database-AbCdEf"
 

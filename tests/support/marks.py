@@ -4,6 +4,8 @@ import pytest
 
 # A pooler would change nothing, so the third kind of `database` would only cost time.
 without_pooler = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+# Both versions of PostgreSQL, TLS and the pooler. The third kind differs from `pooled` in the connection alone.
+on_both_versions = pytest.mark.parametrize("database", ["embedded", "pooled"], indirect=True)
 over_tls = pytest.mark.parametrize("database", ["tls"], indirect=True)
 # With TCP and passwords. The embedded server has neither.
 over_tcp = pytest.mark.parametrize("database", ["tls", "pooled"], indirect=True)

@@ -35,8 +35,10 @@ def lines(**variables: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("value", ["verbose", "20", "INFO,DEBUG"])
+# All variables are read by one function, so each value is tried in one of them.
+@pytest.mark.parametrize(
+    ("name", "value"), [*((name, "verbose") for name in NAMES), (NAMES[1], "20"), (NAMES[2], "INFO,DEBUG")]
+)
 def test_an_unknown_log_level_counts_as_info_and_one_warning_names_the_variable(name: str, value: str) -> None:
     warning, *rest = lines(**{name: value})
     assert (warning["level"], warning["variables"]) == ("WARNING", [name])
@@ -45,9 +47,17 @@ def test_an_unknown_log_level_counts_as_info_and_one_warning_names_the_variable(
     assert [line["is"] for line in rest[2:]] == [20, 20]
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("value", "level"), [("error", 40), ("ERROR", 40), (" Error\n", 40), ("debug", 10), ("warn", 30), ("fatal", 50)]
+    ("name", "value", "level"),
+    [
+        *((name, "error", 40) for name in NAMES),
+        (NAMES[0], "ERROR", 40),
+        (NAMES[1], " Error\n", 40),
+        (NAMES[2], " Error\n", 40),
+        (NAMES[0], "debug", 10),
+        (NAMES[1], "warn", 30),
+        (NAMES[2], "fatal", 50),
+    ],
 )
 def test_a_log_level_may_be_written_in_any_case(name: str, value: str, level: int) -> None:
     found = lines(**{name: value})

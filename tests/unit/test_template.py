@@ -9,8 +9,10 @@ import pytest
 
 from local.settings import ROOT
 from tests.support.cloudformation import Stack
-from tests.support.deployed_template import SECRET_ARN, TEMPLATE, TEMPLATES, references
+from tests.support.deployed_template import SECRET_ARN, SNAPSTART_TEMPLATES, TEMPLATE, TEMPLATES, references
 
+BUILDS = TEMPLATES | {f"{auth}-snapstart": template for auth, template in SNAPSTART_TEMPLATES.items()}
+SNAPSTART = SNAPSTART_TEMPLATES["iam"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATES["jwt"]["Parameters"] | TEMPLATE["Parameters"]
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {
@@ -18,9 +20,8 @@ FUNCTIONS = {
 }
 
 
-def allowed(parameter: str, value: str | int) -> bool:
-    """Return whether CloudFormation accepts `value` for the parameter. It compares each member of a list."""
-    declared = PARAMETERS[parameter]
+def allowed(declared: dict[str, Any], value: str | int) -> bool:
+    """Return whether CloudFormation accepts `value` for a parameter. It compares each member of a list."""
     if "AllowedValues" in declared and value not in declared["AllowedValues"]:
         return False
     members = [str(value)]
@@ -33,27 +34,38 @@ def allowed(parameter: str, value: str | int) -> bool:
     return len(str(value)) <= int(declared.get("MaxLength", 4096))
 
 
-@pytest.mark.parametrize(
-    ("auth", "name"), [(auth, name) for auth in TEMPLATES for name in TEMPLATES[auth]["Parameters"]]
-)
-def test_every_parameter_is_described_constrained_and_used(auth: str, name: str) -> None:
-    template = TEMPLATES[auth]
+@pytest.mark.parametrize(("build", "name"), [(build, name) for build in BUILDS for name in BUILDS[build]["Parameters"]])
+def test_every_parameter_is_described_constrained_and_used(build: str, name: str) -> None:
+    template = BUILDS[build]
     declared = template["Parameters"][name]
     assert declared["Description"]
     assert declared["ConstraintDescription"]
     assert {"AllowedPattern", "AllowedValues", "MinValue"} & set(declared)
-    if name in ("JwtIssuer", "JwtAudience"):
-        # No issuer fits all. API Gateway connects to it when the stack is deployed.
-        assert "Default" not in declared
-    else:
-        assert name == "Auth" or allowed(name, declared["Default"])
+    # No issuer fits all: API Gateway connects to it when the stack is deployed. With SnapStart there is one database.
+    must_be_given = ["JwtIssuer", "JwtAudience"] + (["DatabaseSecretArn"] if build.endswith("snapstart") else [])
+    assert ("Default" in declared) is (name not in must_be_given)
+    assert allowed(declared, declared.get("Default", SECRET_ARN if name == "DatabaseSecretArn" else "https://a.b"))
     rest = {key: value for key, value in template.items() if key not in ("Parameters", "Metadata")}
     assert name in references(rest)
 
 
-@pytest.mark.parametrize("auth", TEMPLATES)
-def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> None:
-    template = TEMPLATES[auth]
+@pytest.mark.parametrize("build", BUILDS)
+def test_a_deployment_is_asked_for_no_value_that_only_one_answer_fits(build: str) -> None:
+    for name, declared in BUILDS[build]["Parameters"].items():
+        assert len(declared.get("AllowedValues", [1, 2])) > 1, name
+    decided = {"Auth", "Architecture", "SnapStart"}
+    if build.startswith("iam"):
+        # Without tokens these mean nothing.
+        decided |= {"JwtIssuer", "JwtAudience", "AllUsersScope"}
+    if build.endswith("snapstart"):
+        # A published version would keep an old password or key, so both must be in the secret.
+        decided |= {"DatabaseUrl", "NeonApiKey"}
+    assert decided & set(BUILDS[build]["Parameters"]) == set()
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_every_parameter_is_in_exactly_one_group_of_the_console(build: str) -> None:
+    template = BUILDS[build]
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
 
@@ -123,16 +135,19 @@ def test_every_parameter_is_in_exactly_one_group_of_the_console(auth: str) -> No
         ("DbPoolSize", ["none", "1", "20", "128", "999", "1000"], ["", "0", "01", "1001", "-1", "1.5", "20 ", "None"]),
         ("LogLevel", ["DEBUG", "WARNING"], ["info", "TRACE"]),
         ("LogRetentionDays", [1, 30, 3653], [0, 2]),
-        ("Auth", ["iam"], ["jwt", "none"]),
-        ("Architecture", ["x86_64"], ["arm64"]),
-        ("SnapStart", ["off"], ["on"]),
     ],
 )
 def test_a_parameter_accepts_good_values_and_refuses_bad_ones(
     parameter: str, good: list[str | int], bad: list[str | int]
 ) -> None:
-    assert [value for value in good if not allowed(parameter, value)] == []
-    assert [value for value in bad if allowed(parameter, value)] == []
+    assert [value for value in good if not allowed(PARAMETERS[parameter], value)] == []
+    assert [value for value in bad if allowed(PARAMETERS[parameter], value)] == []
+
+
+def test_with_snapstart_a_deployment_needs_a_secret() -> None:
+    declared = SNAPSTART["Parameters"]["DatabaseSecretArn"]
+    assert allowed(declared, SECRET_ARN)
+    assert not any(allowed(declared, value) for value in ("", "robot-brain", SECRET_ARN + "*"))
 
 
 def test_the_database_url_is_never_shown_and_only_the_functions_of_the_database_have_it() -> None:
@@ -186,6 +201,14 @@ def test_all_parameters_of_neon_must_be_given_or_no_parameter_of_neon(
     given = {"NeonApiKey": key, "NeonProjectId": project, "NeonEndpointId": endpoint, "DatabaseSecretArn": secret}
     url = {} if secret else {"DatabaseUrl": "postgresql://u@h/d"}
     assert (Stack(TEMPLATE, given | url).refusals() == []) is accepted
+
+
+@pytest.mark.parametrize(
+    ("project", "endpoint", "accepted"), [("", "", True), ("p", "e", True), ("p", "", False), ("", "e", False)]
+)
+def test_with_snapstart_both_ids_of_neon_must_be_given_or_neither(project: str, endpoint: str, accepted: bool) -> None:
+    given = {"NeonProjectId": project, "NeonEndpointId": endpoint, "DatabaseSecretArn": SECRET_ARN}
+    assert (Stack(SNAPSTART, given).refusals() == []) is accepted
 
 
 def test_a_schedule_a_secret_and_an_origin_exist_only_if_they_are_given() -> None:

@@ -31,11 +31,11 @@ def stack(auth: str, parameters: dict[str, str]) -> Stack:
         ("iam", "fixed", []),
         ("iam", "iam:account", []),
         ("iam", "iam:role", []),
-        ("iam", "claim:tenant", ["With Auth iam give TenantFrom fixed, iam:account or iam:role."]),
+        ("iam", "claim:tenant", ["This build is for signatures. Give TenantFrom fixed, iam:account or iam:role."]),
         ("jwt", "fixed", []),
         ("jwt", "claim:tenant", []),
-        ("jwt", "iam:account", ["With Auth jwt give TenantFrom fixed, or claim and the name of a claim."]),
-        ("jwt", "iam:role", ["With Auth jwt give TenantFrom fixed, or claim and the name of a claim."]),
+        ("jwt", "iam:account", ["This build is for tokens. Give TenantFrom fixed, or claim and the name of a claim."]),
+        ("jwt", "iam:role", ["This build is for tokens. Give TenantFrom fixed, or claim and the name of a claim."]),
     ],
 )
 def test_the_tenant_comes_only_from_what_a_caller_of_this_build_shows(
@@ -120,8 +120,7 @@ def test_the_policy_of_callers_allows_every_route_of_this_api_that_needs_a_signa
 
 @pytest.mark.parametrize("auth", TEMPLATES)
 def test_the_policy_of_callers_and_its_output_exist_only_if_callers_sign(auth: str) -> None:
-    template = TEMPLATES[auth]
-    assert template["Outputs"]["CallerPolicyArn"]["Value"] == {"Ref": "CallerPolicy"}
-    condition = template["Resources"]["CallerPolicy"]["Condition"]
-    assert template["Outputs"]["CallerPolicyArn"]["Condition"] == condition
-    assert stack(auth, {}).condition(condition, "") is (auth == "iam")
+    assert ("CallerPolicy" in TEMPLATES[auth]["Resources"]) is (auth == "iam")
+    assert TEMPLATES[auth]["Outputs"].get("CallerPolicyArn", {}).get("Value") == (
+        {"Ref": "CallerPolicy"} if auth == "iam" else None
+    )

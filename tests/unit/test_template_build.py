@@ -10,7 +10,15 @@ from packaging.requirements import Requirement
 from ops.build import template_for
 from ops.errors import BuildError
 from tests.support.cloudformation import Stack
-from tests.support.deployed_template import SECRET_ARN, SOURCE, TEMPLATE, built_template, layer_pins, references
+from tests.support.deployed_template import (
+    SECRET_ARN,
+    SOURCE,
+    TEMPLATE,
+    VARIABLES,
+    built_template,
+    layer_pins,
+    references,
+)
 
 FUNCTIONS = {
     name: each["Properties"]
@@ -38,13 +46,16 @@ def test_the_default_choices_build_from_the_unchanged_template() -> None:
 @pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
 @pytest.mark.parametrize("snapstart", ["off", "on"])
 @pytest.mark.parametrize("auth", ["iam", "jwt"])
-def test_each_choice_builds_from_a_template_that_allows_only_this_choice(
+def test_each_choice_builds_from_a_template_that_is_made_for_this_choice(
     architecture: str, snapstart: str, auth: str
 ) -> None:
     built = built_template(architecture, snapstart, auth)
-    for name, choice in (("Architecture", architecture), ("SnapStart", snapstart), ("Auth", auth)):
-        assert built["Parameters"][name]["Default"] == choice
-        assert built["Parameters"][name]["AllowedValues"] == [choice]
+    assert built["Globals"]["Function"]["Architectures"] == [architecture]
+    assert built["Resources"]["RobotBrainLayer"]["Properties"]["CompatibleArchitectures"] == [architecture]
+    for name in VARIABLES:
+        variables = built["Resources"][name]["Properties"].get("Environment", {}).get("Variables", {})
+        assert variables.get("AUTH") == (auth if "AUTH" in VARIABLES[name] else None)
+        assert built["Globals"]["Function"]["Environment"]["Variables"].keys() | variables.keys() == VARIABLES[name]
     assert ("SnapStart" in built["Globals"]["Function"]) is (snapstart == "on")
     assert ("AutoPublishAlias" in built["Globals"]["Function"]) is (snapstart == "on")
     versioned = [name for name in FUNCTIONS if "VersionDescription" in built["Resources"][name]["Properties"]]
@@ -68,12 +79,14 @@ def descriptions(template: dict[str, Any]) -> tuple[Any, Any]:
 def test_the_two_descriptions_that_publish_a_version_have_every_parameter_that_functions_see(auth: str) -> None:
     # test_sam_versions.py shows that a change of each publishes a version.
     on = built_template(snapstart="on", auth=auth)
-    visible = references(TEMPLATE["Globals"]["Function"]).union(
-        *(references(properties["Environment"]) for properties in FUNCTIONS.values() if "Environment" in properties)
+    functions = [on["Resources"][name]["Properties"] for name in FUNCTIONS]
+    visible = references(on["Globals"]["Function"]).union(
+        *(references(properties["Environment"]) for properties in functions if "Environment" in properties)
     )
-    # Neither the URL nor the key may be in them. The endpoint changes with its project, so the project need not be.
-    visible -= {"DatabaseUrl", "NeonApiKey", "NeonProjectId", "Architecture"}
+    # The endpoint changes with its project, so the project need not be in them.
+    visible.remove("NeonProjectId")
     assert references(list(descriptions(on))) == visible | {"RobotBrainLayer"}
+    assert auth in descriptions(on)[0]["Fn::Join"][1]
 
 
 @pytest.mark.parametrize("tenant_from", ["fixed", "claim:" + "x" * 128])
@@ -103,9 +116,11 @@ def test_an_unknown_choice_is_refused(architecture: str, snapstart: str, auth: s
 
 def test_a_template_without_the_lines_that_a_choice_replaces_is_refused() -> None:
     with pytest.raises(BuildError, match="Architecture"):
-        template_for(SOURCE.replace("Default: x86_64", "Default: other"), "arm64", "off", "iam")
+        template_for(SOURCE.replace("Architectures: [x86_64]", "Architectures: [other]", 1), "arm64", "off", "iam")
     with pytest.raises(BuildError, match="#snapstart"):
         template_for(SOURCE.replace("#snapstart ", "# "), "x86_64", "on", "iam")
+    with pytest.raises(BuildError, match="end with #no-snapstart"):
+        template_for(SOURCE.replace(" #no-snapstart", ""), "x86_64", "on", "iam")
     with pytest.raises(BuildError, match="begin with #jwt"):
         template_for(SOURCE.replace("#jwt ", "# "), "x86_64", "off", "jwt")
     with pytest.raises(BuildError, match="end with #iam"):

@@ -2,7 +2,7 @@
 -- the session's last 20,000 turns for the id of the first turn. We do not search by time, because the clock may jump
 -- between two attempts. The turns of a write have consecutive seqs and the same created_at.
 -- Raises RB409 if some of the turns were removed since, because their ids are lost. Raises 40001 if the session was
--- changed ten times meanwhile. No row is locked: a lock would make the commit wait for a standby, if commits stall.
+-- changed ten times meanwhile. No row is locked, so a retry waits for no other writer of the session.
 --   p_as_user   the end user who writes, or null for a caller that sees all. The session may have another user since.
 set local role robot_brain_owner;
 

@@ -11,7 +11,7 @@ returns void
 language plpgsql
 as $$
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   if p_turns is null or p_turns not between 1 and 100 then

@@ -9,7 +9,7 @@ returns void
 language plpgsql
 as $$
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   -- A varchar drops trailing spaces over its length.

@@ -11,7 +11,7 @@ declare
   c_most constant integer := 2000;
   v_chained integer;
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   v_chained := robot_brain.chain_audit(c_most);

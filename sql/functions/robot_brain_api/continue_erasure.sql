@@ -15,7 +15,7 @@ declare
   v_session robot_brain.sessions;
   v_turns integer := 0;
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   v_next := robot_brain.next_erasure();

@@ -61,6 +61,7 @@ begin
       if v_known <> v_fingerprint then
         perform robot_brain.refuse_key(v_is_gone, body);
       end if;
+      perform robot_brain.await_standby();
       return;
     end if;
   end if;
@@ -83,6 +84,7 @@ begin
   returning * into v_user;
   replayed := not found;
   if replayed then
+    perform robot_brain.await_standby();
     select u.* into v_user from robot_brain.users u where u.tenant_id = p_tenant_id and u.id = p_user_id;
   else
     v_user := robot_brain.change_user(v_user, jsonb_strip_nulls(p_user), p_email_key, true);

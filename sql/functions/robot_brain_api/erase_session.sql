@@ -33,7 +33,7 @@ as $$
 declare
   v_session robot_brain.sessions;
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
@@ -44,6 +44,8 @@ begin
   for update;
   if not found or (p_continue and v_session.erasing_at is null) then
     state := case when p_continue then 'erased' else 'unknown' end;
+    -- A client that repeats an erasure reads "unknown" as done.
+    perform robot_brain.await_standby();
     return;
   end if;
   if p_if_match is not null and v_session.erasing_at is null then

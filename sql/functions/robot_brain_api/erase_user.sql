@@ -37,7 +37,7 @@ declare
   v_is_known boolean;
   v_step record;
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
@@ -60,6 +60,8 @@ begin
     );
     if not v_is_known then
       state := 'unknown';
+      -- A client that repeats an erasure reads "unknown" as done.
+      perform robot_brain.await_standby();
       return;
     end if;
     if p_if_match is not null then

@@ -31,7 +31,7 @@ declare
   v_count integer;
   v_next text;
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);

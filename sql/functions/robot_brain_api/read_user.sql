@@ -21,7 +21,7 @@ set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);

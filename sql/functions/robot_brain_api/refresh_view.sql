@@ -12,7 +12,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   body := robot_brain.refresh_view(p_wait);

@@ -31,9 +31,9 @@ declare
   v_refreshed_at timestamptz;
   v_view_due boolean;
   v_uncounted bigint;
-  v_set text;  -- takes the result of set_config, because an assignment costs less than perform
+  v_set text;  -- takes a result that is not used, because an assignment costs less than perform
 begin
-  if p_schema_version > robot_brain.schema_version() then
+  if p_schema_version > robot_brain.served_version() then
     perform robot_brain.refuse_version(p_schema_version);
   end if;
   v_set := set_config('robot_brain.tenant_id', p_tenant_id, true);
@@ -52,7 +52,10 @@ begin
   -- A restore may leave the view without data, and a query of the view then fails. The first reader fills the view,
   -- because the schedule may skip a database that is asleep.
   if not v_is_filled then
-    perform robot_brain.refresh_view(true);
+    v_set := robot_brain.refresh_view(true);
+    select r.refreshed_at, r.view_due into v_refreshed_at, v_view_due
+    from robot_brain.refresh_state r
+    where r.tenant_id = '*';
   end if;
 
   with uncounted as materialized (

@@ -55,7 +55,7 @@ declare
   v_was_erased boolean := false;
 begin
   -- One condition for all checks, because each condition costs every write.
-  if p_schema_version > robot_brain.schema_version() or v_turns is null or v_turns not between 1 and 100
+  if p_schema_version > robot_brain.served_version() or v_turns is null or v_turns not between 1 and 100
     or length(p_session_id) > 100 or p_tenant_id = '*' or jsonb_typeof(p_user_metadata) <> 'object'
     or length(p_as_user) not between 1 and 255 then
     perform robot_brain.refuse_request(p_tenant_id, p_session_id, v_turns, p_user_metadata, p_as_user, p_schema_version);
@@ -83,6 +83,7 @@ begin
       if v_is_gone or v_known <> v_fingerprint then
         perform robot_brain.refuse_key(v_is_gone, body);
       end if;
+      perform robot_brain.await_standby();
       return;
     end if;
   elsif p_first_id is not null then
@@ -92,6 +93,7 @@ begin
       body := robot_brain.answer_of(p_tenant_id, p_session_id, p_first_id, v_turns, p_as_user);
       replayed := body is not null;
       if replayed then
+        perform robot_brain.await_standby();
         return;
       end if;
     end if;

@@ -73,6 +73,10 @@ class FaultRelay(Relay[_Connection]):
         """How many answers `lose_answers` and `reset_answers` still wait to spoil."""
         return len(self._fates)
 
+    def turn(self, target: Target) -> None:
+        """Lead new connections to another server, as a name that moves. Open ones stay with the old server."""
+        self._target = target
+
     def refuse(self) -> None:
         """Stop listening, so that new connections are refused. Open ones go on."""
         self._do(self._refuse())

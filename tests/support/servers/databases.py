@@ -54,19 +54,17 @@ class Template:
     def clone(self, kind: str, through: Address | None = None) -> Iterator[Database]:
         """Make a database for one test. Drop it afterwards, and end the connections that are still open."""
         name = f"test_{secrets.token_hex(6)}"
-        with self.postgres.admin() as admin:
-            admin.execute(
-                sql.SQL("create database {} template {} strategy file_copy owner {}").format(
-                    sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(MIGRATOR)
-                )
+        admin = self.postgres.kept_admin()
+        admin.execute(
+            sql.SQL("create database {} template {} strategy file_copy owner {}").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE), sql.Identifier(MIGRATOR)
             )
-            _repeat_grants(admin, name)
+        )
+        _repeat_grants(admin, name)
         try:
             yield Database(kind, name, self.app_url(name, through), self.postgres.direct_url(name), self.postgres)
         finally:
-            # Another connection: a test may have restarted the server.
-            with self.postgres.admin() as admin:
-                drop_database(admin, name)
+            drop_database(self.postgres.kept_admin(), name)
 
 
 def make_template(postgres: Postgres) -> Template:

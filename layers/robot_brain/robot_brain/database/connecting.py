@@ -68,6 +68,7 @@ def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold
                 break
         else:
             connection = WatchedConnection(pgconn)
+            connection.add_notice_handler(connection.heed)
             connection.autocommit = True
             connection.prepare_threshold = prepare_threshold
             # Each BEGIN says this, because a former client of a pooler may have left another default behind. It does

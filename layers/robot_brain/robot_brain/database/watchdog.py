@@ -2,6 +2,9 @@
 
 libpq has no such limit. Keepalives and tcp_user_timeout do not detect a server whose kernel acknowledges while its
 program never answers.
+
+The connection also fails a call that PostgreSQL reports as a success with a warning: its commit did not wait for the
+synchronous standby, because somebody cancelled the wait. Such a change is lost if the standby takes over.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.errors import Diagnostic
 
 from robot_brain.deadline import Deadline
 
@@ -17,12 +21,20 @@ _Result = TypeVar("_Result")
 
 # Seconds between two checks of the signals and the clock, as in psycopg itself.
 _INTERVAL = 0.1
+# The function of PostgreSQL that warns. The text of a warning depends on the server's language.
+_WAIT_FOR_STANDBY = "SyncRepWaitForLSN"
 
 
 class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection that ends each wait at a deadline."""
 
     _deadline: Deadline | None = None
+    _may_be_lost = False
+
+    def heed(self, notice: Diagnostic) -> None:
+        """Note a warning of the server that a commit did not wait for its standby. Ignore every other notice."""
+        if notice.source_function == _WAIT_FOR_STANDBY:
+            self._may_be_lost = True
 
     def watch(self, deadline: Deadline) -> None:
         """Set the deadline of every later wait. Before the first call of `watch`, waits have no limit."""
@@ -31,17 +43,22 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[_Result], interval: float = _INTERVAL, timeout: float | None = None) -> _Result:
         """Wait for the server's answer.
 
-        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time. It
-        closes the connection first. Closing does not block: the socket is non-blocking, and no cancel is sent.
+        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time, or
+        if a commit did not wait for its standby. The outcome is then unknown. It closes the connection first. Closing
+        does not block: the socket is non-blocking, and no cancel is sent.
         """
         if self._deadline is None:
             return super().wait(gen, interval, timeout)
         left = self._deadline.left()
         try:
-            return super().wait(gen, interval, left if timeout is None else min(left, timeout))
+            result = super().wait(gen, interval, left if timeout is None else min(left, timeout))
         except psycopg.OperationalError as error:
             # An error of the server that arrives in the last moment is still an answer.
             if error.sqlstate is not None or self._deadline.left() > 0:
                 raise
             self.close()
             raise psycopg.OperationalError("the server went silent: no answer in time") from error
+        if self._may_be_lost:
+            self.close()
+            raise psycopg.OperationalError("the wait for the standby was cancelled: it may not have the change")
+        return result
