@@ -24,6 +24,7 @@ import psycopg
 from ops.archive import SCHEMAS, read_archive
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
+from ops.only_one import refuse_shared
 from ops.pg_tools import Tools, connection_arguments, tools_for_dump
 from ops.progress import Progress, progress, size
 from ops.stopping import stoppable
@@ -60,6 +61,7 @@ def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False)
     refuse_pooler(direct_url)
     _refuse_file(file, force=force)
     with connect(direct_url, "robot-brain-backup") as connection:
+        refuse_shared(connection, direct_url)
         tables = _readable_tables(connection)
         tools = tools_for_dump(connection.info.server_version // 10_000, tls=connection.pgconn.ssl_in_use)
     with _part_of(file) as part:
@@ -81,7 +83,7 @@ def _refuse_file(file: Path, *, force: bool) -> None:
 
 
 def _readable_tables(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the tables with rows and about their sizes. Raises MigrationError if the role would leave something out."""
+    """Return the tables with rows and their sizes. Raises MigrationError if the role would leave something out."""
     role, sees_all = connection.execute(_SEES_ALL).fetchone() or ("", False)
     if not sees_all:
         raise MigrationError(
