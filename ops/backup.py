@@ -218,10 +218,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--file", default="", help="the name of the backup")
     parser.add_argument("--force", action="store_true", help="replace a file of this name")
     options = parser.parse_args(arguments)
+    url = url_from_environment()
     if not options.file.strip():
         raise UsageError("Name the file of the backup: make ops DO=backup FILE=brain.dump")
     file = Path(options.file)
     with stoppable(_STOPPED), progress() as shown:
-        written = backup(url_from_environment(), file, shown, force=options.force)
+        written = backup(url, file, shown, force=options.force)
     print(f"Wrote {file}: {size(written)}. It holds every text, so keep it as safe as the database.")
     return 0

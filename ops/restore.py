@@ -23,13 +23,14 @@ from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.loading import load
-from ops.logins import LOGINS, assert_logins
+from ops.logins import assert_logins
 from ops.migrate import LOCK
 from ops.only_one import assert_held, only_one, refuse_shared
 from ops.pg_tools import tools_for_restore
 from ops.progress import Progress, progress
 from ops.records import read_records, schema_version
 from ops.replacing import drop_schemas
+from ops.restore_target import connected, found_schemas, refuse_target
 from ops.rights import Corrections, correct_rights
 from ops.roles import make_roles
 from ops.sql_files import read_sql
@@ -42,18 +43,6 @@ _UNKNOWN = (
     "The restore was stopped while it was being committed. So it happened as a whole, or not at all: look at the data, "
     "and run it again with REPLACE=1 if you are not sure."
 )
-_TARGET = """
-select
-  pg_catalog.current_setting('server_version_num')::integer / 10000,
-  pg_catalog.current_setting('server_encoding'),
-  pg_catalog.pg_is_in_recovery(),
-  pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
-"""
-_FOUND = "select n.nspname from pg_catalog.pg_namespace n where n.nspname = any (%s) order by 1"
-_CONNECTED = """
-select count(*) from pg_catalog.pg_stat_activity
-where usename = any (%s) and datname = pg_catalog.current_database() and backend_type = 'client backend'
-"""
 # An owner of objects needs this right when it gets them.
 _SCHEMA = "create schema {} authorization robot_brain_owner"
 _ALLOW = "grant create on schema {} to robot_brain_stats, robot_brain_audit"
@@ -96,15 +85,13 @@ def restore(
     archive = read_archive(file, tools_for_restore())
     with connect(direct_url, "robot-brain-restore") as connection:
         refuse_shared(connection, direct_url)
-        _refuse_target(connection, archive)
+        refuse_target(connection, archive)
         with only_one(connection, LOCK, "migration"):
-            found = [name for (name,) in connection.execute(_FOUND, [list(SCHEMAS)]).fetchall()]
-            if found and not replace:
-                raise MigrationError(
-                    f"The database {connection.info.dbname} has Robot Brain already (the schema {found[0]}). Nothing "
-                    "was changed. Restore into an empty database, or replace what is there with REPLACE=1."
+            found = found_schemas(connection, replace=replace)
+            if count := connected(connection):
+                say(
+                    f"Connections of the functions to this database: {count}. Their requests fail until the restore ends."
                 )
-            _say_connected(connection, say)
             commits = False
             try:
                 with connection.transaction():
@@ -128,35 +115,6 @@ def restore(
             except psycopg.Error as error:
                 outcome = _UNKNOWN if commits else "Nothing was changed."
                 raise MigrationError(f"{error}\n{outcome}") from error
-
-
-def _refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
-    """Raise MigrationError if the archive cannot come into this database."""
-    major, encoding, is_standby, may_create = connection.execute(_TARGET).fetchone() or (0, "", False, False)
-    name = connection.info.dbname
-    if major < archive.server_major:
-        raise MigrationError(
-            f"{archive.file} was made of PostgreSQL {archive.server_major}, and {name} is on PostgreSQL {major}. "
-            "PostgreSQL restores into the same version or a newer one."
-        )
-    if encoding != "UTF8":
-        raise MigrationError(
-            f"The database {name} has the encoding {encoding}, and Robot Brain needs UTF8. Create a database with: "
-            "create database … encoding 'UTF8' template template0"
-        )
-    if is_standby:
-        raise MigrationError(f"{name} is on a standby, which takes no writes. Use the primary's URL.")
-    if not may_create:
-        raise MigrationError(
-            f"{connection.info.user} may not create schemas in {name}. Restore as the database's owner, or as a "
-            "superuser."
-        )
-
-
-def _say_connected(connection: psycopg.Connection[Any], say: Say) -> None:
-    (count,) = connection.execute(_CONNECTED, [list(LOGINS)]).fetchone() or (0,)
-    if count:
-        say(f"Connections of the functions to this database: {count}. Their requests fail until the restore ends.")
 
 
 def _restore(
@@ -233,6 +191,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--replace", action="store_true", help="drop what is there, in the same transaction")
     parser.add_argument("--force", action="store_true", help="restore a backup that lacks turns, too")
     options = parser.parse_args(arguments)
+    url = url_from_environment()
     if not options.file.strip():
         raise UsageError("Name the file of the backup: make ops DO=restore FILE=brain.dump")
     logging.basicConfig(format="%(message)s")
@@ -244,7 +203,7 @@ def main(arguments: Sequence[str]) -> int:
             shown.clear()
             print(text, file=sys.stderr)
 
-        restore(url_from_environment(), Path(options.file), shown, say, replace=options.replace, force=options.force)
+        restore(url, Path(options.file), shown, say, replace=options.replace, force=options.force)
     print(f"Restored {options.file}.")
     print(
         "Next:\n"

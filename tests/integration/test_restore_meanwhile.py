@@ -23,7 +23,7 @@ from tests.support.waiting import outputs_of, wait_until
 # By then the schemas are dropped, and some tables made.
 AFTER_THE_DROP = 60
 SAID = re.compile(
-    r"Connections of the functions to this database: \d+\. Their requests fail until the restore ends\.\n"
+    r"Connections of the functions to this database: \d+\. Their requests fail until the end\.\n"
 )
 
 
