@@ -112,6 +112,12 @@ def restore(
                     "Another connection uses a table that is to be replaced. Nothing was changed. Wait for its end, "
                     "and run it again."
                 ) from error
+            except psycopg.errors.OutOfMemory as error:
+                raise MigrationError(
+                    f"{error.diag.message_primary}: the server has no room for so many locks in one transaction. "
+                    "Nothing was changed. Restore into an empty database, which needs fewer, or let the server start "
+                    "with a larger max_locks_per_transaction."
+                ) from error
             except psycopg.Error as error:
                 outcome = _UNKNOWN if commits else "Nothing was changed."
                 raise MigrationError(f"{error}\n{outcome}") from error

@@ -23,7 +23,7 @@ from tests.integration.backups import (
 from tests.integration.yoyo import migrate_with_yoyo
 from tests.support.bundle import deployed
 from tests.support.servers.databases import Template
-from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
+from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres, start_embedded
 
 SCHEMAS = "select count(*) from pg_namespace where nspname like 'robot%'"
 
@@ -208,6 +208,17 @@ def test_a_replacement_drops_no_object_of_another_program(
     assert_refused(
         source.postgres, filled_target, source.archive("sql"), f"^Other objects depend on what .*{named}", "superuser"
     )
+
+
+def test_a_server_without_room_for_the_locks_is_named_and_left_unchanged(source: Source) -> None:
+    small = start_embedded(settings={"max_locks_per_transaction": "10", "max_connections": "10"})
+    try:
+        with new_database(small, MIGRATOR) as name:
+            restored(small, "sql", name, source.archive("sql"))
+            sentence = "^out of shared memory: the server has no room .* max_locks_per_transaction"
+            assert_refused(small, name, source.archive("sql"), sentence)
+    finally:
+        small.stop()
 
 
 def test_a_backup_of_an_older_schema_is_restored_and_then_migrated(source: Source, tmp_path: Path) -> None:
