@@ -26,7 +26,7 @@ from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.only_one import refuse_shared
 from ops.pg_tools import Tools, connection_arguments, tools_for_dump
-from ops.progress import Progress, progress, size
+from ops.progress import Progress, progress, short, size
 from ops.stopping import stoppable
 
 # While a migration changes a table, the dump waits for its lock.
@@ -174,10 +174,9 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
                 elif errors or "error:" in line or "FATAL" in line:
                     errors.append(line)
         read = sum(tables.get(name, 0) for name in begun[:-1])
-        now = f", now {begun[-1]}" if begun else ""
         shown.show(
             f"Backup: {max(0, len(begun) - 1)} of {len(tables)} tables, {size(read)} of about {size(whole)} read, "
-            f"{size(part.stat().st_size)} written{now}"
+            f"{size(part.stat().st_size)} written{short(begun[-1]) if begun else ''}"
         )
 
 

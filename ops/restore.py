@@ -89,9 +89,7 @@ def restore(
         with only_one(connection, LOCK, "migration"):
             found = found_schemas(connection, replace=replace)
             if count := connected(connection):
-                say(
-                    f"Connections of the functions to this database: {count}. Their requests fail until the restore ends."
-                )
+                say(f"Connections of the functions to this database: {count}. Their requests fail until the end.")
             commits = False
             try:
                 with connection.transaction():
