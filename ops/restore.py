@@ -17,13 +17,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from ops.apply_files import LOCK
 from ops.archive import RECORDS, SCHEMAS, Archive, read_archive
 from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.loading import load
 from ops.logins import LOGINS, assert_logins
-from ops.migrate import LOCK
 from ops.only_one import only_one
 from ops.pg_tools import tools_for_restore
 from ops.progress import Progress, progress

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -24,7 +22,6 @@ from tests.support.servers.databases import APP, Database, create_database, set_
 from tests.support.servers.postgres import FAST_SHUTDOWN, SUPERUSER, Postgres, start_embedded, start_tls
 from tests.support.servers.process import (
     free_port,
-    remove_folder,
     server_folder,
     unprivileged_account,
 )
@@ -180,7 +177,9 @@ def start_standby(primary: Postgres, port: int) -> Postgres:
     try:
         process.wait_until_ready(lambda: _answers(standby))
         with primary.admin() as admin:
-            wait_until(lambda: bool(admin.execute("select from pg_stat_replication where state = 'streaming'").fetchall()))
+            wait_until(
+                lambda: bool(admin.execute("select from pg_stat_replication where state = 'streaming'").fetchall())
+            )
     except BaseException:
         standby.stop()
         raise
