@@ -53,17 +53,14 @@ begin
   -- because the schedule may skip a database that is asleep.
   if not v_is_filled then
     v_set := robot_brain.refresh_view(true);
-    select r.refreshed_at, r.view_due into v_refreshed_at, v_view_due
-    from robot_brain.refresh_state r
-    where r.tenant_id = '*';
+    select r.refreshed_at, r.view_due into v_refreshed_at, v_view_due from robot_brain.refresh_state r;
   end if;
 
   with uncounted as materialized (
     select
       u.day, u.robot_personality, sum(u.messages) as messages, sum(u.response_length) as response_length,
       sum(u.unanswered) as unanswered, sum(u.sessions) as sessions, sum(u.opened) as opened, sum(u.interactions) as interactions, count(*) as rows
-    from robot_brain.uncounted u
-    where u.tenant_id = p_tenant_id
+    from robot_brain.uncounted u where u.tenant_id = p_tenant_id
     group by 1, 2
   )
   select
