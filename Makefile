@@ -56,8 +56,11 @@ app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DAT
 
 # Develop
 
-test: .venv/test .venv-sam/done  ## Run every test that this machine can run, three at a time; PYTEST= chooses some, in turn
-	@$(RUN) -m pytest $(or $(PYTEST),-n 3 --dist loadfile --no-loadscope-reorder)
+# Only the tests of tests/e2e run the SAM CLI. A choice without a folder, such as '-k word', may have some of them.
+TESTS_NEED_SAM = $(if $(filter tests/%,$(PYTEST)),$(findstring e2e,$(PYTEST))$(filter tests/,$(PYTEST)),all)
+
+test: .venv/test $(if $(TESTS_NEED_SAM),.venv-sam/done)  ## Run every test that this machine can run, four at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 4 --dist loadfile --no-loadscope-reorder)
 
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
@@ -91,8 +94,9 @@ soak: .venv/test  ## Write and read under faults and prove that nothing is lost:
 	@$(RUN) -m tests.soak
 
 # One stamp for each set of packages; a changed requirements file installs again. pip refuses a file whose hash is not in
-# the requirements, and a package without a hash. So each call has all files of its environment.
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
+# the requirements, and a package without a hash. So each call has all files of its environment. On a terminal pip shows
+# its progress, and a log stays short. Standard output belongs to the command that needs the packages, such as a token.
+PIP_INSTALL = -m pip install $(shell test -t 2 || echo --quiet) --disable-pip-version-check --require-hashes
 RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 
 .venv/run: $(RUN_PINS)
@@ -100,19 +104,19 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing into .venv ..." >&2
-	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$^)
+	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$^) >&2
 	@touch $@
 
 .venv/test: .venv/run tests/requirements.txt
-	@echo "Installing what the tests need into .venv ..."
-	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$(RUN_PINS) tests/requirements.txt)
+	@echo "Installing what the tests need into .venv ..." >&2
+	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$(RUN_PINS) tests/requirements.txt) >&2
 	@touch $@
 
 # The SAM CLI pins versions of its own, so it lives apart.
 .venv-sam/done: .venv/run tests/requirements-sam.txt
 	@test -x .venv-sam/bin/python || $(RUN) -m venv .venv-sam
-	@echo "Installing the SAM CLI into .venv-sam ..."
-	@.venv-sam/bin/python $(PIP_INSTALL) -r tests/requirements-sam.txt
+	@echo "Installing the SAM CLI into .venv-sam ..." >&2
+	@.venv-sam/bin/python $(PIP_INSTALL) -r tests/requirements-sam.txt >&2
 	@touch $@
 
 # For the plots only: `make .venv-plot/done && .venv-plot/bin/python -m tests.bench.plot`.

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from local.data_folder import data_folder
+from local.progress import shown
 from local.server_user import ServerUser, ServerUserError, programs, server_user
 from ops.logins import PAIR
 
@@ -153,8 +154,10 @@ def embedded_postgres(folder: Path, say: Callable[[str], None] = lambda line: No
     _forget_dead_server(folder)
     say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
     try:
-        server.create()
-        server.start()
+        with shown("Creating the data"):
+            server.create()
+        with shown("Starting PostgreSQL"):
+            server.start()
         urls = _urls(server, folder)
         _create_database(urls.admin_url)
         (folder / READY_MARK).touch()

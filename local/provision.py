@@ -1,11 +1,13 @@
 """Make a database ready for the functions: the database that the settings name, or the embedded one."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Callable, Iterator
 
 from local.compute import Compute
 from local.postgres import EmbeddedPostgres, embedded_postgres
+from local.progress import Line, shown
 from local.settings import Settings
 from local.sleeper import sleeper
 from local.state import State
@@ -65,9 +67,46 @@ def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Ca
 
 
 def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
-    applied = migrate(direct_url)
+    with shown("Migrating") as line, _followed(line, say):
+        applied = migrate(direct_url)
     say(
         f"Migrated: {len(applied)} {'file' if len(applied) == 1 else 'files'} of sql/ applied."
         if applied
         else "The schema is up to date."
     )
+
+
+@contextlib.contextmanager
+def _followed(line: Line | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Show what the migration reports in `line`. Say that it waits for another migration, also without a terminal."""
+    logger = logging.getLogger("robot_brain.migrate")
+    follower = _Follower(line, say)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(follower)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(follower)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+class _Follower(logging.Handler):
+    def __init__(self, line: Line | None, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self._line = line
+        self._say = say
+        self._applied = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show the message of a record."""
+        message = record.getMessage()
+        if "waiting" in message or record.levelno > logging.INFO:
+            if self._line is not None:
+                self._line.erase()
+            self._say(f"{message[:1].upper()}{message[1:]}")
+        elif self._line is not None:
+            self._applied += message.startswith("applying")
+            self._line.detail = f"{self._applied} files: {message}"

