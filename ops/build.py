@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,6 +97,22 @@ def find_sam() -> str:
     return sam
 
 
+def built_for(architecture: str, snapstart: str, auth: str, config: str) -> str:
+    """Return a line that says what a build is for.
+
+    It has a warning if the answers in `config`, the text of samconfig.toml, are of a stack for tokens and the build is
+    not. CloudFormation would not refuse this deployment, and each caller with a token would then be refused.
+    """
+    with_snapstart = "with" if snapstart == "on" else "without"
+    line = f"Building for {architecture}, {with_snapstart} SnapStart, AUTH={auth}."
+    if auth == "iam" and re.search(r"\bJwtIssuer=", config):
+        line += (
+            "\nsamconfig.toml has answers for tokens. If you deploy this build, callers with tokens are refused."
+            " To keep tokens run make build AUTH=jwt."
+        )
+    return line
+
+
 def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) -> int:
     """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml.
 
@@ -110,8 +127,10 @@ def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) ->
         template = PROJECT / ".aws-sam" / "template.yaml"
         template.parent.mkdir(exist_ok=True)
         template.write_text(generated)
-    with contextlib.suppress(FileExistsError), (PROJECT / "samconfig.toml").open("x") as config:
-        config.write(SAMCONFIG)
+    config = PROJECT / "samconfig.toml"
+    with contextlib.suppress(FileExistsError), config.open("x") as new:
+        new.write(SAMCONFIG)
+    print(built_for(architecture, snapstart, auth, config.read_text()), file=sys.stderr)
     command = [find_sam(), "build", "--template-file", str(template), "--base-dir", str(PROJECT)]
     environment = {**os.environ, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode

@@ -160,7 +160,7 @@ def _value(connection: psycopg.Connection[Any], query: str, *parameters: object)
 
 
 def _backend_of_another(direct_url: str, program: str | None) -> str:
-    """Return the server's process of a second connection, or an empty text if the server or a pooler has none for it.
+    """Return the server's process of a second connection, or an empty text if it gets no process.
 
     A pooler in session mode with one connection to the server lets the second client wait, so the wait has a limit.
     """

@@ -31,14 +31,14 @@ select
   ),
   pg_catalog.current_setting('server_version_num')::integer < 160000
     or pg_catalog.pg_has_role(r.oid, 'member with admin option'),
-  (
+  array(
     select a.rolname
     from pg_catalog.pg_auth_members m
     join pg_catalog.pg_roles a on a.oid = m.member
     where m.roleid = r.oid and m.admin_option and not a.rolname = any (%(roles)s)
+    group by a.oid, a.rolname, a.rolcanlogin
     order by a.rolcanlogin desc, a.oid
-    limit 1
-  )
+  )::text[]
 from pg_catalog.pg_roles r
 where r.rolname = any (%(roles)s)
 """
@@ -98,22 +98,30 @@ def make_roles(connection: psycopg.Connection[Any], *, is_new: bool) -> None:
             connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
 
 
-def _read_roles(connection: psycopg.Connection[Any]) -> dict[str, tuple[bool, bool, str | None]]:
-    """Return for each role: may the connecting role become it, may it grant the role, and which other role may."""
+def _read_roles(connection: psycopg.Connection[Any]) -> dict[str, tuple[bool, bool, list[str]]]:
+    """Return for each role: may the connecting role become it, may it grant the role, and which other roles may."""
     rows = connection.execute(_READ_ROLES, {"roles": list(ROLES)}).fetchall()
-    return {name: (is_member, may_grant, administrator) for name, is_member, may_grant, administrator in rows}
+    return {name: (is_member, may_grant, administrators) for name, is_member, may_grant, administrators in rows}
 
 
 def _refuse_second_owner(
-    connection: psycopg.Connection[Any], foreign: list[str], roles: dict[str, tuple[bool, bool, str | None]]
+    connection: psycopg.Connection[Any], foreign: list[str], roles: dict[str, tuple[bool, bool, list[str]]]
 ) -> None:
-    administrators = sorted({name for role in foreign if (name := roles[role][2])})
     row = connection.execute("select pg_catalog.quote_ident(current_user)").fetchone()
     me = row[0] if row else ""
+    # One role that may grant all of them, or else one after the other.
+    common = [name for name in roles[foreign[0]][2] if all(name in roles[role][2] for role in foreign)]
+    granted: dict[str, list[str]] = {}
+    for role in foreign:
+        granted.setdefault((common or roles[role][2] or ["a superuser"])[0], []).append(role)
+    steps = "\n".join(
+        f"Run this as {administrator}, in any database of the cluster: grant {', '.join(names)} to {me} "
+        "with admin option;"
+        for administrator, names in granted.items()
+    )
     raise MigrationError(
         "The roles of Robot Brain belong to the whole cluster, another role made them for another database, and "
-        f"{me} may not grant them. Run this as {' and '.join(administrators) or 'a superuser'}, in any database of "
-        f"the cluster: grant {', '.join(foreign)} to {me} with admin option;\n"
+        f"{me} may not grant them. {steps}\n"
         "Then run `make migrate` again. Both databases then share the logins of the functions and their passwords."
     )
 

@@ -1,15 +1,17 @@
 """The bundles that SAM builds, once per run, and folders that the user of a server can enter."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.docker_bridge import Bridge, find_bridge
 from tests.e2e.local_stack import open_folder
 from tests.e2e.sam_bundle import SamBundle, build_bundle, find_sam, host_architecture, python313
 from tests.e2e.sam_package import Package, make_package
 from tests.support.aws import moto_server
-from tests.support.servers.binaries import MissingBinaryError, skip_without
+from tests.support.servers.binaries import MissingBinaryError, debian_postgres, skip_without
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,19 @@ def package(sam_bundle: SamBundle, s3: str) -> Package:
 def snapstart_package(arm_bundle: SamBundle, s3: str) -> Package:
     """Return the package of `arm_bundle`, which has SnapStart and takes tokens."""
     return make_package(arm_bundle, s3)
+
+
+@pytest.fixture(scope="session")
+def bridge() -> Bridge:
+    """Return Docker's bridge. Skip if Docker, AWS's image, SAM or PostgreSQL is missing."""
+    try:
+        find_sam()
+        debian_postgres()
+        return find_bridge()
+    except MissingBinaryError as missing:
+        if os.environ.get("SAM_LOCAL") == "required":
+            raise
+        pytest.skip(str(missing))
 
 
 @pytest.fixture

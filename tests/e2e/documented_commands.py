@@ -19,7 +19,7 @@ from typing import Any
 
 from local.settings import ROOT
 
-# Why a block is not run, as readers see it too. test_sam_local.py runs those of DOCKER.
+# Why a block is not run, as readers see it too. test_sam_local_documented.py runs those of DOCKER.
 DOCKER = "Docker:"
 MARKS = ("Unverified:", "Long:", DOCKER)
 OUTPUT = "Output:"

@@ -105,7 +105,8 @@ def documented() -> list[str]:
     """Return the questions of the document's table in order."""
     text = (ROOT / "docs" / "deploy.md").read_text()
     table = text.split("| question | answer |\n| --- | --- |\n")[1].split("\n\n")[0]
-    return [name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    # A choice of the build, such as AUTH=jwt, says when a question comes.
+    return [name for row in table.splitlines() for name in re.findall(r"`([^`=]+)`", row.split("|")[1])]
 
 
 def saved(folder: Path) -> dict[str, Any]:

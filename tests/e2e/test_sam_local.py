@@ -4,16 +4,10 @@ The server listens on the gateway address of Docker's bridge. Containers reach t
 With SAM_LOCAL=required no test is skipped. The workflow that has Docker sets it.
 """
 
-import ipaddress
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,25 +16,15 @@ from typing import Any
 import pytest
 
 from local.settings import ROOT
-from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, find_sam, host_architecture, sam_environment
+from tests.e2e.docker_bridge import Bridge, request, wait_for_port
+from tests.e2e.sam_bundle import FUNCTIONS, SamBundle, find_sam, sam_environment
 from tests.support.servers.address import Address
 from tests.support.servers.authority import Authority
-from tests.support.servers.binaries import MissingBinaryError, debian_postgres
 from tests.support.servers.databases import Database, make_template
 from tests.support.servers.postgres import start_tls
 from tests.support.servers.process import free_port
-from tests.support.waiting import PATIENCE_SECONDS
 
-IMAGE = f"public.ecr.aws/lambda/python:3.13-{host_architecture()}"
 PRIVATE = "a text that no log may show"
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """Docker's default network: `gateway` is the address of this machine in it."""
-
-    gateway: str
-    subnet: str
 
 
 @dataclass(frozen=True)
@@ -66,45 +50,6 @@ class SamLocal:
         return answer, done.stderr
 
 
-def docker(*arguments: str) -> str:
-    """Run the Docker client. Return its output. Raise MissingBinaryError if Docker is missing or its daemon fails."""
-    if shutil.which("docker") is None:
-        raise MissingBinaryError("no Docker here")
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise MissingBinaryError(f"docker {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def find_bridge() -> Bridge:
-    """Return Docker's bridge. Raise MissingBinaryError if Docker, AWS's image or the bridge's address is missing."""
-    docker("info", "--format", "{{.ServerVersion}}")
-    docker("image", "inspect", "--format", "{{.Id}}", IMAGE)
-    [configured] = json.loads(docker("network", "inspect", "bridge"))
-    address = configured["IPAM"]["Config"][0]
-    subnet = ipaddress.ip_network(address["Subnet"])
-    gateway = address.get("Gateway") or str(subnet[1])
-    with socket.socket() as probe:
-        try:
-            probe.bind((gateway, 0))
-        except OSError as error:
-            raise MissingBinaryError(f"Docker's gateway {gateway} is no address of this machine: {error}") from error
-    return Bridge(gateway, str(subnet))
-
-
-@pytest.fixture(scope="module")
-def bridge() -> Bridge:
-    """Return Docker's bridge. Skip if Docker, AWS's image, SAM or PostgreSQL is missing."""
-    try:
-        find_sam()
-        debian_postgres()
-        return find_bridge()
-    except MissingBinaryError as missing:
-        if os.environ.get("SAM_LOCAL") == "required":
-            raise
-        pytest.skip(str(missing))
-
-
 @pytest.fixture(scope="module")
 def sam_local(
     bridge: Bridge, sam_bundle: SamBundle, authority: Authority, tmp_path_factory: pytest.TempPathFactory
@@ -128,18 +73,6 @@ def sam_local(
             yield SamLocal(copy, database)
     finally:
         server.stop()
-
-
-def request(method: str, url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    """Send one request. Return the status and the JSON body of its answer, or {} without a body."""
-    data = None if body is None else json.dumps(body).encode()
-    prepared = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    try:
-        with urllib.request.urlopen(prepared, timeout=60) as answer:
-            return answer.status, json.loads(answer.read() or "{}")
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
 
 
 def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLocal) -> None:
@@ -236,15 +169,3 @@ def test_sam_local_start_api_writes_a_turn_and_reads_it(sam_local: SamLocal, tmp
         api.send_signal(signal.SIGINT)
         api.wait(60)
     assert PRIVATE not in log.read_text()
-
-
-def wait_for_port(port: int, api: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return once something listens on the port. Fail with SAM's output if SAM ends first or takes too long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert api.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)

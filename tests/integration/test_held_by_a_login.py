@@ -1,13 +1,13 @@
 """No advisory lock that a login of the functions may hold stops a refresh or an operator's command."""
 
-import logging
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from ops.apply_files import LOCK
 from ops.errors import MigrationError
-from ops.migrate import LOCK, migrate
+from ops.migrate import migrate
 from ops.recount import recount
 from robot_brain.errors import ConflictError
 from tests.integration.logins import LOGINS, login
@@ -119,27 +119,6 @@ def test_a_command_that_may_not_end_a_login_names_the_process_and_the_role(
                 migrate(database.direct_url)
         finally:
             admin.execute("alter role robot_brain_app_a nosuperuser")
-
-
-def test_a_migration_waits_for_another_role_and_names_it(database: Database, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    with psycopg.connect(database.direct_url, autocommit=True) as other, database.admin() as admin:
-        other.execute("select pg_advisory_lock(%s)", (LOCK,))
-        pid = other.info.backend_pid
-
-        class Ending(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                if "another migration" in record.getMessage():
-                    admin.execute("select pg_terminate_backend(%s, 5000)", (pid,))
-
-        logger, ending = logging.getLogger("robot_brain.migrate"), Ending()
-        logger.addHandler(ending)
-        try:
-            migrate(database.direct_url)
-        finally:
-            logger.removeHandler(ending)
-        assert f"(process {pid} of robot_brain_migrator); waiting until it ends" in caplog.text
-        other.close()
 
 
 def test_an_open_transaction_of_a_login_holds_what_its_calls_locked_and_a_reader_still_gets_exact_figures(

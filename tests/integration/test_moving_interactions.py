@@ -14,13 +14,12 @@ from tests.integration.migrations import FILES, recorded
 from tests.integration.months import INTERACTING, WRITE, month_name, repeated, turns
 from tests.integration.moving import ROWS, build_stops, interactions, kill_at, stops_in
 from tests.integration.yoyo import migrate_with_yoyo
+from tests.support.marks import two_versions
 from tests.support.servers.databases import create_database
 from tests.support.servers.postgres import MIGRATOR, Postgres, start_embedded
 from tests.support.waiting import wait_until
 
 WRITERS = 3
-# The move is the same on 16 as on 18. test_migrations and test_takeover apply its file on 16 too.
-two_versions = pytest.mark.parametrize("cluster", ["distribution", "embedded18"], indirect=True)
 
 
 @pytest.fixture(params=["without bypassrls", "with bypassrls"])

@@ -66,15 +66,15 @@ PLANTED: dict[str, tuple[str, list[tuple[str, str, int, int]]]] = {
 }
 
 
-@pytest.mark.parametrize("planted", PLANTED)
-def test_a_figure_that_differs_is_found_and_corrected(talked: Database, planted: str) -> None:
+def test_each_figure_that_differs_is_found_and_corrected(talked: Database, subtests: pytest.Subtests) -> None:
     before = sums(talked)
-    statement, expected = PLANTED[planted]
-    change(talked, statement)
-    tenant = "ghost" if "'ghost'" in statement else "local"
-    assert recounted(talked) == [Difference(tenant, *difference) for difference in expected]
-    assert sums(talked) == before == stored(talked)
-    assert recounted(talked) == []
+    for planted, (statement, expected) in PLANTED.items():
+        with subtests.test(planted):
+            change(talked, statement)
+            tenant = "ghost" if "'ghost'" in statement else "local"
+            assert recounted(talked) == [Difference(tenant, *difference) for difference in expected]
+            assert sums(talked) == before == stored(talked)
+            assert recounted(talked) == []
 
 
 def test_the_command_prints_and_corrects_what_differed(talked: Database) -> None:

@@ -17,6 +17,7 @@ from tests.integration.edge import assert_problem
 from tests.integration.test_connection_silence import turns
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
+from tests.support.neon import commits
 from tests.support.servers.authority import Authority
 from tests.support.servers.binaries import debian_pgbouncer, debian_postgres, skip_without
 from tests.support.servers.crash import crash
@@ -210,12 +211,28 @@ def test_a_write_whose_server_process_ends_while_its_commit_hangs_is_504(
     assert turns(database) == 1
 
 
-def test_a_write_whose_hanging_commit_ends_with_its_server_is_found_by_the_next_attempt(
+def test_a_write_whose_hanging_commit_ends_with_its_server_is_found_once_no_commit_waits_any_more(
     bundle: Bundle, database: Database
 ) -> None:
-    with stalled_until(database.postgres, terminate):
+    def terminate_and_release(admin: psycopg.Connection, pid: int) -> None:
+        terminate(admin, pid)
+        commits.release(database.postgres.admin_url())
+
+    with stalled_until(database.postgres, terminate_and_release):
         reply = bundle.write("s", turn())
     assert (reply.status, reply.json["message_count"]) == (201, 1)
+    assert turns(database) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminated", "cancelled"])
+def test_a_write_whose_wait_for_a_missing_standby_is_ended_is_504(
+    bundle: Bundle, database: Database, number: signal.Signals
+) -> None:
+    """The turn is there. PostgreSQL reports a cancelled wait as a success with a warning."""
+    with logged() as lines:
+        with stalled_until(database.postgres, lambda _, pid: os.kill(pid, number)):
+            reply = bundle.write("s", turn())
+        assert_unknown(bundle, reply, lines()[-1], "")
     assert turns(database) == 1
 
 

@@ -12,7 +12,6 @@ from tests.support.cloudformation import Stack
 from tests.support.deployed_template import SECRET_ARN, SNAPSTART_TEMPLATES, TEMPLATE, TEMPLATES, references
 
 BUILDS = TEMPLATES | {f"{auth}-snapstart": template for auth, template in SNAPSTART_TEMPLATES.items()}
-SNAPSTART = SNAPSTART_TEMPLATES["iam"]
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATES["jwt"]["Parameters"] | TEMPLATE["Parameters"]
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {
@@ -144,12 +143,6 @@ def test_a_parameter_accepts_good_values_and_refuses_bad_ones(
     assert [value for value in bad if allowed(PARAMETERS[parameter], value)] == []
 
 
-def test_with_snapstart_a_deployment_needs_a_secret() -> None:
-    declared = SNAPSTART["Parameters"]["DatabaseSecretArn"]
-    assert allowed(declared, SECRET_ARN)
-    assert not any(allowed(declared, value) for value in ("", "robot-brain", SECRET_ARN + "*"))
-
-
 def test_the_database_url_is_never_shown_and_only_the_functions_of_the_database_have_it() -> None:
     assert PARAMETERS["DatabaseUrl"]["NoEcho"] is True
     assert "DatabaseUrl" not in references(TEMPLATE["Outputs"])
@@ -201,14 +194,6 @@ def test_all_parameters_of_neon_must_be_given_or_no_parameter_of_neon(
     given = {"NeonApiKey": key, "NeonProjectId": project, "NeonEndpointId": endpoint, "DatabaseSecretArn": secret}
     url = {} if secret else {"DatabaseUrl": "postgresql://u@h/d"}
     assert (Stack(TEMPLATE, given | url).refusals() == []) is accepted
-
-
-@pytest.mark.parametrize(
-    ("project", "endpoint", "accepted"), [("", "", True), ("p", "e", True), ("p", "", False), ("", "e", False)]
-)
-def test_with_snapstart_both_ids_of_neon_must_be_given_or_neither(project: str, endpoint: str, accepted: bool) -> None:
-    given = {"NeonProjectId": project, "NeonEndpointId": endpoint, "DatabaseSecretArn": SECRET_ARN}
-    assert (Stack(SNAPSTART, given).refusals() == []) is accepted
 
 
 def test_a_schedule_a_secret_and_an_origin_exist_only_if_they_are_given() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from ops.build import template_for
+from ops.build import SAMCONFIG, built_for, template_for
 from ops.errors import BuildError
 from tests.support.cloudformation import Stack
 from tests.support.deployed_template import (
@@ -125,6 +125,24 @@ def test_a_template_without_the_lines_that_a_choice_replaces_is_refused() -> Non
         template_for(SOURCE.replace("#jwt ", "# "), "x86_64", "off", "jwt")
     with pytest.raises(BuildError, match="end with #iam"):
         template_for(SOURCE.replace(" #iam", ""), "x86_64", "off", "jwt")
+
+
+@pytest.mark.parametrize(
+    ("auth", "answers", "warned"),
+    [
+        ("iam", "", False),
+        ("iam", 'parameter_overrides = "TenantId=\\"acme\\""', False),
+        ("jwt", 'parameter_overrides = "JwtIssuer=\\"https://id.example.com/\\""', False),
+        ("iam", 'parameter_overrides = "JwtIssuer=\\"https://id.example.com/\\""', True),
+    ],
+)
+def test_a_build_says_what_it_is_for_and_warns_if_a_stack_for_tokens_would_take_signatures(
+    auth: str, answers: str, warned: bool
+) -> None:
+    line, *warning = built_for("arm64", "on", auth, SAMCONFIG + answers).splitlines()
+    assert line == f"Building for arm64, with SnapStart, AUTH={auth}."
+    assert bool(warning) is warned
+    assert ("make build AUTH=jwt" in "".join(warning)) is warned
 
 
 def test_the_layer_pins_exactly_the_packages_that_it_needs() -> None:

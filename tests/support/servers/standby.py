@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -24,7 +22,6 @@ from tests.support.servers.databases import APP, Database, create_database, set_
 from tests.support.servers.postgres import FAST_SHUTDOWN, SUPERUSER, Postgres, start_embedded, start_tls
 from tests.support.servers.process import (
     free_port,
-    remove_folder,
     server_folder,
     unprivileged_account,
 )
@@ -62,11 +59,16 @@ class Pair:
         """The functions' DATABASE_URL, through the relay."""
         return self.url_at(self.relay.port)
 
+    @property
+    def direct_app_url(self) -> str:
+        """The URL of the functions' role at the present primary, not through a relay."""
+        return self.primary.address.url(APP, self._password, DATABASE)
+
     def url_at(self, *ports: int, **query: str) -> str:
         """Return the functions' URL of 127.0.0.1 at these ports, with more parameters."""
-        hosts = ",".join("127.0.0.1" for _ in ports)
-        address = Address(hosts, 0, {**self.primary.address.query, **query} if self.primary.kind == "tls" else query)
-        return address.url(APP, self._password, DATABASE).replace(":0/", f":{','.join(map(str, ports))}/", 1)
+        options = {**self.primary.address.query, **query}
+        url = Address("HOSTS", 0, options).url(APP, self._password, DATABASE)
+        return url.replace("HOSTS:0", ",".join(f"127.0.0.1:{port}" for port in ports), 1)
 
     def database(self, postgres: Postgres | None = None) -> Database:
         """Return the database at the present primary, or at `postgres`."""
@@ -167,27 +169,29 @@ def start_standby(primary: Postgres, port: int) -> Postgres:
     if primary.superuser_password:
         source["password"] = primary.superuser_password
     direct = {**source, "host": primary.address.host, "port": str(primary.address.port)}
-    copy = [binaries / "pg_basebackup", "-d", _conninfo(direct), "-D", folder / "data", "-c", "fast", "-X", "stream"]
-    account.run(copy, folder)
-    own = _moved(primary, folder, binaries)
-    settings = {**own[1], "primary_conninfo": _conninfo({**source, "host": "127.0.0.1", "port": str(port)})}
+    copy: list[str | Path] = [binaries / "pg_basebackup", "-d", _conninfo(direct), "-D", folder / "data"]
+    account.run([*copy, "-c", "fast", "-X", "stream"], folder)
+    address, settings = _moved(primary, folder)
+    settings |= {"primary_conninfo": _conninfo({**source, "host": "127.0.0.1", "port": str(port)})}
     with (folder / "data" / "postgresql.auto.conf").open("a") as lines:
         lines.write("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
     account.write(folder / "data" / "standby.signal", "")
     log = account.write(folder / "postgres.log", "")
     process = account.spawn([binaries / "postgres", "-D", folder / "data"], folder, log, FAST_SHUTDOWN, {})
-    standby = replace(primary, address=own[0], folder=folder, process=process, clock=None)
+    standby = replace(primary, address=address, folder=folder, process=process, clock=None)
     try:
         process.wait_until_ready(lambda: _answers(standby))
         with primary.admin() as admin:
-            wait_until(lambda: bool(admin.execute("select from pg_stat_replication where state = 'streaming'").fetchall()))
+            wait_until(
+                lambda: bool(admin.execute("select from pg_stat_replication where state = 'streaming'").fetchall())
+            )
     except BaseException:
         standby.stop()
         raise
     return standby
 
 
-def _moved(primary: Postgres, folder: Path, binaries: Path) -> tuple[Address, dict[str, str]]:
+def _moved(primary: Postgres, folder: Path) -> tuple[Address, dict[str, str]]:
     """Return the standby's address, and the settings that make it listen there."""
     if primary.kind == "embedded":
         return Address(str(folder), 5432, {}), {"unix_socket_directories": str(folder)}

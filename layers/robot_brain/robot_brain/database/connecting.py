@@ -43,9 +43,10 @@ _WRONG_VALUES = re.compile(r"invalid .*value|invalid port|weak sslmode|could not
 def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold: int | None) -> WatchedConnection:
     """Return a connection in autocommit mode to the first address that accepts.
 
-    An address gets a short share of the time for its TCP handshake, and after it all the time that is left. An error
-    that a retry does not solve ends the attempt, and so does an overloaded server. The other addresses lead to the same
-    database.
+    An address gets a short share of the time for its TCP handshake, and after it all the time that is left. If the URL
+    names several hosts, each gets its share of that time. So after a failover a host that accepts and stays silent
+    leaves time for the next one. An error that a retry does not solve ends the attempt, and so does an overloaded
+    server. The other addresses lead to the same database.
 
     Raises SettingsError if libpq cannot read a parameter.
     Raises psycopg.errors.ConnectionTimeout if the last address accepted the connection but stayed silent until the
@@ -59,8 +60,11 @@ def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold
         left = deadline.left()
         if left <= 0:
             break
+        tcp_seconds = min(_TCP_SECONDS, left / (len(attempts) - number))
+        hosts = len({(each.get("host"), each.get("port")) for each in attempts[number:]})
+        within = deadline if hosts == 1 else deadline.at_most(left / hosts)
         try:
-            pgconn = _open(make_conninfo("", **attempt), min(_TCP_SECONDS, left / (len(attempts) - number)), deadline)
+            pgconn = _open(make_conninfo("", **attempt), tcp_seconds, within)
         except psycopg.OperationalError as error:
             reasons.append(" ".join(str(error).split()))
             kind = type(error)

@@ -9,9 +9,9 @@ After a call was sent, an unexpected failure is not retried.
 
 The outcome of a failed call is unknown if the connection was lost before the answer came: the call may be done.
 After an error from PostgreSQL the outcome is known, because PostgreSQL rolled back. This includes a FATAL error such as
-57P01. PostgreSQL blocks interrupts from the commit on. If somebody ends its wait for a synchronous standby, it warns and
-reports success, or closes the connection (SyncRepWaitForLSN in src/backend/replication/syncrep.c). `watchdog` turns the
-warning into a lost connection. Only a PANIC may come after the commit record.
+57P01. PostgreSQL blocks interrupts from the commit on. If somebody ends its wait for a synchronous standby, it warns
+and reports success, or closes the connection (SyncRepWaitForLSN in src/backend/replication/syncrep.c). `watchdog` turns
+the warning into a lost connection. Only a PANIC may come after the commit record.
 PgBouncer's text says whether the call was still in its queue.
 """
 

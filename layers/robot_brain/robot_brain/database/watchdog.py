@@ -3,8 +3,8 @@
 libpq has no such limit. Keepalives and tcp_user_timeout do not detect a server whose kernel acknowledges while its
 program never answers.
 
-The connection also fails a call that PostgreSQL reports as a success with a warning: its commit did not wait for the
-synchronous standby, because somebody cancelled the wait. Such a change is lost if the standby takes over.
+PostgreSQL reports a success with a warning if somebody cancels a commit's wait for its synchronous standby. The change
+is lost if the standby takes over, so the connection fails such a call.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[_Result], interval: float = _INTERVAL, timeout: float | None = None) -> _Result:
         """Wait for the server's answer.
 
-        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time, or
-        if a commit did not wait for its standby. The outcome is then unknown. It closes the connection first. Closing
-        does not block: the socket is non-blocking, and no cancel is sent.
+        Raises psycopg.OperationalError without an SQLSTATE, as for any lost connection, if no answer comes in time.
+        Also raises it if a commit did not wait for its standby. The outcome is then unknown. It closes the connection
+        first. Closing does not block: the socket is non-blocking, and no cancel is sent.
         """
         if self._deadline is None:
             return super().wait(gen, interval, timeout)
