@@ -112,11 +112,12 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@$(RUN) $(PIP_INSTALL) $(addprefix -r ,$(RUN_PINS) tests/requirements.txt) >&2
 	@touch $@
 
-# The SAM CLI pins versions of its own, so it lives apart.
+# The SAM CLI pins versions of its own, so it lives apart. All its packages are pinned. A pip before 23.1, such as that of
+# Debian 12, would refuse those that another one needs with an extra, so pip must not resolve.
 .venv-sam/done: .venv/run tests/requirements-sam.txt
 	@test -x .venv-sam/bin/python || $(RUN) -m venv .venv-sam
 	@echo "Installing the SAM CLI into .venv-sam ..." >&2
-	@.venv-sam/bin/python $(PIP_INSTALL) -r tests/requirements-sam.txt >&2
+	@.venv-sam/bin/python $(PIP_INSTALL) --no-deps -r tests/requirements-sam.txt >&2
 	@touch $@
 
 # For the plots only: `make .venv-plot/done && .venv-plot/bin/python -m tests.bench.plot`.

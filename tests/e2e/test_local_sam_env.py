@@ -3,7 +3,6 @@
 import json
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from local.sam_env import NAME, gateway
-from tests.e2e.local_stack import TURN, call, running
+from tests.e2e.local_stack import TURN, call, open_folder, running
 from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
 
@@ -106,7 +105,7 @@ def first_answer(state: Path, message: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def gate_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the state folder of a running stack."""
-    with tempfile.TemporaryDirectory(prefix="rb-") as name, running(Path(name) / "state") as stack:
+    with open_folder() as folder, running(folder / "state") as stack:
         yield stack.state
 
 

@@ -47,7 +47,7 @@ def test_a_choice_that_may_have_tests_with_sam_installs_sam(choice: str) -> None
 @pytest.mark.parametrize("target", [".venv/run", ".venv/test", ".venv-sam/done"])
 def test_an_install_shows_its_progress_on_a_terminal_and_is_quiet_otherwise(target: str) -> None:
     def installs(commands: str) -> list[str]:
-        return [line for line in commands.splitlines() if "pip install" in line]
+        return [line for line in commands.splitlines() if "-m pip" in line]
 
     quiet = installs(printed(target))
     assert quiet
@@ -65,7 +65,7 @@ def test_an_install_shows_its_progress_on_a_terminal_and_is_quiet_otherwise(targ
 @pytest.mark.parametrize("target", [".venv/run", ".venv/test", ".venv-sam/done"])
 def test_an_install_writes_nothing_to_standard_output(target: str) -> None:
     """`TOKEN=$(make -s token)` may install first."""
-    commands = [line for line in printed(target).splitlines() if "pip install" in line or "Installing" in line]
+    commands = [line for line in printed(target).splitlines() if "-m pip" in line or "Installing" in line]
     assert [line for line in commands if not line.endswith(">&2")] == []
 
 

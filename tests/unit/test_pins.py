@@ -93,6 +93,24 @@ def test_each_package_that_a_pinned_one_needs_on_linux_or_macos_is_pinned_too(
                 assert needed.specifier.contains(version, prereleases=True), f"{name} needs {needed}"
 
 
+@pytest.mark.parametrize(("together", "folder"), SETS, ids=[folder for _, folder in SETS])
+def test_a_set_in_which_a_package_needs_an_extra_of_another_is_installed_without_resolving(
+    together: list[Path], folder: str
+) -> None:
+    """With --require-hashes a pip before 23.1, such as Debian 12's, refuses an extra that no line of the file names."""
+    skip_without(lambda: _packages(ROOT / folder))
+    pinned = {pin.name: Requirement(pin.requirement) for path in together for pin in pins_of(path)}
+    needs = _needs(ROOT / folder)
+    extra = []
+    for name, requirement in pinned.items():
+        for needed in filter(lambda each: each.extras, needs[name]):
+            if needed.marker is None or any(needed.marker.evaluate({"extra": e}) for e in ("", *requirement.extras)):
+                other = pinned[Pin(f"{needed.name}==0", ()).name]
+                extra += [f"{name} needs {needed}"] if needed.extras - other.extras else []
+    [install] = re.findall(rf"PIP_INSTALL\).*{together[-1].relative_to(ROOT)}.*", (ROOT / "Makefile").read_text())
+    assert extra == [] or "--no-deps" in install, extra
+
+
 def _packages(environment: Path) -> Path:
     for folder in environment.glob("lib/python3.*/site-packages"):
         return folder
