@@ -24,8 +24,9 @@ import psycopg
 from ops.archive import SCHEMAS, read_archive
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
+from ops.only_one import refuse_shared
 from ops.pg_tools import Tools, connection_arguments, tools_for_dump
-from ops.progress import Progress, progress, size
+from ops.progress import Progress, progress, short, size
 from ops.stopping import stoppable
 
 # While a migration changes a table, the dump waits for its lock.
@@ -60,6 +61,7 @@ def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False)
     refuse_pooler(direct_url)
     _refuse_file(file, force=force)
     with connect(direct_url, "robot-brain-backup") as connection:
+        refuse_shared(connection, direct_url)
         tables = _readable_tables(connection)
         tools = tools_for_dump(connection.info.server_version // 10_000, tls=connection.pgconn.ssl_in_use)
     with _part_of(file) as part:
@@ -81,7 +83,7 @@ def _refuse_file(file: Path, *, force: bool) -> None:
 
 
 def _readable_tables(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the tables with rows and about their sizes. Raises MigrationError if the role would leave something out."""
+    """Return the tables with rows and their sizes. Raises MigrationError if the role would leave something out."""
     role, sees_all = connection.execute(_SEES_ALL).fetchone() or ("", False)
     if not sees_all:
         raise MigrationError(
@@ -172,10 +174,9 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
                 elif errors or "error:" in line or "FATAL" in line:
                     errors.append(line)
         read = sum(tables.get(name, 0) for name in begun[:-1])
-        now = f", now {begun[-1]}" if begun else ""
         shown.show(
             f"Backup: {max(0, len(begun) - 1)} of {len(tables)} tables, {size(read)} of about {size(whole)} read, "
-            f"{size(part.stat().st_size)} written{now}"
+            f"{size(part.stat().st_size)} written{short(begun[-1]) if begun else ''}"
         )
 
 
@@ -216,10 +217,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--file", default="", help="the name of the backup")
     parser.add_argument("--force", action="store_true", help="replace a file of this name")
     options = parser.parse_args(arguments)
+    url = url_from_environment()
     if not options.file.strip():
         raise UsageError("Name the file of the backup: make ops DO=backup FILE=brain.dump")
     file = Path(options.file)
     with stoppable(_STOPPED), progress() as shown:
-        written = backup(url_from_environment(), file, shown, force=options.force)
+        written = backup(url, file, shown, force=options.force)
     print(f"Wrote {file}: {size(written)}. It holds every text, so keep it as safe as the database.")
     return 0

@@ -11,7 +11,7 @@ import psycopg
 
 from ops.archive import RECORDS, Archive, Entry
 from ops.errors import MigrationError
-from ops.progress import Progress, size
+from ops.progress import Progress, short, size
 
 # Before the first object, and pg_restore's guards for psql.
 _SETTING = re.compile(rb"SET (\w+) = .*;\n?")
@@ -90,12 +90,12 @@ def _run_each(connection: psycopg.Connection[Any], text: bytes, shown: Progress)
     ends = [*(head.start() for head in heads[1:]), len(text)]
     for number, (head, end) in enumerate(zip(heads, ends, strict=True), start=1):
         name = head[1].decode(errors="replace")
-        shown.show(f"Restore: indexes, constraints and policies, {number} of {len(heads)}, now {name}")
+        shown.show(f"Restore: indexes, constraints and policies, {number} of {len(heads)}{short(name)}")
         _run(connection, text[head.start() : end])
 
 
 def _load_rows(connection: psycopg.Connection[Any], archive: Archive, entries: list[Entry], shown: Progress) -> None:
-    whole, count, done, loaded = archive.file.stat().st_size, len(archive.tables), 0, 0
+    whole, count, done = archive.file.stat().st_size, len(archive.tables), 0
     with archive.sql(entries, "--section=data") as (stream, position), connection.cursor() as cursor:
         statement: list[bytes] = []
         for line in stream:
@@ -108,12 +108,11 @@ def _load_rows(connection: psycopg.Connection[Any], archive: Archive, entries: l
             with cursor.copy(line) as copy:
                 for rows in _rows(stream, archive):
                     copy.write(rows)
-                    loaded += len(rows)
                     # pg_restore reads the same open file, so its position is ours too.
                     read = os.lseek(position.fileno(), 0, os.SEEK_CUR)
                     shown.show(
-                        f"Restore: {done} of {count} tables, {size(read)} of {size(whole)} read, {size(loaded)} "
-                        f"loaded, now {match[1].decode(errors='replace')}"
+                        f"Restore: {done} of {count} tables, {size(read)} of {size(whole)} read"
+                        f"{short(match[1].decode(errors='replace'))}"
                     )
             done += 1
         cursor.execute(b"".join(_known(connection, statement)))

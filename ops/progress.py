@@ -62,3 +62,8 @@ def size(count: int) -> str:
     power = min((len(str(count)) - 1) // 3, 4)
     unit = ("bytes", "kB", "MB", "GB", "TB")[power]
     return f"{count / 1000**power:.1f} {unit}" if power else f"{count} bytes"
+
+
+def short(table: str) -> str:
+    """Return the name of a table or an index as the end of a line, without its schema."""
+    return f": {table.rpartition('.')[2]}"

@@ -9,6 +9,7 @@ the rights at its end too, leaves the database as it was. No shell runs a line o
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,12 +24,13 @@ from ops.audit import append
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.loading import load
-from ops.logins import LOGINS, assert_logins
-from ops.only_one import only_one
+from ops.logins import assert_logins
+from ops.only_one import assert_held, only_one, refuse_shared
 from ops.pg_tools import tools_for_restore
 from ops.progress import Progress, progress
 from ops.records import read_records, schema_version
 from ops.replacing import drop_schemas
+from ops.restore_target import connected, found_schemas, refuse_target
 from ops.rights import Corrections, correct_rights
 from ops.roles import make_roles
 from ops.sql_files import read_sql
@@ -41,28 +43,20 @@ _UNKNOWN = (
     "The restore was stopped while it was being committed. So it happened as a whole, or not at all: look at the data, "
     "and run it again with REPLACE=1 if you are not sure."
 )
-_TARGET = """
-select
-  pg_catalog.current_setting('server_version_num')::integer / 10000,
-  pg_catalog.current_setting('server_encoding'),
-  pg_catalog.pg_is_in_recovery(),
-  pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
-"""
-_FOUND = "select n.nspname from pg_catalog.pg_namespace n where n.nspname = any (%s) order by 1"
-_CONNECTED = """
-select count(*) from pg_catalog.pg_stat_activity
-where usename = any (%s) and datname = pg_catalog.current_database() and backend_type = 'client backend'
-"""
 # An owner of objects needs this right when it gets them.
 _SCHEMA = "create schema {} authorization robot_brain_owner"
 _ALLOW = "grant create on schema {} to robot_brain_stats, robot_brain_audit"
 _FORBID = "revoke create on schema {} from robot_brain_stats, robot_brain_audit"
-# With its rows loaded and its policies not made yet, each table shows all its rows to its owner's members.
-_TURNS_LACK = """
-select exists (
-  select from robot_brain.sessions s
-  where s.message_count > 0 and (pg_catalog.to_jsonb(s) ->> 'erasing_at') is null
-) and not exists (select from robot_brain.conversations)
+# Its rows are loaded and its policies not made yet, so each table shows all its rows to the members of its owner.
+_TURNS = """
+with live as (
+  select s.tenant_id, s.id, s.message_count
+  from robot_brain.sessions s
+  where (pg_catalog.to_jsonb(s) ->> 'erasing_at') is null
+)
+select
+  (select coalesce(sum(l.message_count), 0) from live l),
+  (select count(*) from robot_brain.conversations c join live l on l.tenant_id = c.tenant_id and l.id = c.session_id)
 """
 _OURS = """
 select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
@@ -78,28 +72,28 @@ where s.name in ('statement_timeout', 'transaction_timeout', 'idle_in_transactio
 """
 
 
-def restore(direct_url: str, file: Path, shown: Progress, say: Say = print, *, replace: bool = False) -> bool:
+def restore(
+    direct_url: str, file: Path, shown: Progress, say: Say = print, *, replace: bool = False, force: bool = False
+) -> bool:
     """Restore the backup `file`, and return whether `make migrate` has something left to apply.
 
-    With `replace` the schemas that are there are dropped in the same transaction. Calls `say` with what an operator
+    With `replace` the schemas that are there are dropped in the same transaction. An archive that lacks turns is
+    restored only with `force`. Calls `say` with what an operator
     should know. Raises UsageError or MigrationError, with what to do, and has then changed nothing.
     """
     refuse_pooler(direct_url)
     archive = read_archive(file, tools_for_restore())
     with connect(direct_url, "robot-brain-restore") as connection:
-        _refuse_target(connection, archive)
+        refuse_shared(connection, direct_url)
+        refuse_target(connection, archive)
         with only_one(connection, LOCK, "migration"):
-            found = [name for (name,) in connection.execute(_FOUND, [list(SCHEMAS)]).fetchall()]
-            if found and not replace:
-                raise MigrationError(
-                    f"The database {connection.info.dbname} has Robot Brain already (the schema {found[0]}). Nothing "
-                    "was changed. Restore into an empty database, or replace what is there with REPLACE=1."
-                )
-            _say_connected(connection, say)
+            found = found_schemas(connection, replace=replace)
+            if count := connected(connection):
+                say(f"Connections of the functions to this database: {count}. Their requests fail until the end.")
             commits = False
             try:
                 with connection.transaction():
-                    pending = _restore(connection, archive, found, shown, say)
+                    pending = _restore(connection, archive, found, shown, say, force=force)
                     commits = True
                 return pending
             except KeyboardInterrupt:
@@ -116,43 +110,27 @@ def restore(direct_url: str, file: Path, shown: Progress, say: Say = print, *, r
                     "Another connection uses a table that is to be replaced. Nothing was changed. Wait for its end, "
                     "and run it again."
                 ) from error
+            except psycopg.errors.OutOfMemory as error:
+                raise MigrationError(
+                    f"{error.diag.message_primary}: the server has no room for so many locks in one transaction. "
+                    "Nothing was changed. Restore into an empty database, which needs fewer, or let the server start "
+                    "with a larger max_locks_per_transaction."
+                ) from error
             except psycopg.Error as error:
                 outcome = _UNKNOWN if commits else "Nothing was changed."
                 raise MigrationError(f"{error}\n{outcome}") from error
 
 
-def _refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
-    """Raise MigrationError if the archive cannot come into this database."""
-    major, encoding, is_standby, may_create = connection.execute(_TARGET).fetchone() or (0, "", False, False)
-    name = connection.info.dbname
-    if major < archive.server_major:
-        raise MigrationError(
-            f"{archive.file} was made of PostgreSQL {archive.server_major}, and {name} is on PostgreSQL {major}. "
-            "PostgreSQL restores into the same version or a newer one."
-        )
-    if encoding != "UTF8":
-        raise MigrationError(
-            f"The database {name} has the encoding {encoding}, and Robot Brain needs UTF8. Create a database with: "
-            "create database … encoding 'UTF8' template template0"
-        )
-    if is_standby:
-        raise MigrationError(f"{name} is on a standby, which takes no writes. Use the primary's URL.")
-    if not may_create:
-        raise MigrationError(
-            f"{connection.info.user} may not create schemas in {name}. Restore as the database's owner, or as a "
-            "superuser."
-        )
-
-
-def _say_connected(connection: psycopg.Connection[Any], say: Say) -> None:
-    (count,) = connection.execute(_CONNECTED, [list(LOGINS)]).fetchone() or (0,)
-    if count:
-        say(f"Connections of the functions to this database: {count}. Their requests fail until the restore ends.")
-
-
 def _restore(
-    connection: psycopg.Connection[Any], archive: Archive, found: list[str], shown: Progress, say: Say
+    connection: psycopg.Connection[Any],
+    archive: Archive,
+    found: list[str],
+    shown: Progress,
+    say: Say,
+    *,
+    force: bool,
 ) -> bool:
+    assert_held(connection, LOCK)
     connection.execute(_NO_LIMITS)
     make_roles(connection, is_new=False)
     drop_schemas(connection, found)
@@ -162,11 +140,8 @@ def _restore(
         connection.execute(sql.SQL(_ALLOW).format(name))
 
     for loaded in load(connection, archive, shown, say):
-        if loaded == "rows" and connection.execute(_TURNS_LACK).fetchone() == (True,):
-            raise MigrationError(
-                f"{archive.file} holds sessions and none of their turns: it was made by a role that may not read all "
-                "rows. Nothing was changed. Use a backup of `make ops DO=backup`."
-            )
+        if loaded == "rows":
+            _compare_turns(connection, archive, say, force=force)
     for schema in archive.schemas:
         connection.execute(sql.SQL(_FORBID).format(sql.Identifier(schema)))
     # Before they belonged to robot_brain_owner, the records belonged to a role that only the other cluster has.
@@ -189,6 +164,20 @@ def _restore(
     return pending
 
 
+def _compare_turns(connection: psycopg.Connection[Any], archive: Archive, say: Say, *, force: bool) -> None:
+    """Raise MigrationError if the archive lacks turns that its sessions count. With `force` only say so."""
+    counted, held = connection.execute(_TURNS).fetchone() or (0, 0)
+    if held >= counted:
+        return
+    lack = f"{archive.file} holds {held} turns, and its sessions count {counted}."
+    if not force:
+        raise MigrationError(
+            f"{lack} Probably the role that made it may not read all rows. Nothing was changed. Use a backup of "
+            "`make ops DO=backup`, or restore what is there with FORCE=1."
+        )
+    say(f"{lack} Run `make ops DO=recount` afterwards.")
+
+
 def _is_pending(connection: psycopg.Connection[Any], archive: Archive) -> bool:
     """Return whether `make migrate` has a file to apply. Raises MigrationError if the backup is newer than it."""
     files = read_sql()
@@ -204,16 +193,21 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops restore", description="Restore a backup of Robot Brain.")
     parser.add_argument("--file", default="", help="the name of the backup")
     parser.add_argument("--replace", action="store_true", help="drop what is there, in the same transaction")
+    parser.add_argument("--force", action="store_true", help="restore a backup that lacks turns, too")
     options = parser.parse_args(arguments)
+    url = url_from_environment()
     if not options.file.strip():
         raise UsageError("Name the file of the backup: make ops DO=restore FILE=brain.dump")
+    logging.basicConfig(format="%(message)s")
+    # It names the command that this one waits for.
+    logging.getLogger("robot_brain.operator").setLevel(logging.INFO)
     with stoppable(_STOPPED), progress() as shown:
 
         def say(text: str) -> None:
             shown.clear()
             print(text, file=sys.stderr)
 
-        restore(url_from_environment(), Path(options.file), shown, say, replace=options.replace)
+        restore(url, Path(options.file), shown, say, replace=options.replace, force=options.force)
     print(f"Restored {options.file}.")
     print(
         "Next:\n"

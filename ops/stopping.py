@@ -34,7 +34,9 @@ def stoppable(message: str) -> Iterator[None]:
         received = signal.Signals(number)
         raise _Signal
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    # nohup lets a command ignore SIGHUP, and it stays ignored.
+    used = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in used}
     try:
         yield
     except KeyboardInterrupt:

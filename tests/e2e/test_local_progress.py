@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from local.settings import ROOT
-from ops.migrate import LOCK
+from ops.apply_files import LOCK
 from tests.e2e.local_stack import command, environment, read_until, running
 from tests.support.servers.databases import Database
 from tests.support.waiting import outputs_of

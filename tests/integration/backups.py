@@ -26,7 +26,7 @@ from tests.support.bundle import Bundle, Json, deployed, turn
 from tests.support.servers.databases import Database, Template, set_app_login
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
 
-# Who makes a backup and who restores it: a superuser, a role as Neon's console makes it, and a role made in SQL.
+# Each makes backups and restores them: a superuser, a role as Neon's console makes it, and a role made in SQL.
 KINDS = ("superuser", "console", "sql")
 CONSOLE = "robot_brain_console"
 # The console's role is a member of a role like neon_superuser.

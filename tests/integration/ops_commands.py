@@ -3,14 +3,28 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from local.settings import ROOT
+from tests.integration.backups import url_of
+from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
+
+# The dump waits for this lock, and no request does.
+_LOCK = "lock table robot_brain_migrations.files in access exclusive mode"
+_WAITS = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-backup' and wait_event_type = 'Lock'
+  and query like 'LOCK TABLE%'
+"""
+_OPEN = """
+select pid from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-backup'
+"""
 
 
 @contextmanager
@@ -45,6 +59,28 @@ def child_of(process: "subprocess.Popen[str]", name: str) -> psutil.Process:
 
     wait_until(runs)
     return found[0]
+
+
+@contextmanager
+def waiting_backup(
+    database: Database, kind: str, file: Path, *, url: str = "", stderr: int = subprocess.PIPE
+) -> Iterator[tuple["subprocess.Popen[str]", Callable[[], None]]]:
+    """Run a backup whose pg_dump has its snapshot and waits for a lock. Yield it, and a function that lets it go on."""
+    url = url or url_of(database.postgres, kind, database.name)
+    with database.admin() as admin, database.admin() as other:
+        admin.autocommit = False
+        admin.execute(_LOCK)
+        with command("backup", url, file, stderr=stderr) as process:
+
+            def waits() -> bool:
+                assert process.poll() is None, process.communicate()
+                return other.execute(_WAITS).fetchone() is not None
+
+            wait_until(waits)
+            yield process, admin.rollback
+        # A backup that was stopped leaves no connection behind.
+        admin.rollback()
+        wait_until(lambda: other.execute(_OPEN).fetchone() is None)
 
 
 def tools_in_front(folder: Path, tools: Path, before: str) -> Path:

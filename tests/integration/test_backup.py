@@ -12,20 +12,11 @@ from ops.backup import backup
 from ops.errors import MigrationError, OperatorError, UsageError
 from ops.pg_tools import tools_for_dump, tools_for_restore
 from tests.integration.backups import kinds_of_roles, new_database, quietly, restored, rows_of, url_of
-from tests.integration.ops_commands import command, tools_in_front
+from tests.integration.ops_commands import tools_in_front, waiting_backup
 from tests.support.bundle import deployed, turn
 from tests.support.servers.databases import Database, Template
 from tests.support.servers.postgres import MIGRATOR, SUPERUSER, Postgres
-from tests.support.waiting import outputs_of, wait_until
-
-# The dump waits for this lock, and no request does.
-LOCK = "lock table robot_brain_migrations.files in access exclusive mode"
-WAITS = """
-select pid from pg_stat_activity
-where datname = current_database() and application_name = 'robot-brain-backup' and wait_event_type = 'Lock'
-  and query like 'LOCK TABLE%'
-"""
-OPEN = "select pid from pg_stat_activity where application_name = 'robot-brain-backup'"
+from tests.support.waiting import outputs_of
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +49,12 @@ def assert_refused(database: Database, file: Path, sentence: str, kind: str = "s
     with pytest.raises(OperatorError, match=sentence):
         saved(database, file, kind)
     assert sorted(file.parent.iterdir()) == before
+
+
+def test_a_pooler_of_neon_is_refused(file: Path) -> None:
+    with pytest.raises(MigrationError, match="leads to Neon's pooler"):
+        backup("postgresql://u:p@ep-a-1-pooler.eu.aws.neon.tech/db", file, quietly())
+    assert list(file.parent.iterdir()) == []
 
 
 def test_a_role_that_row_level_security_limits_may_make_no_backup(there: Database, file: Path) -> None:
@@ -134,16 +131,10 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(there: Database
     with deployed({"DATABASE_URL": there.app_url}) as bundle:
         assert bundle.write("before", turn()).status == 201
         before = rows_of(there.postgres, there.name)
-        with (
-            there.admin() as admin,
-            command("backup", url_of(there.postgres, "superuser", there.name), file) as process,
-        ):
-            with admin.transaction():
-                admin.execute(LOCK)
-                with there.admin() as other:
-                    wait_until(lambda: other.execute(WAITS).fetchone() is not None)
-                assert bundle.write("meanwhile", turn()).status == 201
-                assert bundle.erase("before").status == 204
+        with waiting_backup(there, "superuser", file) as (process, release):
+            assert bundle.write("meanwhile", turn()).status == 201
+            assert bundle.erase("before").status == 204
+            release()
             out, log = outputs_of(process)
     assert (process.returncode, log) == (0, "")
     assert out.startswith(f"Wrote {file}: ")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ops.errors import MigrationError
 from ops.migrate import migrate
 from ops.rights import Corrections
 from tests.integration.backups import (
@@ -143,3 +144,16 @@ def test_a_restore_fills_another_cluster_that_lacks_our_roles(
     with kinds_of_roles(cluster), new_database(cluster, OWNERS[kind]) as name:
         restored(cluster, kind, name, source.archive(kind))
         assert_whole(template, source, cluster, kind, name)
+
+
+@pytest.mark.parametrize("template", ["embedded18"], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_older_postgresql_is_refused(source: Source, tls_server: Postgres, kind: str) -> None:
+    if tls_server.version >= source.postgres.version:
+        pytest.skip("no older PostgreSQL is here")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kinds_of_roles(tls_server))
+        name = stack.enter_context(new_database(tls_server, OWNERS[kind]))
+        with pytest.raises(MigrationError, match=rf"was made of PostgreSQL 18, and {name} is on PostgreSQL \d+\."):
+            restored(tls_server, kind, name, source.archive(kind))
+        assert rows_of(tls_server, name) == {}
