@@ -106,7 +106,8 @@ def documented() -> list[str]:
     text = (ROOT / "docs" / "deploy.md").read_text()
     table = text.split("| question | answer |\n| --- | --- |\n")[1].split("\n\n")[0]
     # A choice of the build, such as AUTH=jwt, says when a question comes.
-    return [name for row in table.splitlines() for name in re.findall(r"`([^`=]+)`", row.split("|")[1])]
+    names = [name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    return [name for name in names if "=" not in name]
 
 
 def saved(folder: Path) -> dict[str, Any]:
