@@ -74,14 +74,13 @@ def kinds_of_roles(postgres: Postgres) -> Iterator[None]:
 
 
 def share_roles(postgres: Postgres) -> None:
-    """Let both roles that are no superuser grant our roles, as the sentence for a second owner says."""
+    """Let the console's role grant our roles, which the other one made, as the sentence for a second owner says."""
     with postgres.admin() as admin:
-        for role in (CONSOLE, MIGRATOR):
-            admin.execute(
-                sql.SQL("grant {} to {} with admin option").format(
-                    sql.SQL(", ").join(map(sql.Identifier, ROLES)), sql.Identifier(role)
-                )
+        admin.execute(
+            sql.SQL("grant {} to {} with admin option").format(
+                sql.SQL(", ").join(map(sql.Identifier, ROLES)), sql.Identifier(CONSOLE)
             )
+        )
 
 
 def url_of(postgres: Postgres, kind: str, dbname: str) -> str:

@@ -1,6 +1,7 @@
 """Run `python -m ops backup` and `restore` in processes of their own, and programs that stand in front of pg_dump."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -83,12 +84,17 @@ def waiting_backup(
         wait_until(lambda: other.execute(_OPEN).fetchone() is None)
 
 
-def tools_in_front(folder: Path, tools: Path, before: str) -> Path:
-    """Make a folder whose pg_dump runs the shell's lines `before` and then the one of `tools`. Return the folder."""
+def tools_in_front(folder: Path, tools: Path, **before: str) -> Path:
+    """Make a folder whose programs run the shell's lines `before` of their name first. Return the folder.
+
+    Then they run the program of `tools`, which is `$real` for these lines.
+    """
     folder.mkdir()
-    for name, lines in {"pg_dump": before, "pg_restore": ""}.items():
+    for name in ("pg_dump", "pg_restore"):
         script = folder / name
-        run = f'exec {tools / name} "$@"'
-        script.write_text(f'#!/bin/sh\ncase "$1" in --version) {run};; esac\n{lines}\n{run}\n')
+        script.write_text(
+            f"#!/bin/sh\nreal={shlex.quote(str(tools / name))}\n"
+            f'if [ "$1" != --version ]; then\n{before.get(name, ":")}\nfi\nexec "$real" "$@"\n'
+        )
         script.chmod(0o755)
     return folder

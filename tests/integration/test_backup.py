@@ -168,7 +168,7 @@ def test_a_dump_that_fails_leaves_no_file(
     says: str,
 ) -> None:
     tools = tools_for_dump(there.postgres.version, tls=False).folder
-    folder = tools_in_front(tmp_path_factory.mktemp("tools") / "bin", tools, before)
+    folder = tools_in_front(tmp_path_factory.mktemp("tools") / "bin", tools, pg_dump=before)
     monkeypatch.setenv("PGBIN", str(folder))
     assert_refused(there, file, says)
     file.write_text("an older backup")

@@ -8,10 +8,11 @@ import pytest
 
 from ops.backup import backup
 from ops.errors import MigrationError
+from ops.pg_tools import tools_for_restore
 from ops.restore import restore
 from tests.integration.backups import quietly, rows_of, url_of
 from tests.integration.migrations import PROCESS_ENDED
-from tests.integration.ops_commands import command
+from tests.integration.ops_commands import command, tools_in_front
 from tests.support.bundle import deployed, turn
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import APP, Database
@@ -96,6 +97,24 @@ def test_a_restore_whose_connection_is_ended_leaves_the_database_as_it_was(datab
         assert process.returncode == 1
         assert log.endswith("\nNothing was changed.\n")
         gate.open()
+    assert rows_of(database.postgres, database.name) == before
+
+
+@pytest.mark.parametrize("section", ["pre-data", "data", "post-data"])
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_a_pg_restore_that_fails_after_its_last_line_changes_nothing(
+    database: Database,
+    archive: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    section: str,
+) -> None:
+    before = rows_of(database.postgres, database.name)
+    fails = f'case "$*" in *--section={section}*) "$real" "$@"; echo the reason >&2; exit 1;; esac'
+    folder = tools_in_front(tmp_path_factory.mktemp("tools") / "bin", tools_for_restore().folder, pg_restore=fails)
+    monkeypatch.setenv("PGBIN", str(folder))
+    with pytest.raises(MigrationError, match=r"damaged\. pg_restore says:\nthe reason"):
+        restore(database.direct_url, archive, quietly(), replace=True)
     assert rows_of(database.postgres, database.name) == before
 
 

@@ -33,6 +33,16 @@ def test_a_command_without_a_database_names_the_missing_variable(
     assert err.startswith("Set DIRECT_DATABASE_URL ")
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_and_a_restore_need_the_name_of_a_file(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIRECT_DATABASE_URL", "postgresql://nowhere.invalid/db")
+    for arguments in ([], ["--file", " "]):
+        assert main([command, *arguments]) == 2
+        assert capsys.readouterr().err == f"Name the file of the backup: make ops DO={command} FILE=brain.dump\n"
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "build"])
 def test_a_command_explains_itself_with_help(command: str) -> None:
     done = subprocess.run(
