@@ -47,7 +47,12 @@ SETTINGS: dict[str, Mapping[str, str]] = {
         "intervalstyle": "postgres_verbose",
     },
     "ascii": {"client_encoding": "SQL_ASCII", "search_path": "", "lc_time": "C", "lc_numeric": "C", "lc_messages": "C"},
-    "names": {"search_path": "elsewhere, pg_temp", "check_function_bodies": "off", "timezone": "<UTC>-5:30"},
+    "names": {
+        "search_path": "elsewhere, pg_temp",
+        "check_function_bodies": "off",
+        "timezone": "<UTC>-5:30",
+        "jit": "on",
+    },
     "rows": {
         "row_security": "off",
         "default_transaction_isolation": "serializable",
@@ -61,8 +66,7 @@ SETTINGS: dict[str, Mapping[str, str]] = {
         "enable_hashagg": "off",
         "enable_sort": "off",
         "enable_nestloop": "off",
-        "jit": "on",
-        "jit_above_cost": "0",
+        "jit": "off",
         "work_mem": "64kB",
         "constraint_exclusion": "off",
         "timezone_abbreviations": "Australia",
