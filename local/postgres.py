@@ -16,6 +16,7 @@ from psycopg import sql
 
 from local.data_folder import data_folder
 from local.progress import shown
+from local.server_process import END_SECONDS, forget_dead_server, is_ready, server_process, stop_leftover
 from local.server_user import ServerUser, ServerUserError, programs, server_user
 from ops.logins import PAIR
 
@@ -27,7 +28,6 @@ LOGIN = PAIR[0]
 READY_MARK = ".robot-brain-ready"
 START_SECONDS = 120  # includes the recovery after a crash
 AGAIN_SECONDS = 60
-STOP_SECONDS = 60  # an orderly shutdown, also on a busy machine
 LONGEST_PATH = 90  # bytes; the path of a socket may have 107, with the socket's name
 # The collation does not depend on the locales that this machine has.
 INITDB = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
@@ -50,14 +50,14 @@ class EmbeddedServer:
     @property
     def alive(self) -> bool:
         """Whether the server's process runs."""
-        return _server_process(self._folder) is not None
+        return server_process(self._folder) is not None
 
     def create(self) -> None:
         """Create the data if it does not exist. Raises PostgresError if that fails."""
         if (self._folder / "PG_VERSION").exists():
             return
         # The folder of a server that still runs may have been deleted.
-        _stop_leftover(self._folder)
+        stop_leftover(self._folder)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._user.own(self._folder)
         done = self._user.run([self._binaries / "initdb", *INITDB, "-U", SUPERUSER, "-D", self._folder])
@@ -71,7 +71,7 @@ class EmbeddedServer:
         while self._pid and psutil.pid_exists(self._pid) and time.monotonic() < deadline:
             time.sleep(0.05)
         while True:
-            _forget_dead_server(self._folder)
+            forget_dead_server(self._folder)
             try:
                 self._start()
             except PostgresError:
@@ -86,16 +86,16 @@ class EmbeddedServer:
         """Shut the server down in order, even if clients are connected. Do nothing if it does not run."""
         # The fast shutdown ends connections and flushes data. The immediate one is like a crash, without a loss.
         for number in (signal.SIGINT, signal.SIGQUIT):
-            if (process := _server_process(self._folder)) is not None:
+            if (process := server_process(self._folder)) is not None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + END_SECONDS
             while self.alive and time.monotonic() < deadline:
                 time.sleep(0.02)
 
     def kill(self) -> None:
         """Kill the server with SIGKILL and return when its process is gone."""
-        if (process := _server_process(self._folder)) is not None:
+        if (process := server_process(self._folder)) is not None:
             process.kill()
         while self.alive:
             time.sleep(0.01)
@@ -112,7 +112,7 @@ class EmbeddedServer:
     def _wait_until_ready(self) -> None:
         """Return when the server answers. A server that was taken over may still recover from a crash."""
         deadline = time.monotonic() + START_SECONDS
-        while (process := _server_process(self._folder)) is None or not _is_ready(self._folder):
+        while (process := server_process(self._folder)) is None or not is_ready(self._folder):
             if time.monotonic() > deadline:
                 raise PostgresError(_advice(self._folder))
             time.sleep(0.05)
@@ -151,7 +151,7 @@ def embedded_postgres(folder: Path, say: Callable[[str], None] = lambda line: No
     except ServerUserError as error:
         raise PostgresError(f"{error}.") from error
     _put_unfinished_aside(folder)
-    _forget_dead_server(folder)
+    forget_dead_server(folder)
     say(f"{'Starting' if folder.exists() else 'Creating'} PostgreSQL in {folder} …")
     try:
         with shown("Creating the data"):
@@ -163,7 +163,7 @@ def embedded_postgres(folder: Path, say: Callable[[str], None] = lambda line: No
         (folder / READY_MARK).touch()
     except BaseException:
         # Also after Ctrl-C: the server is a daemon and would keep running.
-        _stop_leftover(folder)
+        stop_leftover(folder)
         raise
     try:
         yield urls
@@ -191,50 +191,9 @@ def _advice(folder: Path) -> str:
 
 
 def _put_unfinished_aside(folder: Path) -> None:
-    if folder.exists() and not (folder / READY_MARK).exists() and _server_process(folder) is None:
+    if folder.exists() and not (folder / READY_MARK).exists() and server_process(folder) is None:
         aside = folder.with_name(f"{folder.name}.unfinished-{time.time_ns()}")
         folder.rename(aside)
-
-
-def _forget_dead_server(folder: Path) -> None:
-    """Remove the pid file if its process is gone or is another program: process ids repeat after a reboot."""
-    pid_file = folder / "postmaster.pid"
-    if pid_file.exists() and _server_process(folder) is None:
-        pid_file.unlink()
-
-
-def _stop_leftover(folder: Path) -> None:
-    """Stop the processes of an interrupted start: the server, or the programs that create its data and start it."""
-    path, found = str(folder.resolve()), []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        command = process.info["cmdline"] or []
-        # Compare the whole path, because another path may begin with it. A shell's command has the path in quotes.
-        names_folder = path in command or any(f'"{path}"' in part for part in command)
-        if names_folder and process.info["name"] in ("postgres", "pg_ctl", "initdb", "sh"):
-            found.append(process)
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGINT)  # the server's fast shutdown: end connections, flush data
-    psutil.wait_procs(found, timeout=STOP_SECONDS)
-
-
-def _server_process(folder: Path) -> psutil.Process | None:
-    """Return the process of the server that runs on `folder`, found by its pid file, or None."""
-    try:
-        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
-        process = psutil.Process(pid)
-        command = process.cmdline()
-    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
-        return None
-    return process if str(folder.resolve()) in command else None
-
-
-def _is_ready(folder: Path) -> bool:
-    """Return whether the server's pid file says that it accepts connections."""
-    try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return False
-    return len(lines) > 7 and lines[7].strip() == "ready"
 
 
 def _urls(server: EmbeddedServer, folder: Path) -> EmbeddedPostgres:

@@ -6,7 +6,6 @@ Ctrl-C stops everything. The data stays.
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
 import signal
@@ -27,6 +26,7 @@ from local.gateway.index import Index
 from local.greeting import commands, greeting
 from local.http_api import CorsConfiguration
 from local.issuer import AUDIENCE, Issuer, IssuerError, load_key
+from local.ports import LAST_PORT, PortError, bind
 from local.postgres import PostgresError
 from local.provision import ready_database
 from local.runtime import Launch
@@ -50,11 +50,6 @@ CLEAR_ERRORS = (
     BuildError,
     IssuerError,
 )
-LAST_PORT = 65535
-
-
-class PortError(OSError):
-    """The port cannot be listened on."""
 
 
 class Interruption:
@@ -109,7 +104,7 @@ def _run(settings: Settings, interruption: Interruption) -> None:
     state = State(settings.state)
     # Bind the ports before anything starts, so that a busy port is reported at once. The sockets do not listen before
     # everything is ready.
-    with state.lock(), _bind(settings.port, settings.port) as bound, _issuer(settings, state) as issuer:
+    with state.lock(), bind(settings.port, settings.port) as bound, _issuer(settings, state) as issuer:
         template = _template(settings, issuer)
         for schedule in template.schedules:
             parse_rate(schedule.expression)
@@ -129,7 +124,7 @@ def _issuer(settings: Settings, state: State) -> Iterator[Issuer | None]:
     if settings.port == LAST_PORT:
         raise SettingsError(f"PORT is {LAST_PORT}; with AUTH=jwt the issuer takes the next port, so choose a lower one")
     port = settings.port and settings.port + 1
-    with _bind(port, settings.port) as bound:
+    with bind(port, settings.port) as bound:
         yield Issuer(load_key(state.folder), bound)
 
 
@@ -226,20 +221,6 @@ def _own_claims(settings: Settings) -> dict[str, str]:
     claims = {"sub": "make run", "scope": settings.functions.get("ALL_USERS_SCOPE", ALL_USERS_SCOPE)}
     kind, _, name = settings.functions.get("TENANT_FROM", "").partition(":")
     return {**claims, name: claims.get(name, "local")} if kind == "claim" else claims
-
-
-def _bind(port: int, choice: int) -> socket.socket:
-    """Return a socket that is bound to the port. Raises PortError, which suggests a PORT a little above `choice`."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-    except OSError as error:
-        bound.close()
-        other = f"PORT={choice + 10}, or " if choice + 10 < LAST_PORT else ""
-        why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror
-        raise PortError(f"port {port} on 127.0.0.1 is not free ({why}). Choose another: {other}PORT=0") from error
-    return bound
 
 
 def _address(bound: socket.socket) -> str:

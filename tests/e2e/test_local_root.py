@@ -4,6 +4,8 @@ import importlib.util
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.server_user import PACKAGE, PROGRAMS, SHARED
-from tests.e2e.local_stack import TURN, call, command_of, processes_of, running_of
+from tests.e2e.local_stack import TURN, call, command_of, environment, processes_of, running_of
 from tests.support.checkouts import copy_checkout
 from tests.support.waiting import outputs_of
 
@@ -93,4 +95,31 @@ def test_data_whose_folder_was_closed_later_is_refused_with_what_to_type(closed:
     assert refused.returncode == 1
     assert f"Type: chmod o+x {closed}" in errors
     assert "Traceback" not in errors
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+# A program that runs `make run` on a machine whose place for the data cannot be made.
+_WITHOUT_A_PLACE = """
+import os, pathlib, sys
+import local.data_folder, local.serve, local.server_user
+
+local.data_folder.SHARED = local.server_user.SHARED = pathlib.Path("/dev/null/robot-brain")
+sys.exit(local.serve.main([], os.environ))
+"""
+
+
+def test_without_another_place_for_the_data_the_start_is_refused_with_what_to_type(closed: Path) -> None:
+    checkout = copy_checkout(closed / "checkout")
+    refused = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_A_PLACE],
+        cwd=checkout,
+        env=environment(checkout / ".local"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert f"its user pgserver cannot enter {closed}, and /dev/null/robot-brain cannot be used" in refused.stderr
+    assert f"Run this as another user than root, or type: chmod o+x {closed}" in refused.stderr
+    assert "Traceback" not in refused.stderr
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700

@@ -118,3 +118,9 @@ def test_an_unusable_state_folder_is_refused_in_one_sentence(folder: Path, name:
     assert message in errors
     assert "STATE=<folder>" in errors
     assert "Traceback" not in errors
+
+
+def test_a_locale_that_this_machine_does_not_have_prevents_no_start(folder: Path) -> None:
+    """ssh passes on the locale of another machine."""
+    with running(folder / "state", LC_ALL="xx_YY.UTF-8") as stack:
+        assert call(f"{stack.url}/health")["status"] == "ok"
