@@ -13,7 +13,9 @@ from ops.takeover import BASE, value, was_recorded_by_yoyo
 
 # They belong to robot_brain_owner, so each role that may migrate may write them.
 _CREATE_SCHEMA = "create schema if not exists robot_brain_migrations authorization robot_brain_owner"
+# The schema may be of an earlier release, and belong to the role that migrated then.
 _CREATE = """
+alter schema robot_brain_migrations owner to robot_brain_owner;
 create table robot_brain_migrations.files (
   name text not null,
   sha256 text not null,

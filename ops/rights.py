@@ -115,7 +115,8 @@ def wrong_rights(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def read_rights(connection: psycopg.Connection[Any]) -> set[str]:
-    """Return the statements that make the rights of this database."""
+    """Return the statements that make the rights of this database. Call it in a transaction."""
+    connection.execute("set local quote_all_identifiers = off")
     return {statement for (statement,) in connection.execute(READ_RIGHTS.read_bytes()).fetchall()}
 
 
