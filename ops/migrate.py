@@ -27,6 +27,7 @@ from ops.only_one import Waiting, only_one, refuse_shared
 from ops.records import read_records
 from ops.rights import Corrections, wrong_rights
 from ops.roles import wrong_database_rights
+from ops.schemas import announce_new, is_new
 from ops.sql_files import SQL, read_sql
 
 
@@ -44,6 +45,8 @@ def migrate(
     files = read_sql(sql)
     done: list[str] = []
     with _connected(direct_url) as connection, only_one(connection, LOCK, "migration", waiting=waiting):
+        if is_new(connection):
+            announce_new(connection)
         while True:
             applied, outside, corrected = apply_pending(connection, files)
             done += applied
@@ -67,6 +70,8 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     with _connected(direct_url) as connection, connection.transaction():
         try:
             connection.execute("set transaction isolation level repeatable read, read only")
+            if is_new(connection):
+                announce_new(connection, only_plan=True)
             records = read_records(connection, files)
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(f"{error.diag.message_primary}. {OWNER}") from error
