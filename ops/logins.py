@@ -178,7 +178,7 @@ def _is_new(connection: psycopg.Connection[Any], role: str) -> bool:
 
 
 def wrong_attributes(connection: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]:
-    """Yield the statements that give a role of ours the attributes that it should have."""
+    """Yield the statements that give one of our roles the attributes that it should have."""
     attributes = connection.execute(
         "select rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
         " from pg_catalog.pg_roles where rolname = %s",
