@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Interface
 from pathlib import Path
 from socket import AF_INET
@@ -30,16 +30,18 @@ _LOOPBACK = IPv4Interface("127.0.0.1/8")
 
 
 @contextlib.contextmanager
-def sam_env(settings: Settings, state: State, template: Template, app_url: str | None) -> Iterator[None]:
+def sam_env(
+    settings: Settings, state: State, template: Template, app_url: str | None, say: Callable[[str], None]
+) -> Iterator[None]:
     """Keep the file in the state folder during the context. Only the holder of the folder's lock may call this.
 
     `app_url` is the functions' URL of the embedded database. The file then names a gate to it, whose port and password
-    stay the same from run to run, unless another program has taken the port. Without `app_url` the file has the
-    settings' own database.
+    stay the same from run to run, unless another program has taken the port. Calls `say` if other addresses than
+    those of this machine reach the gate. Without `app_url` the file has the settings' own database.
     """
     path = state.folder / NAME
     path.unlink(missing_ok=True)  # a killed run may have left one
-    with _gate(state, app_url) as gate_url:
+    with _gate(settings, state, app_url, say) as gate_url:
         database = {} if gate_url is None else {"DATABASE_URL": gate_url}
         _write(path, {"Parameters": _declared(template, {**settings.functions, **database})})
         try:
@@ -49,7 +51,7 @@ def sam_env(settings: Settings, state: State, template: Template, app_url: str |
 
 
 @contextlib.contextmanager
-def _gate(state: State, app_url: str | None) -> Iterator[str | None]:
+def _gate(settings: Settings, state: State, app_url: str | None, say: Callable[[str], None]) -> Iterator[str | None]:
     """Yield the URL of a gate to the embedded database, or None without `app_url`."""
     if app_url is None:
         yield None
@@ -58,8 +60,14 @@ def _gate(state: State, app_url: str | None) -> Iterator[str | None]:
     login, database = str(parameters["user"]), str(parameters["dbname"])
     kept = state.folder / _KEPT
     port, password = _read(kept)
-    with Gate(target(parameters), gateway(), port, login, database, password) as gate:
+    place = gateway()
+    with Gate(target(parameters), place, port, login, database, password) as gate:
         _write(kept, {"port": gate.port, "password": password})
+        if place != _LOOPBACK:
+            say(
+                f"For sam local, listening on {place.ip} port {gate.port} too (Docker's bridge). "
+                f"The password is in {settings.state}/{NAME}."
+            )
         yield f"postgresql://{login}:{password}@localhost:{gate.port}/{database}"
 
 

@@ -108,7 +108,7 @@ def _run(settings: Settings, interruption: Interruption) -> None:
         template = _template(settings, issuer)
         for schedule in template.schedules:
             parse_rate(schedule.expression)
-        with ready_database(settings, state, _say) as app_url, sam_env(settings, state, template, app_url):
+        with ready_database(settings, state, _say) as app_url, sam_env(settings, state, template, app_url, _say):
             asyncio.run(_serve(settings, template, state, bound, issuer, app_url, began, interruption))
             # A second Ctrl-C must not interrupt the database's shutdown.
             _ignore_signals()

@@ -10,6 +10,8 @@ other choices this command builds from a copy of the template that is made for t
 The copy has the lines of template.yaml that begin with a mark: "#snapstart " with SnapStart, "#jwt " with tokens. It
 does not have the lines that end with " #no-snapstart" or " #iam", and the lines below them that are indented deeper.
 
+A plain build takes the defaults. It warns if the last build in this folder had other choices.
+
 The answers of `sam deploy --guided` are kept in samconfig.toml. The first build writes the file with the project's own
 settings.
 
@@ -17,12 +19,13 @@ Further arguments go to `sam build`. The result is in .aws-sam/build, in which `
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.errors import BuildError
@@ -31,6 +34,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("x86_64", "arm64")
 SNAPSTARTS = ("off", "on")
 AUTHS = ("iam", "jwt")
+DEFAULTS = {"ARCHITECTURE": ARCHITECTURES[0], "SNAPSTART": SNAPSTARTS[0], "AUTH": AUTHS[0]}
+# The choices of the last build. Git ignores its folder.
+LAST = PROJECT / ".aws-sam" / "choices.json"
 SAMCONFIG = """\
 # What `sam` assumes here if a command does not say otherwise. `make build` wrote it, and does not change it again.
 # `sam deploy --guided` adds your answers. Git ignores this file, because the answers are yours.
@@ -113,11 +119,33 @@ def built_for(architecture: str, snapstart: str, auth: str, config: str) -> str:
     return line
 
 
-def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) -> int:
-    """Run `sam build` and return its exit status. A changed copy of the template goes to .aws-sam/template.yaml.
+def changed_since(last: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """Return a line of warning if the `last` build had a choice that is not `given` now and is no default, or ""."""
+    lost = [name for name, value in last.items() if name not in given and value != DEFAULTS[name]]
+    if not lost:
+        return ""
+    was = " ".join(f"{name}={last[name]}" for name in lost)
+    again = " ".join(
+        f"{name}={value}" for name, value in {**last, **given}.items() if name in given or value != DEFAULTS[name]
+    )
+    return f"The last build here had {was}, and this one does not. If the stack has it, run: make build {again}"
 
-    Write samconfig.toml if it does not exist.
+
+def read_last() -> dict[str, str]:
+    """Return the choices of the last build in the order of DEFAULTS, or {} if there was none."""
+    try:
+        kept = json.loads(LAST.read_text())
+        return {name: kept[name] for name in DEFAULTS if isinstance(kept[name], str)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def build(choices: Mapping[str, str], arguments: Sequence[str], warning: str) -> int:
+    """Print `warning`, run `sam build` and return its exit status.
+
+    A changed copy of the template goes to .aws-sam/template.yaml. Write samconfig.toml if it does not exist.
     """
+    architecture, snapstart, auth = (choices[name] for name in DEFAULTS)
     if " " in str(PROJECT):
         raise BuildError(f"make cannot build in a path with a space: {PROJECT}. Clone the project elsewhere.")
     source = (PROJECT / "template.yaml").read_text()
@@ -131,6 +159,8 @@ def build(architecture: str, snapstart: str, auth: str, arguments: list[str]) ->
     with contextlib.suppress(FileExistsError), config.open("x") as new:
         new.write(SAMCONFIG)
     print(built_for(architecture, snapstart, auth, config.read_text()), file=sys.stderr)
+    if warning:
+        print(warning, file=sys.stderr)
     command = [find_sam(), "build", "--template-file", str(template), "--base-dir", str(PROJECT)]
     environment = {**os.environ, "ARCHITECTURE": architecture, "SAM_CLI_TELEMETRY": "0"}
     return subprocess.run([*command, *arguments], cwd=PROJECT, env=environment, check=False).returncode
@@ -141,7 +171,11 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns the status of `sam build`. Raises BuildError if the bundle cannot be built with these settings.
     """
-    chosen = os.environ.get
-    return build(
-        chosen("ARCHITECTURE") or "x86_64", chosen("SNAPSTART") or "off", chosen("AUTH") or "iam", list(arguments)
-    )
+    given = {name: os.environ[name] for name in DEFAULTS if os.environ.get(name)}
+    choices = DEFAULTS | given
+    warning = changed_since(read_last(), given)
+    status = build(choices, arguments, warning)
+    if status == 0:
+        LAST.parent.mkdir(exist_ok=True)
+        LAST.write_text(json.dumps(choices))
+    return status

@@ -109,6 +109,16 @@ def gate_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield stack.state
 
 
+def test_make_run_says_on_which_address_of_dockers_bridge_it_listens(folder: Path) -> None:
+    with running(folder) as stack:
+        parameters = parameters_of(folder)
+        printed = stack.output.read_text()
+    line = f"For sam local, listening on {parameters['hostaddr']} port {parameters['port']} too (Docker's bridge)."
+    # Without Docker it listens on this machine's own address only, which needs no words.
+    assert (line in printed) == (parameters["hostaddr"] != "127.0.0.1")
+    assert printed.count(NAME) == printed.count(line)
+
+
 def test_the_file_is_gone_after_the_end_and_the_next_run_has_the_same_port_and_password(folder: Path) -> None:
     with running(folder):
         before = variables(folder)
