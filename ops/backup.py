@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import psycopg
 
-from ops.archive import SCHEMAS, read_archive
+from ops.archive import SCHEMAS, file_named, read_archive
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.only_one import refuse_shared
@@ -218,9 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace a file of this name")
     options = parser.parse_args(arguments)
     url = url_from_environment()
-    if not options.file.strip():
-        raise UsageError("Name the file of the backup: make ops DO=backup FILE=brain.dump")
-    file = Path(options.file)
+    file = file_named(options.file, "backup")
     with stoppable(_STOPPED), progress() as shown:
         written = backup(url, file, shown, force=options.force)
     print(f"Wrote {file}: {size(written)}. It holds every text, so keep it as safe as the database.")
