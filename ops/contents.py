@@ -82,7 +82,7 @@ def read_turns(connection: psycopg.Connection[Any]) -> Turns:
 def what_is_there(connection: psycopg.Connection[Any], found: list[str]) -> str:
     """Return a sentence about what a database with our schemas `found` holds now."""
     if not found:
-        return "There now: nothing of Robot Brain."
+        return "There now: no Robot Brain."
     has_policy = connection.execute(_READER).fetchone() == (True,)
     reason = ""
     for way in (_AS_STATS, _AS_ITSELF) if has_policy else (_AS_ITSELF,):

@@ -123,13 +123,17 @@ def test_a_restore_that_is_stopped_among_the_rows_says_only_that_nothing_was_cha
 def test_a_stopped_command_shows_no_line_of_the_database_library(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with database.admin() as admin, database.admin() as other, pytest.raises(StoppedError), stoppable("stopped"):
-        admin.execute("create temporary table rows (id int)")
-        with admin.cursor().copy("copy rows from stdin") as copy:
+    def stop_among_the_rows() -> None:
+        with stoppable("stopped"), admin.cursor().copy("copy rows from stdin") as copy:
             copy.write("1\n")
             # So the copy cannot be ended in order.
             other.execute("select pg_terminate_backend(%s, 5000)", [admin.info.backend_pid])
             raise KeyboardInterrupt
+
+    with database.admin() as admin, database.admin() as other:
+        admin.execute("create temporary table rows (id int)")
+        with pytest.raises(StoppedError):
+            stop_among_the_rows()
     assert caplog.messages == []
 
 

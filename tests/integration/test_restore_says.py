@@ -76,9 +76,7 @@ def test_a_restore_says_that_its_target_is_empty_and_how_much_it_brought_there(
     with new_database(there.postgres, MIGRATOR) as name:
         assert run(monkeypatch, url_of(there.postgres, "sql", name), "restore", "--file", str(archive)) == 0
     out, error = capsys.readouterr()
-    assert re.match(
-        rf"Restore into {place(there, name)}: the backup of {TIME}\. There now: nothing of Robot Brain\.\n", error
-    )
+    assert re.match(rf"Restore into {place(there, name)}: the backup of {TIME}\. There now: no Robot Brain\.\n", error)
     assert re.match(rf"Restored {archive} into {place(there, name)}: 2 sessions, 2 turns\.\n", out)
 
 
