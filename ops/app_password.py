@@ -29,6 +29,7 @@ from ops.login_state import Login, changing, newest_first, read_logins
 from ops.logins import LOGINS, PAIR, assert_logins
 from ops.put_secret import is_arn, put_secret, read_secret
 from ops.retire import RETIRABLE, retire
+from ops.sharing import PAGE, sharing_databases
 
 # 192 bits of randomness. The text is URL-safe, so a URL holds the password without escapes.
 PASSWORD_BYTES = 24
@@ -63,7 +64,7 @@ def rotate(direct_url: str, secret: str = "", say: Say = _say, *, force: bool = 
     with connect(direct_url, "robot-brain-password") as connection:
         with changing(connection):
             active = [login for login in read_logins(connection) if login.can_log_in]
-            _refuse_a_third(active)
+            _refuse_a_third(active, sharing_databases(connection))
             role = next(name for name in PAIR if name not in {login.name for login in active})
             assert_logins(connection)
             _log_in_with(connection, role, password, in_secret=bool(secret))
@@ -98,11 +99,12 @@ class _NotWrittenError(MigrationError):
         self.url = url
 
 
-def _refuse_a_third(active: Sequence[Login]) -> None:
+def _refuse_a_third(active: Sequence[Login], shared: Sequence[str]) -> None:
     if len(active) < 2:
         return
     new, old = newest_first(active)[0], newest_first(active)[-1]
-    force = " FORCE=1" if new.in_secret and old.name in PAIR else ""
+    # FORCE=1 would end the login of another database's functions too.
+    force = " FORCE=1" if new.in_secret and old.name in PAIR and not shared else ""
     lost = (
         f"The URL of {new.name} was made for a secret, so it is not lost if the secret has it."
         if new.in_secret
@@ -128,16 +130,15 @@ def _log_in_with(
     audit.append(connection, "pg_authid", role, {"login": password is not None})
 
 
-def _connections(direct_url: str) -> str:
+def _connections(connection: psycopg.Connection[Any]) -> str:
     """Return a line about the connections that the compute allows, for DbPoolSize."""
-    with connect(direct_url, "robot-brain-password") as connection:
-        row = connection.execute(
-            """
-            select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                - coalesce(current_setting('reserved_connections', true)::int, 0),
-              (select count(*) from pg_stat_activity where backend_type = 'client backend')
-            """
-        ).fetchone()
+    row = connection.execute(
+        """
+        select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+            - coalesce(current_setting('reserved_connections', true)::int, 0),
+          (select count(*) from pg_stat_activity where backend_type = 'client backend')
+        """
+    ).fetchone()
     assert row is not None
     allowed, used = row
     return (
@@ -170,8 +171,11 @@ def main(arguments: Sequence[str]) -> int:
     if not options.secret:
         print(url)
         _say("This is shown once: put it into your secret store now.")
-    _say(_next_steps(role, before.name if before else "", options.secret or ""))
-    _say(_connections(direct_url))
+    with connect(direct_url, "robot-brain-password") as connection:
+        shared = sharing_databases(connection)
+        allowed = _connections(connection)
+    _say(_next_steps(role, before.name if before else "", options.secret or "", shared))
+    _say(allowed)
     return 0
 
 
@@ -197,7 +201,7 @@ def _refuse_switches(secret: str | None, which: str | None, *, force: bool) -> N
         )
 
 
-def _next_steps(role: str, before: str, secret: str) -> str:
+def _next_steps(role: str, before: str, secret: str, shared: Sequence[str]) -> str:
     # The role of earlier versions cannot lose its rights before its login (ops/retire.py). So a refused call does not
     # make an environment read the secret: a deployment does.
     is_of_pair = before in ("", *PAIR)
@@ -211,8 +215,19 @@ def _next_steps(role: str, before: str, secret: str) -> str:
         first = f"The secret names {role} now. Nothing has to be deployed."
     else:
         first = f"The secret names {role} now. Deploy again, so that each execution environment reads it."
+    if shared:
+        first += (
+            f"\nThese databases of the cluster have the same logins: {', '.join(shared)}. "
+            f"Their functions need the user and the password of {role} too, each in a URL with its own database. "
+            f"See {PAGE}."
+        )
     if not before:
         return first
+    if shared:
+        return (
+            f"{first}\n{before} can log in too. RETIRE=old ends {before} for all these databases, "
+            "so do not run it before all functions have the new login."
+        )
     if secret and is_of_pair:
         return (
             f"{first}\n{before} can log in too. Next, run: make app-password RETIRE=old FORCE=1\n"

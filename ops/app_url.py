@@ -16,6 +16,8 @@ from ops.errors import MigrationError
 # Neon's proxy learns a new password within seconds.
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 1.0
+# Options of the direct URL that the functions need too: TLS, and which of several hosts.
+_KEPT = ("sslmode", "sslrootcert", "target_session_attrs")
 # libpq's options, best first. The first set with which the server accepts a connection is written into the URL.
 _BINDING = {"channel_binding": "require"}
 _DIRECT = {"sslnegotiation": "direct"}
@@ -33,18 +35,24 @@ def pooled_host(host: str) -> str:
 def app_url(direct_url: str, role: str, password: str, options: Mapping[str, str] | None = None) -> str:
     """Return the URL with which `role` connects to the same database, on Neon through its pooler.
 
-    It keeps sslmode and sslrootcert of `direct_url`, and has `options` as well.
+    It keeps all hosts and the options _KEPT of `direct_url`, and has `options` as well.
     """
     parts = parse_direct_url(direct_url)
-    host = pooled_host(str(parts.get("host") or "localhost"))
+    host = str(parts.get("host") or "localhost")
     database = quote(str(parts.get("dbname") or parts.get("user") or "postgres"), safe="")
-    query = {name: str(parts[name]) for name in ("sslmode", "sslrootcert") if parts.get(name)} | dict(options or {})
-    place = host + (f":{parts['port']}" if parts.get("port") else "")
+    query = {name: str(parts[name]) for name in _KEPT if parts.get(name)} | dict(options or {})
+    place = _place(host.split(","), str(parts.get("port") or "").split(","))
     if host.startswith("/"):
         query = {"host": host} | ({"port": str(parts["port"])} if parts.get("port") else {})
         place = ""
     text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
     return f"postgresql://{role}:{quote(password, safe='')}@{place}/{database}{'?' if text else ''}{text}"
+
+
+def _place(hosts: list[str], ports: list[str]) -> str:
+    """Return the hosts of a URL, each with its own port. libpq takes one port for all hosts."""
+    each = ports * len(hosts) if len(ports) == 1 else ports
+    return ",".join(pooled_host(host) + (f":{port}" if port else "") for host, port in zip(hosts, each, strict=False))
 
 
 def proven_url(direct_url: str, role: str, password: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tests.e2e.sam_bundle import SamBundle, find_sam, sam_environment
 from tests.support.waiting import PATIENCE_SECONDS
 
+REGION = "AWS_DEFAULT_REGION"
 _BOLD = re.compile(r"\x1b\[[0-9;]*m")
 # SAM ends each question with a colon, after the default in brackets if there is one.
 _QUESTION = re.compile(r"(?:^|\n)[\t ]*([^\n\[]*?)(?: \[([^\n]*)\])?: $")
@@ -35,13 +36,14 @@ class Guided:
 def deploy_guided(bundle: SamBundle, answers: Mapping[str, str], environment: Mapping[str, str]) -> Guided:
     """Run `sam deploy --guided` in the bundle, and answer each question by its text. Other questions get Enter.
 
-    The run ends when SAM ends. It fails if SAM asks one question three times in turn.
+    SAM's region comes from `environment` alone. The run ends when SAM ends. It fails if SAM asks one question three
+    times in turn.
     """
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [str(find_sam()), "deploy", "--guided"],
         cwd=bundle.folder,
-        env=sam_environment() | dict(environment),
+        env={name: value for name, value in sam_environment().items() if name != REGION} | dict(environment),
         stdin=follower,
         stdout=follower,
         stderr=follower,

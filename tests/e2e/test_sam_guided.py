@@ -47,6 +47,13 @@ MANAGED = {
 }
 
 
+def exported() -> dict[str, str]:
+    """Return the variables that a reader has set in step 3 of the document. SAM takes its region from them."""
+    step = (ROOT / "docs" / "deploy.md").read_text().split("\n## 3. ")[1].split("\n## ")[0]
+    [line] = re.findall(r"(?m)^export (.+)$", step)
+    return dict(each.split("=") for each in line.split())
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder, without the settings of this machine. Return its output."""
     command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
@@ -89,7 +96,8 @@ def runs(
 ) -> dict[str, tuple[Path, Guided]]:
     """Return a deployment for signatures, and one for tokens with SnapStart."""
     folder = tmp_path_factory.mktemp("guided")
-    with bucket_of_sam() as account:
+    with bucket_of_sam() as bucket:
+        account = bucket | exported()
         return {
             "signatures": guided(sam_bundle, folder / "iam", ANSWERS, account),
             "tokens": guided(arm_bundle, folder / "jwt", TOKENS, account),
@@ -149,6 +157,11 @@ def test_after_the_questions_git_sees_no_change_and_the_answers_are_kept(
     assert wanted[build] in kept["parameter_overrides"]
     # SAM keeps no answer to a question whose answer it hides.
     assert "postgresql" not in (folder / "samconfig.toml").read_text()
+
+
+def test_the_region_that_the_document_exports_is_the_one_that_sam_offers(runs: dict[str, tuple[Path, Guided]]) -> None:
+    for _, run in runs.values():
+        assert [each.default for each in run.questions if each.text == "AWS Region"] == [exported()["AWS_REGION"]]
 
 
 def test_the_next_build_keeps_the_answers(runs: dict[str, tuple[Path, Guided]]) -> None:

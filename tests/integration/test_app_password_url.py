@@ -71,6 +71,26 @@ def test_a_server_with_scram_over_tls_gets_channel_binding_and_postgresql_15_no_
 
 
 @over_tls
+def test_a_direct_url_of_several_hosts_gives_the_functions_all_of_them(database: Database) -> None:
+    port = psycopg.conninfo.conninfo_to_dict(database.direct_url)["port"]
+    several = database.direct_url.replace(f"@127.0.0.1:{port}/", f"@127.0.0.1:1,127.0.0.1:{port}/")
+    assert several != database.direct_url
+    _, _, url = rotate(f"{several}&target_session_attrs=read-write")
+    assert urlsplit(url).netloc.rpartition("@")[2] == f"127.0.0.1:1,127.0.0.1:{port}"
+    assert parse_qs(urlsplit(url).query)["target_session_attrs"] == ["read-write"]
+    assert who(url) == (SECOND, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "place"),
+    [("a,b", "1,2", "a:1,b:2"), ("a,b", "1", "a:1,b:1"), ("a,b", ",", "a,b"), ("a,b", None, "a,b")],
+)
+def test_each_host_of_a_url_has_its_own_port(host: str, port: str | None, place: str) -> None:
+    given = f"host={host} dbname=d user=o" + (f" port={port}" if port else "")
+    assert app_url(given, "r", "p") == f"postgresql://r:p@{place}/d"
+
+
+@over_tls
 def test_pgbouncer_1_18_gets_neither_option(database: Database, pooler: PgBouncer) -> None:
     parts = psycopg.conninfo.conninfo_to_dict(database.direct_url)
     _, _, url = rotate(database.direct_url.replace(f":{parts['port']}/", f":{pooler.address.port}/"))

@@ -74,6 +74,8 @@ def make_template(postgres: Postgres) -> Template:
         create_database(admin, TEMPLATE)
         migrate(postgres.direct_url(TEMPLATE))
         set_app_login(admin, app_password)
+        # No functions use it, so RETIRE= must not take it for another deployment of the cluster.
+        admin.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(TEMPLATE)))
     return Template(postgres, app_password)
 
 
