@@ -63,7 +63,8 @@ def allow_writes(connection: psycopg.Connection[Any]) -> str:
         return ""
     source, name = row
     connection.execute("set default_transaction_read_only = off")
-    statement = f"alter database {name} reset default_transaction_read_only"
+    # The new connection that runs it is read-only, too.
+    statement = f"set default_transaction_read_only = off; alter database {name} reset default_transaction_read_only"
     return f"New connections to {name} may only read. This restore did not change that. Before `make migrate` " + (
         f"run: {statement}" if source == "database" else f"reset default_transaction_read_only (source: {source})."
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -197,9 +198,15 @@ def test_a_restore_writes_into_a_database_that_was_made_read_only(there: Databas
     with there.admin() as admin:
         admin.execute(f"alter database {there.name} set default_transaction_read_only = on".encode())
     said = restored(there.postgres, "sql", there.name, archive, replace=True)
-    assert said[-1] == (
-        f"New connections to {there.name} may only read. This restore did not change that. Before `make migrate` run: "
-        f"alter database {there.name} reset default_transaction_read_only"
+    text, _, statement = said[-1].partition(" run: ")
+    assert (
+        text
+        == f"New connections to {there.name} may only read. This restore did not change that. Before `make migrate`"
     )
+    with psycopg.connect(there.direct_url, autocommit=True) as connection:
+        for each in statement.split("; "):
+            connection.execute(each.encode())
+    with psycopg.connect(there.direct_url) as connection:
+        assert connection.execute("show default_transaction_read_only").fetchone() == ("off",)
     with there.admin() as admin:
         assert admin.execute("select sum(message_count) from robot_brain.sessions").fetchone() == (2,)
