@@ -130,8 +130,8 @@ def _given_up(command: str, names: str, holders: Sequence[Holder], seconds: floa
     ends = "; ".join(holder.end for holder in holders)
     kind = _kind(command, holders)
     return (
-        f"{kind[0].upper()}{kind[1:]} of this database {runs}: {names}. Nothing was changed. Wait for its end and run this again."
-        f"\nIf it hangs, end it as its role or as a superuser: {ends}"
+        f"{kind[0].upper()}{kind[1:]} of this database {runs}: {names}. Nothing was changed. Wait for its end and run "
+        f"this again.\nIf it hangs, end it as its role or as a superuser: {ends}"
     )
 
 
