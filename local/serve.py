@@ -124,7 +124,7 @@ def _issuer(settings: Settings, state: State) -> Iterator[Issuer | None]:
     if settings.port == LAST_PORT:
         raise SettingsError(f"PORT is {LAST_PORT}; with AUTH=jwt the issuer takes the next port, so choose a lower one")
     port = settings.port and settings.port + 1
-    with bind(port, settings.port) as bound:
+    with bind(port, settings.port, ", which the issuer of AUTH=jwt needs,") as bound:
         yield Issuer(load_key(state.folder), bound)
 
 

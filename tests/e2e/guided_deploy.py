@@ -33,15 +33,17 @@ class Guided:
     printed: str
 
 
-def deploy_guided(bundle: SamBundle, answers: Mapping[str, str], environment: Mapping[str, str]) -> Guided:
-    """Run `sam deploy --guided` in the bundle, and answer each question by its text. Other questions get Enter.
+def deploy_guided(
+    bundle: SamBundle, answers: Mapping[str, str], environment: Mapping[str, str], *options: str
+) -> Guided:
+    """Run `sam deploy --guided` with more options in the bundle.
 
-    SAM's region comes from `environment` alone. The run ends when SAM ends. It fails if SAM asks one question three
-    times in turn.
+    Each question gets its answer by its text, and other questions get Enter. SAM's region comes from `environment`
+    alone. The run ends when SAM ends. It fails if SAM asks one question three times in turn.
     """
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [str(find_sam()), "deploy", "--guided"],
+        [str(find_sam()), "deploy", "--guided", *options],
         cwd=bundle.folder,
         env={name: value for name, value in sam_environment().items() if name != REGION} | dict(environment),
         stdin=follower,

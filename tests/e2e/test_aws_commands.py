@@ -71,14 +71,20 @@ def client(service: str, account: dict[str, str]) -> Any:
     )
 
 
-def test_the_command_for_the_secret_prints_the_arn_that_the_template_accepts(account: dict[str, str]) -> None:
+def test_the_command_for_the_secret_prints_its_arn_and_the_last_step_deletes_the_secret(
+    account: dict[str, str],
+) -> None:
     printed = run(the("deploy.md", "aws secretsmanager create-secret").text, account)
     secret = client("secretsmanager", account).get_secret_value(SecretId=printed)
     assert secret["Name"] == "robot-brain/database"
     assert secret["SecretString"].startswith("postgresql://robot_brain_app_a:")
+    run(the("deploy.md", "aws secretsmanager delete-secret").text, account)
+    assert "DeletedDate" in client("secretsmanager", account).describe_secret(SecretId=printed)
 
 
-def test_the_command_for_the_budget_makes_one_with_an_e_mail(account: dict[str, str]) -> None:
+def test_the_command_for_the_budget_makes_one_with_an_e_mail_and_the_last_step_deletes_it(
+    account: dict[str, str],
+) -> None:
     run(the("deploy.md", "aws budgets create-budget").text, account)
     [budget] = client("budgets", account).describe_budgets(AccountId="123456789012")["Budgets"]
     assert (budget["BudgetName"], budget["TimeUnit"], budget["BudgetType"]) == ("robot-brain", "MONTHLY", "COST")
@@ -86,6 +92,8 @@ def test_the_command_for_the_budget_makes_one_with_an_e_mail(account: dict[str, 
         AccountId="123456789012", BudgetName="robot-brain"
     )["Notifications"]
     assert (notification["Threshold"], notification["ThresholdType"]) == (80, "PERCENTAGE")
+    run(the("deploy.md", "aws budgets delete-budget").text, account)
+    assert client("budgets", account).describe_budgets(AccountId="123456789012")["Budgets"] == []
 
 
 def test_the_command_for_a_callers_role_attaches_the_policy(account: dict[str, str]) -> None:

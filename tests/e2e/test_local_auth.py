@@ -135,8 +135,8 @@ def test_a_busy_port_of_the_issuer_is_an_error_before_anything_is_started(folder
         _, errors = outputs_of(process)
     assert process.returncode == 1
     assert (
-        f"port {port + 1} on 127.0.0.1 is not free (another program uses it). Choose another: PORT={port + 10}"
-        in errors
+        f"port {port + 1} on 127.0.0.1, which the issuer of AUTH=jwt needs, is not free (another program uses it). "
+        f"Choose another: PORT={port + 10}" in errors
     )
     assert not (folder / "postgres").exists()
 

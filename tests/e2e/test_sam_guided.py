@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import boto3
 import pytest
 
 from local.settings import ROOT
+from ops.build import SAMCONFIG
 from tests.e2e.guided_deploy import Guided, deploy_guided
-from tests.e2e.sam_bundle import SamBundle, sam_environment, sam_python
+from tests.e2e.sam_bundle import SamBundle, find_sam, sam_environment, sam_python
 from tests.support.aws import REGION, moto_server
 from tests.support.deployed_template import SECRET_ARN, built_template
 
@@ -60,9 +60,9 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-@contextmanager
-def bucket_of_sam() -> Iterator[dict[str, str]]:
-    """Yield the variables of an AWS account that has the stack of SAM's bucket."""
+@pytest.fixture(scope="module")
+def account() -> Iterator[dict[str, str]]:
+    """Give the variables of an AWS account that has the stack of SAM's bucket, with the document's region."""
     with moto_server() as url:
         client = boto3.client(
             "cloudformation",
@@ -77,31 +77,34 @@ def bucket_of_sam() -> Iterator[dict[str, str]]:
             Tags=[{"Key": "ManagedStackSource", "Value": "AwsSamCli"}],
         )
         client.close()
-        yield SIGNED | {"AWS_ENDPOINT_URL": url}
+        yield SIGNED | {"AWS_ENDPOINT_URL": url} | exported()
 
 
-def guided(bundle: SamBundle, folder: Path, answers: dict[str, str], account: dict[str, str]) -> tuple[Path, Guided]:
+def guided(
+    bundle: SamBundle, folder: Path, answers: dict[str, str], account: dict[str, str], *options: str
+) -> tuple[Path, Guided]:
     """Deploy a copy of a bundle, which git tracks as the project is tracked. Return its folder and the questions."""
     shutil.copytree(bundle.folder, folder)
     shutil.copy(ROOT / ".gitignore", folder)
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "all")
-    return folder, deploy_guided(SamBundle(folder), answers, account)
+    return folder, deploy_guided(SamBundle(folder), answers, account, *options)
 
 
 @pytest.fixture(scope="module")
 def runs(
-    sam_bundle: SamBundle, arm_bundle: SamBundle, tmp_path_factory: pytest.TempPathFactory
+    sam_bundle: SamBundle,
+    arm_bundle: SamBundle,
+    tmp_path_factory: pytest.TempPathFactory,
+    account: dict[str, str],
 ) -> dict[str, tuple[Path, Guided]]:
     """Return a deployment for signatures, and one for tokens with SnapStart."""
     folder = tmp_path_factory.mktemp("guided")
-    with bucket_of_sam() as bucket:
-        account = bucket | exported()
-        return {
-            "signatures": guided(sam_bundle, folder / "iam", ANSWERS, account),
-            "tokens": guided(arm_bundle, folder / "jwt", TOKENS, account),
-        }
+    return {
+        "signatures": guided(sam_bundle, folder / "iam", ANSWERS, account),
+        "tokens": guided(arm_bundle, folder / "jwt", TOKENS, account),
+    }
 
 
 def asked(run: tuple[Path, Guided]) -> list[str]:
@@ -162,6 +165,43 @@ def test_after_the_questions_git_sees_no_change_and_the_answers_are_kept(
 def test_the_region_that_the_document_exports_is_the_one_that_sam_offers(runs: dict[str, tuple[Path, Guided]]) -> None:
     for _, run in runs.values():
         assert [each.default for each in run.questions if each.text == "AWS Region"] == [exported()["AWS_REGION"]]
+
+
+def test_an_environment_of_answers_for_a_second_stack_offers_what_the_document_says(
+    sam_bundle: SamBundle, tmp_path: Path, account: dict[str, str]
+) -> None:
+    second = {"Stack Name": "robot-brain-tokens", "Confirm changes before deploy": "y"}
+    folder, run = guided(sam_bundle, tmp_path / "second", ANSWERS | second, account, "--config-env", "tokens")
+    offered = {each.text: each.default for each in run.questions}
+    assert offered["Stack Name"] == "sam-app"
+    assert offered["Confirm changes before deploy"] == "y/N"
+    assert offered["SAM configuration environment"] == "tokens"
+    kept = tomllib.loads((folder / "samconfig.toml").read_text())
+    assert kept["tokens"]["deploy"]["parameters"]["stack_name"] == "robot-brain-tokens"
+    assert kept["default"]["global"]["parameters"]["stack_name"] == "robot-brain"
+
+
+def test_the_command_for_a_pipeline_asks_nothing_and_begins_the_deployment(
+    sam_bundle: SamBundle, tmp_path: Path, account: dict[str, str]
+) -> None:
+    section = (ROOT / "docs" / "deploy.md").read_text().split("\n## From a pipeline\n")[1].split("\n## ")[0]
+    command = section.split("```sh\n")[1].split("```")[0].split("\n", 1)[1]
+    folder = tmp_path / "pipeline"
+    shutil.copytree(sam_bundle.folder, folder)
+    (folder / "samconfig.toml").write_text(SAMCONFIG)
+    done = subprocess.run(
+        ["bash", "-euc", command.replace(".venv-sam/bin/sam", str(find_sam()))],
+        cwd=folder,
+        env=sam_environment() | account | {"DATABASE_SECRET_ARN": SECRET_ARN},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Initiating deployment" in done.stdout, done.stdout + done.stderr
+    assert re.search(r"Stack name +: robot-brain\n", done.stdout)
+    assert re.search(r"Confirm changeset +: False\n", done.stdout)
+    assert SECRET_ARN in done.stdout
 
 
 def test_the_next_build_keeps_the_answers(runs: dict[str, tuple[Path, Guided]]) -> None:
