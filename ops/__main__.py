@@ -12,7 +12,7 @@ COMMANDS = {
     "audit-verify": "verify the audit trail of DIRECT_DATABASE_URL; SAVE=file keeps its heads, HEADS=file compares",
     "app-password": "give the functions a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old, FORCE=1",
     "backup": "back DIRECT_DATABASE_URL up into FILE=; FORCE=1 replaces the file; PGBIN= names the folder of pg_dump",
-    "restore": "restore FILE= into DIRECT_DATABASE_URL; REPLACE=1 replaces what is there, in the same transaction",
+    "restore": "restore FILE= into DIRECT_DATABASE_URL; REPLACE=1 replaces what is there; DRY_RUN=1 only checks",
     "build": "build what SAM deploys: ARCHITECTURE=x86_64 or arm64, SNAPSTART=off or on, AUTH=iam or jwt",
 }
 

@@ -148,16 +148,16 @@ def _apply_inside(
         correct_rights(connection, corrections)
         fill_view(connection, corrections)
     name_foreign_members(connection)
-    _audit(connection, [*inside, *functions])
+    _audit(connection, [*inside, *functions], len(corrections.done))
     return [file.name for file in [*inside, *functions]], None, corrections
 
 
-def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile]) -> None:
-    """Append what was applied to the audit trail, in the transaction of its records."""
-    if files:
+def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile], corrected: int = 0) -> None:
+    """Append what was applied, and how many rights were corrected, to the audit trail, in the same transaction."""
+    if files or corrected:
         migrations = [file.name for file in files if file.name.startswith("migrations/")]
-        version = str(schema_version(connection))
-        append(connection, "files", version, {"applied": len(files), "migrations": migrations})
+        new = {"applied": len(files), "migrations": migrations, **({"corrected": corrected} if corrected else {})}
+        append(connection, "files", str(schema_version(connection)), new)
 
 
 def _apply(connection: psycopg.Connection[Any], file: SqlFile) -> None:

@@ -119,6 +119,10 @@ def test_a_right_that_somebody_changed_is_corrected_and_named(database: Database
         assert migrate(database.postgres.admin_url(database.name), corrections=corrections) == []
 
         assert (read_rights(admin), temporary(admin)) == before
+        entry = admin.execute(
+            "select new_data ->> 'corrected' from robot_brain.audit_logs where tenant_id = '*' order by id desc limit 1"
+        ).fetchone()
+    assert entry == (str(len(corrections.done)),)
     assert any(named in statement for statement in corrections.done)
     assert plan(database.direct_url) == []
 
