@@ -4,6 +4,12 @@ PYTHON ?= $(shell for python in python3.13 python3 python3.14 python3.12 python3
 RUN = .venv/bin/python
 export PYTHONUNBUFFERED = 1
 
+# make would leave out a variable in another spelling, such as plan=1, and the command would do the real thing.
+LETTERS = a b c d e f g h i j k l m n o p q r s t u v w x y z
+SET = $(foreach name,$(.VARIABLES),$(if $(filter command line,$(origin $(name))),$(name)))
+SMALL = $(strip $(foreach name,$(SET),$(if $(strip $(foreach letter,$(LETTERS),$(findstring $(letter),$(name)))),$(name)=)))
+$(if $(SMALL),$(error Write $(SMALL) in capitals))
+
 help:  ## Print this list
 	@sed -nE 's/^# ([A-Z][a-z]+)$$/\n\1/p; s/^([a-z-]+):.*  ## (.*)/  \1\t\2/p' Makefile | expand -t 16
 
@@ -32,26 +38,41 @@ build: .venv/run .venv-sam/done  ## Build what SAM deploys into .aws-sam/build: 
 option = $(if $(filter-out undefined,$(origin $(1))),$(2)='$(subst ','\'',$($(1)))')
 # The same, but the environment may have an empty one.
 given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
+# A switch that is on; and one that destroys something, which only the command line turns on.
+switch = $(if $(filter-out 0,$($(1))),$(2))
+sharp = $(if $(filter command,$(origin $(1))),$(call switch,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
-OPTIONS_migrate = $(call given,WAIT,--wait)
-OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save)
-OPTIONS_backup = $(call option,FILE,--file)
-# Only from the command line, because it drops data.
-OPTIONS_restore = $(call option,FILE,--file) \
-	$(if $(filter command,$(origin REPLACE)),$(if $(filter-out 0,$(REPLACE)),--replace))
-OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire)
-# make would leave out a variable in another spelling.
-SMALL = $(strip $(foreach name,secret retire force,$(if $(filter command,$(origin $(name))),$(name)=)))
+OPTIONS_migrate = $(call switch,PLAN,--plan) $(call given,WAIT,--wait)
+OPTIONS_recount = $(call switch,DRY_RUN,--dry-run)
+OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save) $(call sharp,FORCE,--force) \
+	$(call switch,DRY_RUN,--dry-run)
+OPTIONS_backup = $(call option,FILE,--file) $(call sharp,FORCE,--force)
+OPTIONS_restore = $(call option,FILE,--file) $(call sharp,REPLACE,--replace) $(call sharp,FORCE,--force) \
+	$(call switch,DRY_RUN,--dry-run)
+OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire) $(call sharp,FORCE,--force)
+# What each command knows, as its options say, and what it was given and does not know.
+KNOWS_migrate = PLAN WAIT
+KNOWS_recount = DRY_RUN
+KNOWS_audit-verify = HEADS SAVE FORCE DRY_RUN
+KNOWS_backup = FILE FORCE
+KNOWS_restore = FILE REPLACE FORCE DRY_RUN
+KNOWS_app-password = SECRET RETIRE FORCE
+KNOWS_build =
+OF_COMMANDS = PLAN WAIT DRY_RUN HEADS SAVE FORCE FILE REPLACE SECRET RETIRE
+UNKNOWN = $(foreach name,$(filter-out $(KNOWS_$(DO)),$(OF_COMMANDS)),$(if $(filter command,$(origin $(name))),$(name)=))
+IDLE = $(foreach name,$(filter $(KNOWS_$(DO)),FORCE REPLACE),$(if $(filter environment,$(origin $(name))),\
+	$(if $(filter-out 0,$($(name))),$(name)=)))
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
-	@$(RUN) -m ops $(DO) $(if $(filter-out 0,$(PLAN)),--plan) $(if $(filter-out 0,$(DRY_RUN)),--dry-run) \
-		$(if $(filter-out 0,$(FORCE)),--force) $(OPTIONS_$(DO))
+	@$(if $(strip $(if $(filter-out undefined,$(origin KNOWS_$(DO))),$(UNKNOWN))),$(error $(DO) has no \
+		$(strip $(UNKNOWN)). $(if $(KNOWS_$(DO)),It has $(KNOWS_$(DO):%=%=))))
+	@$(if $(strip $(IDLE)),echo "$(strip $(IDLE)) counts only after make. Write: make ops DO=$(DO) $(firstword $(IDLE))1" >&2)
+	@$(RUN) -m ops $(DO) $(OPTIONS_$(DO))
 
 migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied; WAIT=600 for another one
 	@$(MAKE) --no-print-directory ops DO=migrate
 
 app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old
-	@$(if $(SMALL),echo "Write $(SMALL) in capitals." >&2; exit 2)
 	@$(MAKE) --no-print-directory ops DO=app-password
 
 # Develop

@@ -79,8 +79,16 @@ def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
 @contextlib.contextmanager
 def _followed(line: Line | None, say: Callable[[str], None]) -> Iterator[None]:
     """Show what the migration reports in `line`. Say that it waits for another migration, also without a terminal."""
-    logger = logging.getLogger("robot_brain.migrate")
     follower = _Follower(line, say)
+    with contextlib.ExitStack() as stack:
+        # What is applied, and which process holds the lock.
+        for name in ("robot_brain.migrate", "robot_brain.operator"):
+            stack.enter_context(_heard(logging.getLogger(name), follower))
+        yield
+
+
+@contextlib.contextmanager
+def _heard(logger: logging.Logger, follower: logging.Handler) -> Iterator[None]:
     level, propagate = logger.level, logger.propagate
     logger.addHandler(follower)
     logger.setLevel(logging.INFO)

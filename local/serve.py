@@ -210,7 +210,12 @@ async def _check_database(emulator: Emulator, settings: Settings) -> None:
         body = json.loads(answer.get("body") or "{}")
         report = f"{body['status']} ({', '.join(body['reasons'])})" if "reasons" in body else None
         if "schema" in body.get("reasons", ()):
-            reason = "Its schema is missing or older than the functions: run make migrate with DIRECT_DATABASE_URL."
+            reason = "Its schema is older than the functions: run make migrate with DIRECT_DATABASE_URL."
+        elif "schema_missing" in body.get("reasons", ()):
+            reason = (
+                "It has no schema of Robot Brain: if it had data, restore a backup; if it is new, run make migrate "
+                "with DIRECT_DATABASE_URL."
+            )
         else:
             reason = f"The reason is in {settings.state}/logs/{STATS}.log."
         _say(f"The functions cannot use the database: {report or body.get('title', outcome.error)}. {reason}")

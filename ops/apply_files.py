@@ -15,6 +15,7 @@ from ops.audit import append
 from ops.errors import MigrationError
 from ops.logins import assert_logins
 from ops.only_one import assert_held
+from ops.owners import name_foreign_members
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.rights import Corrections, correct_rights, fill_view
 from ops.roles import correct_database_rights, make_roles
@@ -142,10 +143,11 @@ def _apply_inside(
                 f"{schema_version(connection)}. Migrate from the newer checkout."
             )
     with _naming("the login roles"):
-        assert_logins(connection)
+        corrections.done += assert_logins(connection)
     with _naming("the rights"):
         correct_rights(connection, corrections)
         fill_view(connection, corrections)
+    name_foreign_members(connection)
     _audit(connection, [*inside, *functions])
     return [file.name for file in [*inside, *functions]], None, corrections
 

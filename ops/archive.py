@@ -22,6 +22,7 @@ SCHEMAS = ("robot_brain", "robot_brain_api", RECORDS)
 # and the owner. A kind has several words, and so may an owner have.
 _ENTRY = re.compile(rf"\d+; \d+ \d+ (?P<kind>[A-Z ]+?) (?P<schema>{'|'.join(SCHEMAS)}) (?P<name>\S+) .*")
 _OF_SCHEMA = re.compile(rf"\d+; \d+ \d+ (?P<kind>ACL|COMMENT) - SCHEMA (?P<schema>{'|'.join(SCHEMAS)}) .*")
+_CREATED = re.compile(r"; Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _SERVER = re.compile(r"; +Dumped from database version: (\d+)")
 # The rights of the schemas are those of the next migration, and other objects may be those of other programs.
 _LEFT_OUT = ("DEFAULT ACL", "BLOB", "BLOBS", "BLOB METADATA", "PUBLICATION TABLE", "STATISTICS DATA")
@@ -39,11 +40,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive's entries of the schemas of Robot Brain, and the major version of the server that it was made of."""
+    """An archive's entries of the schemas of Robot Brain, and the major version of the server that it was made of.
+
+    `created` is when it was made, in UTC. If plain pg_dump made it, it is the local time of that machine.
+    """
 
     file: Path
     tools: Tools
     server_major: int
+    created: str
     entries: list[Entry]
 
     @property
@@ -91,6 +96,15 @@ class Archive:
                 raise MigrationError(_damaged(self.file, messages.read().decode(errors="replace")))
 
 
+def file_named(name: str, command: str) -> Path:
+    """Return the file that FILE= names. Raises UsageError if it names no file."""
+    if not name.strip():
+        raise UsageError(f"Name the file of the backup: make ops DO={command} FILE=brain.dump")
+    if name.strip() == "-":
+        raise UsageError("FILE=- is no name of a file: a backup is never written to or read from a pipe.")
+    return Path(name)
+
+
 def read_archive(file: Path, tools: Tools) -> Archive:
     """Read the list of an archive. Raises UsageError or MigrationError if `file` is no backup of Robot Brain."""
     try:
@@ -119,7 +133,8 @@ def read_archive(file: Path, tools: Tools) -> Archive:
     # An older release kept the records of its migrations in a table of yoyo-migrations.
     if ("robot_brain", "sessions") not in held or not held & {(RECORDS, "files"), (RECORDS, "_yoyo_migration")}:
         raise MigrationError(f"{file} is an archive of PostgreSQL, but no backup of Robot Brain: it lacks its tables.")
-    return Archive(file, tools, int(server[1]), entries)
+    created = match[1] if (match := _CREATED.search(text)) else ""
+    return Archive(file, tools, int(server[1]), f"{created} UTC" if created else "an unknown time", entries)
 
 
 def _entry(line: str) -> Entry | None:

@@ -13,15 +13,16 @@ import os
 import re
 import select
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, NamedTuple
 
-import psycopg
-
-from ops.archive import SCHEMAS, read_archive
+from ops.archive import SCHEMAS, file_named, read_archive
+from ops.backup_source import LOCK_WAIT, one_moment, readable_tables
+from ops.contents import Turns, place_of
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
 from ops.only_one import refuse_shared
@@ -29,32 +30,20 @@ from ops.pg_tools import Tools, connection_arguments, tools_for_dump
 from ops.progress import Progress, progress, short, size
 from ops.stopping import stoppable
 
-# While a migration changes a table, the dump waits for its lock.
-_LOCK_WAIT = "60s"
 _DUMPS = re.compile(r'dumping contents of table "(.+)"')
 _STOPPED = "The backup was stopped. Its unfinished file was removed, and no other file was changed."
 
-# Row-level security leaves nothing out of the backup only for such a role.
-_SEES_ALL = (
-    "select current_user, r.rolsuper or r.rolbypassrls from pg_catalog.pg_roles r where r.rolname = current_user"
-)
-_TABLES = """
-select
-  n.nspname || '.' || c.relname,
-  c.relkind,
-  -- As the last vacuum saw it: to ask for the size itself would wait for a migration's lock.
-  8192 * (greatest(c.relpages, 0)::bigint + coalesce(
-    (select greatest(t.relpages, 0) from pg_catalog.pg_class t where t.oid = c.reltoastrelid), 0)),
-  pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
-from pg_catalog.pg_class c
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any (%s) and c.relkind in ('r', 'p', 'S')
-order by 1
-"""
+
+class Written(NamedTuple):
+    """The size of a backup in bytes, the database on its server, and the sessions and turns."""
+
+    size: int
+    place: str
+    turns: Turns
 
 
-def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False) -> int:
-    """Write the backup into `file`, and return its size in bytes. With `force` replace a file of this name.
+def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False) -> Written:
+    """Write the backup into `file`, and return what was written. With `force` replace a file of this name.
 
     Raises UsageError or MigrationError, with what to do. Then no file was written or changed.
     """
@@ -62,13 +51,15 @@ def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False)
     _refuse_file(file, force=force)
     with connect(direct_url, "robot-brain-backup") as connection:
         refuse_shared(connection, direct_url)
-        tables = _readable_tables(connection)
+        place, tables = place_of(connection), readable_tables(connection)
         tools = tools_for_dump(connection.info.server_version // 10_000, tls=connection.pgconn.ssl_in_use)
-    with _part_of(file) as part:
-        _dump(direct_url, tools, part, tables, shown)
-        _refuse_unreadable(part, tools, tables)
-        _give_name(part, file, force=force)
-    return file.stat().st_size
+        with _part_of(file) as part:
+            shown.show("Backup: counting the turns")
+            with one_moment(connection) as (snapshot, turns):
+                _dump(direct_url, tools, part, tables, snapshot, shown)
+            _refuse_unreadable(part, file, tools, tables)
+            _give_name(part, file, force=force)
+    return Written(file.stat().st_size, place, turns)
 
 
 def _refuse_file(file: Path, *, force: bool) -> None:
@@ -80,29 +71,6 @@ def _refuse_file(file: Path, *, force: bool) -> None:
         raise UsageError(f"{file} is no file that a backup can replace. Choose another name with FILE=.")
     if file.exists() and not force:
         raise UsageError(f"{file} exists and was not changed. Choose another name, or replace it with FORCE=1.")
-
-
-def _readable_tables(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the tables with rows and their sizes. Raises MigrationError if the role would leave something out."""
-    role, sees_all = connection.execute(_SEES_ALL).fetchone() or ("", False)
-    if not sees_all:
-        raise MigrationError(
-            f"{role} is no superuser and has no BYPASSRLS, so row-level security would keep rows out of the backup. "
-            "Nothing was written. Use the role of Neon's console, or a superuser. "
-            f"Or let a superuser run: alter role {role} bypassrls"
-        )
-    rows = connection.execute(_TABLES, [list(SCHEMAS)]).fetchall()
-    if not rows:
-        raise MigrationError(
-            f"The database {connection.info.dbname} has no schema of Robot Brain. Nothing was written. Check the "
-            "database in DIRECT_DATABASE_URL."
-        )
-    if unreadable := [name for name, *_, may_read in rows if not may_read]:
-        raise MigrationError(
-            f"{role} may not read {', '.join(unreadable[:3])}{' and others' if unreadable[3:] else ''}. Nothing was "
-            f"written. Use the role that ran `make migrate`, or let a superuser run: grant pg_read_all_data to {role}"
-        )
-    return {name: count for name, kind, count, _ in rows if kind == "r"}
 
 
 @contextmanager
@@ -122,7 +90,7 @@ def _part_of(file: Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def _dump(direct_url: str, tools: Tools, part: Path, tables: Mapping[str, int], shown: Progress) -> None:
+def _dump(direct_url: str, tools: Tools, part: Path, tables: Mapping[str, int], snapshot: str, shown: Progress) -> None:
     conninfo, environment = connection_arguments(direct_url, "robot-brain-backup")
     options = [
         "--no-publications",
@@ -130,7 +98,8 @@ def _dump(direct_url: str, tools: Tools, part: Path, tables: Mapping[str, int], 
         "--no-password",
         "--verbose",
         "--encoding=UTF8",
-        f"--lock-wait-timeout={_LOCK_WAIT}",
+        f"--snapshot={snapshot}",
+        f"--lock-wait-timeout={LOCK_WAIT}",
     ]
     schemas = [f"--schema={schema}" for schema in SCHEMAS]
     process = subprocess.Popen(
@@ -162,6 +131,7 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
     begun: list[str] = []
     errors: list[str] = []
     rest = b""
+    shown.show(f"Backup: 0 of {len(tables)} tables, 0 bytes of about {size(whole)} read", at_once=True)
     while True:
         if select.select([messages], [], [], 0.2)[0]:
             data = os.read(messages.fileno(), 65_536)
@@ -180,9 +150,14 @@ def _follow(messages: IO[bytes], part: Path, tables: Mapping[str, int], shown: P
         )
 
 
-def _refuse_unreadable(part: Path, tools: Tools, tables: Mapping[str, int]) -> None:
+def _refuse_unreadable(part: Path, file: Path, tools: Tools, tables: Mapping[str, int]) -> None:
     """Read the archive's list, and raise MigrationError if it lacks a table of the database."""
-    missing = sorted(set(tables) - set(read_archive(part, tools).tables))
+    try:
+        archive = read_archive(part, tools)
+    except MigrationError as error:
+        # The unfinished file, which it names, is removed.
+        raise MigrationError(f"{str(error).replace(str(part), str(file))}\nIt was removed.") from error
+    missing = sorted(set(tables) - set(archive.tables))
     if missing:
         raise MigrationError(
             f"The backup lacks {', '.join(missing[:3])}{' and others' if missing[3:] else ''}, and was removed. If a "
@@ -218,10 +193,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace a file of this name")
     options = parser.parse_args(arguments)
     url = url_from_environment()
-    if not options.file.strip():
-        raise UsageError("Name the file of the backup: make ops DO=backup FILE=brain.dump")
-    file = Path(options.file)
+    file = file_named(options.file, "backup")
     with stoppable(_STOPPED), progress() as shown:
         written = backup(url, file, shown, force=options.force)
-    print(f"Wrote {file}: {size(written)}. It holds every text, so keep it as safe as the database.")
+    print(
+        f"Wrote {file}: {size(written.size)}, {written.turns}. It holds every text, so keep it as safe as the database."
+    )
+    if not written.turns.sessions:
+        print(f"WARNING: {written.place} has no session. Check the database in DIRECT_DATABASE_URL.", file=sys.stderr)
+    if written.turns.lack:
+        print(
+            f"WARNING: {written.turns.lack} A restore of this backup needs FORCE=1. Probably somebody changed rows by "
+            "hand.",
+            file=sys.stderr,
+        )
     return 0

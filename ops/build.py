@@ -132,7 +132,7 @@ def changed_since(last: Mapping[str, str], given: Mapping[str, str]) -> str:
 
 
 def read_last() -> dict[str, str]:
-    """Return the choices of the last build in the order of DEFAULTS, or {} without one."""
+    """Return the choices of the last build in the order of DEFAULTS, or {} before the first build."""
     try:
         kept = json.loads(LAST.read_text())
         return {name: kept[name] for name in DEFAULTS if isinstance(kept[name], str)}

@@ -28,6 +28,7 @@ def load(
 ) -> Iterator[str]:
     """Run the archive in the connection's transaction. Yields `objects`, `rows`, `rights` and `rest`, each when done.
 
+    At `rest` the caller may make functions again. Their rights are then granted again.
     The schemas must exist. The records of the migrations belong to the connecting role then, because the role that
     owned them may be unknown here. Raises psycopg.Error, or MigrationError if the archive is damaged.
     """
@@ -47,6 +48,26 @@ def load(
     _run_each(connection, _text(archive, records, "--section=post-data", *unowned), shown)
     _run_each(connection, _text(archive, ours, "--section=post-data"), shown)
     yield "rest"
+    functions = [entry for entry in rights if entry.name in ("FUNCTION", "PROCEDURE", "AGGREGATE")]
+    # It has said already which roles are unknown.
+    _grant(connection, _text(archive, functions), lambda _: None)
+
+
+def count_rows(archive: Archive, shown: Progress) -> dict[str, int]:
+    """Read all of the archive, and return the number of rows of each table. Raises MigrationError if it is damaged."""
+    for section in ("pre-data", "post-data"):
+        _text(archive, archive.entries, f"--section={section}")
+    whole, counts = archive.file.stat().st_size, dict.fromkeys(archive.tables, 0)
+    with archive.sql(archive.entries, "--section=data") as (stream, position):
+        for line in stream:
+            if (match := _COPY.fullmatch(line)) is None:
+                continue
+            table = match[1].decode(errors="replace")
+            for rows in _rows(stream, archive):
+                counts[table] = counts.get(table, 0) + rows.count(b"\n")
+                read = os.lseek(position.fileno(), 0, os.SEEK_CUR)
+                shown.show(f"Restore: {size(read)} of {size(whole)} checked{short(table)}")
+    return counts
 
 
 def _text(archive: Archive, entries: Sequence[Entry], *options: str) -> bytes:

@@ -90,12 +90,18 @@ where a.usename = any (%s)
 logger = logging.getLogger("robot_brain.migrate")
 
 
-def assert_logins(connection: psycopg.Connection[Any]) -> None:
+def wrong_logins(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the statements that `assert_logins` would run, in their order."""
+    return [statement.as_string(connection) for role in LOGINS for statement in _differences(connection, role)]
+
+
+def assert_logins(connection: psycopg.Connection[Any]) -> list[str]:
     """Give each login its settings, attributes and memberships, and take away all others, in this transaction.
 
     A role that has them already is not touched, so that two databases of a cluster can be migrated at the same time.
     The right to log in and the password stay. A role that does not exist is left out.
-    Raises MigrationError, with the statement that a superuser can run, if this role may not change one.
+    Returns the statements that corrected a login, without those that set up a new one.
+    Raises MigrationError, with the statements that a superuser can run, if this role may not change one.
     """
     statements = [
         ("setting up" if is_new else "correcting", statement)
@@ -104,24 +110,30 @@ def assert_logins(connection: psycopg.Connection[Any]) -> None:
         for statement in _differences(connection, role)
     ]
     if not statements:
-        return
+        return []
     end_changers(connection)
     connection.execute("set local lock_timeout = '5s'")
+    refused: dict[str, psycopg.Error] = {}
     for verb, statement in statements:
         text = statement.as_string(connection)
         logger.info("%s a login role: %s", verb, text)
         try:
-            connection.execute(statement)
+            with connection.transaction():
+                connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege as error:
-            raise MigrationError(
-                f"{error.diag.message_primary}. Only a role with more rights can run this: {text}\n"
-                "Run it as such a role, then run `make migrate` again."
-            ) from error
+            refused[text] = error
         except psycopg.errors.LockNotAvailable as error:
             raise MigrationError(
                 f"Another connection changes the login roles and has not ended its transaction: {text}\n"
                 "Wait for its end, or end it, then run `make migrate` again."
             ) from error
+    if refused:
+        lines = "".join(f"\n{text};  -- {error.diag.message_primary}" for text, error in refused.items())
+        raise MigrationError(
+            "Only a role with more rights can correct the logins. "
+            f"Run these statements as a superuser, then `make migrate` again:{lines}"
+        ) from next(iter(refused.values()))
+    return [statement.as_string(connection) for verb, statement in statements if verb == "correcting"]
 
 
 def revoke_rights(connection: psycopg.Connection[Any], role: str) -> None:
@@ -165,23 +177,29 @@ def _is_new(connection: psycopg.Connection[Any], role: str) -> bool:
     return row == (True,)
 
 
-def _differences(connection: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]:
-    row = connection.execute(
-        "select oid, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+def wrong_attributes(connection: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]:
+    """Yield the statements that give one of our roles the attributes that it should have."""
+    attributes = connection.execute(
+        "select rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
         " from pg_catalog.pg_roles where rolname = %s",
         [role],
     ).fetchone()
-    if row is None:
-        return
-    oid, *attributes = row
-    name = sql.Identifier(role)
     wrong = [
         attribute if wanted else f"no{attribute}"
-        for (attribute, wanted), found in zip(_ATTRIBUTES.items(), attributes, strict=True)
+        for (attribute, wanted), found in zip(_ATTRIBUTES.items(), attributes or _ATTRIBUTES.values(), strict=True)
         if found != wanted
     ]
     for attribute in wrong:
-        yield sql.SQL("alter role {} {}").format(name, sql.SQL(attribute))
+        yield sql.SQL("alter role {} {}").format(sql.Identifier(role), sql.SQL(attribute))
+
+
+def _differences(connection: psycopg.Connection[Any], role: str) -> Iterator[sql.Composed]:
+    row = connection.execute("select oid from pg_catalog.pg_roles where rolname = %s", [role]).fetchone()
+    if row is None:
+        return
+    oid = row[0]
+    name = sql.Identifier(role)
+    yield from wrong_attributes(connection, role)
     settings: Sequence[tuple[bool, str, str]] = connection.execute(_READ_SETTINGS, [oid]).fetchall()
     if any(in_database for in_database, _, _ in settings):
         database = sql.Identifier(connection.info.dbname)

@@ -23,11 +23,17 @@ import psycopg
 from ops.apply_files import LOCK, OWNER, apply_outside, apply_pending
 from ops.direct import connect, refuse_encoding, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
+from ops.logins import wrong_logins
 from ops.only_one import Waiting, only_one, refuse_shared
+from ops.owners import name_foreign_members, wrong_owners
 from ops.records import read_records
 from ops.rights import Corrections, wrong_rights
 from ops.roles import wrong_database_rights
+from ops.schemas import announce_new, is_new
 from ops.sql_files import SQL, read_sql
+
+# The files of sql/ have such names. A statement has another beginning.
+_FOLDERS = ("migrations/", "functions/")
 
 
 def migrate(
@@ -35,7 +41,7 @@ def migrate(
 ) -> list[str]:
     """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
-    Then correct the rights in the database. `corrections` gets the statements that corrected them.
+    Then correct our roles and the rights in the database. `corrections` gets the statements that corrected them.
     `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
     Raises MigrationError, with what to do, if a file cannot be applied, or if another migration runs for longer than
     `waiting` allows. Its transaction then changed nothing. Also raises it if this role may not correct a right.
@@ -44,6 +50,8 @@ def migrate(
     files = read_sql(sql)
     done: list[str] = []
     with _connected(direct_url) as connection, only_one(connection, LOCK, "migration", waiting=waiting):
+        if is_new(connection):
+            announce_new(connection)
         while True:
             applied, outside, corrected = apply_pending(connection, files)
             done += applied
@@ -59,7 +67,7 @@ def migrate(
 def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     """Return the names of the files that `migrate` would apply, without changing the database.
 
-    If there are no such files, return the statements that would correct the rights in the database.
+    If there are no such files, return the statements that would correct our roles and the rights in the database.
     If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
     Raises MigrationError if `migrate` would refuse the database.
     """
@@ -67,6 +75,8 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
     with _connected(direct_url) as connection, connection.transaction():
         try:
             connection.execute("set transaction isolation level repeatable read, read only")
+            if is_new(connection):
+                announce_new(connection, only_plan=True)
             records = read_records(connection, files)
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(f"{error.diag.message_primary}. {OWNER}") from error
@@ -76,7 +86,11 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
         if not migrations:
             records.without_file(files)
         pending = [file.name for file in [*migrations, *records.functions(files)]]
-        return pending or [*wrong_database_rights(connection), *wrong_rights(connection)]
+        if pending:
+            return pending
+        name_foreign_members(connection)
+        roles = [*wrong_logins(connection), *wrong_owners(connection)]
+        return [*roles, *wrong_database_rights(connection), *wrong_rights(connection)]
 
 
 @contextmanager
@@ -103,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
     if not names and not corrections.done:
         print("Nothing to do: the database is up to date.")
     elif only_plan:
-        print("\n".join(f"would {'apply' if '/' in name else 'run'} {name}" for name in names))
+        print("\n".join(f"would {'apply' if name.startswith(_FOLDERS) else 'run'} {name}" for name in names))
     else:
         corrected = f" Rights corrected: {len(corrections.done)}." if corrections.done else ""
         print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.{corrected}")

@@ -32,6 +32,8 @@ _BACKEND = """
 select a.pid || ' ' || pg_catalog.date_part('epoch', a.backend_start)
 from pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a
 """
+# What a command calls itself on its connection, if it takes the lock of another command.
+_KINDS = {"robot-brain-restore": "restore", "robot-brain-migrate": "migration"}
 _POOLED = (
     "DIRECT_DATABASE_URL leads to a pooler in transaction mode, which cannot hold the lock of this command: "
     "use the address of PostgreSQL itself. On Neon it is the direct host, without -pooler."
@@ -117,8 +119,8 @@ def _take(
         if holders != named or now - said >= waiting.say_seconds:
             named, said = holders, now
             logger.info(
-                "another %s of this database is running (%s); waiting until it ends, at most %.0f s more",
-                command, names, waiting.seconds - (now - begun),
+                "%s of this database is running (%s); waiting until it ends, at most %.0f s more",
+                _kind(command, holders), names, waiting.seconds - (now - begun),
             )  # fmt: skip
         time.sleep(_POLL_SECONDS)
 
@@ -126,10 +128,17 @@ def _take(
 def _given_up(command: str, names: str, holders: Sequence[Holder], seconds: float) -> str:
     runs = f"still runs after {seconds:g} s" if seconds else "is running"
     ends = "; ".join(holder.end for holder in holders)
+    kind = _kind(command, holders)
     return (
-        f"Another {command} of this database {runs}: {names}. Nothing was changed. Wait for its end and run this again."
-        f"\nIf it hangs, end it as its role or as a superuser: {ends}"
+        f"{kind[0].upper()}{kind[1:]} of this database {runs}: {names}. Nothing was changed. Wait for its end and run "
+        f"this again.\nIf it hangs, end it as its role or as a superuser: {ends}"
     )
+
+
+def _kind(command: str, holders: Sequence[Holder]) -> str:
+    """Return what holds the lock: another command of this kind, unless the connection says that it is of another."""
+    kinds = {_KINDS.get(holder.application, command) for holder in holders} - {command}
+    return f"a {kinds.pop()}" if kinds else f"another {command}"
 
 
 def _try(connection: psycopg.Connection[Any], key: int) -> bool:

@@ -90,9 +90,9 @@ def connection_arguments(direct_url: str, program: str) -> tuple[str, dict[str, 
 
 
 def tool_environment() -> dict[str, str]:
-    """Return the operator's environment for a tool: messages in English, and without our URL."""
+    """Return the operator's environment for a tool: messages in English, times in UTC, and without our URL."""
     left_out = ("DIRECT_DATABASE_URL", "DATABASE_URL")
-    return {**{name: value for name, value in os.environ.items() if name not in left_out}, "LC_ALL": "C"}
+    return {**{name: value for name, value in os.environ.items() if name not in left_out}, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _found_tools() -> list[Tools]:

@@ -24,10 +24,10 @@ class Progress:
         self._next = 0.0 if self._on_a_terminal else time.monotonic() + IN_A_LOG
         self._shown = False
 
-    def show(self, line: str) -> None:
-        """Show `line` in place of the one before, if it is time for another."""
+    def show(self, line: str, *, at_once: bool = False) -> None:
+        """Show `line` in place of the one before, if it is time for another. On a terminal `at_once` does not wait."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next and not (at_once and self._on_a_terminal):
             return
         self._next = now + (ON_A_TERMINAL if self._on_a_terminal else IN_A_LOG)
         if self._on_a_terminal:

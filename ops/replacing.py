@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from ops.archive import SCHEMAS
+from ops.contents import place_of
 from ops.errors import MigrationError
 
 # Requests wait for the drop, and the drop waits for requests. So it does not wait for long, and tries again.
@@ -72,14 +73,20 @@ def drop_schemas(connection: psycopg.Connection[Any], found: list[str]) -> None:
 
     Raises MigrationError if the drop would take an object of another program with it. The message names the object.
     """
+    refuse_others(connection)
+    for schema in found:
+        _drop(connection, sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+
+
+def refuse_others(connection: psycopg.Connection[Any]) -> None:
+    """Raise MigrationError if an object of another program depends on our schemas. The message names the object."""
     others = [name for (name,) in connection.execute(_OTHERS, {"ours": list(SCHEMAS)}).fetchall()]
     if others:
         raise MigrationError(
             f"Other objects depend on what is to be replaced: {'; '.join(others[:10])}{' …' if others[10:] else ''}. "
-            "Nothing was changed. Drop them first, and make them again after the restore."
+            f"They are in {place_of(connection)}. Nothing was changed. Drop them first, and make them again after the "
+            "restore."
         )
-    for schema in found:
-        _drop(connection, sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
 
 
 def _drop(connection: psycopg.Connection[Any], statement: sql.Composed) -> None:

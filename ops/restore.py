@@ -19,10 +19,11 @@ import psycopg
 from psycopg import sql
 
 from ops.apply_files import LOCK
-from ops.archive import RECORDS, SCHEMAS, Archive, read_archive
+from ops.archive import RECORDS, SCHEMAS, Archive, file_named, read_archive
 from ops.audit import append
+from ops.contents import Turns, place_of, read_turns
 from ops.direct import connect, refuse_pooler, url_from_environment
-from ops.errors import MigrationError, UsageError
+from ops.errors import MigrationError
 from ops.loading import load
 from ops.logins import assert_logins
 from ops.only_one import assert_held, only_one, refuse_shared
@@ -30,10 +31,12 @@ from ops.pg_tools import tools_for_restore
 from ops.progress import Progress, progress
 from ops.records import read_records, schema_version
 from ops.replacing import drop_schemas
-from ops.restore_target import connected, found_schemas, refuse_target
+from ops.restore_check import check
+from ops.restore_target import allow_writes, connected, describe, found_schemas, refuse_found, refuse_target
+from ops.restored_functions import apply_functions
 from ops.rights import Corrections, correct_rights
 from ops.roles import make_roles
-from ops.sql_files import read_sql
+from ops.sql_files import SqlFiles, read_sql
 from ops.stopping import stoppable
 
 Say = Callable[[str], None]
@@ -43,21 +46,11 @@ _UNKNOWN = (
     "The restore was stopped while it was being committed. So it happened as a whole, or not at all: look at the data, "
     "and run it again with REPLACE=1 if you are not sure."
 )
+_REQUESTS = "Their requests wait for the restore. After 5 s they fail, and work again after its end."
 # An owner of objects needs this right when it gets them.
 _SCHEMA = "create schema {} authorization robot_brain_owner"
 _ALLOW = "grant create on schema {} to robot_brain_stats, robot_brain_audit"
 _FORBID = "revoke create on schema {} from robot_brain_stats, robot_brain_audit"
-# Its rows are loaded and its policies not made yet, so each table shows all its rows to the members of its owner.
-_TURNS = """
-with live as (
-  select s.tenant_id, s.id, s.message_count
-  from robot_brain.sessions s
-  where (pg_catalog.to_jsonb(s) ->> 'erasing_at') is null
-)
-select
-  (select coalesce(sum(l.message_count), 0) from live l),
-  (select count(*) from robot_brain.conversations c join live l on l.tenant_id = c.tenant_id and l.id = c.session_id)
-"""
 _OURS = """
 select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 from pg_catalog.pg_class c
@@ -74,28 +67,34 @@ where s.name in ('statement_timeout', 'transaction_timeout', 'idle_in_transactio
 
 def restore(
     direct_url: str, file: Path, shown: Progress, say: Say = print, *, replace: bool = False, force: bool = False
-) -> bool:
-    """Restore the backup `file`, and return whether `make migrate` has something left to apply.
+) -> str:
+    """Restore the backup `file`, and return the database and what it has now.
 
     With `replace` the schemas that are there are dropped in the same transaction. An archive that lacks turns is
-    restored only with `force`. Calls `say` with what an operator
-    should know. Raises UsageError or MigrationError, with what to do, and has then changed nothing.
+    restored only with `force`. Calls `say` with what an operator should know.
+    Raises UsageError or MigrationError, with what to do, and has then changed nothing.
     """
     refuse_pooler(direct_url)
     archive = read_archive(file, tools_for_restore())
     with connect(direct_url, "robot-brain-restore") as connection:
         refuse_shared(connection, direct_url)
         refuse_target(connection, archive)
+        read_only = allow_writes(connection)
         with only_one(connection, LOCK, "migration"):
-            found = found_schemas(connection, replace=replace)
+            found = found_schemas(connection)
+            say(describe(connection, archive, found))
+            if not replace:
+                refuse_found(connection, found)
             if count := connected(connection):
-                say(f"Connections of the functions to this database: {count}. Their requests fail until the end.")
+                say(f"Connections of the functions to this database: {count}. {_REQUESTS}")
             commits = False
             try:
                 with connection.transaction():
-                    pending = _restore(connection, archive, found, shown, say, force=force)
+                    turns = _restore(connection, archive, found, shown, say, force=force)
                     commits = True
-                return pending
+                if read_only:
+                    say(read_only)
+                return f"{place_of(connection)}: {turns}"
             except KeyboardInterrupt:
                 if commits:
                     raise MigrationError(_UNKNOWN) from None
@@ -129,7 +128,7 @@ def _restore(
     say: Say,
     *,
     force: bool,
-) -> bool:
+) -> Turns:
     assert_held(connection, LOCK)
     connection.execute(_NO_LIMITS)
     make_roles(connection, is_new=False)
@@ -139,15 +138,23 @@ def _restore(
         connection.execute(sql.SQL(_SCHEMA).format(name))
         connection.execute(sql.SQL(_ALLOW).format(name))
 
+    files = read_sql()
+    pending = False
+    turns = Turns(0, 0, 0)
     for loaded in load(connection, archive, shown, say):
         if loaded == "rows":
-            _compare_turns(connection, archive, say, force=force)
+            # Its policies are not made yet, so each table shows all its rows to the members of its owner.
+            turns = read_turns(connection)
+            _refuse_lack(turns, archive, say, force=force)
+        elif loaded == "rest":
+            pending = _is_pending(connection, archive, files)
+            if not pending:
+                apply_functions(connection, files)
     for schema in archive.schemas:
         connection.execute(sql.SQL(_FORBID).format(sql.Identifier(schema)))
     # Before they belonged to robot_brain_owner, the records belonged to a role that only the other cluster has.
     for (table,) in connection.execute(_OURS, [[RECORDS]]).fetchall():
         connection.execute(f"alter table {table} owner to robot_brain_owner".encode())
-    pending = _is_pending(connection, archive)
     assert_logins(connection)
     if not pending:
         corrections = Corrections()
@@ -159,28 +166,31 @@ def _restore(
     for (table,) in connection.execute(_OURS, [list(SCHEMAS)]).fetchall():
         shown.show(f"Restore: collecting the planner's statistics of {table}")
         connection.execute(f"analyze {table}".encode())
-    restored = {"restored": len(archive.tables), "replaced": bool(found)}
+    restored = {
+        "restored": len(archive.tables),
+        "replaced": bool(found),
+        "file": archive.file.name,
+        "backup_of": archive.created,
+    }
     append(connection, "files", str(schema_version(connection)), restored)
-    return pending
+    return turns
 
 
-def _compare_turns(connection: psycopg.Connection[Any], archive: Archive, say: Say, *, force: bool) -> None:
+def _refuse_lack(turns: Turns, archive: Archive, say: Say, *, force: bool) -> None:
     """Raise MigrationError if the archive lacks turns that its sessions count. With `force` only say so."""
-    counted, held = connection.execute(_TURNS).fetchone() or (0, 0)
-    if held >= counted:
+    if not turns.lack:
         return
-    lack = f"{archive.file} holds {held} turns, and its sessions count {counted}."
     if not force:
         raise MigrationError(
-            f"{lack} Probably the role that made it may not read all rows. Nothing was changed. Use a backup of "
-            "`make ops DO=backup`, or restore what is there with FORCE=1."
+            f"{archive.file} lacks turns: {turns.lack} Nothing was changed. Either the role that made it may not read "
+            "all rows: use a backup of `make ops DO=backup`. Or somebody changed rows by hand before the backup: "
+            "restore what is there with FORCE=1, and run `make ops DO=recount` afterwards."
         )
-    say(f"{lack} Run `make ops DO=recount` afterwards.")
+    say(f"{archive.file} lacks turns: {turns.lack} Run `make ops DO=recount` afterwards.")
 
 
-def _is_pending(connection: psycopg.Connection[Any], archive: Archive) -> bool:
+def _is_pending(connection: psycopg.Connection[Any], archive: Archive, files: SqlFiles) -> bool:
     """Return whether `make migrate` has a file to apply. Raises MigrationError if the backup is newer than it."""
-    files = read_sql()
     try:
         records = read_records(connection, files)
         return bool(records.from_yoyo or records.migrations(files) or records.functions(files))
@@ -193,11 +203,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops restore", description="Restore a backup of Robot Brain.")
     parser.add_argument("--file", default="", help="the name of the backup")
     parser.add_argument("--replace", action="store_true", help="drop what is there, in the same transaction")
+    parser.add_argument("--dry-run", action="store_true", help="only read the file, and say what is there")
     parser.add_argument("--force", action="store_true", help="restore a backup that lacks turns, too")
     options = parser.parse_args(arguments)
     url = url_from_environment()
-    if not options.file.strip():
-        raise UsageError("Name the file of the backup: make ops DO=restore FILE=brain.dump")
+    file = file_named(options.file, "restore")
     logging.basicConfig(format="%(message)s")
     # It names the command that this one waits for.
     logging.getLogger("robot_brain.operator").setLevel(logging.INFO)
@@ -207,9 +217,12 @@ def main(arguments: Sequence[str]) -> int:
             shown.clear()
             print(text, file=sys.stderr)
 
-        restore(url, Path(options.file), shown, say, replace=options.replace, force=options.force)
-    print(f"Restored {options.file}.")
+        if options.dry_run:
+            print(check(url, file, shown, say, replace=options.replace))
+            return 0
+        restored = restore(url, file, shown, say, replace=options.replace, force=options.force)
     print(
+        f"Restored {file} into {restored}.\n"
         "Next:\n"
         "1. Run `make migrate`. It brings an older backup up to date, and checks the rights.\n"
         "2. If the functions cannot log in yet, run `make app-password`.\n"

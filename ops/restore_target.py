@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from ops.archive import SCHEMAS, Archive
+from ops.contents import place_of, what_is_there
 from ops.errors import MigrationError
 from ops.logins import LOGINS
 
@@ -16,6 +17,11 @@ select
   pg_catalog.current_setting('server_encoding'),
   pg_catalog.pg_is_in_recovery(),
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create')
+"""
+_READ_ONLY = """
+select s.source, pg_catalog.quote_ident(pg_catalog.current_database())
+from pg_catalog.pg_settings s
+where s.name = 'default_transaction_read_only' and s.setting = 'on'
 """
 _FOUND = "select n.nspname from pg_catalog.pg_namespace n where n.nspname = any (%s) order by 1"
 _CONNECTED = """
@@ -27,10 +33,10 @@ where usename = any (%s) and datname = pg_catalog.current_database() and backend
 def refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
     """Raise MigrationError if the archive cannot come into this database."""
     major, encoding, is_standby, may_create = connection.execute(_TARGET).fetchone() or (0, "", False, False)
-    name = connection.info.dbname
+    name = place_of(connection)
     if major < archive.server_major:
         raise MigrationError(
-            f"{archive.file} was made of PostgreSQL {archive.server_major}, and {name} is on PostgreSQL {major}. "
+            f"{archive.file} was made of PostgreSQL {archive.server_major}, and {name} has PostgreSQL {major}. "
             "PostgreSQL restores into the same version or a newer one."
         )
     if encoding != "UTF8":
@@ -39,7 +45,7 @@ def refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None
             "create database … encoding 'UTF8' template template0"
         )
     if is_standby:
-        raise MigrationError(f"{name} is on a standby, which takes no writes. Use the primary's URL.")
+        raise MigrationError(f"{name} is a standby, which takes no writes. Use the primary's URL.")
     if not may_create:
         raise MigrationError(
             f"{connection.info.user} may not create schemas in {name}. Restore as the database's owner, or as a "
@@ -47,15 +53,40 @@ def refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None
         )
 
 
-def found_schemas(connection: psycopg.Connection[Any], *, replace: bool) -> list[str]:
-    """Return our schemas that the database has. Without `replace`, raises MigrationError if it has one."""
-    found = [name for (name,) in connection.execute(_FOUND, [list(SCHEMAS)]).fetchall()]
-    if found and not replace:
+def allow_writes(connection: psycopg.Connection[Any]) -> str:
+    """Let this connection write, also if the operator made the database read-only to stop all writes.
+
+    Returns a sentence about how new connections can write again, or an empty text if they can.
+    """
+    row = connection.execute(_READ_ONLY).fetchone()
+    if row is None:
+        return ""
+    source, name = row
+    connection.execute("set default_transaction_read_only = off")
+    # The new connection that runs it is read-only, too.
+    statement = f"set default_transaction_read_only = off; alter database {name} reset default_transaction_read_only"
+    return f"New connections to {name} may only read. This restore did not change that. Before `make migrate` " + (
+        f"run: {statement}" if source == "database" else f"reset default_transaction_read_only (source: {source})."
+    )
+
+
+def found_schemas(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return our schemas that the database has."""
+    return [name for (name,) in connection.execute(_FOUND, [list(SCHEMAS)]).fetchall()]
+
+
+def refuse_found(connection: psycopg.Connection[Any], found: list[str]) -> None:
+    """Raise MigrationError if the database has one of our schemas. Call it if nothing is to be replaced."""
+    if found:
         raise MigrationError(
-            f"The database {connection.info.dbname} has Robot Brain already (the schema {found[0]}). Nothing was "
+            f"The database {place_of(connection)} has Robot Brain already (the schema {found[0]}). Nothing was "
             "changed. Restore into an empty database, or replace what is there with REPLACE=1."
         )
-    return found
+
+
+def describe(connection: psycopg.Connection[Any], archive: Archive, found: list[str]) -> str:
+    """Return the line that names the target of a restore, the time of the backup, and what the target has now."""
+    return f"Restore into {place_of(connection)}: the backup of {archive.created}. {what_is_there(connection, found)}"
 
 
 def connected(connection: psycopg.Connection[Any]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 from ops.errors import MigrationError
+from ops.owners import wrong_owners
 from ops.roles import ROLES, correct_database_rights, wrong_database_rights
 from ops.sql_files import SQL
 
@@ -59,18 +60,19 @@ class Corrections:
 def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections) -> None:
     """Give this database the rights of sql/rights.sql, and those to the database itself, in this transaction.
 
-    A right that is correct is not touched. Our roles and PUBLIC lose all other rights to our objects. Those of other
-    roles stay.
+    The roles that own objects lose attributes that they do not need. A right that is correct is not touched. Our roles
+    and PUBLIC lose all other rights to our objects. Those of other roles stay.
     """
     connection.execute("set local lock_timeout = '5s'")
-    done = correct_database_rights(connection)
+    done = _run_each(connection, wrong_owners(connection), corrections)
+    done += correct_database_rights(connection)
     # Change the owners first, because an owner has rights that no grant says. A revoke on a table takes the rights on
     # its columns too. So compare again after each.
     owners = [statement for statement in wrong_rights(connection) if " owner to " in statement]
     done += _run(connection, owners, corrections)
     for _ in range(2):
         done += _run(connection, wrong_rights(connection), corrections)
-    wrong = [*wrong_database_rights(connection), *wrong_rights(connection)]
+    wrong = [*wrong_owners(connection), *wrong_database_rights(connection), *wrong_rights(connection)]
     # PostgreSQL only warns if the role may not grant a right.
     corrections.failed = {statement: corrections.failed.get(statement, NO_RIGHT) for statement in wrong}
     for statement in dict.fromkeys(done):
@@ -81,9 +83,15 @@ def correct_rights(connection: psycopg.Connection[Any], corrections: Corrections
 
 def _run(connection: psycopg.Connection[Any], statements: list[str], corrections: Corrections) -> list[str]:
     """Run the statements, note in `corrections` which of them fail, and return the others."""
-    done = []
     schemas = [statement for statement in statements if statement.startswith("alter schema ")]
-    for statement in [*schemas, _ALLOW, *statements[len(schemas) :], _FORBID] if statements else []:
+    steps = [*schemas, _ALLOW, *statements[len(schemas) :], _FORBID] if statements else []
+    done = _run_each(connection, steps, corrections)
+    return [statement for statement in done if statement not in (_ALLOW, _FORBID)]
+
+
+def _run_each(connection: psycopg.Connection[Any], statements: list[str], corrections: Corrections) -> list[str]:
+    done = []
+    for statement in statements:
         try:
             with connection.transaction():
                 connection.execute(statement.encode())
@@ -91,7 +99,7 @@ def _run(connection: psycopg.Connection[Any], statements: list[str], corrections
             corrections.failed[statement] = error.diag.message_primary or str(error)
         else:
             done.append(statement)
-    return [statement for statement in done if statement not in (_ALLOW, _FORBID)]
+    return done
 
 
 def fill_view(connection: psycopg.Connection[Any], corrections: Corrections) -> None:

@@ -122,7 +122,7 @@ def _refuse_second_owner(
     raise MigrationError(
         "The roles of Robot Brain belong to the whole cluster, another role made them for another database, and "
         f"{me} may not grant them. {steps}\n"
-        "Then run `make migrate` again. Both databases then share the logins of the functions and their passwords."
+        "Then run this command again. Both databases then share the logins of the functions and their passwords."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ class _Signal(KeyboardInterrupt):
 @contextmanager
 def stoppable(message: str) -> Iterator[None]:
     """Raise StoppedError with `message` if Ctrl-C, SIGTERM or SIGHUP ends the block. For the main thread only."""
+    # It warns about the statements that the stop has broken off.
+    library = logging.getLogger("psycopg")
+    level = library.level
     received = signal.SIGINT
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -37,10 +41,12 @@ def stoppable(message: str) -> Iterator[None]:
     # nohup lets a command ignore SIGHUP, and it stays ignored.
     used = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in used}
+    library.setLevel(logging.CRITICAL)
     try:
         yield
     except KeyboardInterrupt:
         raise StoppedError(message, received) from None
     finally:
+        library.setLevel(level)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from local.settings import ROOT
 from tests.e2e.documented_commands import KINDS, MARKS, Block, blocks, commands, difference, make_calls
@@ -38,6 +39,8 @@ CREDENTIALS = {
     "AWS_SESSION_TOKEN": "example",
     "AWS_REGION": "eu-central-1",
 }
+# An empty database beside that of a document. backup.md restores into it, and calls it COPY_URL.
+COPY = "brain_copy"
 # An operator's commands take the database from it. `make invoke` refuses it without DATABASE_URL.
 OPERATORS = re.compile(r"make (migrate|app-password|ops)\b")
 RUN = re.compile(r"((?:[A-Z_]+=\S+ )*)make run((?: [A-Z_]+=\S+)*)(?: +#.*)?")
@@ -65,6 +68,7 @@ def operators_database(document: Path) -> Iterator[str]:
     try:
         with server.admin() as admin:
             create_database(admin, "documents")
+            create_database(admin, COPY)
             # The role of Neon's console has it, and a backup needs it.
             admin.execute(f"alter role {MIGRATOR} bypassrls".encode())
         url = server.direct_url("documents")
@@ -108,7 +112,10 @@ class Reader:
         """Run a block and return what it prints to stdout and stderr. Fails if it fails."""
         if found := RUN.fullmatch(block.text.strip()):
             return self._start(block, dict(each.split("=", 1) for each in (found[1] + found[2]).split())), ""
-        operators = {"DIRECT_DATABASE_URL": self._direct_url} if self._direct_url and is_operators(block) else {}
+        operators = {}
+        if self._direct_url and is_operators(block):
+            copy = make_conninfo(self._direct_url, dbname=COPY)
+            operators = {"DIRECT_DATABASE_URL": self._direct_url, "COPY_URL": copy}
         done = subprocess.run(
             ["bash", "-c", SHELL + block.text.replace(ADDRESS, self._stack.url)],
             cwd=ROOT,

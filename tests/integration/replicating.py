@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.settings import ROOT
 from ops.migrate import migrate
@@ -71,11 +72,7 @@ class Move:
         """Run SQL with psql, and return what it prints."""
         server = database.postgres
         url = server.admin_url(NAME) if role == SUPERUSER else server.direct_url(NAME)
-        text = text.replace(_CONNECTION, self.connection())
-        command = [str(programs(server) / "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-f", "-", url]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{text}\n{done.stderr}"
-        return done.stdout
+        return psql(server, url, text.replace(_CONNECTION, self.connection()))
 
     def connection(self) -> str:
         """Return the connection string of the old database for the new server."""
@@ -86,13 +83,27 @@ class Move:
         return url
 
 
-def commands(heading: str) -> list[tuple[str, str, str]]:
-    """Return the blocks below a heading of the document: the line above, the kind, and the text."""
-    _, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(f"\n## {heading}")
+def psql(server: Postgres, url: str, text: str) -> str:
+    """Run SQL with psql on a new connection, and return what it prints."""
+    command = [str(programs(server) / "psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-f", "-", url]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+    return done.stdout
+
+
+def commands(heading: str, document: Path = DOCUMENT) -> list[tuple[str, str, str]]:
+    """Return the blocks below a heading of a document: the line above, the kind, and the text.
+
+    Those that need AWS are left out.
+    """
+    _, _, rest = document.read_text(encoding="utf-8").partition(f"# {heading}\n")
     assert rest, heading
-    section = rest.partition("\n## ")[0]
+    section = re.split(r"^##", rest, maxsplit=1, flags=re.M)[0]
     found = [(each["above"].rpartition("\n")[2], each["kind"], each["text"]) for each in _BLOCK.finditer(section)]
-    assert len(found) == section.count("```sql") + section.count("```sh"), "a line above a block must end with a colon"
+    unverified = section.count("\nUnverified: ")
+    assert len(found) + unverified == section.count("```sql") + section.count("```sh"), (
+        "a line above a block must end with a colon"
+    )
     return found
 
 

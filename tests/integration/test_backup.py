@@ -1,12 +1,14 @@
 """`make ops DO=backup` writes one file of one moment, or none: whatever the role, the file's name and the tools are."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from psycopg import sql
 
+from ops.__main__ import main
 from ops.archive import read_archive
 from ops.backup import backup
 from ops.errors import MigrationError, OperatorError, UsageError
@@ -40,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 def saved(database: Database, file: Path, kind: str = "superuser", *, force: bool = False) -> int:
     """Back up as this kind of role."""
-    return backup(url_of(database.postgres, kind, database.name), file, quietly(), force=force)
+    return backup(url_of(database.postgres, kind, database.name), file, quietly(), force=force).size
 
 
 def assert_refused(database: Database, file: Path, sentence: str, kind: str = "superuser") -> None:
@@ -74,7 +76,7 @@ def test_a_role_that_may_not_read_a_table_may_make_no_backup(there: Database, fi
 
 
 def test_a_database_without_our_schema_is_refused(server: Postgres, file: Path) -> None:
-    sentence = "^The database test_.* has no schema of Robot Brain"
+    sentence = r"^The database test_\S+ on \S+:\d+ lacks Robot Brain: it has no table"
     with new_database(server, SUPERUSER) as name, pytest.raises(MigrationError, match=sentence):
         backup(url_of(server, "superuser", name), file, quietly())
     assert list(file.parent.iterdir()) == []
@@ -98,6 +100,58 @@ def test_only_a_file_in_a_folder_that_exists_can_be_a_backup(there: Database, tm
         saved(there, tmp_path, force=True)
     with pytest.raises(UsageError, match=r"^The folder .*absent does not exist"):
         saved(there, tmp_path / "absent" / "brain.dump")
+
+
+@pytest.mark.parametrize("statement", ["drop schema robot_brain cascade", "drop table robot_brain.sessions cascade"])
+def test_a_database_that_lacks_the_sessions_is_refused(there: Database, file: Path, statement: str) -> None:
+    with there.admin() as admin:
+        admin.execute(statement.encode())
+    assert_refused(
+        there, file, rf"^The database {there.name} on \S+:\d+ lacks Robot Brain: it has no table of sessions"
+    )
+
+
+@pytest.mark.parametrize("kind", ["superuser", "console"])
+def test_a_backup_says_how_many_sessions_and_turns_it_has(
+    there: Database, file: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with deployed({"DATABASE_URL": there.app_url}) as bundle:
+        assert bundle.write("one", {"messages": [turn(1), turn(2)]}).status == 201
+        assert bundle.write("two", turn(1)).status == 201
+    capsys.readouterr()
+    monkeypatch.setenv("DIRECT_DATABASE_URL", url_of(there.postgres, kind, there.name))
+    assert main(["backup", "--file", str(file)]) == 0
+    out, error = capsys.readouterr()
+    assert re.match(rf"Wrote {file}: [0-9.]+ kB, 2 sessions, 3 turns\. It holds every text", out), out
+    assert error == ""
+
+
+def test_a_backup_of_an_empty_brain_says_so_loudly(
+    there: Database, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIRECT_DATABASE_URL", url_of(there.postgres, "superuser", there.name))
+    assert main(["backup", "--file", str(file)]) == 0
+    out, error = capsys.readouterr()
+    assert " kB, 0 sessions, 0 turns." in out
+    assert re.fullmatch(
+        rf"WARNING: {there.name} on \S+:\d+ has no session\. Check the database in DIRECT_DATABASE_URL\.\n", error
+    )
+
+
+def test_a_backup_of_rows_that_were_changed_by_hand_says_what_a_restore_will_say(
+    there: Database, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with deployed({"DATABASE_URL": there.app_url}) as bundle:
+        assert bundle.write("one", {"messages": [turn(1), turn(2)]}).status == 201
+    with there.admin() as admin:
+        admin.execute("delete from robot_brain.conversations where seq = 1")
+    monkeypatch.setenv("DIRECT_DATABASE_URL", url_of(there.postgres, "superuser", there.name))
+    capsys.readouterr()
+    assert main(["backup", "--file", str(file)]) == 0
+    assert capsys.readouterr().err == (
+        "WARNING: The sessions count 2 turns, and 1 of them can be read. A restore of this backup needs FORCE=1. "
+        "Probably somebody changed rows by hand.\n"
+    )
 
 
 @pytest.mark.parametrize("kind", ["superuser", "console"])
@@ -137,7 +191,7 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(there: Database
             release()
             out, log = outputs_of(process)
     assert (process.returncode, log) == (0, "")
-    assert out.startswith(f"Wrote {file}: ")
+    assert re.match(rf"Wrote {file}: [0-9.]+ kB, 1 session, 1 turn\. ", out), out
 
     with new_database(there.postgres, SUPERUSER) as name:
         restored(there.postgres, "superuser", name, file)

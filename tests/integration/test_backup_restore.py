@@ -156,6 +156,6 @@ def test_an_older_postgresql_is_refused(source: Source, tls_server: Postgres, ki
     with contextlib.ExitStack() as stack:
         stack.enter_context(kinds_of_roles(tls_server))
         name = stack.enter_context(new_database(tls_server, OWNERS[kind]))
-        with pytest.raises(MigrationError, match=rf"was made of PostgreSQL 18, and {name} is on PostgreSQL \d+\."):
+        with pytest.raises(MigrationError, match=rf"was made of PostgreSQL 18, and {name} on \S+ has PostgreSQL \d+\."):
             restored(tls_server, kind, name, source.archive(kind))
         assert rows_of(tls_server, name) == {}

@@ -12,6 +12,7 @@ from ops.backup import backup
 from ops.errors import MigrationError, UsageError
 from tests.integration.backups import kinds_of_roles, quietly, url_of
 from tests.integration.ops_commands import child_of, waiting_backup
+from tests.support.bundle import deployed, turn
 from tests.support.marks import over_tls
 from tests.support.servers.databases import Database, Template
 from tests.support.waiting import outputs_of
@@ -62,6 +63,8 @@ def test_no_argument_and_no_output_shows_the_password(database: Database, file: 
     url = url_of(database.postgres, "console", database.name)
     password = database.postgres.migrator_password
     assert password in url
+    with deployed({"DATABASE_URL": database.app_url}) as bundle:
+        assert bundle.write("one", turn()).status == 201
     with waiting_backup(database, "console", file) as (process, release):
         child = child_of(process, "pg_dump")
         for shown in (process.pid, child.pid):
@@ -75,6 +78,8 @@ def test_no_argument_and_no_output_shows_the_password(database: Database, file: 
 
 
 def test_a_backup_on_a_terminal_shows_how_far_it_is_in_one_line(database: Database, file: Path) -> None:
+    with deployed({"DATABASE_URL": database.app_url}) as bundle:
+        assert bundle.write("one", turn()).status == 201
     terminal, theirs = pty.openpty()
     with waiting_backup(database, "console", file, stderr=theirs) as (process, release):
         os.close(theirs)
@@ -82,7 +87,8 @@ def test_a_backup_on_a_terminal_shows_how_far_it_is_in_one_line(database: Databa
         out, _ = outputs_of(process)
     shown = read_all(terminal)
     assert process.returncode == 0
-    assert shown.startswith("\rBackup: 0 of ")
+    assert shown.startswith("\rBackup: counting the turns")
+    assert "\rBackup: 0 of " in shown
     assert " tables, " in shown
     assert "\n" not in shown
     # The line is removed at the end.

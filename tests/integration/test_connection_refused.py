@@ -133,7 +133,7 @@ def test_a_login_without_rights_is_refused_and_the_log_says_so(database: Databas
         assert functions.write("demo", turn()).status == 201
 
 
-def test_the_log_about_a_database_without_the_schema_names_make_migrate(database: Database) -> None:
+def test_the_log_about_a_database_without_the_schema_names_a_backup_and_make_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:
         create_database(admin, name)
@@ -141,7 +141,10 @@ def test_the_log_about_a_database_without_the_schema_names_make_migrate(database
             url = database.app_url.replace(database.name, name)
             with deployed({"DATABASE_URL": url}) as functions, logged() as lines:
                 for reply in (functions.read("demo"), functions.write("demo", turn())):
-                    refused(functions, reply, lines(), "SchemaOutdatedError")
+                    refused(functions, reply, lines(), "SchemaMissingError")
+                    assert reply.json["title"] == "Schema outdated"
+                    assert "being upgraded" not in reply.json["detail"]
+                    assert "restore a backup" in lines()[-1]["reason"]
                     assert "make migrate" in lines()[-1]["reason"]
                     assert "migrate" not in (reply.body or "")
                 assert opened() == 1

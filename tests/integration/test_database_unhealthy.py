@@ -68,8 +68,8 @@ def test_a_database_without_the_schema_is_unhealthy(bundle: Bundle, database: Da
         admin.execute("drop schema robot_brain_api cascade")
     with logged() as lines:
         reply = probe(bundle)
-        assert condition_in(reply) == (503, "unhealthy", ["schema"])
-        assert "make migrate" in lines()[-1]["reason"]
+        assert condition_in(reply) == (503, "unhealthy", ["schema_missing"])
+        assert "if it had data, restore a backup" in lines()[-1]["reason"]
         assert "migrate" not in (reply.body or "")
 
 

@@ -99,6 +99,8 @@ def test_the_document_moves_a_database_under_load_and_loses_no_acknowledged_writ
     impatient = {"DATABASE_URL": move.old.app_url, "DB_MAX_RETRIES": "1"}
     with deployed(impatient) as bundle:
         fill(bundle)
+        ((_, _, check),) = commands("What it needs")
+        assert move.sql(move.old, MIGRATOR, check) == "logical|20|20|t\n"
         with Writer(bundle) as writer:
             for step in STEPS[:3]:
                 move.run(step)
@@ -119,6 +121,30 @@ def test_the_document_moves_a_database_under_load_and_loses_no_acknowledged_writ
     for step in STEPS[6:]:
         move.run(step)
     goes_on(move, writer.acknowledged)
+    assert left_behind(move) == []
+
+
+def test_after_the_document_turned_back_the_old_database_takes_writes_again(authority: Authority) -> None:
+    with servers("embedded", "embedded", authority) as (old, new):
+        move = make_move(old, new, SUPERUSER)
+        with deployed({"DATABASE_URL": move.old.app_url, "DB_MAX_RETRIES": "1"}) as bundle:
+            fill(bundle)
+            for step in STEPS[:5]:
+                move.run(step)
+            assert bundle.write("s1", turn()).status == 503
+            # Each block opens a new connection, which stopped writes hold for.
+            move.run("If you turn back")
+            assert bundle.write("s1", turn()).status == 201
+        assert left_behind(move) == []
+
+
+def left_behind(move: Move) -> list[str]:
+    """Return the publications, subscriptions and replication slots that a move left on both servers."""
+    left = (
+        "select pubname from pg_publication union all select subname from pg_subscription"
+        " union all select slot_name from pg_replication_slots"
+    )
+    return [name for database in (move.old, move.new) for name in move.sql(database, SUPERUSER, left).split()]
 
 
 def goes_on(move: Move, acknowledged: list[tuple[str, int, str]]) -> None:

@@ -164,7 +164,7 @@ def test_a_membership_of_a_role_that_the_migrating_role_does_not_administer_is_a
     with pytest.raises(MigrationError, match='revoke "above" from "robot_brain_app_a"') as caught:
         migrate(direct_url)
 
-    admin.execute(str(caught.value).partition("run this: ")[2].partition("\n")[0].encode())
+    admin.execute(str(caught.value).partition("\n")[2].partition(";  -- ")[0].encode())
     migrate(direct_url)
     assert_as_made(admin)
 

@@ -146,4 +146,4 @@ def test_a_higher_log_level_still_logs_metrics_and_failures(
     wrote, failed = (json.loads(line) for line in capfd.readouterr().out.splitlines())
     assert "route" not in wrote
     assert wrote["ConnectionsOpened"] == [1.0]
-    assert (failed["level"], failed["status"], failed["error"]) == ("ERROR", 503, "SchemaOutdatedError")
+    assert (failed["level"], failed["status"], failed["error"]) == ("ERROR", 503, "SchemaMissingError")

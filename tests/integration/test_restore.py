@@ -108,7 +108,9 @@ def test_a_damaged_archive_changes_nothing(
 
 def test_a_database_that_has_robot_brain_is_replaced_only_if_asked(source: Source, filled_target: str) -> None:
     before = rows_of(source.postgres, filled_target)
-    with pytest.raises(OperatorError, match=rf"^The database {filled_target} has Robot Brain already.* REPLACE=1"):
+    with pytest.raises(
+        OperatorError, match=rf"^The database {filled_target} on \S+:\d+ has Robot Brain already.* REPLACE=1"
+    ):
         restored(source.postgres, "sql", filled_target, source.archive("sql"))
     assert rows_of(source.postgres, filled_target) == before
 
@@ -118,7 +120,7 @@ def test_a_database_with_another_encoding_is_refused(source: Source) -> None:
         admin.execute("create database latin encoding 'LATIN1' locale 'C' template template0")
         try:
             assert_refused(
-                source.postgres, "latin", source.archive("sql"), "^The database latin has the encoding LATIN1"
+                source.postgres, "latin", source.archive("sql"), r"^The database latin on \S+ has the encoding LATIN1"
             )
         finally:
             admin.execute("drop database latin with (force)")
@@ -126,7 +128,9 @@ def test_a_database_with_another_encoding_is_refused(source: Source) -> None:
 
 def test_a_role_that_may_not_create_schemas_is_refused(source: Source) -> None:
     with new_database(source.postgres, SUPERUSER) as name:
-        assert_refused(source.postgres, name, source.archive("sql"), f"^{MIGRATOR} may not create schemas in {name}")
+        assert_refused(
+            source.postgres, name, source.archive("sql"), rf"^{MIGRATOR} may not create schemas in {name} on \S+:\d"
+        )
 
 
 def test_an_archive_of_another_database_is_refused(source: Source, target: str, tmp_path: Path) -> None:
@@ -140,10 +144,14 @@ def test_an_archive_without_the_turns_that_its_role_could_not_read_is_refused(
 ) -> None:
     dump(source.postgres, "sql", source.database.name, tmp_path / "blind.dump", "--enable-row-security")
     assert_refused(
-        source.postgres, target, tmp_path / "blind.dump", r"holds \d+ turns, and its sessions count \d+\. .*FORCE=1"
+        source.postgres,
+        target,
+        tmp_path / "blind.dump",
+        r"The sessions count \d+ turns, and \d+ of them can be read\. Nothing was changed\. Either the role .* may not "
+        r"read all rows: .*\. Or somebody changed rows by hand before the backup: .* FORCE=1, and run .*DO=recount",
     )
     said = restored(source.postgres, "sql", target, tmp_path / "blind.dump", force=True)
-    assert said[0].endswith("Run `make ops DO=recount` afterwards.")
+    assert said[1].endswith("Run `make ops DO=recount` afterwards.")
 
 
 def test_an_archive_that_is_newer_than_this_checkout_is_refused(
@@ -170,7 +178,7 @@ def test_an_archive_of_the_whole_database_restores_our_schemas_alone(
 
     said = restored(source.postgres, "sql", target, tmp_path / "whole.dump")
 
-    assert said == [
+    assert said[1:] == [
         'Left out, because the role "analyst" does not exist: GRANT SELECT ON TABLE robot_brain.sessions TO analyst;'
     ]
     rows = rows_of(source.postgres, target)

@@ -1,5 +1,6 @@
 """A restore that runs: what requests get meanwhile, and what is left if it is stopped."""
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from ops.backup import backup
 from ops.errors import MigrationError
 from ops.pg_tools import tools_for_restore
 from ops.restore import restore
+from ops.stopping import StoppedError, stoppable
 from tests.integration.backups import quietly, rows_of, url_of
 from tests.integration.migrations import PROCESS_ENDED
 from tests.integration.ops_commands import command, tools_in_front
@@ -21,9 +23,20 @@ from tests.support.servers.pgbouncer import PgBouncer
 from tests.support.servers.postgres import MIGRATOR
 from tests.support.waiting import outputs_of, wait_until
 
+COPIES = """
+select from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-restore' and query like 'COPY %'
+"""
 # By then the schemas are dropped, and some tables made.
 AFTER_THE_DROP = 60
-SAID = re.compile(r"Connections of the functions to this database: \d+\. Their requests fail until the end\.\n")
+SAID = re.compile(
+    r"Restore into .*\nConnections of the functions to this database: \d+\. Their requests wait for the restore\. "
+    r"After 5 s they fail, and work again after its end\.\n"
+)
+
+STOPPED = re.compile(
+    r"Restore into .*\n(Connections of the functions .*\n)?The restore was stopped\. Nothing was changed\.\n"
+)
 
 
 @pytest.fixture
@@ -53,7 +66,8 @@ def test_requests_during_a_restore_get_an_honest_answer_and_recover_after_it(dat
             out, log = outputs_of(process)
         assert process.returncode == 0, log
         assert SAID.search(log)
-        assert out.startswith(f"Restored {archive}.\nNext:\n1. Run `make migrate`.")
+        assert out.startswith(f"Restored {archive} into {database.name} on "), out
+        assert ": 1 session, 1 turn.\nNext:\n1. Run `make migrate`." in out
 
         assert [each["user_message"] for each in bundle.read("one").json["messages"]] == ["question 1"]
         assert bundle.write("one", turn(2)).status == 201
@@ -79,10 +93,48 @@ def test_a_restore_that_is_stopped_leaves_the_database_as_it_was(
             else:
                 _, log = outputs_of(process)
                 assert process.returncode == 128 + number
-                assert log.endswith("The restore was stopped. Nothing was changed.\n")
+                assert STOPPED.fullmatch(log), log
                 wait_until(lambda: admin.execute(PROCESS_ENDED, [backend]).fetchone() is not None)
                 gate.open()
     assert rows_of(database.postgres, database.name) == before
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_a_restore_that_is_stopped_among_the_rows_says_only_that_nothing_was_changed(
+    database: Database, archive: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tools")
+    os.mkfifo(folder / "never")
+    # The rows begin and do not end.
+    waits = f'case "$*" in *--section=data*) "$real" "$@" | sed "/^COPY/q"; exec cat {folder / "never"};; esac'
+    tools = tools_in_front(folder / "bin", tools_for_restore().folder, pg_restore=waits)
+    with (
+        database.admin() as admin,
+        command("restore", database.direct_url, archive, "--replace", PGBIN=str(tools)) as process,
+    ):
+        wait_until(lambda: admin.execute(COPIES).fetchone() is not None)
+        process.send_signal(signal.SIGINT)
+        _, log = outputs_of(process)
+    assert process.returncode == 130
+    assert STOPPED.fullmatch(log), log
+
+
+@pytest.mark.parametrize("database", ["embedded"], indirect=True)
+def test_a_stopped_command_shows_no_line_of_the_database_library(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stop_among_the_rows() -> None:
+        with stoppable("stopped"), admin.cursor().copy("copy rows from stdin") as copy:
+            copy.write("1\n")
+            # So the copy cannot be ended in order.
+            other.execute("select pg_terminate_backend(%s, 5000)", [admin.info.backend_pid])
+            raise KeyboardInterrupt
+
+    with database.admin() as admin, database.admin() as other:
+        admin.execute("create temporary table rows (id int)")
+        with pytest.raises(StoppedError):
+            stop_among_the_rows()
+    assert caplog.messages == []
 
 
 @without_pooler

@@ -43,7 +43,7 @@ def owners(request: pytest.FixtureRequest, empty_cluster: Postgres) -> tuple[str
 def _follow(cluster: Postgres, advice: str, database: str) -> list[str]:
     """Run each statement of an error as the role that the error names. Return the names of these roles."""
     steps = ADVICE.findall(advice)
-    assert "\nThen run `make migrate` again." in advice
+    assert "\nThen run this command again." in advice
     for role, statement in steps:
         with psycopg.connect(cluster.address.url(role, role, database), autocommit=True) as connection:
             connection.execute(statement.encode())

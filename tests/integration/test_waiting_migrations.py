@@ -24,9 +24,9 @@ WAITS = "another migration of this database is running ("
 
 
 @contextmanager
-def holding(database: Database, key: str = str(LOCK)) -> Iterator[int]:
+def holding(database: Database, key: str = str(LOCK), program: str = "nightly job") -> Iterator[int]:
     """Hold the lock of a command on another connection of the migrating role, and yield its process."""
-    with psycopg.connect(database.direct_url, autocommit=True, application_name="nightly job") as other:
+    with psycopg.connect(database.direct_url, autocommit=True, application_name=program) as other:
         other.execute(f"select pg_advisory_lock({key})".encode())
         yield other.info.backend_pid
         other.close()
@@ -126,6 +126,15 @@ def test_a_recount_names_the_recount_that_runs(database: Database) -> None:
         list(recount(database.direct_url))
     named = f"Another recount of this database is running: process {pid} of robot_brain_migrator, nightly job. "
     assert str(error.value).startswith(named)
+
+
+@over_tls
+def test_a_migration_says_that_a_restore_runs_if_a_restore_holds_the_lock(database: Database) -> None:
+    with holding(database, program="robot-brain-restore") as pid:
+        with for_each_line(lambda _: None) as lines, pytest.raises(MigrationError) as error:
+            migrate(database.direct_url, waiting=Waiting(1))
+        assert lines[0].startswith(f"a restore of this database is running (process {pid} of robot_brain_migrator, ")
+        assert str(error.value).startswith(f"A restore of this database still runs after 1 s: process {pid} of ")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from robot_brain.errors import (
     IdempotencyKeyReusedError,
     InvalidRequestError,
     RobotBrainError,
+    SchemaMissingError,
     SchemaOutdatedError,
     SessionBeingErasedError,
     UnexpectedDatabaseError,
@@ -92,7 +93,7 @@ def failure_of(sqlstate: str) -> Failure:
         ("3D000", DatabaseRefusedError, False, True),
         ("42501", DatabaseRefusedError, False, True),
         ("42883", SchemaOutdatedError, False, False),
-        ("3F000", SchemaOutdatedError, False, False),
+        ("3F000", SchemaMissingError, False, False),
         ("23514", ConflictError, True, False),
         ("23505", UnexpectedDatabaseError, False, False),
         ("22P02", UnexpectedDatabaseError, False, False),
@@ -133,9 +134,17 @@ def test_a_panic_leaves_the_outcome_unknown_whatever_its_sqlstate(sqlstate: str)
     assert failed[1:] == (True, True, True)
 
 
-def test_the_log_text_of_a_missing_schema_names_make_migrate() -> None:
+def test_the_log_text_of_an_older_schema_names_make_migrate() -> None:
     assert "make migrate" in str(failure_of("42883").error)
+    assert "restore" not in str(failure_of("42883").error)
     assert "make migrate" not in SchemaOutdatedError.summary()
+
+
+def test_the_log_text_of_a_missing_schema_names_a_backup_before_make_migrate() -> None:
+    before, _, after = str(failure_of("3F000").error).partition("restore a backup")
+    assert "make migrate" not in before
+    assert "make migrate" in after
+    assert "being upgraded" not in SchemaMissingError.summary()
 
 
 @pytest.mark.parametrize("text", [WAKING[0], OVERLOADED[0], AWAY[0], PERMANENT[0]])

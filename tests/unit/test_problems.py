@@ -42,6 +42,7 @@ STATUS = {
     "DatabaseAwayError": 503,
     "DatabaseReadOnlyError": 503,
     "DatabaseRefusedError": 503,
+    "SchemaMissingError": 503,
     "SchemaOutdatedError": 503,
     "DeadlineExceededError": 504,
 }

@@ -53,6 +53,7 @@ class DatabaseHealth(TypedDict):
             "statistics",
             "retries",
             "schema",
+            "schema_missing",
             "read_only",
             "waking",
             "overloaded",

@@ -26,6 +26,7 @@ RobotBrainError
     │   ├── DatabaseAwayError        it cannot be reached, or the connection was lost
     │   └── DatabaseReadOnlyError    it accepts no writes, for example during a failover
     ├── DatabaseRefusedError       a retry does not help: password, certificate, quota
+    ├── SchemaMissingError         the database has no schema of Robot Brain
     ├── SchemaOutdatedError        the Lambda functions are newer than the schema
     ├── DeadlineExceededError      time ran out, or a change was sent and its outcome is unknown
     └── UnexpectedDatabaseError    an error of the database that we do not expect
@@ -196,6 +197,11 @@ class DatabaseReadOnlyError(DatabaseUnavailableError, title="Database away", sta
 
 class DatabaseRefusedError(DatabaseError, title="Database refused", status=503):
     """The database refuses the service. Its operator finds the reason in the log."""
+
+
+# The title of SchemaOutdatedError, because the client does the same. Only the sentence differs.
+class SchemaMissingError(DatabaseError, title="Schema outdated", status=503):
+    """The database lacks the schema of the service. Its operator finds the next step in the log."""
 
 
 class SchemaOutdatedError(DatabaseError, title="Schema outdated", status=503):

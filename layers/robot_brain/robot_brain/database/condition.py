@@ -18,6 +18,7 @@ from robot_brain.errors import (
     DatabaseUnavailableError,
     DatabaseWakingError,
     DeadlineExceededError,
+    SchemaMissingError,
     SchemaOutdatedError,
 )
 from robot_brain.settings import settings
@@ -33,6 +34,7 @@ _REASONS: dict[type[DatabaseError], str] = {
     DatabaseOverloadedError: "overloaded",
     DatabaseAwayError: "away",
     DatabaseRefusedError: "refused",
+    SchemaMissingError: "schema_missing",
     SchemaOutdatedError: "schema",
     DeadlineExceededError: "deadline",
 }

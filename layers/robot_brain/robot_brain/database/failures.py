@@ -33,6 +33,7 @@ from robot_brain.errors import (
     DatabaseWakingError,
     DeadlineExceededError,
     RobotBrainError,
+    SchemaMissingError,
     SchemaOutdatedError,
     SettingsError,
     UnexpectedDatabaseError,
@@ -148,8 +149,10 @@ _BY_TEXT: tuple[tuple[type[RobotBrainError], tuple[str, ...]], ...] = (
 )
 
 _NEXT_STEP = {
-    SchemaOutdatedError: "the schema is older than the functions, or missing: "
-    "run make migrate with DIRECT_DATABASE_URL",
+    # An operator whose data is gone must not begin with an empty database.
+    SchemaMissingError: "the database has no schema of Robot Brain: if it had data, restore a backup; "
+    "if it is new, run make migrate with DIRECT_DATABASE_URL",
+    SchemaOutdatedError: "the schema is older than the functions: run make migrate with DIRECT_DATABASE_URL",
     SettingsError: "libpq cannot read a certificate or key file that DATABASE_URL or DB_SSL_ROOT_CERT names",
 }
 
@@ -182,7 +185,7 @@ _BY_SQLSTATE: dict[str, tuple[type[RobotBrainError], bool, bool]] = {
     "42501": (DatabaseRefusedError, False, True),
     "RB503": (SchemaOutdatedError, False, False),  # the schema is older than the call
     "42883": (SchemaOutdatedError, False, False),  # undefined_function
-    "3F000": (SchemaOutdatedError, False, False),  # invalid_schema_name
+    "3F000": (SchemaMissingError, False, False),  # invalid_schema_name
     # internal_error: "cache lookup failed for function", if a migration replaced the function during the call
     "XX000": (UnexpectedDatabaseError, True, False),
 }
