@@ -5,6 +5,7 @@ It takes names and shapes from AWS's own models (botocore), so a wrong name or s
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -39,6 +40,8 @@ def _value(shape: Any, words: list[str]) -> Any:
     if shape.type_name == "list" and not words[0].startswith("["):
         return [_value(shape.member, [word]) for word in words]
     [word] = words
+    if word.startswith("file://"):
+        word = Path(word.removeprefix("file://")).read_text()
     if shape.type_name in ("structure", "list", "map"):
         # JSON, or the AWS CLI's short form of a structure: Name=value,Other=value.
         return json.loads(word) if word[0] in "[{" else dict(part.split("=", 1) for part in word.split(","))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ COMMANDS = [
     block
     for document in DOCUMENTS
     for block in blocks(document)
-    if block.kind == "sh" and block.text.startswith("aws ")
+    if block.kind == "sh" and re.search("^aws ", block.text, re.MULTILINE)
 ]
+URL = "postgresql://robot_brain_app_a:secret@host/neondb"
 SIGNED = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
 TRUST = {"Version": "2012-10-17", "Statement": []}
 ALLOW = {
@@ -35,7 +37,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """Give the variables of a reader whose `aws` calls moto."""
     folder = tmp_path_factory.mktemp("aws")
     program = folder / "aws"
-    program.write_text(f'#!/bin/sh\ncd {ROOT}\nexec {sys.executable} -m tests.e2e.aws_cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.e2e.aws_cli "$@"\n')
     program.chmod(0o755)
     with moto_server() as url:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -43,19 +45,25 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         yield kept | SIGNED | {"PATH": path, "AWS_ENDPOINT_URL": url}
 
 
-def run(text: str, account: dict[str, str]) -> str:
-    """Run a command of a document. Return what it prints."""
+def run(text: str, account: dict[str, str], typed: str = "", folder: Path = ROOT) -> str:
+    """Run a command of a document in `folder`, with what the reader types. Return what it prints."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text], env=account, capture_output=True, text=True, check=False
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env=account,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def the(document: str, beginning: str) -> Block:
-    """Return the one command of a document that begins so."""
+    """Return the one block of a document that has a command which begins so."""
     [found] = [
-        each for each in COMMANDS if each.document == ROOT / "docs" / document and each.text.startswith(beginning)
+        each for each in COMMANDS if each.document == ROOT / "docs" / document and f"\n{beginning}" in f"\n{each.text}"
     ]
     return found
 
@@ -72,12 +80,13 @@ def client(service: str, account: dict[str, str]) -> Any:
 
 
 def test_the_command_for_the_secret_prints_its_arn_and_the_last_step_deletes_the_secret(
-    account: dict[str, str],
+    account: dict[str, str], tmp_path: Path
 ) -> None:
-    printed = run(the("deploy.md", "aws secretsmanager create-secret").text, account)
+    block = the("deploy.md", "aws secretsmanager create-secret").text
+    printed = run(block, account, typed=f"{URL}\n", folder=tmp_path)
     secret = client("secretsmanager", account).get_secret_value(SecretId=printed)
-    assert secret["Name"] == "robot-brain/database"
-    assert secret["SecretString"].startswith("postgresql://robot_brain_app_a:")
+    assert (secret["Name"], secret["SecretString"]) == ("robot-brain/database", URL)
+    assert list(tmp_path.iterdir()) == []
     run(the("deploy.md", "aws secretsmanager delete-secret").text, account)
     assert "DeletedDate" in client("secretsmanager", account).describe_secret(SecretId=printed)
 
@@ -126,5 +135,6 @@ def test_the_command_for_the_alarm_of_a_metric_makes_it(account: dict[str, str])
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_a_test_of_this_file_runs_the_command(command: Block) -> None:
     own = Path(__file__).read_text()
-    beginning = " ".join(command.text.split()[:3])
+    [line] = [line for line in command.text.splitlines() if line.startswith("aws ")]
+    beginning = " ".join(line.split()[:3])
     assert f'the("{command.document.name}", "{beginning}")' in own, f"{command}: no test runs {beginning}"
