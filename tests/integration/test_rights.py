@@ -6,7 +6,7 @@ import pytest
 from ops.errors import MigrationError
 from ops.migrate import migrate, plan
 from ops.rights import Corrections, expected_rights, read_rights
-from tests.support.marks import without_pooler
+from tests.support.marks import over_tls, without_pooler
 from tests.support.servers.databases import Database
 
 # A statement that breaks a right, and a part of the correction that `make migrate` names.
@@ -94,9 +94,8 @@ BROKEN = {
     ),
 }
 
-pytestmark = without_pooler
 
-
+@without_pooler
 def test_a_new_database_has_exactly_the_rights_of_the_file(database: Database) -> None:
     with database.admin() as admin:
         found = read_rights(admin)
@@ -104,6 +103,8 @@ def test_a_new_database_has_exactly_the_rights_of_the_file(database: Database) -
     assert found == expected_rights(found)
 
 
+# One kind of server, because the first test shows that all of them have the same statements.
+@over_tls
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_right_that_somebody_changed_is_corrected_and_named(database: Database, name: str) -> None:
     breaking, named = BROKEN[name]
@@ -136,6 +137,7 @@ def temporary(admin: psycopg.Connection) -> list[tuple[str, bool]]:
     ).fetchall()
 
 
+@over_tls
 def test_the_migrating_role_corrects_what_it_may_and_names_the_statements_that_only_others_may_run(
     database: Database,
 ) -> None:
@@ -156,6 +158,7 @@ def test_the_migrating_role_corrects_what_it_may_and_names_the_statements_that_o
     assert migrate(database.direct_url) == []
 
 
+@over_tls
 def test_a_right_of_another_role_stays(database: Database) -> None:
     with database.admin() as admin:
         admin.execute("drop role if exists robot_brain_test_analyst")
@@ -173,6 +176,7 @@ def test_a_right_of_another_role_stays(database: Database) -> None:
             admin.execute("drop role robot_brain_test_analyst")
 
 
+@over_tls
 def test_a_table_of_somebody_else_in_our_schema_stays_as_it_is(database: Database) -> None:
     with database.admin() as admin:
         admin.execute("create table robot_brain.mine (note text)")
@@ -181,6 +185,7 @@ def test_a_table_of_somebody_else_in_our_schema_stays_as_it_is(database: Databas
         assert "grant select on table robot_brain.mine to public" in read_rights(admin)
 
 
+@over_tls
 def test_an_empty_view_is_filled(database: Database) -> None:
     with database.admin() as admin:
         admin.execute("refresh materialized view robot_brain.session_stats with no data")
@@ -190,6 +195,7 @@ def test_an_empty_view_is_filled(database: Database) -> None:
     assert len(corrections.done) == 1
 
 
+@over_tls
 def test_a_table_in_use_is_named_and_corrected_by_the_next_migration(database: Database) -> None:
     with database.admin() as admin, database.admin() as holder:
         admin.execute("alter table robot_brain.sessions no force row level security")
