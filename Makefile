@@ -80,8 +80,8 @@ app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DAT
 # Only the tests of tests/e2e run the SAM CLI. A choice without a folder, such as '-k word', may have some of them.
 TESTS_NEED_SAM = $(if $(filter tests/%,$(PYTEST)),$(findstring e2e,$(PYTEST))$(filter tests/,$(PYTEST)),all)
 
-test: .venv/test $(if $(TESTS_NEED_SAM),.venv-sam/done)  ## Run every test that this machine can run, five at a time; PYTEST= chooses some, in turn
-	@$(RUN) -m pytest $(or $(PYTEST),-n 5 --dist loadfile --no-loadscope-reorder)
+test: .venv/test $(if $(TESTS_NEED_SAM),.venv-sam/done)  ## Run every test that this machine can run, four at a time; PYTEST= chooses some, in turn
+	@$(RUN) -m pytest $(or $(PYTEST),-n 4 --dist loadfile --no-loadscope-reorder)
 
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
