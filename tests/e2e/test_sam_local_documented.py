@@ -44,6 +44,8 @@ def beside(bridge: Bridge, sam_bundle: SamBundle, folder: Path) -> Iterator[Besi
     """Give the bundle in a folder that has a running stack."""
     copy = folder / "project"
     shutil.copytree(sam_bundle.folder, copy)
+    # As root, the server's user must enter it. Otherwise the data would stay in /var/lib.
+    copy.chmod(0o755)
     shutil.copytree(ROOT / "events", copy / "events")
     (copy / ".venv-sam" / "bin").mkdir(parents=True)
     (copy / ".venv-sam" / "bin" / "sam").symlink_to(find_sam())
