@@ -25,7 +25,7 @@ from ops.backup_source import LOCK_WAIT, one_moment, readable_tables
 from ops.contents import Turns, place_of
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError, UsageError
-from ops.only_one import refuse_shared
+from ops.only_one import refuse_shared_pool
 from ops.pg_tools import Tools, connection_arguments, tools_for_dump
 from ops.progress import Progress, progress, short, size
 from ops.stopping import stoppable
@@ -50,7 +50,7 @@ def backup(direct_url: str, file: Path, shown: Progress, *, force: bool = False)
     refuse_pooler(direct_url)
     _refuse_file(file, force=force)
     with connect(direct_url, "robot-brain-backup") as connection:
-        refuse_shared(connection, direct_url)
+        refuse_shared_pool(connection, direct_url)
         place, tables = place_of(connection), readable_tables(connection)
         tools = tools_for_dump(connection.info.server_version // 10_000, tls=connection.pgconn.ssl_in_use)
         with _part_of(file) as part:

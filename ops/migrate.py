@@ -24,7 +24,7 @@ from ops.apply_files import LOCK, OWNER, apply_outside, apply_pending
 from ops.direct import connect, refuse_encoding, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
 from ops.logins import wrong_logins
-from ops.only_one import Waiting, only_one, refuse_shared
+from ops.only_one import Waiting, only_one, refuse_shared_pool
 from ops.owners import name_foreign_members, wrong_owners
 from ops.records import read_records
 from ops.rights import Corrections, wrong_rights
@@ -98,7 +98,7 @@ def _connected(direct_url: str) -> Iterator[psycopg.Connection[Any]]:
     """Connect. Raises MigrationError if the URL leads to a shared pool, or to a database of another encoding."""
     refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-migrate") as connection:
-        refuse_shared(connection, direct_url)
+        refuse_shared_pool(connection, direct_url)
         refuse_encoding(connection)
         yield connection
 

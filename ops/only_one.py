@@ -60,7 +60,7 @@ class Waiting(NamedTuple):
         return cls(int(seconds))
 
 
-def refuse_shared(connection: psycopg.Connection[Any], direct_url: str) -> None:
+def refuse_shared_pool(connection: psycopg.Connection[Any], direct_url: str) -> None:
     """Raise MigrationError if a pooler gives the server's process of `connection` to another connection.
 
     Call it first, because a lock or a setting would stay behind in such a pool. It cannot see a pool that other clients

@@ -23,7 +23,7 @@ import psycopg
 from ops.direct import connect, refuse_pooler, url_from_environment
 from ops.errors import MigrationError
 from ops.identities import Behind, advance_identities
-from ops.only_one import Waiting, assert_held, only_one, refuse_shared
+from ops.only_one import Waiting, assert_held, only_one, refuse_shared_pool
 
 # How long to wait for the lock of a refresh. Each step of a refresh holds the lock for some seconds.
 LOCK_SECONDS = 60
@@ -63,7 +63,7 @@ def recount(
     """
     refuse_pooler(direct_url)
     with connect(direct_url, "robot-brain-recount") as connection, _errors(lock_seconds):
-        refuse_shared(connection, direct_url)
+        refuse_shared_pool(connection, direct_url)
         _prepare(connection, lock_seconds)
         key = _value(connection, _KEY)
         take = partial(_value, connection, "robot_brain.recount_alone()")

@@ -19,20 +19,19 @@ import psycopg
 from psycopg import sql
 
 from ops.apply_files import LOCK
-from ops.archive import RECORDS, SCHEMAS, Archive, file_named, read_archive
+from ops.archive import RECORDS, SCHEMAS, Archive, file_named
 from ops.audit import append
 from ops.contents import Turns, place_of, read_turns
-from ops.direct import connect, refuse_pooler, url_from_environment
+from ops.direct import url_from_environment
 from ops.errors import MigrationError
 from ops.loading import load
 from ops.logins import assert_logins
-from ops.only_one import assert_held, only_one, refuse_shared
-from ops.pg_tools import tools_for_restore
+from ops.only_one import assert_held, only_one
 from ops.progress import Progress, progress
 from ops.records import read_records, schema_version
 from ops.replacing import drop_schemas
 from ops.restore_check import check
-from ops.restore_target import allow_writes, connected, describe, found_schemas, refuse_found, refuse_target
+from ops.restore_target import allow_writes, connected, describe, found_schemas, refuse_found, target_of
 from ops.restored_functions import apply_functions
 from ops.rights import Corrections, correct_rights
 from ops.roles import make_roles
@@ -74,11 +73,7 @@ def restore(
     restored only with `force`. Calls `say` with what an operator should know.
     Raises UsageError or MigrationError, with what to do, and has then changed nothing.
     """
-    refuse_pooler(direct_url)
-    archive = read_archive(file, tools_for_restore())
-    with connect(direct_url, "robot-brain-restore") as connection:
-        refuse_shared(connection, direct_url)
-        refuse_target(connection, archive)
+    with target_of(direct_url, file) as (connection, archive):
         read_only = allow_writes(connection)
         with only_one(connection, LOCK, "migration"):
             found = found_schemas(connection)

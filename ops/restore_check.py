@@ -6,15 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ops.archive import read_archive
 from ops.contents import amounts
-from ops.direct import connect, refuse_pooler
 from ops.loading import count_rows
-from ops.only_one import refuse_shared
-from ops.pg_tools import tools_for_restore
 from ops.progress import Progress
 from ops.replacing import refuse_others
-from ops.restore_target import describe, found_schemas, refuse_target
+from ops.restore_target import describe, found_schemas, target_of
 
 _TURNS = re.compile(r"robot_brain\.conversations(_\w+)?")
 
@@ -25,11 +21,7 @@ def check(direct_url: str, file: Path, shown: Progress, say: Callable[[str], Non
     Calls `say` with the line that a restore into this database begins with. Raises UsageError or MigrationError, with
     what to do, if the file is damaged or the database cannot take it.
     """
-    refuse_pooler(direct_url)
-    archive = read_archive(file, tools_for_restore())
-    with connect(direct_url, "robot-brain-restore") as connection:
-        refuse_shared(connection, direct_url)
-        refuse_target(connection, archive)
+    with target_of(direct_url, file) as (connection, archive):
         found = found_schemas(connection)
         say(describe(connection, archive, found))
         if replace:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from ops.archive import SCHEMAS, Archive
+from ops.archive import SCHEMAS, Archive, read_archive
 from ops.contents import place_of, what_is_there
+from ops.direct import connect, refuse_pooler
 from ops.errors import MigrationError
 from ops.logins import LOGINS
+from ops.only_one import refuse_shared_pool
+from ops.pg_tools import tools_for_restore
 
 _TARGET = """
 select
@@ -30,7 +36,21 @@ where usename = any (%s) and datname = pg_catalog.current_database() and backend
 """
 
 
-def refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
+@contextmanager
+def target_of(direct_url: str, file: Path) -> Iterator[tuple[psycopg.Connection[Any], Archive]]:
+    """Yield a connection to the database, and the archive `file`, which the database can take.
+
+    Raises UsageError or MigrationError, with what to do, if the database or the file does not fit.
+    """
+    refuse_pooler(direct_url)
+    archive = read_archive(file, tools_for_restore())
+    with connect(direct_url, "robot-brain-restore") as connection:
+        refuse_shared_pool(connection, direct_url)
+        _refuse_target(connection, archive)
+        yield connection, archive
+
+
+def _refuse_target(connection: psycopg.Connection[Any], archive: Archive) -> None:
     """Raise MigrationError if the archive cannot come into this database."""
     major, encoding, is_standby, may_create = connection.execute(_TARGET).fetchone() or (0, "", False, False)
     name = place_of(connection)

@@ -10,7 +10,7 @@ import psycopg
 from ops.errors import MigrationError
 from ops.login_state import Login
 from ops.logins import APP
-from ops.sharing import refuse_shared
+from ops.sharing import refuse_shared_login
 
 # A role that was used within this time is still in use.
 USED_SECONDS = 60
@@ -43,7 +43,7 @@ def refuse_or_see(connection: psycopg.Connection[Any], logins: Sequence[Login], 
             f"If the secret has it, no function could connect any more. To end {names}: make app-password RETIRE=old\n"
             f"If {role} must end, first put the URL of {names} back into the secret. Then add FORCE=1."
         )
-    refuse_shared(connection, role)
+    refuse_shared_login(connection, role)
     if in_use:
         raise MigrationError(
             f"{role} is in use (connections: {count}). The last call was {seconds:.0f} s ago. Nothing was changed.\n"

@@ -46,7 +46,7 @@ def sharing_databases(connection: psycopg.Connection[Any]) -> list[str]:
     return [name for (name,) in connection.execute(_READ.encode()).fetchall()]
 
 
-def refuse_shared(connection: psycopg.Connection[Any], role: str) -> None:
+def refuse_shared_login(connection: psycopg.Connection[Any], role: str) -> None:
     """Raise MigrationError, with what to do, if the functions of another database may use the login `role`."""
     rows = connection.execute(_OPEN.encode(), [role]).fetchall()
     others = sorted({*sharing_databases(connection), *(name for name, _, _, is_this in rows if not is_this)})
