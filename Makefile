@@ -50,22 +50,18 @@ OPTIONS_backup = $(call option,FILE,--file) $(call sharp,FORCE,--force)
 OPTIONS_restore = $(call option,FILE,--file) $(call sharp,REPLACE,--replace) $(call sharp,FORCE,--force) \
 	$(call switch,DRY_RUN,--dry-run)
 OPTIONS_app-password = $(call given,SECRET,--secret) $(call given,RETIRE,--retire) $(call sharp,FORCE,--force)
-# What each command knows, as its options say, and what it was given and does not know.
-KNOWS_migrate = PLAN WAIT
-KNOWS_recount = DRY_RUN
-KNOWS_audit-verify = HEADS SAVE FORCE DRY_RUN
-KNOWS_backup = FILE FORCE
-KNOWS_restore = FILE REPLACE FORCE DRY_RUN
-KNOWS_app-password = SECRET RETIRE FORCE
-KNOWS_build =
-OF_COMMANDS = PLAN WAIT DRY_RUN HEADS SAVE FORCE FILE REPLACE SECRET RETIRE
-UNKNOWN = $(foreach name,$(filter-out $(KNOWS_$(DO)),$(OF_COMMANDS)),$(if $(filter command,$(origin $(name))),$(name)=))
-IDLE = $(foreach name,$(filter $(KNOWS_$(DO)),FORCE REPLACE),$(if $(filter environment,$(origin $(name))),\
+OPTIONS_build =
+# What each command knows, as its options above say, and what it was given and does not know.
+comma = ,
+KNOWS = $(foreach name,$(OF_COMMANDS),$(if $(findstring $(comma)$(name)$(comma),$(value OPTIONS_$(DO))),$(name)))
+OF_COMMANDS = HEADS SAVE FILE SECRET RETIRE REPLACE FORCE PLAN WAIT DRY_RUN
+UNKNOWN = $(foreach name,$(filter-out $(KNOWS),$(OF_COMMANDS)),$(if $(filter command,$(origin $(name))),$(name)=))
+IDLE = $(foreach name,$(filter $(KNOWS),FORCE REPLACE),$(if $(filter environment,$(origin $(name))),\
 	$(if $(filter-out 0,$($(name))),$(name)=)))
 
 ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= list them
-	@$(if $(strip $(if $(filter-out undefined,$(origin KNOWS_$(DO))),$(UNKNOWN))),$(error $(DO) has no \
-		$(strip $(UNKNOWN)). $(if $(KNOWS_$(DO)),It has $(KNOWS_$(DO):%=%=))))
+	@$(if $(strip $(if $(filter-out undefined,$(origin OPTIONS_$(DO))),$(UNKNOWN))),$(error $(DO) has no \
+		$(strip $(UNKNOWN)). $(if $(KNOWS),It has $(patsubst %,%=,$(KNOWS)))))
 	@$(if $(strip $(IDLE)),echo "$(strip $(IDLE)) counts only after make. Write: make ops DO=$(DO) $(firstword $(IDLE))1" >&2)
 	@$(RUN) -m ops $(DO) $(OPTIONS_$(DO))
 

@@ -154,7 +154,7 @@ def test_an_option_that_changes_nothing_counts_in_the_environment_too(command: s
         (["ops", "DO=audit-verify", "FILE=x"], "audit-verify has no FILE=. It has"),
         (["ops", "DO=recount", "PLAN=1"], "recount has no PLAN=. It has DRY_RUN="),
         (["migrate", "DRY_RUN=1"], "migrate has no DRY_RUN=. It has PLAN= WAIT="),
-        (["migrate", "FORCE=1", "FILE=x"], "migrate has no FORCE= FILE=. It has"),
+        (["migrate", "FORCE=1", "FILE=x"], "migrate has no FILE= FORCE=. It has"),
         (["app-password", "PLAN=1"], "app-password has no PLAN=. It has"),
         (["ops", "DO=build", "FILE=x"], "build has no FILE=."),
     ],
