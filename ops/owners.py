@@ -10,9 +10,9 @@ import psycopg
 from psycopg import sql
 
 from ops.logins import LOGINS, wrong_attributes
-from ops.roles import AUDIT, OWNER, STATS
+from ops.roles import AUDIT, OWNER, SEARCH, STATS
 
-OWNERS = (OWNER, STATS, AUDIT)
+OWNERS = (OWNER, STATS, AUDIT, SEARCH)
 
 # Only a superuser may read passwords. Without a login a password opens nothing.
 _MAY_READ_PASSWORDS = "select pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'select')"

@@ -114,5 +114,5 @@ select pg_catalog.format(
 )
 from pg_catalog.pg_roles r
 join pg_catalog.pg_default_acl d on d.defaclrole = r.oid and d.defaclnamespace = 0 and d.defaclobjtype = 'f'
-where r.rolname in ('robot_brain_owner', 'robot_brain_stats', 'robot_brain_audit')
+where r.rolname in ('robot_brain_owner', 'robot_brain_stats', 'robot_brain_audit', 'robot_brain_search')
   and not exists (select from pg_catalog.aclexplode(d.defaclacl) a where a.grantee = 0)

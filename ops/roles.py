@@ -17,9 +17,10 @@ from ops.logins import APP, LOGINS, PAIR
 OWNER = "robot_brain_owner"
 STATS = "robot_brain_stats"
 AUDIT = "robot_brain_audit"
-ROLES = (OWNER, STATS, AUDIT, *LOGINS)
-# The migrating role hands over objects to the first three, and ends the connections of the others.
-_MEMBER_OF = (OWNER, STATS, AUDIT, *PAIR)
+SEARCH = "robot_brain_search"
+ROLES = (OWNER, STATS, AUDIT, SEARCH, *LOGINS)
+# The migrating role hands over objects to the first four, and ends the connections of the others.
+_MEMBER_OF = (OWNER, STATS, AUDIT, SEARCH, *PAIR)
 
 # From PostgreSQL 16 on, a role may change or grant only the roles that it administers. Then the creator of a role may
 # become that role only after it has granted the role to itself. Up to 15 CREATEROLE is enough for both.

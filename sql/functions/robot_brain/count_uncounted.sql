@@ -1,4 +1,5 @@
--- Add the uncounted rows of every tenant to the sums. Returns {"counted": number of rows added}.
+-- Add the uncounted rows of every tenant to the sums, and queue their turns for the search. Returns {"counted": number of
+-- rows added}.
 --   p_if_older   null for the schedule: wait for a refresh that runs, then add the rows that came since.
 --                Seconds for a reader: return null at once if another refresh runs or if no refresh is due.
 -- The delete takes exactly the rows that its snapshot sees, so no row is skipped or counted twice.
@@ -46,6 +47,12 @@ begin
     on conflict (tenant_id, day) do update set
       sessions = d.sessions + excluded.sessions,
       messages = d.messages + excluded.messages
+  ),
+  queued as (
+    insert into robot_brain.search_queue (tenant_id, session_id, from_seq, to_seq, day)
+    select t.tenant_id, t.session_id, t.from_seq, t.to_seq, t.day
+    from taken t
+    where t.session_id is not null and robot_brain.search_language() is not null
   ),
   tenants as (
     insert into robot_brain.tenant_stats as s (tenant_id, sessions, messages, interactions)

@@ -1,5 +1,5 @@
 -- Step of write_message. Inserts the turns after p_last_seq, their interactions, and rows of `uncounted` for the
--- statistics. Returns the answer's body.
+-- statistics and the search. Returns the answer's body.
 --   p_first_id          the id of the first turn; if null, PostgreSQL makes one
 --   p_message_count     the turns that exist, with this write
 --   p_response_length, p_unanswered   the sums over all turns
@@ -29,6 +29,8 @@ declare
   v_interactions constant integer := jsonb_array_length(jsonb_path_query_array(p_messages, '$[*].interaction'));
   v_written_at constant text := robot_brain.iso_time(p_written_at);
   v_day constant date := (p_written_at at time zone interval '0')::date;
+  -- null if the search is off; then no refresh queues the turns
+  v_searched constant text := case when robot_brain.search_language() is not null then p_session_id end;
   v_body text;
 begin
   with written as (
@@ -72,15 +74,17 @@ begin
   -- Add a row per personality to `uncounted`. Most writes have one turn, for which the first form costs half as much.
   if p_turns = 1 then
     insert into robot_brain.uncounted (
-      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions
+      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions,
+      session_id, from_seq, to_seq
     )
     values (
       p_tenant_id, v_day, p_messages #>> '{0,robot_personality}', 1, p_response_length, p_unanswered,
-      p_opens_session, p_opens_day, v_interactions
+      p_opens_session, p_opens_day, v_interactions, v_searched, p_last_seq + 1, p_last_seq + 1
     );
   else
     insert into robot_brain.uncounted (
-      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions
+      tenant_id, day, robot_personality, messages, response_length, unanswered, sessions, opened, interactions,
+      session_id, from_seq, to_seq
     )
     select
       p_tenant_id,
@@ -92,7 +96,10 @@ begin
       -- Count the figures of the whole write with its first turn.
       case when min(t.n) = 1 then p_opens_session else 0 end,
       case when min(t.n) = 1 then p_opens_day else 0 end,
-      case when min(t.n) = 1 then v_interactions else 0 end
+      case when min(t.n) = 1 then v_interactions else 0 end,
+      case when min(t.n) = 1 then v_searched end,
+      p_last_seq + 1,
+      p_last_seq + p_turns
     from jsonb_array_elements(p_messages) with ordinality t (m, n)
     group by 3;
   end if;

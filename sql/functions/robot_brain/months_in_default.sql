@@ -23,4 +23,4 @@ begin
 end
 $$;
 
-grant execute on function robot_brain.months_in_default to robot_brain_owner;
+grant execute on function robot_brain.months_in_default to robot_brain_owner, robot_brain_search;

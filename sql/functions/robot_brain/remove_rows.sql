@@ -1,5 +1,5 @@
--- Step of remove_turns and of an erasure. Deletes the turns of a session between two seqs, their interactions, and their
--- part of the statistics. The day of a turn keeps it, because days are history.
+-- Step of remove_turns and of an erasure. Deletes the turns of a session between two seqs, their words, their
+-- interactions, and their part of the statistics. The day of a turn keeps it, because days are history.
 -- The steps run with the settings of the function of robot_brain_api that calls them.
 --   removed           the turns that were deleted
 --   response_length   the code points of their robot_response
@@ -19,6 +19,9 @@ create or replace function robot_brain.remove_rows(
 )
 language plpgsql
 as $$
+declare
+  v_seqs integer[];
+  v_times timestamptz[];
 begin
   with gone as (
     delete from robot_brain.conversations c
@@ -27,6 +30,8 @@ begin
       and c.created_at between p_session.created_at and p_session.last_active
       and c.seq between p_from and p_to
     returning
+      c.seq,
+      c.created_at,
       c.robot_personality,
       length(c.robot_response) as length,
       robot_brain.turn_bytes(c.robot_personality, c.user_message, c.robot_response, null, null) as bytes
@@ -53,8 +58,10 @@ begin
     select p_session.tenant_id, null, '', 0, 0, 0, 0, 0, -count(*) from talked t having count(*) > 0
   )
   select
-    count(*), coalesce(sum(g.length), 0), count(*) filter (where g.length = 0), coalesce(sum(g.bytes), 0)
-  into removed, response_length, unanswered, answer_bytes
+    count(*), coalesce(sum(g.length), 0), count(*) filter (where g.length = 0), coalesce(sum(g.bytes), 0),
+    coalesce(array_agg(g.seq), '{}'), array_agg(g.created_at)
+  into removed, response_length, unanswered, answer_bytes, v_seqs, v_times
   from gone g;
+  perform robot_brain.forget_words(p_session.tenant_id, p_session.id, v_seqs, v_times, false);
 end
 $$;

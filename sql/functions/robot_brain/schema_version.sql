@@ -6,4 +6,4 @@ returns integer
 language sql
 immutable
 parallel safe
-return 6;
+return 7;

@@ -94,6 +94,11 @@ begin
       and c.session_id = p_session_id
       and c.created_at = v_old.created_at
       and c.seq = p_seq;
+    if (v_new.user_message, v_new.robot_response, v_new.metadata)
+      is distinct from (v_old.user_message, v_old.robot_response, v_old.metadata)
+    then
+      perform robot_brain.forget_words(p_tenant_id, p_session_id, array[p_seq], array[v_old.created_at], true);
+    end if;
 
     -- Change the counts by the difference.
     v_length := length(v_new.robot_response) - length(v_old.robot_response);

@@ -21,7 +21,7 @@ from robot_brain.errors import InvalidRequestError, SessionNotFoundError
 from robot_brain.settings import settings
 
 # The schema version that these calls need. An older schema refuses them, because it would lose what it does not know.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # Each value has the name of its parameter.
 _WRITE = """

@@ -1,0 +1,158 @@
+-- Step of search. Find turns of a tenant, newest first, from a place on. No call is slow: after p_budget milliseconds it
+-- returns what it has found, and the place where the next call goes on.
+--   p_query, p_filters      the words, and the lexemes of the tenant and the other filters
+--   p_session_id, p_user_id only turns of this session, or of this user's sessions; or null
+--   p_from, p_to            only turns of this time, without p_to itself
+--   p_time, p_session, p_seq   only turns before this place, or nulls
+--   times, sessions, seqs, scores   up to p_most turns. A score is null unless p_is_ranked
+--   low_time, low_session, low_seq  all turns from here on were looked at
+--   has_ended               there are no more turns, of those that have words or are queued
+--   queued                  the queued turns of the tenant
+-- 1. The newest words are read one by one, up to 1,500. A common word is found here.
+-- 2. Older ones are found by the index, in parts of a month. A part is about as large as the last one was fast.
+-- 3. In each part the turns are added whose words are missing.
+-- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
+-- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
+set local role robot_brain_search;
+
+create or replace function robot_brain.find_turns(
+  p_tenant_id text,
+  p_query tsquery,
+  p_filters tsquery,
+  p_session_id text,
+  p_user_id text,
+  p_from timestamptz,
+  p_to timestamptz,
+  p_time timestamptz,
+  p_session text,
+  p_seq integer,
+  p_most integer,
+  p_is_ranked boolean,
+  p_budget integer,
+  out times timestamptz[],
+  out sessions text[],
+  out seqs integer[],
+  out scores real[],
+  out low_time timestamptz,
+  out low_session text,
+  out low_seq integer,
+  out has_ended boolean,
+  out queued integer
+)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+-- The steps reckon with months and days.
+set timezone = 'UTC'
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set work_mem = '16MB'
+-- Each plan reads one month only.
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  c_newest constant integer := 1500;
+  v_started constant timestamptz := clock_timestamp();
+  v_filtered constant tsquery := p_filters && p_query;
+  v_ranked constant tsquery := case when p_is_ranked then p_query end;
+  v_filled_from constant timestamptz := (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*');
+  v_floor constant timestamptz := greatest(p_from, v_filled_from);
+  -- The index finds the turns of a session or a user at once.
+  v_read integer := case when p_session_id is null and p_user_id is null then 0 else c_newest end;
+  v_step interval := '1 day';
+  v_queue record;
+  v_next integer := 1;  -- the first of the queued turns that was not looked at
+  v_upto integer;
+  v_month timestamptz;
+  v_from timestamptz;
+  v_part_from timestamptz;
+  v_part record;
+  v_is_stopped boolean := false;
+  v_at timestamptz;
+begin
+  times := '{}';
+  sessions := '{}';
+  seqs := '{}';
+  scores := '{}';
+  low_time := coalesce(p_time, p_to);
+  low_session := coalesce(p_session, '');
+  low_seq := coalesce(p_seq, 0);
+  v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to);
+  queued := cardinality(v_queue.times);
+  while v_next <= queued
+    and (v_queue.times[v_next], v_queue.sessions[v_next] collate "C", v_queue.seqs[v_next])
+      >= (low_time, low_session, low_seq)
+  loop
+    v_next := v_next + 1;
+  end loop;
+
+  <<months>>
+  for v_month in
+    select m from robot_brain.search_months(v_queue.times[v_next:], v_floor, low_time + interval '1 microsecond') m
+  loop
+    v_from := greatest(v_month, v_floor);
+    if low_time > v_month + interval '1 month' then
+      low_time := v_month + interval '1 month';
+      low_session := '';
+      low_seq := 0;
+    end if;
+    while (low_time, low_session collate "C") > (v_from, '') loop
+      v_at := clock_timestamp();
+      if v_read < c_newest then
+        v_part := robot_brain.match_newest(
+          p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
+          low_time, low_session, low_seq
+        );
+        v_read := v_read + v_part.turns_read;
+      else
+        v_part_from := date_trunc('day', low_time - v_step);
+        v_part_from := case when v_part_from <= v_from + interval '1 day' then v_from else v_part_from end;
+        select m.*, v_part_from as low_time, '' as low_session, 0 as low_seq
+        into v_part
+        from robot_brain.match_indexed(
+          p_tenant_id,
+          coalesce(v_filtered && robot_brain.days_query(v_part_from, least(low_time + interval '1 microsecond', v_month + interval '1 month')), v_filtered),
+          v_ranked, p_user_id, v_part_from, v_month + interval '1 month', low_time, low_session, low_seq,
+          p_most - cardinality(times)
+        ) m;
+        v_step := v_step * least(6, greatest(
+          0.3, 15 / greatest(extract(epoch from clock_timestamp() - v_at) * 1000, 0.1)
+        ));
+        v_step := least(greatest(v_step, interval '1 day'), interval '60 days');
+      end if;
+
+      -- The queued turns of this part, at most 100: with more, the part ends at the last of them.
+      v_upto := robot_brain.queued_upto(v_queue.times, v_queue.sessions, v_queue.seqs, v_next,
+        v_part.low_time, v_part.low_session, v_part.low_seq);
+      if v_upto = v_next + 99 then
+        v_part.low_time := v_queue.times[v_upto];
+        v_part.low_session := v_queue.sessions[v_upto];
+        v_part.low_seq := v_queue.seqs[v_upto];
+      end if;
+      low_time := v_part.low_time;
+      low_session := v_part.low_session;
+      low_seq := v_part.low_seq;
+      v_part := robot_brain.match_queued(
+        p_tenant_id, v_filtered, v_ranked, p_user_id,
+        v_queue.times[v_next:v_upto], v_queue.sessions[v_next:v_upto], v_queue.seqs[v_next:v_upto],
+        v_part.times, v_part.sessions, v_part.seqs, v_part.scores, low_time, low_session, low_seq,
+        p_most - cardinality(times)
+      );
+      v_next := v_upto + 1;
+      times := times || coalesce(v_part.times, '{}');
+      sessions := sessions || coalesce(v_part.sessions, '{}');
+      seqs := seqs || coalesce(v_part.seqs, '{}');
+      scores := scores || coalesce(v_part.scores, '{}');
+      v_is_stopped := cardinality(times) >= p_most
+        or clock_timestamp() > v_started + p_budget * interval '1 millisecond';
+      exit months when v_is_stopped;
+    end loop;
+  end loop;
+  has_ended := not v_is_stopped and v_filled_from <= p_from;
+end
+$$;
+
+grant execute on function robot_brain.find_turns to robot_brain_owner;

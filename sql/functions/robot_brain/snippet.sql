@@ -1,0 +1,60 @@
+-- Return a part of a turn's texts as HTML: the words that match are in <mark>, and all other signs are escaped.
+--   p_in   user or robot: the part comes from this text of the turn; null for both
+-- ts_headline gets the signs that the words were made of (plain_text). Each of its parts is then found in the text itself,
+-- because both have the same length, but for the spaces around signs of scripts without spaces.
+set local role robot_brain_owner;
+
+create or replace function robot_brain.snippet(
+  p_user_message text, p_robot_response text, p_query tsquery, p_in text
+)
+returns text
+language plpgsql
+stable
+as $$
+declare
+  c_signs constant integer := 16384;
+  v_text constant text := left(
+    case p_in
+      when 'user' then p_user_message
+      when 'robot' then p_robot_response
+      else concat_ws(e'\n', nullif(left(p_user_message, c_signs / 2), ''), p_robot_response)
+    end,
+    c_signs
+  );
+  v_plain constant text := translate(v_text, e'_/@<-\x02\x03\x04', '     ');
+  v_fragment text;
+  v_pieces text[];
+  v_at integer;
+  v_piece text;
+  v_html text := '';
+begin
+  foreach v_fragment in array string_to_array(
+    ts_headline(
+      robot_brain.search_language(), replace(robot_brain.plain_text(v_text), '-', ' '), p_query,
+      e'StartSel="\x02", StopSel="\x03", FragmentDelimiter="\x04", MaxFragments=2, MaxWords=24, MinWords=8'
+    ),
+    e'\x04'
+  ) loop
+    if octet_length(v_fragment) <> length(v_fragment) then
+      v_fragment := regexp_replace(
+        v_fragment, e' ?(\x02?[' || robot_brain.spaceless_signs() || e']\x03?) ?', '\1', 'g'
+      );
+    end if;
+    -- Odd pieces are not marked, even ones are.
+    v_pieces := regexp_split_to_array(v_fragment, e'[\x02\x03]');
+    v_at := strpos(v_plain, array_to_string(v_pieces, ''));
+    v_html := v_html || case when v_html = '' then '' else ' … ' end;
+    for n in 1 .. cardinality(v_pieces) loop
+      v_piece := v_pieces[n];
+      if v_at > 0 then
+        v_piece := substr(v_text, v_at, length(v_pieces[n]));
+        v_at := v_at + length(v_pieces[n]);
+      end if;
+      v_piece := replace(replace(replace(v_piece, '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
+      v_piece := replace(replace(v_piece, '"', '&quot;'), '''', '&#39;');
+      v_html := v_html || case when n % 2 = 0 then '<mark>' || v_piece || '</mark>' else v_piece end;
+    end loop;
+  end loop;
+  return replace(v_html, '</mark><mark>', '');
+end
+$$;
