@@ -46,7 +46,7 @@ def test_a_file_of_functions_creates_only_the_function_whose_name_it_has(file: S
 
 @pytest.mark.parametrize("file", FILES.functions, ids=lambda file: file.function)
 def test_a_file_of_functions_begins_with_a_comment_and_the_functions_owner(file: SqlFile) -> None:
-    assert re.match(r"(--( [^\n]+)?\n)+set local role robot_brain_(audit|owner|stats);\n\n", file.text)
+    assert re.match(r"(--( [^\n]+)?\n)+set local role robot_brain_(audit|owner|search|stats);\n\n", file.text)
 
 
 @pytest.mark.parametrize("file", FILES.functions, ids=lambda file: file.function)

@@ -1,4 +1,4 @@
--- Make the words of some turns that have none: of the queue first, then of the newest month that is not filled.
+-- Make the words of some turns that lack them: of the queue first, then of the newest month that is not filled.
 -- Returns {"words_made": number of turns, "has_more": boolean}, or null if another call runs and p_wait is false.
 -- A call makes the words of up to 1,000 turns, or fewer if they are long. So it takes some tenths of a second at most.
 -- It is one transaction, so after a kill the same turns are still queued.

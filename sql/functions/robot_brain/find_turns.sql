@@ -1,5 +1,5 @@
 -- Step of search. Find turns of a tenant, newest first, from a place on. No call is slow: after p_budget milliseconds it
--- returns what it has found, and the place where the next call goes on.
+-- returns what it has found, and the place at which the next call goes on.
 --   p_query, p_filters      the words, and the lexemes of the tenant and the other filters
 --   p_session_id, p_user_id only turns of this session, or of this user's sessions; or null
 --   p_from, p_to            only turns of this time, without p_to itself
@@ -8,9 +8,8 @@
 --   low_time, low_session, low_seq  all turns from here on were looked at
 --   has_ended               there are no more turns, of those that have words or are queued
 --   queued                  the queued turns of the tenant
--- 1. The newest words are read one by one, up to 1,500. A common word is found here.
--- 2. Older ones are found by the index, in parts of a month. A part is about as large as the last one was fast.
--- 3. In each part the turns are added whose words are missing.
+-- 1. Each month is read in parts (match_part): the newest words one by one, older ones by the index.
+-- 2. In each part the turns are added whose words are missing (match_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
 set local role robot_brain_search;
@@ -54,24 +53,21 @@ set work_mem = '16MB'
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  c_newest constant integer := 1500;
   v_started constant timestamptz := clock_timestamp();
   v_filtered constant tsquery := p_filters && p_query;
   v_ranked constant tsquery := case when p_is_ranked then p_query end;
   v_filled_from constant timestamptz := (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*');
   v_floor constant timestamptz := greatest(p_from, v_filled_from);
-  -- The index finds the turns of a session or a user at once.
-  v_read integer := case when p_session_id is null and p_user_id is null then 0 else c_newest end;
+  -- How many words were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
+  v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
   v_step interval := '1 day';
   v_queue record;
   v_next integer := 1;  -- the first of the queued turns that was not looked at
   v_upto integer;
   v_month timestamptz;
   v_from timestamptz;
-  v_part_from timestamptz;
   v_part record;
   v_is_stopped boolean := false;
-  v_at timestamptz;
 begin
   times := '{}';
   sessions := '{}';
@@ -100,29 +96,12 @@ begin
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
-      v_at := clock_timestamp();
-      if v_read < c_newest then
-        v_part := robot_brain.match_newest(
-          p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
-          low_time, low_session, low_seq
-        );
-        v_read := v_read + v_part.turns_read;
-      else
-        v_part_from := date_trunc('day', low_time - v_step);
-        v_part_from := case when v_part_from <= v_from + interval '1 day' then v_from else v_part_from end;
-        select m.*, v_part_from as low_time, '' as low_session, 0 as low_seq
-        into v_part
-        from robot_brain.match_indexed(
-          p_tenant_id,
-          coalesce(v_filtered && robot_brain.days_query(v_part_from, least(low_time + interval '1 microsecond', v_month + interval '1 month')), v_filtered),
-          v_ranked, p_user_id, v_part_from, v_month + interval '1 month', low_time, low_session, low_seq,
-          p_most - cardinality(times)
-        ) m;
-        v_step := v_step * least(6, greatest(
-          0.3, 15 / greatest(extract(epoch from clock_timestamp() - v_at) * 1000, 0.1)
-        ));
-        v_step := least(greatest(v_step, interval '1 day'), interval '60 days');
-      end if;
+      v_part := robot_brain.match_part(
+        p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
+        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step
+      );
+      v_read := v_part.turns_read;
+      v_step := v_part.next_step;
 
       -- The queued turns of this part, at most 100: with more, the part ends at the last of them.
       v_upto := robot_brain.queued_upto(v_queue.times, v_queue.sessions, v_queue.seqs, v_next,

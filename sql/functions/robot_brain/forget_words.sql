@@ -1,4 +1,4 @@
--- Delete the words of turns that are changed or removed in the caller's transaction. A turn may have none yet.
+-- Delete the words of turns that are changed or removed in the caller's transaction. A turn may lack them yet.
 --   p_seqs, p_times   the turns, each with its created_at
 --   p_queue           the turns stay, with other texts: queue them
 -- The lock lasts until the caller's commit, and keeps fill_words out. Otherwise that could insert the old words again.

@@ -2,7 +2,7 @@
 -- them, newest first. The words of the queued turns are made here, and not kept.
 --   p_times, p_sessions, p_seqs   the queued turns, newest first, in one month
 --   p_found_...                   the matches of the part, newest p_most or all, in no order
---   p_low_...                     the place where the part ends: matches after it are left out
+--   p_low_...                     the place at which the part ends: matches after it are left out
 set local role robot_brain_search;
 
 create or replace function robot_brain.match_queued(

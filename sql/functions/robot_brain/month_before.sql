@@ -1,5 +1,5 @@
--- Step of fill_words. Return the beginning of the newest month of turns before p_at, or null if there is none. A month of
--- turns is a partition, or rows in DEFAULT.
+-- Step of fill_words. Return the beginning of the newest month of turns before p_at, or null if p_at is before all turns.
+-- A month of turns is a partition, or rows in DEFAULT.
 set local role robot_brain_search;
 
 create or replace function robot_brain.month_before(p_at timestamptz)

@@ -1,5 +1,5 @@
 -- Step of search. Return a page of what find_turns has found: up to p_limit turns, newest first, and the place of the next
--- page, or null if there is none. find_turns has looked for one turn more than the page has.
+-- page, or null after the last page. find_turns has looked for one turn more than the page has.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.newest_page(

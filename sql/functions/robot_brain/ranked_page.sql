@@ -1,5 +1,5 @@
 -- Step of search. Return a page of the turns that find_turns has ranked, best first, and the place of the next page, or null
--- if there is none. The place has the score of the page's last turn, and the newest and oldest place of all ranked turns.
+-- after the last page. The place has the score of the page's last turn, and the newest and oldest place of all ranked turns.
 -- So a later page ranks the same turns again, whatever is written meanwhile.
 set local role robot_brain_owner;
 

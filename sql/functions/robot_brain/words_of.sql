@@ -1,5 +1,5 @@
 -- Return the words of a turn.
---   user_message has weight A and robot_response has none (D), so that a query can ask for one of them
+--   user_message has weight A, and robot_response the default weight D, so that a query can ask for one of them
 --   the other lexemes begin with a control sign, which no parsed text has: so no text can forge them
 --     \x01 tenant, \x02 session, \x03 personality, \x04 a field of the metadata (metadata_lexemes), \x05 day (UTC)
 --   \x06 stands between the two texts, so that no phrase goes from one into the other

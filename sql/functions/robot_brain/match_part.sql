@@ -1,0 +1,77 @@
+-- Step of find_turns. Return the matches of the next part of a month before a place: of the newest words one by one, until
+-- 1,500 were read in this call of search, and then by the index. A part by the index is about as large as the last one was
+-- fast, aimed at 15 ms.
+--   p_from, p_to            only turns of this time, which is in one month
+--   p_time, p_session, p_seq   the place
+--   p_most                  the index returns the newest p_most matches
+--   p_read, p_step          turns_read and next_step of the part before; p_read is null if only the index shall be read
+--   times, sessions, seqs, scores   the matches, in no order
+--   low_time, low_session, low_seq  the place at which the part ends
+--   turns_read              the number of words that were read one by one so far
+--   next_step               the length of the next part by the index
+set local role robot_brain_search;
+
+create or replace function robot_brain.match_part(
+  p_tenant_id text,
+  p_query tsquery,
+  p_ranked tsquery,
+  p_user_id text,
+  p_from timestamptz,
+  p_to timestamptz,
+  p_time timestamptz,
+  p_session text,
+  p_seq integer,
+  p_most integer,
+  p_read integer,
+  p_step interval,
+  out times timestamptz[],
+  out sessions text[],
+  out seqs integer[],
+  out scores real[],
+  out low_time timestamptz,
+  out low_session text,
+  out low_seq integer,
+  out turns_read integer,
+  out next_step interval
+)
+language plpgsql
+stable
+as $$
+declare
+  c_newest constant integer := 1500;
+  v_started constant timestamptz := clock_timestamp();
+  v_days tsquery;
+  v_found record;
+begin
+  turns_read := p_read;
+  next_step := p_step;
+  if p_read < c_newest then
+    v_found := robot_brain.match_newest(
+      p_tenant_id, p_query, p_ranked, p_user_id, p_from, p_to, p_time, p_session, p_seq
+    );
+    turns_read := p_read + v_found.turns_read;
+    low_time := v_found.low_time;
+    low_session := v_found.low_session;
+    low_seq := v_found.low_seq;
+  else
+    -- Whole days, and no short rest at the month's beginning.
+    low_time := date_trunc('day', p_time - p_step);
+    low_time := case when low_time <= p_from + interval '1 day' then p_from else low_time end;
+    low_session := '';
+    low_seq := 0;
+    v_days := robot_brain.days_query(low_time, least(p_time + interval '1 microsecond', p_to));
+    v_found := robot_brain.match_indexed(
+      p_tenant_id, coalesce(p_query && v_days, p_query), p_ranked, p_user_id, low_time, p_to, p_time, p_session, p_seq,
+      p_most
+    );
+    next_step := p_step * least(6, greatest(
+      0.3, 15 / greatest(extract(epoch from clock_timestamp() - v_started) * 1000, 0.1)
+    ));
+    next_step := least(greatest(next_step, interval '1 day'), interval '60 days');
+  end if;
+  times := v_found.times;
+  sessions := v_found.sessions;
+  seqs := v_found.seqs;
+  scores := v_found.scores;
+end
+$$;
