@@ -75,6 +75,8 @@ def test_every_event_of_the_new_routes_runs_in_its_function(tmp_path: Path, embe
         [session] = listed["sessions"]
         assert (session["user_id"], session["preview"]["seq"]) == ("guest-7", 3)
         assert session["user_metadata"] == {"name": "Ada", "likes": {"milk": "non-fat"}}
+        for name in ("search", "search_relevance", "search_prefix", "search_filters", "search_user"):
+            assert (await run(name))[0] == 200, name
         assert (await run("edit_session_remove_if_match"))[0] == 412
         status, removed = await run("edit_session_remove")
         assert (status, removed["removed"], removed["message_count"], removed["last_seq"]) == (200, 2, 1, 3)
