@@ -1,5 +1,6 @@
 """The soak's schedule of faults, and its verdict: each figure that must be zero fails the soak."""
 
+import json
 import random
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from tests.soak.__main__ import Options, head, read_options
 from tests.soak.records import Answer
-from tests.soak.report import ZEROS, Fault, failures, silences, verdict
+from tests.soak.report import ZEROS, failures, verdict
 from tests.soak.schedule import KILLED_WITHIN, KILLS, rounds
+from tests.soak.silences import Fault, silences
+from tests.soak.unexpected import unexpected
 from tests.support.neon.faults import FAULTS
 
 
@@ -119,3 +122,24 @@ def test_a_seed_gives_the_same_faults_again_in_the_soak() -> None:
 
     assert first("7") == first("7") != first("8")
     assert all(sorted(first("7")[start : start + 5]) == ["a", "b", "c", "d", "e"] for start in range(0, 20, 5))
+
+
+def test_the_soak_says_why_a_function_answered_500_or_ended(tmp_path: Path) -> None:
+    line = {"message": "answered", "route": "GET /stats", "error": "UnexpectedDatabaseError", "session_id": "soak-c01"}
+    lines = [
+        {**line, "status": 500, "database_error": "XX000 broken", "attempts": 3, "frames": ["1", "2", "3", "4", "5"]},
+        {**line, "status": 503},
+    ]
+    log = "START RequestId: 1\n" + "".join(f"{json.dumps(each, separators=(',', ':'))}\n" for each in lines)
+    (tmp_path / "StatsFunction.log").write_text(log + '{"status":500,"half')
+    (tmp_path / "access.log").write_text(
+        "GET /stats 500 3 ms StatsFunction\n"
+        "EditUserFunction failed: Runtime.ExitError: Runtime exited: signal: SIGKILL.\n"
+        "EditUserFunction failed: Runtime.ExitError: Runtime exited: signal: SIGSEGV.\n"
+    )
+    assert unexpected(tmp_path) == [
+        '500: StatsFunction {"route": "GET /stats", "error": "UnexpectedDatabaseError", "database_error": '
+        '"XX000 broken", "attempts": 3, "frames": ["4", "5"]}',
+        '500: StatsFunction {"reason": "{\\"status\\":500,\\"half", "frames": []}',
+        "500: EditUserFunction failed: Runtime.ExitError: Runtime exited: signal: SIGSEGV.",
+    ]

@@ -30,6 +30,8 @@ _FILES_STATUS = {
     "edit_user_not_json": 400,
     "read_audit_percent": 400,
     "read_session_percent": 400,
+    "search_not_utf8": 400,
+    "search_percent": 400,
     "write_message_base64": 400,
     "write_message_comma_in_key": 400,
     "write_message_content_encoding": 415,

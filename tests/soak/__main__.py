@@ -24,8 +24,9 @@ from tests.soak.clients import GIVE_UP_SECONDS, names
 from tests.soak.figures import finish_erasures, prove_chain, prove_figures
 from tests.soak.journal import Journal
 from tests.soak.journals import Journals
-from tests.soak.report import Run, failures, read_faults, result, show, write
+from tests.soak.report import Run, failures, result, show, write
 from tests.soak.schedule import WHOLE_SECONDS, Schedule
+from tests.soak.silences import read_faults
 from tests.soak.stack import Harder, Serving, neon, serving
 from tests.soak.stored import read_stored
 from tests.soak.watch import Progress, Watch

@@ -32,6 +32,7 @@ from tests.soak.figures import finish_erasures, prove_chain, prove_figures
 from tests.soak.journals import Journals
 from tests.soak.stack import serving
 from tests.soak.stored import read_stored
+from tests.soak.unexpected import unexpected
 from tests.soak.watch import is_success
 from tests.support.figures import Compared, keep_history
 from tests.support.neon.stand_in import StandIn
@@ -200,7 +201,7 @@ def main() -> int:
         if not failures(results[-1]):
             remove_folder(folder)
         else:
-            print(f"Journals and logs: {folder}")
+            print("\n".join([*unexpected(folder), f"Journals and logs: {folder}"]))
     remove_folder(certificates)
     wrong = [line for each in results for line in failures(each)]
     print("\n".join(f"FAILED: {line}" for line in wrong) or "Nothing acknowledged was lost or doubled, as promised.")

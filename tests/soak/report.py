@@ -3,7 +3,7 @@
 import bisect
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from tests.soak.asking import FUNCTION_SECONDS
 from tests.soak.check import Findings
 from tests.soak.check_audit import Chain
 from tests.soak.environments import KILLED
-from tests.soak.journal import lines
 from tests.soak.journals import Journals
-from tests.soak.records import DONE, Answer
+from tests.soak.records import DONE
 from tests.soak.schedule import WHOLE_SECONDS
-from tests.soak.watch import is_success
+from tests.soak.silences import Fault, silences
+from tests.soak.unexpected import unexpected
 from tests.support.figures import Compared
 
 LONGEST_SILENCE_SECONDS = 15.0
@@ -44,53 +44,6 @@ ZEROS = (
     "undead",
     "audit",
 )
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An injected fault, with its beginning and end."""
-
-    name: str
-    began: float
-    ended: float
-
-
-@dataclass(frozen=True)
-class Silence:
-    """How long a client got no success after a fault had ended."""
-
-    seconds: float
-    client: str
-    fault: str
-
-
-def read_faults(timeline: Path) -> list[Fault]:
-    """Return the faults of a timeline in their order."""
-    return [Fault(line["name"], line["began"], line["ended"]) for line in lines(timeline)]
-
-
-def silences(answers: Iterable[Answer], faults: Sequence[Fault], clients: Iterable[str], end: float) -> list[Silence]:
-    """Return each client's silence after each fault, until its next success or the `end` of the run.
-
-    Time during a later fault does not count.
-    """
-    served: dict[str, list[float]] = {client: [] for client in clients}
-    for answer in answers:
-        if is_success(answer.kind, answer.status):
-            served[answer.client].append(answer.at)
-    found = []
-    for client, times in served.items():
-        times.sort()
-        for number, fault in enumerate(faults):
-            place = bisect.bisect_right(times, fault.ended)
-            until = times[place] if place < len(times) else max(end, fault.ended)
-            seconds = until - fault.ended
-            for later in faults[number + 1 :]:
-                if later.began >= until:
-                    break
-                seconds -= min(later.ended, until) - later.began
-            found.append(Silence(seconds, client, fault.name))
-    return found
 
 
 @dataclass(frozen=True)
@@ -226,6 +179,9 @@ def show(run: Run, figures: Mapping[str, Any]) -> None:
         print(line)
     print(f"Environments: {dict(run.disturbed)}, errors {dict(run.errors)}")
     wrong = failures(figures)
+    if figures["unexpected_500"]:
+        for line in unexpected(run.folder):
+            print(line)
     for line in wrong:
         print(f"FAILED: {line}")
     if wrong:

@@ -18,6 +18,7 @@ import health
 import read_audit
 import read_session
 import read_user
+import search
 import stats
 import write_message
 from local.settings import ROOT
@@ -79,6 +80,7 @@ _HANDLERS: dict[str, Any] = {
     "read_user": read_user.handler,
     "edit_user": edit_user.handler,
     "read_audit": read_audit.handler,
+    "search": search.handler,
     "stats": stats.handler,
     "health": health.handler,
 }
@@ -173,6 +175,10 @@ class Bundle:
     def audit(self, **query: Any) -> Reply:
         """GET a page of the audit trail."""
         return self.call("read_audit", changed(event("read_audit"), "/audit", {}, urlencode(query)))
+
+    def search(self, q: str, **query: Any) -> Reply:
+        """GET a page of the turns that have these words."""
+        return self.call("search", changed(event("search"), "/search", {}, urlencode({"q": q} | query)))
 
     def stats(self, **query: Any) -> Reply:
         """GET /stats."""

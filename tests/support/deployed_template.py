@@ -49,6 +49,7 @@ VARIABLES = {
     "ReadUserFunction": _DATABASE,
     "EditUserFunction": _DATABASE,
     "ReadAuditFunction": _DATABASE,
+    "SearchFunction": _DATABASE,
     "HealthFunction": _LOG,
     "StatsFunction": _DATABASE | {"STATS_MAX_AGE", "NEON_API_KEY", "NEON_PROJECT_ID", "NEON_ENDPOINT_ID"},
 }

@@ -176,8 +176,15 @@ def test_a_call_whose_connection_was_lost_is_retried() -> None:
     assert failed[1:] == (True, True, True)
 
 
-def test_an_answer_that_libpq_cannot_read_means_a_lost_connection() -> None:
-    failed = while_calling(psycopg.DatabaseError('lost synchronization with server: got message type "x"'))
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.DatabaseError('lost synchronization with server: got message type "x"'),
+        psycopg.InternalError("got no result from the query"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_means_a_lost_connection(error: psycopg.Error) -> None:
+    failed = while_calling(error)
     assert isinstance(failed.error, DatabaseAwayError)
     assert failed[1:] == (True, True, True)
 

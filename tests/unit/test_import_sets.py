@@ -27,6 +27,7 @@ IMPORTS = {
     "read_user": (DATABASE, 375),
     "edit_user": (DATABASE | {"pydantic_core"}, 383),
     "read_audit": (DATABASE, 369),
+    "search": (DATABASE, 370),
     "stats": (DATABASE, 373),
     "health": (TELEMETRY, 178),
 }

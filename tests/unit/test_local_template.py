@@ -170,6 +170,7 @@ def test_the_template_of_this_project_is_understood() -> None:
         ("PATCH", "/users/{user_id}", "EditUserFunction"),
         ("DELETE", "/users/{user_id}", "EditUserFunction"),
         ("GET", "/audit", "ReadAuditFunction"),
+        ("GET", "/search", "SearchFunction"),
         ("GET", "/users", "ReadUserFunction"),
         ("GET", "/users/{user_id}", "ReadUserFunction"),
         ("GET", "/users/{user_id}/export", "ReadUserFunction"),

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from robot_brain.database import api, audit, changes, erasures, steps, users
+from robot_brain.database import api, audit, changes, erasures, search, steps, users
 
 STATEMENTS = {
     f"{module.__name__}.{name}": text
-    for module in (api, audit, changes, erasures, steps, users)
+    for module in (api, audit, changes, erasures, search, steps, users)
     for name, text in vars(module).items()
     if isinstance(text, str) and "robot_brain_api." in text
 }
@@ -25,6 +25,7 @@ def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
         "erase_session",
         "erase_user",
         "export_user",
+        "fill_search",
         "health",
         "list_sessions",
         "list_users",
@@ -38,6 +39,7 @@ def test_each_sql_function_that_the_layer_calls_has_one_statement() -> None:
         "remove_turns",
         "replace_turn",
         "save_user",
+        "search",
         "stats",
         "write_message",
     ]

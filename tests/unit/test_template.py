@@ -149,7 +149,7 @@ def test_the_database_url_is_never_shown_and_only_the_functions_of_the_database_
     functions = [name for name, each in RESOURCES.items() if "DatabaseUrl" in references(each)]
     assert functions == [
         *("WriteMessageFunction", "ReadSessionFunction", "EditSessionFunction"),
-        *("ReadUserFunction", "EditUserFunction", "ReadAuditFunction", "StatsFunction"),
+        *("ReadUserFunction", "EditUserFunction", "ReadAuditFunction", "SearchFunction", "StatsFunction"),
     ]
 
 

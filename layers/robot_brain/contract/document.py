@@ -17,6 +17,7 @@ from contract import (
     read_audit,
     read_session,
     read_user,
+    search,
     stats,
     write_message,
 )
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *read_user.ROUTES,
     *edit_user.ROUTES,
     *read_audit.ROUTES,
+    *search.ROUTES,
     *stats.ROUTES,
     *health.ROUTES,
     *database_health.ROUTES,

@@ -17,7 +17,8 @@ RobotBrainError
 │   ├── PreconditionFailedError    the session is not in the state that If-Match names
 │   ├── UserPreconditionFailedError
 │   ├── IdempotencyKeyReusedError
-│   └── IdempotencyKeyErasedError  what was written with the key is erased
+│   ├── IdempotencyKeyErasedError  what was written with the key is erased
+│   └── SearchOffError             the deployment has no search
 └── DatabaseError                  the request is valid, but the database did not serve it
     ├── ConflictError              it conflicted with another request; a retry may succeed
     ├── DatabaseUnavailableError   a retry later may succeed
@@ -164,6 +165,10 @@ class IdempotencyKeyReusedError(RequestError, title="Idempotency key reused", st
 
 class IdempotencyKeyErasedError(RequestError, title="Idempotency key erased", status=410):
     """What was written with this Idempotency-Key is erased. Use a new key for a new request."""
+
+
+class SearchOffError(RequestError, title="Search off", status=501):
+    """The search is off. The operator can switch it on: make migrate SEARCH=on."""
 
 
 class DatabaseError(RobotBrainError):

@@ -64,6 +64,11 @@ MAX_AUDIT_ENTRIES = 100
 DEFAULT_AUDIT_ENTRIES = 20
 # The actor in the audit trail: the subject of a token or the ARN of a signer, in code points.
 MAX_ACTOR_LENGTH = 1024
+# Turns in one page of a search, and what it looks for, in code points: the words, and the JSON of metadata.
+MAX_HITS = 50
+DEFAULT_HITS = 20
+MAX_QUERY_LENGTH = 1000
+MAX_FILTER_LENGTH = 2000
 # A cursor is hexadecimal, and may hold a user's id of 255 code points: up to 1,020 bytes.
 MAX_CURSOR_LENGTH = 2500
 

@@ -48,6 +48,7 @@ begin
   end if;
 
   if v_emptied < 2500 then
+    perform robot_brain.forget_session(p_session.tenant_id, p_session.id);
     insert into robot_brain.uncounted (
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )

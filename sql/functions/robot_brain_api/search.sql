@@ -7,7 +7,8 @@
 --   p_order         newest, or relevance: the best of the newest 2,000 turns that match
 --   p_prefix        the last word is the beginning of a word
 --   p_as_user       the end user of the request, or null for a caller that sees all
---   is_behind       many turns wait for their words, so fill_search helps the next searches
+--   is_behind       many turns wait for their words, so fill_search helps the next searches. False if the server takes
+--                   no writes
 -- complete is false if the time for a page was spent before the page was full, or before all turns have words. The cursor
 -- goes on there.
 -- Raises RB428 if the cursor is unreadable or of another search, RB430 if the query has no word, RB501 if the search is
@@ -90,7 +91,7 @@ begin
     v_page := robot_brain.newest_page(v_found, v_limit);
   end if;
 
-  is_behind := coalesce(v_found.queued > 100, false);
+  is_behind := coalesce(v_found.queued > 100, false) and not current_setting('transaction_read_only')::boolean;
   body := json_build_object(
     'as_of', robot_brain.iso_time(v_as_of),
     'hits', robot_brain.search_hits(p_tenant_id, v_page.times, v_page.sessions, v_page.seqs, v_page.scores, v_query, p_in),

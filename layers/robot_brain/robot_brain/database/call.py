@@ -109,7 +109,7 @@ def _in_transaction(
     With `reset`, first give the server connection the settings of the role, which stay after the commit.
     Set the timeout in a statement of its own, because a timeout set inside the SQL function has no effect on that call.
     """
-    with connection.transaction():
+    with connection.begun():
         if reset:
             _reset(connection)
         if until_deadline:

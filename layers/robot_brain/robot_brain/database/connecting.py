@@ -75,9 +75,6 @@ def connect(parameters: Mapping[str, Any], deadline: Deadline, prepare_threshold
             connection.add_notice_handler(connection.heed)
             connection.autocommit = True
             connection.prepare_threshold = prepare_threshold
-            # Each BEGIN says this, because a former client of a pooler may have left another default behind. It does
-            # not say READ WRITE, because an operator may have made the database read only.
-            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             return connection
     raise kind("; ".join(reasons) or "no time left to connect in")
 

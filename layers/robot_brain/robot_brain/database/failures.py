@@ -209,9 +209,9 @@ def is_final(error: psycopg.Error) -> bool:
 def while_calling(error: psycopg.Error) -> Failure:
     """Classify an error of a call."""
     if error.sqlstate is None:
-        # libpq lost the connection, or could not parse the answer (psycopg has no class of its own for this).
-        lost = isinstance(error, psycopg.OperationalError) or type(error) is psycopg.DatabaseError
-        if lost:
+        # libpq lost the connection, or could not parse the answer (which has no class of its own), or psycopg found no
+        # result in the answer.
+        if isinstance(error, psycopg.OperationalError | psycopg.InternalError) or type(error) is psycopg.DatabaseError:
             return _lost(DatabaseAwayError, error, unknown=True)
         return Failure(_error(UnexpectedDatabaseError, error), repeat=False, lost=False)
     if error.diag.severity_nonlocalized == "PANIC":

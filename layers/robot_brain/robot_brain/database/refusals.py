@@ -17,6 +17,7 @@ from robot_brain.errors import (
     InvalidRequestError,
     PreconditionFailedError,
     RequestError,
+    SearchOffError,
     SessionBeingErasedError,
     SessionNotFoundError,
     UserBeingErasedError,
@@ -83,6 +84,12 @@ def _email_taken(_: Facts) -> RequestError:
     return InvalidRequestError.at(["body", "email"], "another user has this e-mail", "email_taken")
 
 
+def _no_word(_: Facts) -> RequestError:
+    return InvalidRequestError.at(
+        ["query", "q"], "has no word to look for; a word after - only excludes turns", "no_word"
+    )
+
+
 _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB404": lambda _: SessionNotFoundError("This id is taken. Use another id."),
     "RB410": lambda _: IdempotencyKeyErasedError(),
@@ -96,6 +103,8 @@ _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB427": _interaction_differs,
     "RB428": _wrong_cursor,
     "RB429": lambda _: UserBeingErasedError(),
+    "RB430": _no_word,
+    "RB501": lambda _: SearchOffError(),
 }
 
 

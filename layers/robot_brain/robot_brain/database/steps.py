@@ -16,6 +16,7 @@ _VIEW = "select body from robot_brain_api.refresh_view(p_wait => %(wait)s, p_sch
 _MONTH = "select body from robot_brain_api.make_month(p_schema_version => %(schema_version)s)"
 _KEYS = "select body from robot_brain_api.clear_keys(p_schema_version => %(schema_version)s)"
 _CHAIN = "select body from robot_brain_api.chain_audit(p_schema_version => %(schema_version)s)"
+_FILL = "select body from robot_brain_api.fill_search(p_wait => %(wait)s, p_schema_version => %(schema_version)s)"
 
 
 def refresh_stats(deadline: Deadline, if_older: int | None = None) -> str | None:
@@ -48,6 +49,14 @@ def clear_keys(deadline: Deadline) -> str:
 def chain_audit(deadline: Deadline) -> str:
     """Chain entries of the audit trail. Return {"audit_chained", "has_more"} as JSON text. Raises a DatabaseError."""
     return str(_step("chain_audit", _CHAIN, deadline))
+
+
+def fill_search(deadline: Deadline, wait: bool) -> str | None:
+    """Make the words of some turns and return {"words_made", "has_more"} as JSON text. Raises a DatabaseError.
+
+    Returns None if another call makes some and `wait` is false.
+    """
+    return _step("fill_search", _FILL, deadline, wait=wait)
 
 
 def _step(function: str, statement: str, deadline: Deadline, **arguments: object) -> str | None:

@@ -5,10 +5,15 @@ program never answers.
 
 PostgreSQL reports a success with a warning if somebody cancels a commit's wait for its synchronous standby. The change
 is lost if the standby takes over, so the connection fails such a call.
+
+If a server process ends, it sends an error, and PgBouncer adds one of its own. For two errors of a BEGIN or a COMMIT,
+`transaction` of psycopg raises an InternalError that names neither, so `begun` stands in for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -39,6 +44,26 @@ class WatchedConnection(psycopg.Connection[tuple[Any, ...]]):
     def watch(self, deadline: Deadline) -> None:
         """Set the deadline of every later wait. Before the first call of `watch`, waits have no limit."""
         self._deadline = deadline
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Run the block in a transaction, and commit at its end, or roll back if it fails.
+
+        Raises the first error that the server sends for a command, with its SQLSTATE. If a rollback fails, closes the
+        connection and raises the error before it.
+        """
+        # A former client of a pooler may have left another level as the default. BEGIN does not say READ WRITE,
+        # because an operator may have made the database read only.
+        self.execute("begin isolation level read committed", prepare=False)
+        try:
+            yield
+        except BaseException:
+            try:
+                self.execute("rollback", prepare=False)
+            except psycopg.Error:
+                self.close()
+            raise
+        self.execute("commit", prepare=False)
 
     def wait(self, gen: PQGen[_Result], interval: float = _INTERVAL, timeout: float | None = None) -> _Result:
         """Wait for the server's answer.

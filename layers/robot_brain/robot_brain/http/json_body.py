@@ -45,6 +45,14 @@ def parse(body: str, is_base64: bool) -> dict[str, Any]:
     return document
 
 
+def value_of(text: str) -> Any:
+    """Return the value of a short JSON text, or None if `parse` would refuse it."""
+    try:
+        return None if _FORBIDDEN.search(text) or _is_suspect(text) else _DECODER.decode(text)
+    except (RecursionError, ValueError):
+        return None
+
+
 def _text(body: str, is_base64: bool) -> str:
     try:
         data = base64.b64decode(body, validate=True) if is_base64 else body.encode()
