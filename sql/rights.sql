@@ -49,6 +49,7 @@ alter function robot_brain.make_month owner to robot_brain_owner;
 alter function robot_brain.make_next_month owner to robot_brain_owner;
 alter function robot_brain.make_search_cursor owner to robot_brain_owner;
 alter function robot_brain.match_indexed owner to robot_brain_search;
+alter function robot_brain.match_months owner to robot_brain_search;
 alter function robot_brain.match_listed owner to robot_brain_search;
 alter function robot_brain.match_metadata owner to robot_brain_search;
 alter function robot_brain.match_newest owner to robot_brain_search;
