@@ -298,6 +298,7 @@ grant execute on function robot_brain.months_in_default to robot_brain_search;
 grant execute on function robot_brain.most_uncounted to robot_brain_owner;
 grant execute on function robot_brain.next_erasure to robot_brain_owner;
 grant execute on function robot_brain.plain_text to robot_brain_owner;
+grant execute on function robot_brain.refuse_isolation to robot_brain_search;
 grant execute on function robot_brain.refresh_due to robot_brain_owner;
 grant execute on function robot_brain.refresh_view to robot_brain_owner;
 grant execute on function robot_brain.search_language to robot_brain_owner;

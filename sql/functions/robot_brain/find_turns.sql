@@ -56,7 +56,10 @@ declare
   v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
   v_filtered constant tsquery := p_filters && p_query;
   v_ranked constant tsquery := case when p_is_ranked then p_query end;
-  v_filled_from constant timestamptz := (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*');
+  -- A restore of some tables may have left its row out. Then no turn is known to have words.
+  v_filled_from constant timestamptz := coalesce(
+    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
+  );
   v_floor constant timestamptz := greatest(p_from, v_filled_from);
   -- How many parts were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
   v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
