@@ -43,11 +43,22 @@ set local role robot_brain_search;
 lock table robot_brain.word_filling in share row exclusive mode;
 """
 _FORGET = "truncate robot_brain.turn_words, robot_brain.search_queue"
-# The words are made anew, newest first. Without turns there is nothing to make.
+# The words are made anew, newest first. Without turns there is nothing to make. Later turns are queued, so they are found
+# at once. A clock may have been ahead, so no turn that is stored now may be after filled_from.
 _CHANGE = """
 insert into robot_brain.search_state as s (language, filled_from)
-select
-  %s, case when exists (select from robot_brain.conversations) then 'infinity' else '-infinity' end::timestamptz
+select %s, case
+  when exists (select from robot_brain.conversations) then greatest(
+    pg_catalog.clock_timestamp(),
+    (
+      select max(o.last_active) + interval '1 microsecond'
+      from robot_brain.sessions o
+      -- by its index
+      where o.active_on = (select max(n.active_on) from robot_brain.sessions n)
+    )
+  )
+  else '-infinity'
+end
 on conflict (tenant_id) do update set
   language = excluded.language, filled_from = excluded.filled_from,
   place_tenant = null, place_session = null, place_seq = null
