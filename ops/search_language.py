@@ -31,8 +31,9 @@ order by n.nspname <> 'pg_catalog', 1
 _HAS_STATE = "select pg_catalog.to_regclass('robot_brain.search_state') is not null"
 _STATE = "select s.language from robot_brain.search_state s where s.tenant_id = '*'"
 # No write is between two languages: each one locks sessions first. A search locks sessions first, too.
-# The lock on refresh_state keeps out a refresh, which queues turns. It comes first, because a refresh reads sessions.
-# The lock on word_filling keeps out fill_words. It comes after sessions, as in forget_words.
+# A refresh queues turns and may take seconds. So it ends before requests have to wait.
+# Without the lock on word_filling, fill_words could note a place for a month of the old language. The lock comes after
+# sessions, as in forget_words.
 _LOCKS = """
 set local lock_timeout = '5s';
 set local role robot_brain_stats;
@@ -43,8 +44,8 @@ set local role robot_brain_search;
 lock table robot_brain.word_filling in share row exclusive mode;
 """
 _FORGET = "truncate robot_brain.turn_words, robot_brain.search_queue"
-# The words are made anew, newest first. Without turns there is nothing to make. Later turns are queued, so they are found
-# at once. A clock may have been ahead, so no turn that is stored now may be after filled_from.
+# The words are made anew, newest first. Without turns there is nothing to make. Later turns are queued, so they are
+# found at once. A clock may have been ahead, so no turn that is stored now may be after filled_from.
 _CHANGE = """
 insert into robot_brain.search_state as s (language, filled_from)
 select %s, case

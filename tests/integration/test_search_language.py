@@ -21,11 +21,20 @@ from tests.support.waiting import wait_until
 STATE = "select language, filled_from::text, place_seq from robot_brain.search_state"
 AMOUNTS = "select (select count(*) from robot_brain.turn_words), (select count(*) from robot_brain.search_queue)"
 LANGUAGE = "select robot_brain.search_language()::text"
+SWITCH_WAITS = """
+select from pg_stat_activity
+where datname = current_database() and application_name = 'robot-brain-migrate' and wait_event_type = 'Lock'
+"""
 WRITE = """
 select robot_brain_api.write_message(
   p_tenant_id => 'local', p_session_id => %s, p_messages =>
   '[{"robot_personality": "r", "user_message": "coffee", "robot_response": "v", "metadata": {}}]')
 """
+OPEN = (
+    WRITE.replace("%s", "'other'"),
+    "select robot_brain_api.refresh_stats()",
+    "select robot_brain_api.fill_search()",
+)
 
 
 def of(database: Database, question: str) -> tuple[object, ...]:
@@ -142,6 +151,22 @@ def test_no_turn_is_lost_between_two_languages_beside_writers(bundle: Bundle, da
     fill(database)
     assert of(database, AMOUNTS) == (sum(written), 0)
     assert found(database, "coffee") == 50
+
+
+@without_pooler
+@pytest.mark.parametrize("call", OPEN, ids=["a write", "a refresh", "a filler"])
+def test_a_switch_waits_for_a_call_that_is_not_committed(bundle: Bundle, database: Database, call: str) -> None:
+    bundle.write("s", turn(user_message="coffee"))
+    with database.app() as app, database.admin() as admin, ThreadPoolExecutor() as threads:
+        with app.transaction():
+            app.execute(call.encode())
+            switch = threads.submit(migrate, database.direct_url, search="english")
+            wait_until(lambda: switch.done() or admin.execute(SWITCH_WAITS).fetchone() is not None)
+            assert not switch.done()
+        switch.result()
+    bundle.refresh()
+    fill(database)
+    assert of(database, AMOUNTS) == of(database, "select count(*), 0 from robot_brain.conversations")
 
 
 def test_a_name_that_the_database_lacks_is_refused_with_those_that_it_has(database: Database) -> None:
