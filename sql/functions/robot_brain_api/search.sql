@@ -68,7 +68,8 @@ begin
   v_query := robot_brain.search_query(left(p_query, 1000), p_in, p_prefix);
   v_cursor := robot_brain.read_search_cursor(p_cursor, v_list);
   -- A month that is made meanwhile would move turns, and find_turns has one snapshot for all its statements.
-  lock table only robot_brain.conversations in access share mode;
+  -- Sessions come first: make migrate SEARCH= locks them against this function.
+  lock table only robot_brain.sessions, only robot_brain.conversations in access share mode;
   v_filters := robot_brain.search_filters(p_tenant_id, p_session_id, v_user_id, p_personality, p_metadata);
   if v_filters is null or p_user_id <> p_as_user then
     v_to := '-infinity';  -- no session of the tenant can match
