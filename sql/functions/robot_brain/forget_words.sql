@@ -26,6 +26,7 @@ begin
   if robot_brain.search_language() is null or cardinality(p_seqs) = 0 then
     return;
   end if;
+  perform robot_brain.refuse_isolation();
   lock table robot_brain.word_filling in row exclusive mode;
   select min(t.created_at), max(t.created_at) into v_from, v_to from unnest(p_times) t (created_at);
   delete from robot_brain.turn_words w

@@ -4,7 +4,8 @@
 --   p_cursor        the cursor of the page before, or null for the first page
 --   p_session_id, p_user_id, p_personality, p_metadata, p_from, p_to   filters, or nulls. p_to itself is left out
 --   p_in            user or robot: only this text of a turn; null for both
---   p_order         newest, or relevance: the best of the newest 2,000 turns that match
+--   p_order         newest, or relevance: the best of the newest 2,000 turns that match. If the time is spent before, the best
+--                   of those that were found, and then of the others
 --   p_prefix        the last word is the beginning of a word
 --   p_as_user       the end user of the request, or null for a caller that sees all
 --   is_behind       many turns wait for their words, so fill_search helps the next searches. False if the server takes
@@ -62,6 +63,7 @@ begin
     raise exception using
       errcode = 'RB501', message = 'the search is off', hint = 'Run make migrate SEARCH=on.';
   end if;
+  perform robot_brain.refuse_isolation();
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
   v_query := robot_brain.search_query(p_query, p_in, p_prefix);
   v_cursor := robot_brain.read_search_cursor(p_cursor, v_list);
