@@ -60,10 +60,10 @@ begin
     v_at := clock_timestamp();
     v_part := robot_brain.match_listed(
       p_tenant_id, p_user_id, p_metadata, p_path, place.active_hour, place.last_active, place.id,
-      v_read, p_most - cardinality(v_ids)
+      v_read, p_most - cardinality(v_ids), v_started + c_budget
     );
     v_ids := v_ids || v_part.ids;
-    v_has_ended := v_part.sessions_read < v_read or cardinality(v_ids) = p_most;
+    v_has_ended := v_part.has_ended or cardinality(v_ids) = p_most;
     exit when v_has_ended;
     place.active_hour := v_part.low_hour;
     place.last_active := v_part.low_active;
@@ -73,6 +73,7 @@ begin
     v_read := greatest(c_first, least(20000,
       v_read * 10 / greatest(extract(epoch from clock_timestamp() - v_at) * 1000, 1)
     ));
+    exit when clock_timestamp() > v_started + c_budget;
     if v_may_use_index and cardinality(v_ids) * 5 < p_most then
       v_others := robot_brain.match_metadata(
         p_tenant_id, p_metadata, p_path, place.active_hour, place.last_active, place.id, p_most - cardinality(v_ids),
@@ -82,7 +83,6 @@ begin
       exit when v_has_ended;
     end if;
     v_may_use_index := false;
-    exit when clock_timestamp() > v_started + c_budget;
   end loop;
 
   sessions := array(
