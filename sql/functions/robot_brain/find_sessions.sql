@@ -33,6 +33,8 @@ set row_security = on
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- Another client of the pooler may have set it. Then the index would leave out matches at random.
+set gin_fuzzy_search_limit = 0
 set jit = off
 -- Each plan has one kind of filter.
 set plan_cache_mode = force_custom_plan

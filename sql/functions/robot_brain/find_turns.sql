@@ -48,6 +48,8 @@ set timezone = 'UTC'
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- Another client of the pooler may have set it. Then the index would leave out matches at random.
+set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
 set plan_cache_mode = force_custom_plan
