@@ -31,6 +31,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+set enable_indexscan = on
+set enable_bitmapscan = on
 set enable_hashjoin = off
 set enable_mergejoin = off
 -- Another client of the pooler may have set it. Then the index would leave out matches at random.
