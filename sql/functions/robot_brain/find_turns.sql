@@ -113,7 +113,7 @@ begin
         v_alone := v_alone + 1;
       end loop;
       v_part := robot_brain.match_part(
-        p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
+        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
         low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], v_floor, v_until
       );
       v_read := v_part.parts_read;
