@@ -55,7 +55,7 @@ as $$
 declare
   v_started constant timestamptz := clock_timestamp();
   v_filtered constant tsquery := p_filters && p_query;
-  v_ranked constant tsquery := case when p_is_ranked then p_query end;
+  v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   v_filled_from constant timestamptz := (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*');
   v_floor constant timestamptz := greatest(p_from, v_filled_from);
   -- How many words were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
