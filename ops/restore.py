@@ -48,8 +48,10 @@ _UNKNOWN = (
 _REQUESTS = "Their requests wait for the restore. After 5 s they fail, and work again after its end."
 # An owner of objects needs this right when it gets them.
 _SCHEMA = "create schema {} authorization robot_brain_owner"
-_ALLOW = "grant create on schema {} to robot_brain_stats, robot_brain_audit"
-_FORBID = "revoke create on schema {} from robot_brain_stats, robot_brain_audit"
+_ALLOW = "grant create on schema {} to robot_brain_stats, robot_brain_audit, robot_brain_search"
+_FORBID = "revoke create on schema {} from robot_brain_stats, robot_brain_audit, robot_brain_search"
+# fill_words makes months in it.
+_KEEP = "grant create on schema robot_brain to robot_brain_search"
 _OURS = """
 select pg_catalog.format('%%I.%%I', n.nspname, c.relname)
 from pg_catalog.pg_class c
@@ -147,6 +149,7 @@ def _restore(
                 apply_functions(connection, files)
     for schema in archive.schemas:
         connection.execute(sql.SQL(_FORBID).format(sql.Identifier(schema)))
+    connection.execute(_KEEP)
     # Before they belonged to robot_brain_owner, the records belonged to a role that only the other cluster has.
     for (table,) in connection.execute(_OURS, [[RECORDS]]).fetchall():
         connection.execute(f"alter table {table} owner to robot_brain_owner".encode())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from tests.isolation.parties import Known
+from tests.isolation.parties import SOUGHT, Known
 
 Value = Callable[[Any], object]
 # What a caller knows: a session of another caller, or a person of another tenant.
@@ -46,6 +46,10 @@ def _turn(known: Known) -> str:
 
 def _metadata(known: Known) -> str:
     return json.dumps(known.metadata)
+
+
+def _first(known: Known, name: str) -> Any:
+    return known.messages[0][name]
 
 
 def _tag(known: Known) -> str:
@@ -120,6 +124,22 @@ FUNCTION_CASES: dict[str, list[Case[Known]]] = {
         Case("the next step of an erasure", ID, {"p_continue": True}),
         Case("a first step", ID, {"p_continue": False}),
     ],
+    "search": [
+        Case("its words", {"p_query": lambda known: _first(known, "user_message")}),
+        Case("the beginning of its word", {"p_query": lambda known: _first(known, "user_message")[:-6]},
+             {"p_prefix": True, "p_in": "user", "p_limit": 50}),
+        Case("all turns", {}, {"p_query": SOUGHT, "p_limit": 50}),
+        Case("all turns, by relevance", {}, {"p_query": SOUGHT, "p_order": "relevance"}),
+        Case("turns of its session", ID, {"p_query": SOUGHT}),
+        Case("turns of its session, by relevance", ID, {"p_query": SOUGHT, "p_order": "relevance"}),
+        Case("turns of its user", {"p_user_id": attrgetter("user")}, {"p_query": SOUGHT}),
+        Case("turns of its personality", {"p_personality": lambda known: _first(known, "robot_personality")},
+             {"p_query": SOUGHT}),
+        Case("turns with its metadata", {"p_metadata": lambda known: json.dumps(_first(known, "metadata"))},
+             {"p_query": SOUGHT}),
+        Case("turns of a time", {}, {"p_query": SOUGHT, "p_from": "2000-01-01", "p_to": "9999-01-01"}),
+        Case("a page after its place", {"p_cursor": attrgetter("search_cursor")}, {"p_query": SOUGHT}),
+    ],
     "stats": [
         Case("the figures of all sessions", {}),
         Case("the figures of its session", ID),
@@ -132,6 +152,7 @@ WITHOUT_CASE: dict[str, str] = {
     "chain_audit": "takes no value of a tenant and returns a number of entries, which only the schedule reports",
     "clear_keys": "takes no value of a tenant and returns a number of keys, which only the schedule reports",
     "continue_erasure": "takes no value of a tenant and returns a number of turns, which only the schedule reports",
+    "fill_search": "takes no value of a tenant and returns a number of turns, which only the schedule reports",
     "health": "takes no value of a tenant and returns facts about the server",
     "make_month": "takes no value of a tenant and returns a month",
     "refresh_stats": "takes no value of a tenant and returns a number of rows, which only the schedule reports",

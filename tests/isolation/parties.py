@@ -15,6 +15,8 @@ from tests.integration.keys import CLEARS_BELOW
 
 Json = dict[str, Any]
 
+# Words of the turns of all callers.
+SOUGHT = "secret or q"
 # The states of a session that another caller owns.
 STATES = ("turns", "bare", "removed", "emptied", "erasing", "erased")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -73,6 +75,8 @@ class Known:
     retried: Json
     metadata: Json
     cursors: Sequence[str]
+    # A cursor of the owner's search for SOUGHT.
+    search_cursor: str
     # Random words that the owner's rows hold. No answer to another caller may hold one that its request lacked.
     canaries: frozenset[str]
 
@@ -86,9 +90,20 @@ class Known:
         place = json.loads(bytes.fromhex(self.cursors[0]))
         return _cursor([*place[:3], hashlib.sha256((user or "").encode()).hexdigest()[:16]])
 
+    def search_cursor_for(self, user: str | None) -> str:
+        """Return the owner's search cursor, changed so that it fits the search of another user."""
+        place, _ = json.loads(bytes.fromhex(self.search_cursor))
+        searched = ["search", SOUGHT, None, user, None, None, None, None, None, False, False]
+        return _cursor([place, hashlib.sha256(json.dumps(searched).encode()).hexdigest()[:16]])
+
+    def for_asker(self, asker: Party) -> Known:
+        """Return the same with cursors that fit the asker's own list and search."""
+        return replace(self, cursors=[self.cursor_for(asker.user)], search_cursor=self.search_cursor_for(asker.user))
+
     def made_up(self, asker: Party) -> Known:
         """Return values of the same form that no caller has ever used. The asker's own user stays."""
         hour, active, _, filters = json.loads(bytes.fromhex(self.cursors[0]))
+        (time, _, seq), searched = json.loads(bytes.fromhex(self.search_cursor))
         return replace(
             self,
             id=f"unknown-{secrets.token_hex(8)}",
@@ -97,6 +112,7 @@ class Known:
             first_id=str(uuid.uuid4()),
             etag=f"{self.last_seq}.{secrets.randbits(47) | 1 << 46:x}",
             cursors=[_cursor([hour, active, secrets.token_hex(8), filters])],
+            search_cursor=_cursor([[time, secrets.token_hex(8), seq], searched]),
         )
 
     def plain(self, text: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.isolation.calling import As
-from tests.isolation.parties import Known
+from tests.isolation.parties import SOUGHT, Known
 from tests.support.bundle import Reply, changed, event
 
 # It gets what the caller knows: a session of another caller, or a person of another tenant.
@@ -109,6 +110,20 @@ ROUTE_CASES: dict[str, list[RouteCase]] = {
         RouteCase("what its user did", lambda a, k: a.audit(user=k.user or "bea")),
         RouteCase("a cursor of its list", lambda a, k: a.audit(cursor=k.cursors[0])),
         RouteCase("all entries", lambda a, k: a.audit(limit=100)),
+    ],
+    "GET /search": [
+        RouteCase("its words", lambda a, k: a.search(k.turn["user_message"])),
+        RouteCase("the beginning of its word", lambda a, k: a.search(k.turn["user_message"][:-6], prefix="true")),
+        RouteCase("all turns", lambda a, k: a.search(SOUGHT, limit=50)),
+        RouteCase("all turns, by relevance", lambda a, k: a.search(SOUGHT, order="relevance")),
+        RouteCase("turns of its session", lambda a, k: a.search(SOUGHT, session_id=k.id)),
+        RouteCase("turns of its user", lambda a, k: a.search(SOUGHT, user_id=k.user or "bea")),
+        RouteCase("turns with its metadata", lambda a, k: a.search(SOUGHT, metadata=json.dumps(k.turn["metadata"]))),
+        RouteCase("its cursor", lambda a, k: a.search(SOUGHT, cursor=k.search_cursor)),
+        RouteCase(
+            "its cursor for the caller's own search",
+            lambda a, k: a.search(SOUGHT, cursor=k.search_cursor_for(a.party.user)),
+        ),
     ],
     "GET /stats": [
         RouteCase("the figures of its session", lambda a, k: a.stats(session_id=k.id)),

@@ -31,11 +31,11 @@ def test_each_route_has_a_case() -> None:
 def test_a_new_function_without_a_case_fails_the_suite(embedded_database: Database) -> None:
     with embedded_database.admin() as admin:
         admin.execute(
-            "create function robot_brain_api.search(p_tenant_id text, p_words text, out body text)"
+            "create function robot_brain_api.find(p_tenant_id text, p_words text, out body text)"
             " language sql return null"
         )
         (missing,) = missing_of_functions(functions_of(admin))
-    assert missing.startswith("robot_brain_api.search has no case: add it to FUNCTION_CASES of tests/isolation/")
+    assert missing.startswith("robot_brain_api.find has no case: add it to FUNCTION_CASES of tests/isolation/")
 
 
 def test_a_new_parameter_without_a_case_fails_the_suite(embedded_database: Database) -> None:
@@ -60,9 +60,9 @@ def test_a_function_with_a_tenant_needs_cases_and_no_reason(embedded_database: D
 
 
 def test_a_new_route_without_a_case_fails_the_suite() -> None:
-    routes = (*load_template(ROOT / "template.yaml").routes, Route("GET", "/search", "SearchFunction"))
+    routes = (*load_template(ROOT / "template.yaml").routes, Route("GET", "/found", "FindFunction"))
     assert missing_of_routes(routes) == [
-        "GET /search has no case: add it to ROUTE_CASES of tests/isolation/route_cases.py."
+        "GET /found has no case: add it to ROUTE_CASES of tests/isolation/route_cases.py."
     ]
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -24,6 +23,8 @@ AXES = [
     Axis("a user and its tenant", Party("acme", "ann"), Party("acme")),
 ]
 CREATORS = ("write_message", "patch_session")
+# Their cursors fit only one caller.
+LISTS = ("list_sessions", "search")
 TAKEN = "the end user has no session of this id, and may not create it"
 
 
@@ -48,9 +49,9 @@ def the_answers(world: World, function: str, case: Case[Known], known: Known) ->
     """Return the answer about the owner's session, and whether it equals that about a session that does not exist."""
     asker = world.axis.fresh_asker() if function in CREATORS else world.axis.asker
     unknown = known.made_up(asker)
-    if function == "list_sessions":
+    if function in LISTS:
         # A cursor that was made for the asker's own list, with the place of the owner's session.
-        known, unknown = (replace(each, cursors=[each.cursor_for(asker.user)]) for each in (known, unknown))
+        known, unknown = (each.for_asker(asker) for each in (known, unknown))
     before = world.rows()
     found = ask(world.app, function, asker, case.arguments(known))
     after = world.rows()

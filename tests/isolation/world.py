@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.isolation.asking import Answer, ask
-from tests.isolation.parties import STATES, Axis, Known, Party, canary_turn, clears_keys, new_words
+from tests.isolation.parties import SOUGHT, STATES, Axis, Known, Party, canary_turn, clears_keys, new_words
 from tests.isolation.people import document_of, saved
 from tests.support.servers.databases import Database
 
@@ -71,6 +71,7 @@ class World:
             retried=canary_turn(words),
             metadata={"name": next(words)},
             cursors=(),
+            search_cursor="",
             canaries=frozenset(),
         )
         if known.user:
@@ -83,6 +84,7 @@ class World:
                 "etag": etag.strip('"'),
                 "last_seq": int(etag.strip('"').split(".")[0]),
                 "cursors": self.cursors(),
+                "search_cursor": self.search_cursor(),
                 "canaries": frozenset(made) | ({known.user} - {"", self.axis.asker.user}),
             }
         )
@@ -99,6 +101,11 @@ class World:
             found.append(cursor)
         assert found, "the owner's list has no second page"
         return found
+
+    def search_cursor(self) -> str:
+        """Return the cursor of the owner's search for SOUGHT, which needs two turns or more."""
+        answer = self.as_owner("search", p_query=SOUGHT, p_limit=1)
+        return str(json.loads(answer.row[0] or "")["page"]["cursor"])
 
     def view(self, known: Known) -> list[Answer]:
         """Return what the owner gets for its session. None of the requests changes it.

@@ -27,6 +27,7 @@ declare
   v_state robot_brain.search_state;
   v_made integer;
 begin
+  perform robot_brain.refuse_isolation();
   if p_wait then
     lock table robot_brain.word_filling in share row exclusive mode;
   else

@@ -134,8 +134,20 @@ begin
 end
 $$;
 
--- A new database has nothing to fill. In an older one the filling begins with the newest turns.
+-- A new database has nothing to fill. In an older one the filling begins with the newest turns. Later turns are queued, so
+-- they are found at once. A clock may have been ahead, so no turn that is stored now may be after this moment.
 insert into robot_brain.search_state (language, filled_from)
-select 'pg_catalog.simple', case when exists (select from robot_brain.conversations) then 'infinity' else '-infinity' end::timestamptz;
+select 'pg_catalog.simple', case
+  when exists (select from robot_brain.conversations) then greatest(
+    clock_timestamp(),
+    (
+      select max(s.last_active) + interval '1 microsecond'
+      from robot_brain.sessions s
+      -- by its index
+      where s.active_on = (select max(n.active_on) from robot_brain.sessions n)
+    )
+  )
+  else '-infinity'
+end;
 
 reset role;
