@@ -57,7 +57,7 @@ as $$
 declare
   v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
   v_filtered constant tsquery := p_filters && p_query;
-  v_ranked constant tsquery := case when p_is_ranked then p_query end;
+  v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
   v_filled_from constant timestamptz := coalesce(
     (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
