@@ -20,7 +20,7 @@ from tests.integration.documented_answers import assert_documented
 from tests.integration.edge import assert_problem, function_of, other
 from tests.support.bundle import EVENTS, Bundle, Json, deployed, event, turn
 from tests.support.documented import operations
-from tests.support.searching import hits, make_words, places, whole
+from tests.support.searching import CUT_SHORT, hits, make_words, places, whole
 from tests.support.servers.databases import Database, Template
 
 # Another test sends the events of callers.
@@ -243,6 +243,27 @@ def test_a_bad_parameter_of_the_search_is_422(cafe: Bundle, query: str, loc: str
     assert_problem(reply, 422, cafe.context.aws_request_id)
     assert_documented(SEARCH, reply)
     assert [(error["loc"], error["type"]) for error in reply.json["errors"]] == [(["query", loc], kind)]
+
+
+def test_sql_bounds_the_page_and_the_query_as_http_does(embedded_database: Database) -> None:
+    with deployed({"DATABASE_URL": embedded_database.app_url}) as functions, embedded_database.app() as app:
+        assert functions.write("s", {"messages": [turn(user_message="kumquat")] * (MAX_HITS + 1)}).status == 201
+        make_words(embedded_database)
+
+        def found(query: str, limit: int) -> int:
+            body = CUT_SHORT
+            while CUT_SHORT in body:
+                row = app.execute("select body from robot_brain_api.search('local', %s, %s)", [query, limit]).fetchone()
+                assert row is not None
+                body = row[0]
+            return len(json.loads(body)["hits"])
+
+        for limit, count in ((10**6, MAX_HITS), (0, 1), (-1, 1)):
+            assert found("kumquat", limit) == count
+        longest = "kumquat" + " " * (MAX_QUERY_LENGTH - 7)
+        assert (found(longest + "x", 1), found(longest[:-1] + "x", 1)) == (1, 0)
+        # Of a longer query only the beginning is read, so it costs no more.
+        assert found(longest + '"a_' * 300_000, 1) == 1
 
 
 def test_parameters_of_the_most_characters_are_searched(cafe: Bundle) -> None:

@@ -20,7 +20,7 @@ TEXTS = st.dictionaries(st.text(), VALUES, max_size=3).map(json.dumps) | st.text
 
 
 def place_of(error: InvalidRequestError) -> list[tuple[list[str | int], str]]:
-    """Return where the rules are broken, and which."""
+    """Return the place and the type of each broken rule."""
     return [(each["loc"], each["type"]) for each in error.errors]
 
 
@@ -97,7 +97,8 @@ def test_scalars_are_the_same_values_as_text_and_no_others() -> None:
     assert found is not None
     assert json.loads(found) == values
     assert filters.scalars({}, "metadata", 500) is None
-    for wrong in ({"a": []}, {"a": {}}, {"a": 1, "b": [1]}):
+    wrongs: list[dict[str, Any]] = [{"a": []}, {"a": {}}, {"a": 1, "b": [1]}]
+    for wrong in wrongs:
         with pytest.raises(InvalidRequestError) as raised:
             filters.scalars({"metadata": json.dumps(wrong)}, "metadata", 500)
         assert place_of(raised.value) == [(["query", "metadata"], "scalars")]

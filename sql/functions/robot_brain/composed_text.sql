@@ -14,8 +14,8 @@ begin
     return p_text;
   end if;
   return (
-    select string_agg(case when length(w.word) <= 64 then normalize(w.word) else w.word end, ' ' order by w.n)
-    from string_to_table(p_text, ' ') with ordinality w (word, n)
+    select string_agg(case when length(m.part[1]) <= 64 then normalize(m.part[1]) else m.part[1] end, '' order by m.n)
+    from regexp_matches(p_text, '([^\s!-/:-@]+|[\s!-/:-@]+)', 'g') with ordinality m (part, n)
   );
 end
 $$;

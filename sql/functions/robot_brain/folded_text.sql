@@ -1,4 +1,5 @@
--- Return a text with spaces instead of its punctuation, as many signs as it had.
+-- Return a text in small letters, with spaces instead of its punctuation, as many signs as it had. The parser of the words
+-- makes the capital letters of ASCII small.
 -- PostgreSQL's parser would take a path, an address, a number with a sign or an entity as one word, and would skip a tag.
 -- For some such texts it takes seconds. Without these signs it finds words and digits only.
 -- A database of the locale C takes each sign beyond ASCII as a letter. So the punctuation of other scripts, and emoji,
@@ -16,7 +17,7 @@ declare
 begin
   if octet_length(v_text) <> length(v_text) then
     v_text := regexp_replace(
-      v_text,
+      robot_brain.lower_text(v_text),
       -- Latin-1; Arabic and Indic stops
       '[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u060C\u061B\u061F\u06D4\u0964\u0965'
       -- punctuation, currencies, arrows, symbols; Chinese and Japanese stops

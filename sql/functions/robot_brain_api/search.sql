@@ -1,5 +1,5 @@
 -- Find turns by words, and return a page as the answer's body.
---   p_query         words, "phrases", -not, or; 1 to 1,000 signs
+--   p_query         words, "phrases", -not, or; only the first 1,000 signs count
 --   p_limit         1 to 50 turns
 --   p_cursor        the cursor of the page before, or null for the first page
 --   p_session_id, p_user_id, p_personality, p_metadata, p_from, p_to   filters, or nulls. p_to itself is left out
@@ -65,10 +65,11 @@ begin
   end if;
   perform robot_brain.refuse_isolation();
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
-  v_query := robot_brain.search_query(p_query, p_in, p_prefix);
+  v_query := robot_brain.search_query(left(p_query, 1000), p_in, p_prefix);
   v_cursor := robot_brain.read_search_cursor(p_cursor, v_list);
   -- A month that is made meanwhile would move turns, and find_turns has one snapshot for all its statements.
-  lock table only robot_brain.conversations in access share mode;
+  -- Sessions come first: make migrate SEARCH= locks them against this function.
+  lock table only robot_brain.sessions, only robot_brain.conversations in access share mode;
   v_filters := robot_brain.search_filters(p_tenant_id, p_session_id, v_user_id, p_personality, p_metadata);
   if v_filters is null or p_user_id <> p_as_user then
     v_to := '-infinity';  -- no session of the tenant can match
