@@ -44,7 +44,7 @@ set local role robot_brain_search;
 lock table robot_brain.word_filling in share row exclusive mode;
 """
 _FORGET = "truncate robot_brain.turn_words, robot_brain.search_queue"
-# The words are made anew, newest first. Without turns there is nothing to make. Later turns are queued, so they are
+# The words are made again, newest first. Without turns there is nothing to make. Later turns are queued, so they are
 # found at once. A clock may have been ahead, so no turn that is stored now may be after filled_from.
 _CHANGE = """
 insert into robot_brain.search_state as s (language, filled_from)

@@ -6,6 +6,7 @@ alter default privileges for role robot_brain_owner revoke execute on functions 
 alter default privileges for role robot_brain_search revoke execute on functions from public;
 alter default privileges for role robot_brain_stats revoke execute on functions from public;
 alter function robot_brain.add_interaction owner to robot_brain_owner;
+alter function robot_brain.add_queued owner to robot_brain_search;
 alter function robot_brain.add_words_month owner to robot_brain_search;
 alter function robot_brain.after_erasure owner to robot_brain_owner;
 alter function robot_brain.answer_of owner to robot_brain_owner;

@@ -1,5 +1,5 @@
 -- Step of list_sessions. Find the sessions of a tenant by their metadata, in the order of the list, from a place on. No call
--- is slow: after 40 milliseconds it returns what it has found, and the place where the next call goes on.
+-- is slow: after 40 milliseconds it returns what it has found, and the place at which the next call goes on.
 --   p_user_id    only sessions of this user, or null
 --   p_metadata   the object that user_metadata must contain, or null
 --   p_path       the predicate that must be true for user_metadata, or null
