@@ -147,8 +147,10 @@ def _load(server: Postgres, name: str, turns: int) -> None:
             ).fetchall()
         ]
         # All months come before any rows, because make_month would wait for autovacuum of a month.
+        admin.execute("set role robot_brain_owner")
         for month in starts:
             admin.execute("select robot_brain.make_month(%s::date, 'conversations')", [month])
+        admin.execute("reset role")
         chance = random.Random(16)
         words = vocabulary()
         sessions: list[tuple[object, ...]] = []

@@ -50,12 +50,17 @@ begin
         over (order by q.id, c.seq) <= p_bytes
         or row_number() over (order by q.id, c.seq) = 1 as fits
     from robot_brain.search_queue q
-    join robot_brain.conversations c
-      on c.tenant_id = q.tenant_id
-      and c.session_id = q.session_id
-      and c.seq between q.from_seq and q.to_seq
-      and c.created_at >= v_month
-      and c.created_at < v_month + interval '1 month'
+    cross join lateral (
+      select t.*
+      from robot_brain.conversations t
+      where t.tenant_id = q.tenant_id
+        and t.session_id = q.session_id
+        and t.seq between q.from_seq and q.to_seq
+        and t.created_at >= v_month
+        and t.created_at < v_month + interval '1 month'
+      -- Without statistics, the planner would look through the queue for each turn of the month.
+      offset 0
+    ) c
     where q.id = any (v_ids)
   ) t;
 
@@ -66,13 +71,17 @@ begin
     robot_brain.words_of(
       c.tenant_id, c.session_id, c.created_at, c.robot_personality, c.user_message, c.robot_response, c.metadata
     )
-  from unnest(v_tenants, v_sessions, v_seqs) t (tenant_id, session_id, seq)
-  join robot_brain.conversations c
-    on c.tenant_id = t.tenant_id
-    and c.session_id = t.session_id
-    and c.seq = t.seq
-    and c.created_at >= v_month
-    and c.created_at < v_month + interval '1 month'
+  from unnest(v_tenants, v_sessions, v_seqs) q (tenant_id, session_id, seq)
+  cross join lateral (
+    select t.*
+    from robot_brain.conversations t
+    where t.tenant_id = q.tenant_id
+      and t.session_id = q.session_id
+      and t.seq = q.seq
+      and t.created_at >= v_month
+      and t.created_at < v_month + interval '1 month'
+    offset 0
+  ) c
   -- A row that exists is true.
   on conflict do nothing;
   get diagnostics v_made = row_count;

@@ -3,7 +3,7 @@
 --   p_from, p_to            only turns of this time, which is in one month
 --   p_time, p_session, p_seq   the place
 --   p_query                 the query with its filters. p_ranked: its words, if each match gets a score
---   times, sessions, seqs, scores   the matches, in no order
+--   times, sessions, seqs, scores   the matches, newest first
 --   low_time, low_session, low_seq  the last place that was read; the beginning of the time if that is shorter
 --   turns_read              the number of words that were read
 set local role robot_brain_search;
@@ -47,7 +47,7 @@ begin
   hits as (
     select w.*
     from words w
-    join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = w.session_id
+    join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = w.session_id collate "default"
     where w.matches and s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
   ),
   lowest as (
@@ -55,10 +55,10 @@ begin
   )
   select
     (select count(*) from words), l.created_at, l.session_id, l.seq,
-    array(select h.created_at from hits h order by h.created_at, h.session_id, h.seq),
-    array(select h.session_id from hits h order by h.created_at, h.session_id, h.seq),
-    array(select h.seq from hits h order by h.created_at, h.session_id, h.seq),
-    array(select h.score from hits h order by h.created_at, h.session_id, h.seq)
+    array(select h.created_at from hits h order by h.created_at desc, h.session_id desc, h.seq desc),
+    array(select h.session_id from hits h order by h.created_at desc, h.session_id desc, h.seq desc),
+    array(select h.seq from hits h order by h.created_at desc, h.session_id desc, h.seq desc),
+    array(select h.score from hits h order by h.created_at desc, h.session_id desc, h.seq desc)
   into turns_read, low_time, low_session, low_seq, times, sessions, seqs, scores
   from (values (1)) one (n)
   left join lowest l on true;

@@ -44,12 +44,17 @@ begin
           c.tenant_id, c.session_id, c.created_at, c.robot_personality, c.user_message, c.robot_response, c.metadata
         ) as words
       from unnest(p_times, p_sessions, p_seqs) q (created_at, session_id, seq)
-      join robot_brain.conversations c
-        on c.tenant_id = p_tenant_id
-        and c.session_id = q.session_id
-        and c.seq = q.seq
-        and c.created_at = q.created_at
-        and c.created_at between v_from and v_to
+      cross join lateral (
+        select t.*
+        from robot_brain.conversations t
+        where t.tenant_id = p_tenant_id
+          and t.session_id = q.session_id
+          and t.seq = q.seq
+          and t.created_at = q.created_at
+          and t.created_at between v_from and v_to
+        -- Without statistics, the planner would look through the queue for each turn of the month.
+        offset 0
+      ) c
       join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = c.session_id
       where s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
       -- The words are made once.

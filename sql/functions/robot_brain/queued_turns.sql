@@ -52,15 +52,20 @@ begin
     from (
       select distinct c.created_at, c.session_id collate "C" as session_id, c.seq
       from unnest(v_sessions, v_from, v_to, v_days) e (session_id, from_seq, to_seq, day)
-      join robot_brain.conversations c
-        on c.tenant_id = p_tenant_id
-        and c.session_id = e.session_id
-        and c.seq between e.from_seq and e.to_seq
-        and c.created_at >= v_month
-        and c.created_at < v_month + interval '1 month'
+      cross join lateral (
+        select t.created_at, t.session_id, t.seq
+        from robot_brain.conversations t
+        where t.tenant_id = p_tenant_id
+          and t.session_id = e.session_id
+          and t.seq between e.from_seq and e.to_seq
+          and t.created_at >= v_month
+          and t.created_at < v_month + interval '1 month'
+          and t.created_at >= p_from
+          and t.created_at < p_to
+        -- Without statistics, the planner would look through the queue for each turn of the month.
+        offset 0
+      ) c
       where date_trunc('month', e.day::timestamptz) = v_month
-        and c.created_at >= p_from
-        and c.created_at < p_to
     ) t;
     times := times || coalesce(v_found.times, '{}');
     sessions := sessions || coalesce(v_found.sessions, '{}');
