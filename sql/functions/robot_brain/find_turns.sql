@@ -12,6 +12,8 @@
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
+-- The time zone is UTC, because the steps reckon with months and days. Another client of the pooler may have set
+-- gin_fuzzy_search_limit. Then the index would leave out matches at random.
 set local role robot_brain_search;
 
 create or replace function robot_brain.find_turns(
@@ -43,12 +45,10 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
--- The steps reckon with months and days.
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
--- Another client of the pooler may have set it. Then the index would leave out matches at random.
 set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
