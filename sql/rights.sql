@@ -6,6 +6,7 @@ alter default privileges for role robot_brain_owner revoke execute on functions 
 alter default privileges for role robot_brain_search revoke execute on functions from public;
 alter default privileges for role robot_brain_stats revoke execute on functions from public;
 alter function robot_brain.add_interaction owner to robot_brain_owner;
+alter function robot_brain.add_queued owner to robot_brain_search;
 alter function robot_brain.add_words_month owner to robot_brain_search;
 alter function robot_brain.after_erasure owner to robot_brain_owner;
 alter function robot_brain.answer_of owner to robot_brain_owner;
@@ -71,7 +72,6 @@ alter function robot_brain.page_is_current owner to robot_brain_owner;
 alter function robot_brain.plain_text owner to robot_brain_search;
 alter function robot_brain.profile_of owner to robot_brain_owner;
 alter function robot_brain.queued_turns owner to robot_brain_search;
-alter function robot_brain.queued_upto owner to robot_brain_search;
 alter function robot_brain.quote_parts owner to robot_brain_search;
 alter function robot_brain.ranked_page owner to robot_brain_owner;
 alter function robot_brain.read_cursor owner to robot_brain_owner;
