@@ -1,5 +1,5 @@
 -- Step of list_sessions. Find the sessions of a tenant by their metadata, in the order of the list, from a place on. No call
--- is slow: after 40 milliseconds it returns what it has found, and the place where the next call goes on.
+-- is slow: after 40 milliseconds it returns what it has found, and the place at which the next call goes on.
 --   p_user_id    only sessions of this user, or null
 --   p_metadata   the object that user_metadata must contain, or null
 --   p_path       the predicate that must be true for user_metadata, or null
@@ -31,8 +31,12 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
 set enable_seqscan = off
+set enable_indexscan = on
+set enable_bitmapscan = on
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- Another client of the pooler may have set it. Then the index would leave out matches at random.
+set gin_fuzzy_search_limit = 0
 set jit = off
 -- Each plan has one kind of filter.
 set plan_cache_mode = force_custom_plan

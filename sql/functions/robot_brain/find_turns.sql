@@ -9,7 +9,7 @@
 --   has_ended               there are no more turns, of those that have words or are queued
 --   queued                  the queued turns of the tenant
 -- 1. The months are read in parts (match_part): the newest words one by one, older ones by the index.
--- 2. In each part the turns are added whose words are missing (match_queued).
+-- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
 set local role robot_brain_search;
@@ -48,6 +48,8 @@ set timezone = 'UTC'
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+-- Another client of the pooler may have set it. Then the index would leave out matches at random.
+set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
 set plan_cache_mode = force_custom_plan
@@ -55,7 +57,7 @@ as $$
 declare
   v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
   v_filtered constant tsquery := p_filters && p_query;
-  v_ranked constant tsquery := case when p_is_ranked then p_query end;
+  v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
   v_filled_from constant timestamptz := coalesce(
     (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
@@ -66,14 +68,12 @@ declare
   v_step interval := '1 day';
   v_queue record;
   v_next integer := 1;  -- the first of the queued turns that was not looked at
-  v_upto integer;
   v_months timestamptz[];
   v_month timestamptz;
   v_alone integer;  -- the months from v_month to this one have no queued turn
   v_from timestamptz;
   v_part record;
-  v_merged record;
-  v_is_stopped boolean := false;
+  v_is_stopped boolean;  -- null before the first part
 begin
   times := '{}';
   sessions := '{}';
@@ -91,9 +91,7 @@ begin
     v_next := v_next + 1;
   end loop;
 
-  v_months := array(
-    select m from robot_brain.search_months(v_queue.times[v_next:], v_floor, low_time + interval '1 microsecond') m
-  );
+  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], v_floor, low_time + interval '1 microsecond'));
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
@@ -104,6 +102,9 @@ begin
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
+      -- Stop only before another part, so that a search that has looked at all turns has ended. Each call takes one part.
+      v_is_stopped := cardinality(times) >= p_most or (v_is_stopped is not null and clock_timestamp() > v_until);
+      exit months when v_is_stopped;
       v_alone := n - 1;
       while v_months[v_alone + 1] > v_queue.times[v_next]
         or (v_next > queued and v_alone < cardinality(v_months))
@@ -111,32 +112,17 @@ begin
         v_alone := v_alone + 1;
       end loop;
       v_part := robot_brain.match_part(
-        p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
+        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
         low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], v_floor, v_until
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
 
       if v_queue.times[v_next] >= v_part.low_time then
-        -- The queued turns of this part, at most 100: with more, the part ends at the last of them.
-        v_upto := robot_brain.queued_upto(v_queue.times, v_queue.sessions, v_queue.seqs, v_next,
-          v_part.low_time, v_part.low_session, v_part.low_seq);
-        if v_upto = v_next + 99 then
-          v_part.low_time := v_queue.times[v_upto];
-          v_part.low_session := v_queue.sessions[v_upto];
-          v_part.low_seq := v_queue.seqs[v_upto];
-        end if;
-        v_merged := robot_brain.match_queued(
-          p_tenant_id, v_filtered, v_ranked, p_user_id,
-          v_queue.times[v_next:v_upto], v_queue.sessions[v_next:v_upto], v_queue.seqs[v_next:v_upto],
-          v_part.times, v_part.sessions, v_part.seqs, v_part.scores,
-          v_part.low_time, v_part.low_session, v_part.low_seq, p_most - cardinality(times)
+        v_part := robot_brain.add_queued(
+          p_tenant_id, v_filtered, v_ranked, p_user_id, v_queue, v_next, v_part, p_most - cardinality(times)
         );
-        v_part.times := v_merged.times;
-        v_part.sessions := v_merged.sessions;
-        v_part.seqs := v_merged.seqs;
-        v_part.scores := v_merged.scores;
-        v_next := v_upto + 1;
+        v_next := v_part.next;
       end if;
       low_time := v_part.low_time;
       low_session := v_part.low_session;
@@ -145,11 +131,9 @@ begin
       sessions := (sessions || coalesce(v_part.sessions, '{}'))[:p_most];
       seqs := (seqs || coalesce(v_part.seqs, '{}'))[:p_most];
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
-      v_is_stopped := cardinality(times) >= p_most or clock_timestamp() > v_until;
-      exit months when v_is_stopped;
     end loop;
   end loop;
-  has_ended := not v_is_stopped and v_filled_from <= p_from;
+  has_ended := v_is_stopped is not true and v_filled_from <= p_from;
 end
 $$;
 
