@@ -55,7 +55,7 @@ set work_mem = '16MB'
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
+  v_until timestamptz;  -- null before the first part
   v_filtered constant tsquery := p_filters && p_query;
   v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
@@ -72,7 +72,7 @@ declare
   v_alone integer;  -- the months from v_month to this one have no queued turn
   v_from timestamptz;
   v_part record;
-  v_is_stopped boolean;  -- null before the first part
+  v_is_stopped boolean := false;
 begin
   -- A session has turns from its beginning to its last one.
   if p_session_id is not null then
@@ -107,8 +107,8 @@ begin
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
-      -- Stop only before another part, so that a search that has looked at all turns has ended. Each call takes one part.
-      v_is_stopped := cardinality(times) >= p_most or (v_is_stopped is not null and clock_timestamp() > v_until);
+      -- Stop only before another part, so that a search that has looked at all turns has ended.
+      v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
       v_alone := n - 1;
       while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
@@ -120,6 +120,8 @@ begin
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
+      -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
+      v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
 
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
