@@ -42,8 +42,9 @@ given = $(if $($(1))$(filter command,$(origin $(1))),$(call option,$(1),$(2)))
 switch = $(if $(filter-out 0,$($(1))),$(2))
 sharp = $(if $(filter command,$(origin $(1))),$(call switch,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
-OPTIONS_migrate = $(call switch,PLAN,--plan) $(call given,WAIT,--wait)
+OPTIONS_migrate = $(call switch,PLAN,--plan) $(call given,WAIT,--wait) $(call given,SEARCH,--search)
 OPTIONS_recount = $(call switch,DRY_RUN,--dry-run)
+OPTIONS_refill-search = $(call sharp,REPLACE,--replace) $(call switch,DRY_RUN,--dry-run)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save) $(call sharp,FORCE,--force) \
 	$(call switch,DRY_RUN,--dry-run)
 OPTIONS_backup = $(call option,FILE,--file) $(call sharp,FORCE,--force)
@@ -54,7 +55,7 @@ OPTIONS_build =
 # What each command knows, as its options above say, and what it was given and does not know.
 comma = ,
 KNOWS = $(foreach name,$(OF_COMMANDS),$(if $(findstring $(comma)$(name)$(comma),$(value OPTIONS_$(DO))),$(name)))
-OF_COMMANDS = HEADS SAVE FILE SECRET RETIRE REPLACE FORCE PLAN WAIT DRY_RUN
+OF_COMMANDS = HEADS SAVE FILE SECRET RETIRE REPLACE FORCE PLAN WAIT SEARCH DRY_RUN
 UNKNOWN = $(foreach name,$(filter-out $(KNOWS),$(OF_COMMANDS)),$(if $(filter command,$(origin $(name))),$(name)=))
 IDLE = $(foreach name,$(filter $(KNOWS),FORCE REPLACE),$(if $(filter environment,$(origin $(name))),\
 	$(if $(filter-out 0,$($(name))),$(name)=)))
@@ -65,7 +66,7 @@ ops: .venv/run  ## Run an operator's command: DO=recount DRY_RUN=1; without DO= 
 	@$(if $(strip $(IDLE)),echo "$(strip $(IDLE)) counts only after make. Write: make ops DO=$(DO) $(firstword $(IDLE))1" >&2)
 	@$(RUN) -m ops $(DO) $(OPTIONS_$(DO))
 
-migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 prints what would be applied; WAIT=600 for another one
+migrate:  ## Apply sql/ to DIRECT_DATABASE_URL; PLAN=1 only prints; WAIT=600 for another one; SEARCH=off or english
 	@$(MAKE) --no-print-directory ops DO=migrate
 
 app-password: $(if $(filter arn:%,$(SECRET)),.venv-sam/done)  ## Print a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old

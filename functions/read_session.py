@@ -1,12 +1,13 @@
 """GET /sessions/{session_id}?limit&before|after&max_chars: a page of a session's turns, oldest first.
 
-GET /sessions?limit&cursor&user_id&preview: a page of the sessions, the most recently active first.
+GET /sessions?limit&cursor&user_id&preview&metadata&path: a page of the sessions, the most recently active first.
 """
 
 from robot_brain import limits
 from robot_brain.caller import Caller
-from robot_brain.database import api
+from robot_brain.database import api, session_list
 from robot_brain.entry import routes
+from robot_brain.http.filters import metadata_filters
 from robot_brain.http.parameters import cursor, exclude, flag, if_none_match, listed_user_id, whole_number
 from robot_brain.http.request import Request, Response
 
@@ -30,10 +31,10 @@ def read(request: Request, caller: Caller, session_id: str) -> Response:
 
 def browse(request: Request, caller: Caller) -> Response:
     """Return 200 with a page of the sessions and the cursor of the next page."""
-    query = request.query("limit", "cursor", "user_id", "preview")
+    query = request.query("limit", "cursor", "user_id", "preview", "metadata", "path")
     limit = whole_number(query, "limit", 1, limits.MAX_LISTED_SESSIONS) or limits.DEFAULT_LISTED_SESSIONS
     place, user, preview = cursor(query, "cursor"), listed_user_id(query, "user_id"), flag(query, "preview")
-    body = api.list_sessions(caller, limit, place, user, preview, request.deadline)
+    body = session_list.list_sessions(caller, limit, place, user, preview, metadata_filters(query), request.deadline)
     return Response(200, body, {"cache-control": "private, no-cache"})
 
 

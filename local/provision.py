@@ -24,13 +24,13 @@ def ready_database(settings: Settings, state: State, say: Callable[[str], None])
     if settings.own_database:
         if settings.direct_url:
             say("Migrating the database of DIRECT_DATABASE_URL …")
-            _migrate(settings.direct_url, say)
+            _migrate(settings.direct_url, settings.search, say)
         else:
             say("Using your database without migrating it. Set DIRECT_DATABASE_URL as well to migrate it first.")
         yield None
         return
     with embedded_postgres(state.folder / "postgres", say) as postgres:
-        _migrate(postgres.direct_url, say)
+        _migrate(postgres.direct_url, settings.search, say)
         postgres.let_runtime_log_in()
         with _kept_running(postgres, settings.scale_to_zero, say) as app_url:
             yield app_url
@@ -66,9 +66,9 @@ def _kept_running(postgres: EmbeddedPostgres, scale_to_zero: int | None, say: Ca
         yield postgres.app_url
 
 
-def _migrate(direct_url: str, say: Callable[[str], None]) -> None:
+def _migrate(direct_url: str, search: str | None, say: Callable[[str], None]) -> None:
     with shown("Migrating") as line, _followed(line, say):
-        applied = migrate(direct_url)
+        applied = migrate(direct_url, search=search)
     say(
         f"Migrated: {len(applied)} {'file' if len(applied) == 1 else 'files'} of sql/ applied."
         if applied

@@ -36,7 +36,7 @@ from local.settings import ALL_USERS_SCOPE, ROOT, Settings, SettingsError, parse
 from local.state import Running, State, StateInUseError
 from local.template import Schedule, Template, load_template
 from ops.build import template_for
-from ops.errors import BuildError, MigrationError
+from ops.errors import BuildError, MigrationError, UsageError
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a closed terminal
 STATS = "StatsFunction"
@@ -47,6 +47,7 @@ CLEAR_ERRORS = (
     ScheduleError,
     PostgresError,
     MigrationError,
+    UsageError,
     BuildError,
     IssuerError,
 )

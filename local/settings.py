@@ -28,6 +28,7 @@ ENVIRONMENT_HELP = """\
 environment:
   PORT, STATE, LOG, FREEZE=1   the same as the options.
   SCALE_TO_ZERO                seconds without a request after which the database sleeps, as Neon's does.
+  SEARCH=off                   do not search; or the text search configuration of the words, such as english.
   DATABASE_URL                 use this database and start none. It is not migrated without DIRECT_DATABASE_URL.
   DIRECT_DATABASE_URL          migrate this database first. DATABASE_URL must be set as well.
   DATABASE_SECRET_ARN          read DATABASE_URL from Secrets Manager, with the AWS_* credentials set here.
@@ -47,6 +48,7 @@ class Settings:
     """The settings of a local command.
 
     `functions` are environment variables for the functions. If they name a database, `own_database` is true.
+    `search` is the new language of the search, or None to leave it as it is.
     `scale_to_zero` is the seconds after which the embedded database sleeps, or None if it never sleeps. `auth` is `jwt`
     or `none`. `parameters` are those of the template that the local front uses.
     """
@@ -59,6 +61,7 @@ class Settings:
     functions: Mapping[str, str]
     own_database: bool
     direct_url: str | None
+    search: str | None
     scale_to_zero: int | None
     auth: str
     parameters: Mapping[str, str]
@@ -131,6 +134,7 @@ def read_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Se
         functions=functions,
         own_database=own_database,
         direct_url=direct_url,
+        search=environ.get("SEARCH") or None,
         scale_to_zero=int(scale_to_zero) or None,
         auth=auth,
         parameters={"CorsOrigin": origin} if origin else {},

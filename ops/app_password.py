@@ -34,7 +34,7 @@ from ops.sharing import PAGE, sharing_databases
 # 192 bits of randomness. The text is URL-safe, so a URL holds the password without escapes.
 PASSWORD_BYTES = 24
 # The functions that connect to the database: all but health.
-FUNCTIONS = 7
+FUNCTIONS = 8
 
 Say = Callable[[str], None]
 _NOT_OURS = (

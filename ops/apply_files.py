@@ -19,6 +19,8 @@ from ops.owners import name_foreign_members
 from ops.records import forget, make_records, read_records, record, schema_version
 from ops.rights import Corrections, correct_rights, fill_view
 from ops.roles import correct_database_rights, make_roles
+from ops.search_language import FILE as LANGUAGE
+from ops.search_language import change_language
 from ops.sql_files import SqlFile, SqlFiles
 from ops.takeover import drop_yoyo, take_over
 
@@ -71,17 +73,18 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def apply_pending(
-    connection: psycopg.Connection[Any], files: SqlFiles
+    connection: psycopg.Connection[Any], files: SqlFiles, search: str | None = None
 ) -> tuple[list[str], SqlFile | None, Corrections]:
     """Apply the pending files before the next migration that runs outside a transaction, in one transaction.
 
+    With the last of them, give the search the language `search` (SEARCH=), if it is not None.
     Returns the names of the applied files, and that migration, or None if every file was applied. In the latter case
     the rights were corrected, too. Raises MigrationError, with what to do, if that fails: nothing was changed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.transaction():
-                return _apply_inside(connection, files)
+                return _apply_inside(connection, files, search)
         except _FileError as error:
             cause = error.__cause__
             if isinstance(cause, _ROLE_CONFLICTS) and attempt < ATTEMPTS:
@@ -96,7 +99,7 @@ def apply_pending(
 
 
 def _apply_inside(
-    connection: psycopg.Connection[Any], files: SqlFiles
+    connection: psycopg.Connection[Any], files: SqlFiles, search: str | None
 ) -> tuple[list[str], SqlFile | None, Corrections]:
     assert_held(connection, LOCK)
     corrections = Corrections()
@@ -131,6 +134,9 @@ def _apply_inside(
     records = read_records(connection, files)
     forget(connection, records.without_file(files))
     functions = records.functions(files)
+    language = change_language(connection, search) if search is not None else None
+    if language is not None:
+        functions += [file for file in files.functions if file.name == LANGUAGE and file not in functions]
     if functions:
         connection.execute(_ALLOW)
         for file in functions:
@@ -148,15 +154,22 @@ def _apply_inside(
         correct_rights(connection, corrections)
         fill_view(connection, corrections)
     name_foreign_members(connection)
-    _audit(connection, [*inside, *functions], len(corrections.done))
+    _audit(connection, [*inside, *functions], len(corrections.done), language)
     return [file.name for file in [*inside, *functions]], None, corrections
 
 
-def _audit(connection: psycopg.Connection[Any], files: Sequence[SqlFile], corrected: int = 0) -> None:
-    """Append what was applied, and how many rights were corrected, to the audit trail, in the same transaction."""
+def _audit(
+    connection: psycopg.Connection[Any], files: Sequence[SqlFile], corrected: int = 0, language: str | None = None
+) -> None:
+    """Append what was applied, how many rights were corrected, and the new language of the search to the audit trail.
+
+    It is the same transaction.
+    """
     if files or corrected:
         migrations = [file.name for file in files if file.name.startswith("migrations/")]
         new = {"applied": len(files), "migrations": migrations, **({"corrected": corrected} if corrected else {})}
+        if language is not None:
+            new["search"] = language
         append(connection, "files", str(schema_version(connection)), new)
 
 

@@ -1,6 +1,6 @@
 """Apply sql/ to a database. This is safe to run twice, from two machines at once, and after a kill at any moment.
 
-    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan] [--wait 600]
+    DIRECT_DATABASE_URL=postgresql://owner:…@host/database python -m ops migrate [--plan] [--wait 600] [--search off]
 
 Each migration is applied once, in order. Then the functions whose text changed are applied. All this, with the records
 of what was applied, is one transaction. An advisory lock, which ends with the connection, keeps other migrations out.
@@ -30,6 +30,7 @@ from ops.records import read_records
 from ops.rights import Corrections, wrong_rights
 from ops.roles import wrong_database_rights
 from ops.schemas import announce_new, is_new
+from ops.search_language import planned_change
 from ops.sql_files import SQL, read_sql
 
 # The files of sql/ have such names. A statement has another beginning.
@@ -37,11 +38,16 @@ _FOLDERS = ("migrations/", "functions/")
 
 
 def migrate(
-    direct_url: str, sql: Path = SQL, corrections: Corrections | None = None, waiting: Waiting | None = None
+    direct_url: str,
+    sql: Path = SQL,
+    corrections: Corrections | None = None,
+    waiting: Waiting | None = None,
+    search: str | None = None,
 ) -> list[str]:
     """Apply the files of `sql` that are new or changed for the database, and return their names in order.
 
     Then correct our roles and the rights in the database. `corrections` gets the statements that corrected them.
+    `search` is the new language of the search (SEARCH=). With None the search stays as it is.
     `direct_url` must lead to PostgreSQL itself, because a transaction-mode pooler gives no client a lock of its own.
     Raises MigrationError, with what to do, if a file cannot be applied, or if another migration runs for longer than
     `waiting` allows. Its transaction then changed nothing. Also raises it if this role may not correct a right.
@@ -53,7 +59,7 @@ def migrate(
         if is_new(connection):
             announce_new(connection)
         while True:
-            applied, outside, corrected = apply_pending(connection, files)
+            applied, outside, corrected = apply_pending(connection, files, search)
             done += applied
             if outside is None:
                 if corrections is not None:
@@ -64,8 +70,10 @@ def migrate(
             done.append(outside.name)
 
 
-def plan(direct_url: str, sql: Path = SQL) -> list[str]:
+def plan(direct_url: str, sql: Path = SQL, search: str | None = None) -> list[str]:
     """Return the names of the files that `migrate` would apply, without changing the database.
+
+    If `search` is another language than the present one of the search, the first line says so.
 
     If there are no such files, return the statements that would correct our roles and the rights in the database.
     If one of these migrations drops a function, `migrate` may apply that function again, which the plan does not show.
@@ -78,6 +86,7 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
             if is_new(connection):
                 announce_new(connection, only_plan=True)
             records = read_records(connection, files)
+            change = planned_change(connection, search) if search is not None else ""
         except psycopg.errors.InsufficientPrivilege as error:
             raise MigrationError(f"{error.diag.message_primary}. {OWNER}") from error
         except psycopg.Error as error:
@@ -85,12 +94,13 @@ def plan(direct_url: str, sql: Path = SQL) -> list[str]:
         migrations = records.migrations(files)
         if not migrations:
             records.without_file(files)
+        changes = [change] if change else []
         pending = [file.name for file in [*migrations, *records.functions(files)]]
         if pending:
-            return pending
+            return [*changes, *pending]
         name_foreign_members(connection)
         roles = [*wrong_logins(connection), *wrong_owners(connection)]
-        return [*roles, *wrong_database_rights(connection), *wrong_rights(connection)]
+        return [*changes, *roles, *wrong_database_rights(connection), *wrong_rights(connection)]
 
 
 @contextmanager
@@ -103,21 +113,32 @@ def _connected(direct_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+def _verb(name: str) -> str:
+    """Return what a line of the plan lacks: a file is applied and a statement is run. The other lines begin with it."""
+    if name.startswith("switch "):
+        return ""
+    return "apply " if name.startswith(_FOLDERS) else "run "
+
+
 def main(arguments: Sequence[str]) -> int:
     """Migrate DIRECT_DATABASE_URL and print what was done. Raises OperatorError if that fails."""
     parser = argparse.ArgumentParser(prog="python -m ops migrate", description="Apply sql/ to DIRECT_DATABASE_URL.")
     parser.add_argument("--plan", action="store_true", help="only print what would be applied")
     parser.add_argument("--wait", metavar="SECONDS", help="how long to wait for another migration (600)")
+    parser.add_argument("--search", metavar="LANGUAGE", help="off, on, or a text search configuration (simple)")
     options = parser.parse_args(arguments)
     only_plan, waiting = options.plan, Waiting.parse(options.wait)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     url = url_from_environment()
     corrections = Corrections()
-    names = plan(url) if only_plan else migrate(url, corrections=corrections, waiting=waiting)
+    if only_plan:
+        names = plan(url, search=options.search)
+    else:
+        names = migrate(url, corrections=corrections, waiting=waiting, search=options.search)
     if not names and not corrections.done:
         print("Nothing to do: the database is up to date.")
     elif only_plan:
-        print("\n".join(f"would {'apply' if name.startswith(_FOLDERS) else 'run'} {name}" for name in names))
+        print("\n".join(f"would {_verb(name)}{name}" for name in names))
     else:
         corrected = f" Rights corrected: {len(corrections.done)}." if corrections.done else ""
         print(f"Applied {len(names)} {'file' if len(names) == 1 else 'files'}.{corrected}")

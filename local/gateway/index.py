@@ -14,6 +14,8 @@ PAGES = (
     ("docs/settings.md", "every setting"),
     ("docs/deploy.md", "to AWS, which has no such page"),
 )
+# What a route needs in its query, so that its link works.
+QUERIES = {"/search": "?q=mocha"}
 STYLE = "body{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em}td{padding-right:2em}"
 
 
@@ -77,4 +79,5 @@ class Index:
         """Return the route as HTML, with a link if a browser can open it: a browser sends no token."""
         text = escape(f"{route.method} {route.path}")
         opens = route.method == "GET" and "{" not in route.path and not self._needs_token(route)
-        return f'<a href="{escape(route.path)}">{text}</a>' if opens else text
+        link = escape(route.path + QUERIES.get(route.path, ""))
+        return f'<a href="{link}">{text}</a>' if opens else text

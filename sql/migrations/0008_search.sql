@@ -1,4 +1,6 @@
 -- The words of the turns, for the search. They belong to a role of their own, robot_brain_search.
+-- A seq fits an integer, as in 0001.
+-- squawk-ignore-file prefer-bigint-over-int
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -71,7 +73,8 @@ create table robot_brain.search_queue (
   -- the day of the turns (UTC), which says the month
   day date not null,
   queued_at timestamptz not null default clock_timestamp(),
-  constraint search_queue_pkey primary key (id)
+  -- Rows that another database made may have an id that this one gives again. No refresh may fail of that.
+  constraint search_queue_pkey primary key (id, tenant_id, session_id, from_seq)
 )
 -- As for uncounted.
 with (vacuum_truncate = off);
@@ -134,8 +137,20 @@ begin
 end
 $$;
 
--- A new database has nothing to fill. In an older one the filling begins with the newest turns.
+-- A new database has nothing to fill. In an older one the filling begins with the newest turns. Later turns are queued, so
+-- they are found at once. A clock may have been ahead, so no turn that is stored now may be after this moment.
 insert into robot_brain.search_state (language, filled_from)
-select 'pg_catalog.simple', case when exists (select from robot_brain.conversations) then 'infinity' else '-infinity' end::timestamptz;
+select 'pg_catalog.simple', case
+  when exists (select from robot_brain.conversations) then greatest(
+    clock_timestamp(),
+    (
+      select max(s.last_active) + interval '1 microsecond'
+      from robot_brain.sessions s
+      -- by its index
+      where s.active_on = (select max(n.active_on) from robot_brain.sessions n)
+    )
+  )
+  else '-infinity'
+end;
 
 reset role;

@@ -21,7 +21,7 @@ import stats
 import write_message
 from robot_brain.bodies.write import Replacement, Write
 from robot_brain.database import api as database
-from robot_brain.database import changes, steps
+from robot_brain.database import changes, session_list, steps
 from robot_brain.database.api import SCHEMA_VERSION
 from robot_brain.database.connection_string import connection_parameters
 from robot_brain.http.json_body import parse
@@ -154,6 +154,7 @@ def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
     tenant = {"tenant_id": "local", "as_user": USER, "schema_version": SCHEMA_VERSION}
     all_users = tenant | {"as_user": None}
     page = {"session_id": "long", "limit": 50, "before": None, "after": None, "max_chars": None, "known_etags": []}
+    listed = {"limit": 20, "cursor": None, "user_id": None, "preview": False, "metadata": None, "path": None}
     audited = tenant | {"actor": USER, "request_id": Context().aws_request_id}
     put = audited | {"session_id": f"{writer} put", "seq": 1, "if_match": None}
     return {
@@ -163,7 +164,7 @@ def calls(writer: str) -> dict[str, tuple[str, list[Json]]]:
         "put": (changes._REPLACE, [put | {"turn": Replacement(body).turn} for body in replacements()]),
         "replay": (database._WRITE, [_written(f"{writer} replay", single) | {"key": writer}]),
         "read": (database._READ, [tenant | page]),
-        "list": (database._LIST, [all_users | {"limit": 20, "cursor": None, "user_id": None, "preview": False}]),
+        "list": (session_list._LIST, [all_users | listed]),
         "stats": (database._STATS, [all_users | {"session_id": None, "max_age": STATS_MAX_AGE}]),
     }
 

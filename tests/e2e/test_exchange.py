@@ -53,7 +53,8 @@ def test_one_tool_using_exchange_starts_one_environment(tmp_path: Path, embedded
 def test_every_event_of_the_new_routes_runs_in_its_function(tmp_path: Path, embedded_database: Database) -> None:
     async def test(stack: ProbeStack) -> None:
         async def run(name: str) -> tuple[int, Any]:
-            function = "".join(word.capitalize() for word in name.split("_")[:2]) + "Function"
+            words = name.split("_")[: 1 if name.startswith("search") else 2]
+            function = "".join(word.capitalize() for word in words) + "Function"
             outcome = await stack.emulator.invoke(function, json.dumps(event(name)).encode())
             assert outcome.error is None, stack.log(function)
             answer = json.loads(outcome.payload)
@@ -75,6 +76,8 @@ def test_every_event_of_the_new_routes_runs_in_its_function(tmp_path: Path, embe
         [session] = listed["sessions"]
         assert (session["user_id"], session["preview"]["seq"]) == ("guest-7", 3)
         assert session["user_metadata"] == {"name": "Ada", "likes": {"milk": "non-fat"}}
+        for name in ("search", "search_relevance", "search_prefix", "search_filters", "search_user"):
+            assert (await run(name))[0] == 200, name
         assert (await run("edit_session_remove_if_match"))[0] == 412
         status, removed = await run("edit_session_remove")
         assert (status, removed["removed"], removed["message_count"], removed["last_seq"]) == (200, 2, 1, 3)

@@ -44,6 +44,7 @@ def test_a_browser_gets_html_with_links_to_what_it_can_open(folder: Path) -> Non
             "/audit",
             "/health",
             "/health/database",
+            "/search?q=mocha",
             "/sessions",
             "/stats",
             "/users",

@@ -109,6 +109,9 @@ def test_sam_local_invoke_runs_every_function_and_the_schedule(sam_local: SamLoc
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["totals"]["messages"] == 1
 
+    answer, _ = sam_local.invoke("SearchFunction", "search.json")
+    assert [each["session_id"] for each in json.loads(answer["body"])["hits"]] == ["demo"]
+
     answer, _ = sam_local.invoke("EditSessionFunction", "edit_session.json")
     assert answer["statusCode"] == 200
     answer, _ = sam_local.invoke("EditSessionFunction", "edit_session_erase.json")

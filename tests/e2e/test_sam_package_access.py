@@ -73,6 +73,7 @@ def test_only_the_gateway_may_call_a_function_and_only_for_its_routes(package: P
         ("EditUserFunction", "apigateway.amazonaws.com", "/PATCH/users/*"),
         ("EditUserFunction", "apigateway.amazonaws.com", "/DELETE/users/*"),
         ("ReadAuditFunction", "apigateway.amazonaws.com", "/GET/audit"),
+        ("SearchFunction", "apigateway.amazonaws.com", "/GET/search"),
         ("HealthFunction", "apigateway.amazonaws.com", "/GET/health"),
         ("HealthFunction", "apigateway.amazonaws.com", "/HEAD/health"),
         ("StatsFunction", "apigateway.amazonaws.com", "/GET/stats"),

@@ -2,6 +2,7 @@
 
 from tests.integration.answered_audit import AUDIT, UNSERVED_AUDIT
 from tests.integration.answered_changes import ERASE, LIST, PATCH, READ, REMOVE, REPLACE, REPLACEMENT, WRITE
+from tests.integration.answered_search import SEARCH, UNSERVED_SEARCH
 from tests.integration.answered_users import LIST_USERS, OF_AN_END_USER, PUT_USER, UNSERVED_USERS
 from tests.integration.edge import Send
 from tests.support.bundle import Bundle, Json, Reply, turn
@@ -50,6 +51,11 @@ OF_CALLERS: list[tuple[Bundle, str, int, Send]] = [
     (BOB, DATABASE, 403, lambda b: b.database_health()),
     *((caller, AUDIT, 403, send) for caller in (BOB, NAMELESS) for _, send in UNSERVED_AUDIT),
     (BOB, AUDIT, 403, lambda b: b.audit(user="bob")),
+    *((NAMELESS, SEARCH, 403, send) for _, send in UNSERVED_SEARCH),
+    (BOB, SEARCH, 200, lambda b: b.search("answer")),
+    (BOB, SEARCH, 200, lambda b: b.search("answer", user_id="bob", session_id="s")),
+    (BOB, SEARCH, 403, lambda b: b.search("answer", user_id="ann")),
+    (DESK, SEARCH, 200, lambda b: b.search("answer", user_id="ann")),
     (DESK, READ, 200, lambda b: b.read("s")),
     (DESK, LIST, 200, lambda b: b.sessions(user_id="ann")),
     (DESK, STATS, 200, lambda b: b.stats()),

@@ -21,6 +21,7 @@ from tests.integration.answered_changes import (
     UNSERVED_CHANGES,
     WRITE,
 )
+from tests.integration.answered_search import OF_SEARCH, SEARCH, UNSERVED_SEARCH
 from tests.integration.answered_users import (
     CREATE_USER,
     ERASE_USER,
@@ -70,6 +71,7 @@ REQUESTS: list[tuple[str, int, Send]] = [
     *CHANGES_AND_LISTS,
     *OF_USERS,
     *OF_AUDIT,
+    *OF_SEARCH,
     (STATS, 200, lambda b: b.stats()),
     (STATS, 200, lambda b: b.stats(session_id="s")),
     (STATS, 400, other("stats", "%")),
@@ -90,6 +92,7 @@ UNSERVED: list[tuple[str, Send]] = [
     *UNSERVED_CHANGES,
     *UNSERVED_USERS,
     *UNSERVED_AUDIT,
+    *UNSERVED_SEARCH,
     (STATS, lambda b: b.stats()),
     (DATABASE, lambda b: b.database_health()),
 ]
@@ -181,6 +184,7 @@ def test_the_examples_of_problems_in_the_document_are_the_answers_to_the_bad_eve
         ERASE,
         LIST,
         AUDIT,
+        SEARCH,
         *(each for each, _ in UNSERVED_USERS),
     ):
         for status in ("400", "422"):

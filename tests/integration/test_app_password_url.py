@@ -49,9 +49,9 @@ def test_the_command_prints_only_the_url_on_stdout_and_the_next_step_on_stderr(d
     assert ".venv-sam/bin/sam deploy --parameter-overrides DatabaseUrl=" in done.stderr
     assert "robot_brain_app_a can log in too" in done.stderr
     assert "make app-password RETIRE=old" in done.stderr
-    # 200 connections, 3 of them reserved, for two logins of 7 functions.
+    # 200 connections, 3 of them reserved, for two logins of 8 functions.
     assert "The server allows 197 connections" in done.stderr
-    assert "DbPoolSize up to 14 (7 functions)" in done.stderr
+    assert "DbPoolSize up to 12 (8 functions)" in done.stderr
 
     with psycopg.connect(url):
         done = run(database, "--retire", "old")

@@ -23,6 +23,7 @@ FUNCTIONS = [
     "erase_session",
     "erase_user",
     "export_user",
+    "fill_search",
     "health",
     "list_sessions",
     "list_users",
@@ -36,6 +37,7 @@ FUNCTIONS = [
     "remove_turns",
     "replace_turn",
     "save_user",
+    "search",
     "stats",
     "write_message",
 ]

@@ -10,7 +10,7 @@ import pytest
 from tests.support.marks import without_pooler
 from tests.support.servers.databases import Database
 
-OWNERS = {"robot_brain_owner", "robot_brain_stats", "robot_brain_audit"}
+OWNERS = {"robot_brain_owner", "robot_brain_stats", "robot_brain_audit", "robot_brain_search"}
 # Roles that log in, or that may once a password is set. They own nothing.
 LOGINS = {"robot_brain_app", "robot_brain_app_a", "robot_brain_app_b", "robot_brain_migrator"}
 ORIGIN = {
@@ -76,7 +76,7 @@ def test_row_level_security_is_enabled_and_forced_on_every_table_and_partition(a
     assert [name for name, enabled, forced in tables if not (enabled and forced)] == []
 
 
-def test_every_object_belongs_to_one_of_three_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
+def test_every_object_belongs_to_one_of_four_roles_that_cannot_log_in(admin: psycopg.Connection) -> None:
     owners = admin.execute(
         """
         with ours as (select oid from pg_namespace where nspname in ('robot_brain', 'robot_brain_api'))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.bundle import Bundle, Json, Reply
+from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
 
 CUT_SHORT = '"complete" : false'
@@ -21,6 +22,17 @@ def whole(send: Callable[[], Reply]) -> Reply:
 
     wait_until(is_whole)
     return replies[-1]
+
+
+def make_words(database: Database) -> None:
+    """Make the words of all turns, as the schedule does."""
+    with database.app() as app:
+        app.execute("select robot_brain_api.refresh_stats()")
+        has_more = True
+        while has_more:
+            row = app.execute("select body::jsonb -> 'has_more' from robot_brain_api.fill_search()").fetchone()
+            assert row is not None
+            has_more = row[0]
 
 
 def hits(functions: Bundle, q: str, **query: Any) -> list[Json]:

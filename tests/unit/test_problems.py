@@ -37,6 +37,7 @@ STATUS = {
     "SettingsError": 500,
     "UnexpectedEventError": 500,
     "UnexpectedDatabaseError": 500,
+    "SearchOffError": 501,
     "DatabaseWakingError": 503,
     "DatabaseOverloadedError": 503,
     "DatabaseAwayError": 503,

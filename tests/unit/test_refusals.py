@@ -96,6 +96,18 @@ def test_the_refusal_of_a_taken_email_quotes_no_address() -> None:
     assert "@" not in problem(refused("RB425"), "id-1")[2]
 
 
+def test_a_search_without_a_word_names_its_parameter() -> None:
+    error = refused("RB430")
+    assert isinstance(error, InvalidRequestError)
+    assert [(each["loc"], each["type"]) for each in error.errors] == [(["query", "q"], "no_word")]
+
+
+def test_a_search_that_is_off_is_501_with_what_to_do_and_no_retry() -> None:
+    status, headers, body = problem(refused("RB501"), "id-1")
+    assert (status, set(headers)) == (501, {"content-type", "cache-control"})
+    assert "make migrate SEARCH=on" in json.loads(body)["detail"]
+
+
 def test_another_error_is_no_refusal() -> None:
     for error in (psycopg.OperationalError("closed"), psycopg.errors.lookup("40001")()):
         assert refusal(error) is None

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from robot_brain.database import api, audit, changes, erasures, search, steps, users
+from robot_brain.database import api, audit, changes, erasures, search, session_list, steps, users
 
 STATEMENTS = {
     f"{module.__name__}.{name}": text
-    for module in (api, audit, changes, erasures, search, steps, users)
+    for module in (api, audit, changes, erasures, search, session_list, steps, users)
     for name, text in vars(module).items()
     if isinstance(text, str) and "robot_brain_api." in text
 }

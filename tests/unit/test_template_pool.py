@@ -28,7 +28,7 @@ def test_without_a_pool_size_no_function_reserves_concurrency(size: str | None) 
 @pytest.mark.parametrize("size", ["1", "1000"])
 def test_a_pool_size_bounds_each_function_with_a_connection_and_never_health(size: str) -> None:
     connected = [name for name, variables in VARIABLES.items() if "DATABASE_URL" in variables]
-    assert len(connected) == 7
+    assert len(connected) == 8
     assert reserved(size) == dict.fromkeys(connected, size)
 
 

@@ -8,8 +8,8 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
-from contract.read_session import ListCursor
 from contract.route import Answer, Fresh, Route
+from contract.session_list import ListCursor
 from contract.values import ANSWER, PARAMETERS, Cursor, Time
 from robot_brain.errors import DatabaseReadOnlyError
 from robot_brain.limits import DEFAULT_AUDIT_ENTRIES, MAX_ACTOR_LENGTH, MAX_AUDIT_ENTRIES, MAX_USER_ID_LENGTH

@@ -1,4 +1,4 @@
-"""GET /sessions/{session_id}, and GET /sessions."""
+"""GET /sessions/{session_id}. GET /sessions is in `session_list`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.route import Answer, Revalidated, Route, SessionPath
-from contract.sessions import PATCHED_SESSION, SESSION, Session
+from contract.session_list import LIST
+from contract.sessions import SESSION, Session
 from contract.values import (
     ANSWER,
     PARAMETERS,
     Count,
-    Cursor,
     EntityTag,
     Items,
     Metadata,
@@ -23,17 +23,13 @@ from contract.values import (
     Text,
     Time,
     TurnId,
-    UserId,
 )
 from robot_brain.errors import DatabaseReadOnlyError, SessionNotFoundError
 from robot_brain.limits import (
-    DEFAULT_LISTED_SESSIONS,
     DEFAULT_PAGE_TURNS,
     MAX_INTEGER,
-    MAX_LISTED_SESSIONS,
     MAX_PAGE_CHARS,
     MAX_PAGE_TURNS,
-    PREVIEW_CHARS,
 )
 
 
@@ -109,59 +105,6 @@ class PageHeaders(Revalidated):
     """The session's state: the last seq and a version."""
 
 
-_Beginning = Annotated[str, Field(max_length=PREVIEW_CHARS)]
-
-
-@with_config(PARAMETERS)
-class ListQuery(TypedDict):
-    """The choice of sessions."""
-
-    limit: NotRequired[
-        Annotated[int, Field(ge=1, le=MAX_LISTED_SESSIONS, json_schema_extra={"default": DEFAULT_LISTED_SESSIONS})]
-    ]
-    """The most sessions in the page."""
-    cursor: NotRequired[Annotated[Cursor, Field(json_schema_extra={"example": "the-page.cursor-of-the-answer-before"})]]
-    """The `page.cursor` of an earlier answer, to continue its list. The other parameters must be the same."""
-    user_id: NotRequired[UserId]
-    """Return only the sessions of this user. An end user may name only itself (403), and need not."""
-    preview: NotRequired[Annotated[bool, Field(json_schema_extra={"default": False})]]
-    """Return the beginning of each session's last turn."""
-
-
-@with_config(ANSWER)
-class Preview(TypedDict):
-    """The beginning of a session's last turn: at most 200 code points of each text."""
-
-    seq: Seq
-    user_message: _Beginning
-    robot_response: _Beginning
-
-
-@with_config(ANSWER)
-class ListedSession(Session):
-    """A session in a list."""
-
-    preview: NotRequired[Preview]
-    """The beginning of the last turn, with `preview=true`. Absent if the session has no turn."""
-
-
-@with_config(ANSWER)
-class ListCursor(TypedDict):
-    """The place after this page."""
-
-    cursor: Cursor | None
-    """The value of `cursor` for the next page. Null at the end of the list."""
-
-
-@with_config(ANSWER)
-class SessionList(TypedDict):
-    """A page of sessions."""
-
-    sessions: Annotated[list[ListedSession], Field(max_length=MAX_LISTED_SESSIONS)]
-    """The sessions, the most recently active first."""
-    page: ListCursor
-
-
 _EXAMPLE = {
     "session": SESSION,
     "messages": [
@@ -204,30 +147,5 @@ ROUTES = (
             "type": "whole_number",
         },
     ),
-    Route(
-        "GET",
-        "/sessions",
-        name="list_sessions",
-        summary="List the sessions, the most recently active first",
-        description="Follow `page.cursor` until it is null. A session that becomes active meanwhile may be missing "
-        "from the pages that follow. It is then on the first page of a new list. An end user gets its own sessions.",
-        query=ListQuery,
-        answers=(
-            Answer(
-                200,
-                "A page of sessions.",
-                SessionList,
-                Revalidated,
-                {
-                    "list_sessions": {"sessions": [PATCHED_SESSION], "page": {"cursor": None}},
-                },
-            ),
-        ),
-        errors=(*ANY_REQUEST, *(kind for kind in DATABASE if kind is not DatabaseReadOnlyError)),
-        broken_rule={
-            "loc": ["query", "limit"],
-            "msg": f"must be a whole number from 1 to {MAX_LISTED_SESSIONS}",
-            "type": "whole_number",
-        },
-    ),
+    LIST,
 )

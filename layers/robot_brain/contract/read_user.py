@@ -8,8 +8,9 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
-from contract.read_session import ListCursor, StoredTurn
+from contract.read_session import StoredTurn
 from contract.route import Answer, Fresh, Revalidated, Route
+from contract.session_list import ListCursor
 from contract.sessions import SESSION, Session
 from contract.users import USER, Email, User, UserPath, UserTag
 from contract.values import ANSWER, PARAMETERS, Cursor, Metadata, Milliseconds, Name, SessionId

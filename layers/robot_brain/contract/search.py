@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from contract.problems import ANY_REQUEST, DATABASE
 from contract.read_audit import Moment
-from contract.read_session import ListCursor
 from contract.route import Answer, Fresh, Route
+from contract.session_list import ListCursor
 from contract.values import ANSWER, PARAMETERS, Cursor, Name, Seq, SessionId, Time, UserId
 from robot_brain.errors import DatabaseReadOnlyError, SearchOffError
 from robot_brain.limits import DEFAULT_HITS, MAX_FILTER_LENGTH, MAX_HITS, MAX_QUERY_LENGTH

@@ -69,6 +69,8 @@ MAX_HITS = 50
 DEFAULT_HITS = 20
 MAX_QUERY_LENGTH = 1000
 MAX_FILTER_LENGTH = 2000
+# The path by which sessions are found, in code points.
+MAX_PATH_LENGTH = 500
 # A cursor is hexadecimal, and may hold a user's id of 255 code points: up to 1,020 bytes.
 MAX_CURSOR_LENGTH = 2500
 

@@ -12,6 +12,8 @@
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
+-- The time zone is UTC, because the steps reckon with months and days. Another client of the pooler may have set
+-- gin_fuzzy_search_limit. Then the index would leave out matches at random.
 set local role robot_brain_search;
 
 create or replace function robot_brain.find_turns(
@@ -43,22 +45,25 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
--- The steps reckon with months and days.
 set timezone = 'UTC'
 set enable_seqscan = off
 -- PostgreSQL up to 17 would compile a plan with such a scan, which takes 100 ms.
 set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
+  v_until timestamptz;  -- null before the first part
   v_filtered constant tsquery := p_filters && p_query;
-  v_ranked constant tsquery := case when p_is_ranked then p_query end;
-  v_filled_from constant timestamptz := (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*');
+  v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
+  -- A restore of some tables may have left its row out. Then no turn is known to have words.
+  v_filled_from constant timestamptz := coalesce(
+    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
+  );
   -- How many parts were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
   v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
   v_step interval := '1 day';
@@ -104,6 +109,9 @@ begin
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
+      -- Stop only before another part, so that a search that has looked at all turns has ended.
+      v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
+      exit months when v_is_stopped;
       v_alone := n - 1;
       while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
         v_alone := v_alone + 1;
@@ -114,6 +122,8 @@ begin
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
+      -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
+      v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
 
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
@@ -128,11 +138,9 @@ begin
       sessions := (sessions || coalesce(v_part.sessions, '{}'))[:p_most];
       seqs := (seqs || coalesce(v_part.seqs, '{}'))[:p_most];
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
-      v_is_stopped := cardinality(times) >= p_most or clock_timestamp() > v_until;
-      exit months when v_is_stopped;
     end loop;
   end loop;
-  has_ended := has_ended and not v_is_stopped;
+  has_ended := has_ended and v_is_stopped is not true;
 end
 $$;
 

@@ -21,22 +21,19 @@ set enable_mergejoin = off
 -- Each plan reads the months of these turns only.
 set plan_cache_mode = force_custom_plan
 as $$
-declare
-  v_from timestamptz;
-  v_to timestamptz;
 begin
   if robot_brain.search_language() is null or cardinality(p_seqs) = 0 then
     return;
   end if;
+  perform robot_brain.refuse_isolation();
   lock table robot_brain.word_filling in row exclusive mode;
-  select min(t.created_at), max(t.created_at) into v_from, v_to from unnest(p_times) t (created_at);
+  -- No join, because without statistics PostgreSQL would compare each turn with all words of the tenant. An expression of
+  -- seq, because an index that is asked for two lists looks at each pair of their members, before PostgreSQL 17.
   delete from robot_brain.turn_words w
-  using unnest(p_seqs, p_times) t (seq, created_at)
   where w.tenant_id = p_tenant_id
-    and w.created_at between v_from and v_to
-    and w.created_at = t.created_at
+    and w.created_at = any (p_times)
     and w.session_id = p_session_id
-    and w.seq = t.seq;
+    and w.seq + 0 = any (p_seqs);
   if p_queue then
     insert into robot_brain.search_queue (tenant_id, session_id, from_seq, to_seq, day)
     select p_tenant_id, p_session_id, t.seq, t.seq, (t.created_at at time zone interval '0')::date

@@ -3,8 +3,10 @@
 --   p_metadata   the object that user_metadata must contain, or null
 --   p_path       the predicate that must be true for user_metadata, or null
 --   ids          the matches, in the order of the list
---   low_hour, low_active, low_id   the place of the last session that was read
---   sessions_read   fewer than p_read at the end of the list
+--   low_hour, low_active, low_id   the place of the last session that was looked at
+--   has_ended    the list has no more sessions
+--   is_cut       the time was over before p_read sessions were looked at
+-- A path may take milliseconds for one session with large metadata. So only the first 50 are looked at after p_until.
 set local role robot_brain_search;
 
 create or replace function robot_brain.match_listed(
@@ -17,11 +19,13 @@ create or replace function robot_brain.match_listed(
   p_id text,
   p_read integer,
   p_most integer,
+  p_until timestamptz,
   out ids text[],
   out low_hour timestamptz,
   out low_active timestamptz,
   out low_id text,
-  out sessions_read integer
+  out has_ended boolean,
+  out is_cut boolean
 )
 language plpgsql
 stable
@@ -42,20 +46,32 @@ begin
     order by s.active_hour desc, s.last_active desc, s.id collate "C" desc
     limit p_read
   ),
-  numbered as materialized (
+  numbered as (
     select l.*, row_number() over () as n from listed l
+  ),
+  -- matches is null if the time was over.
+  judged as materialized (
+    select n.active_hour, n.last_active, n.id, n.n,
+      case
+        when n.n <= 50 or clock_timestamp() < p_until then coalesce(
+          (p_metadata is null or n.user_metadata @> p_metadata) and (p_path is null or n.user_metadata @@ p_path), false
+        )
+      end as matches
+    from numbered n
+  ),
+  -- The clock may be set back, so also leave out what follows the first null.
+  looked_at as materialized (
+    select j.*
+    from judged j
+    where j.n < (select coalesce(min(u.n), p_read + 1) from judged u where u.matches is null)
   )
-  select
-    array(
-      select o.id
-      from numbered o
-      where (p_metadata is null or o.user_metadata @> p_metadata) and (p_path is null or o.user_metadata @@ p_path)
-      order by o.n
-      limit p_most
-    ),
-    l.active_hour, l.last_active, l.id, coalesce(l.n, 0)
-  into ids, low_hour, low_active, low_id, sessions_read
+  select array(select l.id from looked_at l where l.matches order by l.n limit p_most),
+    l.active_hour, l.last_active, l.id,
+    exists (select from judged j where j.matches is null),
+    (select count(*) < p_read from judged j)
+  into ids, low_hour, low_active, low_id, is_cut, has_ended
   from (values (1)) one (n)
-  left join (select n.* from numbered n order by n.n desc limit 1) l on true;
+  left join (select l.* from looked_at l order by l.n desc limit 1) l on true;
+  has_ended := has_ended and not is_cut;
 end
 $$;

@@ -1,17 +1,15 @@
--- Return a text as the parser of the words gets it, at most 65,536 signs of it.
--- PostgreSQL's parser takes seconds for some texts with _, / or @, because it tries each word as a path or an address.
--- A < begins a tag, whose words it would skip. So these signs become spaces.
+-- Return a text as the parser of the words gets it, at most p_signs signs of it: composed_text and folded_text.
 -- Scripts without spaces become one word a sign, and a search for some of the signs then finds them as a phrase.
 set local role robot_brain_search;
 
-create or replace function robot_brain.plain_text(p_text text)
+create or replace function robot_brain.plain_text(p_text text, p_signs integer default 65536)
 returns text
 language plpgsql
 immutable
 parallel safe
 as $$
 declare
-  v_text constant text := replace(replace(replace(replace(left(p_text, 65536), '_', ' '), '/', ' '), '@', ' '), '<', ' ');
+  v_text constant text := robot_brain.folded_text(robot_brain.composed_text(left(p_text, p_signs)));
 begin
   if octet_length(v_text) = length(v_text) then
     return v_text;

@@ -1,6 +1,8 @@
 -- Step of search. Return a page of the turns that find_turns has ranked, best first, and the place of the next page, or null
 -- after the last page. The place has the score of the page's last turn, and the newest and oldest place of all ranked turns.
 -- So a later page ranks the same turns again, whatever is written meanwhile.
+-- If the time was spent before 2,000 turns were found, is_complete is false. After the last of the ranked turns, the next
+-- page then ranks older ones.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.ranked_page(
@@ -18,8 +20,9 @@ language plpgsql
 stable
 as $$
 declare
+  v_begins constant boolean := p_cursor.from_time is null;
   v_more boolean;
-  v_last record;
+  v_low json;
 begin
   select
     coalesce(array_agg(r.t) filter (where r.n <= p_limit), '{}'),
@@ -38,20 +41,29 @@ begin
     order by n
     limit p_limit + 1
   ) r;
-  is_complete := p_found.has_ended or cardinality(p_found.times) = 2000;
+  is_complete := case when v_begins then p_found.has_ended or cardinality(p_found.times) = 2000 else p_cursor.is_complete end;
+  v_low := case when v_begins
+    then robot_brain.search_place(p_found.low_time, p_found.low_session, p_found.low_seq)
+    else robot_brain.search_place(p_cursor.from_time, p_cursor.from_session, p_cursor.from_seq) end;
   if v_more then
     place := (
       select json_agg(e.value order by p.n, e.n)
       from (values
         (1, robot_brain.search_place(times[p_limit], sessions[p_limit], seqs[p_limit])),
         (2, json_build_array(scores[p_limit])),
-        (3, case when p_cursor.from_time is null
-          then robot_brain.search_place(p_found.low_time, p_found.low_session, p_found.low_seq)
-          else robot_brain.search_place(p_cursor.from_time, p_cursor.from_session, p_cursor.from_seq) end),
-        (4, case when p_cursor.from_time is null
+        (3, v_low),
+        (4, case when v_begins
           then robot_brain.search_place(p_found.times[1], p_found.sessions[1], p_found.seqs[1] + 1)
-          else robot_brain.search_place(p_cursor.to_time, p_cursor.to_session, p_cursor.to_seq) end)
+          else robot_brain.search_place(p_cursor.to_time, p_cursor.to_session, p_cursor.to_seq) end),
+        (5, json_build_array(is_complete))
       ) p (n, part)
+      cross join lateral json_array_elements(p.part) with ordinality e (value, n)
+    );
+  elsif not is_complete then
+    -- without a score and an oldest place
+    place := (
+      select json_agg(e.value order by p.n, e.n)
+      from (values (1, v_low), (2, '[null, null, null, null]'), (3, v_low)) p (n, part)
       cross join lateral json_array_elements(p.part) with ordinality e (value, n)
     );
   end if;

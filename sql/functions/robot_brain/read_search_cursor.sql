@@ -1,5 +1,6 @@
 -- Return the places that make_search_cursor has put into a cursor: the turn after which the page goes on, and with
--- order=relevance its score, and the newest and the oldest place of the turns that are ranked.
+-- order=relevance its score, the newest and the oldest place of the turns that are ranked, and whether these are all that
+-- shall be. Without a score, the page ranks turns from the newest place on.
 -- Raises RB428 if the cursor is unreadable, or is one of another search.
 set local role robot_brain_owner;
 
@@ -15,7 +16,8 @@ create or replace function robot_brain.read_search_cursor(
   out from_seq integer,
   out to_time timestamptz,
   out to_session text,
-  out to_seq integer
+  out to_seq integer,
+  out is_complete boolean
 )
 language plpgsql
 stable
@@ -41,6 +43,7 @@ begin
       to_time := to_timestamp(0) + (v_place ->> 7)::bigint * interval '1 microsecond';
       to_session := v_place ->> 8;
       to_seq := v_place ->> 9;
+      is_complete := v_place ->> 10;
     end if;
   exception
     when data_exception then

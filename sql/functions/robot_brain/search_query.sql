@@ -1,7 +1,9 @@
 -- Return the query for what a person typed: words, "phrases", -not, or. Raises RB430 if it has no word to look for.
 --   p_in       user or robot: only the words of this text of a turn; null for both
 --   p_prefix   the last word is the beginning of a word
--- The query gets the same signs as the words (plain_text). A word that the parser would divide becomes a phrase.
+-- A term is a text in quotes, or signs without a space. It becomes a phrase of the words that the parser finds in it, so
+-- 'state-of-the-art' and 'a.b@example.com' are phrases. A term without a word is left out.
+-- 'or' between two terms is the operator, and another term at the ends. It binds less than the space between two terms.
 set local role robot_brain_search;
 
 create or replace function robot_brain.search_query(p_text text, p_in text, p_prefix boolean)
@@ -12,42 +14,43 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_text text := p_text;
-  v_last text := '';
+  v_terms text[];
+  v_term tsquery;
   v_query tsquery;
-  v_lexemes text[];
+  v_group tsquery;  -- the terms since the last 'or'
+  v_parts tsquery[] := '{}';  -- the same terms, one by one
 begin
-  if p_prefix and v_text ~ '[^\s"]$' then
-    v_last := substring(v_text from '[^\s"]+$');
-    if v_last like '-%' or v_text ~ '^[^"]*"([^"]*"[^"]*")*[^"]*$' then
-      v_last := '';  -- the last word is excluded, or its phrase has no end
+  -- A term of quotes that are not closed goes to the end.
+  v_terms := array(
+    select m.term[1] from regexp_matches(p_text, '(-?"[^"]*"?|[^\s"]+)', 'g') with ordinality m (term, n) order by m.n
+  );
+  v_terms := array(
+    select t.term
+    from unnest(v_terms) with ordinality t (term, n)
+    where lower(t.term) = 'or' or numnode(robot_brain.term_query(t.term, false)) > 0
+      or p_prefix and t.n = cardinality(v_terms) and numnode(robot_brain.term_query(t.term, true)) > 0
+    order by t.n
+  );
+  for n in 1 .. cardinality(v_terms) loop
+    if lower(v_terms[n]) = 'or' and n < cardinality(v_terms) and v_group is not null then
+      v_query := coalesce(v_query || v_group, v_group);
+      v_group := null;
+      v_parts := '{}';
     else
-      v_text := left(v_text, -length(v_last));
-    end if;
-  end if;
-
-  v_text := robot_brain.quote_parts(v_text, '(^|\s)(-?)([^\s"-][^\s"]*[-_/@<][^\s"]*)', '\1\2"\3"');
-  v_text := robot_brain.quote_parts(v_text, '()()([' || robot_brain.spaceless_signs() || ']{2,})', '"\3"');
-  -- A hyphen in a phrase is no sign of the query.
-  v_text := regexp_replace(v_text, '(?<=[^\s])-', ' ', 'g');
-  v_query := websearch_to_tsquery(robot_brain.search_language(), robot_brain.plain_text(v_text));
-
-  if v_last <> '' then
-    v_lexemes := array(
-      select t.lexeme
-      from ts_parse('default', replace(robot_brain.plain_text(v_last), '-', ' ')) p
-      cross join lateral unnest(to_tsvector('simple', p.token)) t
-    );
-    for n in 1 .. cardinality(v_lexemes) loop
-      v_query := v_query && to_tsquery(
-        robot_brain.search_language(),
-        robot_brain.lexeme_query(v_lexemes[n])::text || case when n = cardinality(v_lexemes) then ':*' else '' end
+      v_term := robot_brain.term_query(
+        v_terms[n], p_prefix and n = cardinality(v_terms) and right(p_text, 1) !~ '[\s"]'
       );
-    end loop;
-  end if;
+      -- A word that is repeated costs time and changes nothing.
+      if v_group is null or not v_term = any (v_parts) then
+        v_group := coalesce(v_group && v_term, v_term);
+        v_parts := v_parts || v_term;
+      end if;
+    end if;
+  end loop;
+  v_query := coalesce(v_query || v_group, v_query, v_group);
 
   -- querytree is empty or T if some turn without a word of the query would match.
-  if querytree(v_query) in ('', 'T') then
+  if coalesce(querytree(v_query), '') in ('', 'T') then
     raise exception using
       errcode = 'RB430',
       message = 'the query has no word to look for',

@@ -1,7 +1,8 @@
 -- Return a part of a turn's texts as HTML: the words that match are in <mark>, and all other signs are escaped.
 --   p_in   user or robot: the part comes from this text of the turn; null for both
--- ts_headline gets the signs that the words were made of (plain_text). Each of its parts is then found in the text itself,
--- because both have the same length, but for the spaces around signs of scripts without spaces.
+-- The first 16,384 signs of each text are looked at, in pieces, until one has a match. If none has, the snippet is the
+-- beginning without marks.
+-- The text is in NFC (composed_text). Each word of the query is marked, also a word of a phrase that stands alone.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.snippet(
@@ -13,48 +14,26 @@ stable
 as $$
 declare
   c_signs constant integer := 16384;
-  v_text constant text := left(
-    case p_in
-      when 'user' then p_user_message
-      when 'robot' then p_robot_response
-      else concat_ws(e'\n', nullif(left(p_user_message, c_signs / 2), ''), p_robot_response)
-    end,
-    c_signs
-  );
-  v_plain constant text := translate(v_text, e'_/@<-\x02\x03\x04', '     ');
-  v_fragment text;
-  v_pieces text[];
-  v_at integer;
-  v_piece text;
-  v_html text := '';
+  c_piece constant integer := 4096;
+  -- A phrase at the end of a piece is in the next one, too.
+  c_overlap constant integer := 200;
+  -- A piece may have only some of the words.
+  v_query constant tsquery := replace(robot_brain.bounded_query(p_query)::text, ' & ', ' | ')::tsquery;
+  v_text constant text := robot_brain.composed_text(concat_ws(
+    e'\n',
+    case when p_in = 'robot' then null else nullif(left(p_user_message, c_signs), '') end,
+    case when p_in = 'user' then null else nullif(left(p_robot_response, c_signs), '') end
+  ));
+  v_first text;
+  v_html text;
 begin
-  foreach v_fragment in array string_to_array(
-    ts_headline(
-      robot_brain.search_language(), replace(robot_brain.plain_text(v_text), '-', ' '), p_query,
-      e'StartSel="\x02", StopSel="\x03", FragmentDelimiter="\x04", MaxFragments=2, MaxWords=24, MinWords=8'
-    ),
-    e'\x04'
-  ) loop
-    if octet_length(v_fragment) <> length(v_fragment) then
-      v_fragment := regexp_replace(
-        v_fragment, e' ?(\x02?[' || robot_brain.spaceless_signs() || e']\x03?) ?', '\1', 'g'
-      );
+  for v_from in 1 .. greatest(length(v_text), 1) by c_piece loop
+    v_html := robot_brain.marked_piece(substr(v_text, v_from, c_piece + c_overlap), v_query);
+    if strpos(v_html, '<mark>') > 0 then
+      return v_html;
     end if;
-    -- Odd pieces are not marked, even ones are.
-    v_pieces := regexp_split_to_array(v_fragment, e'[\x02\x03]');
-    v_at := strpos(v_plain, array_to_string(v_pieces, ''));
-    v_html := v_html || case when v_html = '' then '' else ' … ' end;
-    for n in 1 .. cardinality(v_pieces) loop
-      v_piece := v_pieces[n];
-      if v_at > 0 then
-        v_piece := substr(v_text, v_at, length(v_pieces[n]));
-        v_at := v_at + length(v_pieces[n]);
-      end if;
-      v_piece := replace(replace(replace(v_piece, '&', '&amp;'), '<', '&lt;'), '>', '&gt;');
-      v_piece := replace(replace(v_piece, '"', '&quot;'), '''', '&#39;');
-      v_html := v_html || case when n % 2 = 0 then '<mark>' || v_piece || '</mark>' else v_piece end;
-    end loop;
+    v_first := coalesce(v_first, v_html);
   end loop;
-  return replace(v_html, '</mark><mark>', '');
+  return v_first;
 end
 $$;

@@ -1,10 +1,11 @@
 -- Find turns by words, and return a page as the answer's body.
---   p_query         words, "phrases", -not, or; 1 to 1,000 signs
+--   p_query         words, "phrases", -not, or; only the first 1,000 signs count
 --   p_limit         1 to 50 turns
 --   p_cursor        the cursor of the page before, or null for the first page
 --   p_session_id, p_user_id, p_personality, p_metadata, p_from, p_to   filters, or nulls. p_to itself is left out
 --   p_in            user or robot: only this text of a turn; null for both
---   p_order         newest, or relevance: the best of the newest 2,000 turns that match
+--   p_order         newest, or relevance: the best of the newest 2,000 turns that match. If the time is spent before, the best
+--                   of those that were found, and then of the others
 --   p_prefix        the last word is the beginning of a word
 --   p_as_user       the end user of the request, or null for a caller that sees all
 --   is_behind       many turns wait for their words, so fill_search helps the next searches. False if the server takes
@@ -64,11 +65,13 @@ begin
     raise exception using
       errcode = 'RB501', message = 'the search is off', hint = 'Run make migrate SEARCH=on.';
   end if;
+  perform robot_brain.refuse_isolation();
   perform set_config('robot_brain.tenant_id', p_tenant_id, true);
-  v_query := robot_brain.search_query(p_query, p_in, p_prefix);
+  v_query := robot_brain.search_query(left(p_query, 1000), p_in, p_prefix);
   v_cursor := robot_brain.read_search_cursor(p_cursor, v_list);
   -- A month that is made meanwhile would move turns, and find_turns has one snapshot for all its statements.
-  lock table only robot_brain.conversations in access share mode;
+  -- Sessions come first: make migrate SEARCH= locks them against this function.
+  lock table only robot_brain.sessions, only robot_brain.conversations in access share mode;
   v_filters := robot_brain.search_filters(p_tenant_id, p_session_id, v_user_id, p_personality, p_metadata);
   if v_filters is null or p_user_id <> p_as_user then
     v_to := '-infinity';  -- no session of the tenant can match

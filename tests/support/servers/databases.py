@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -79,10 +80,12 @@ def make_template(postgres: Postgres) -> Template:
     return Template(postgres, app_password)
 
 
-def create_database(admin: psycopg.Connection, name: str) -> None:
+def create_database(admin: psycopg.Connection, name: str, options: LiteralString = "") -> None:
     """Make an empty database that belongs to the migrating role."""
     admin.execute(
-        sql.SQL("create database {} template template0 owner {}").format(sql.Identifier(name), sql.Identifier(MIGRATOR))
+        sql.SQL("create database {} template template0 owner {} {}").format(
+            sql.Identifier(name), sql.Identifier(MIGRATOR), sql.SQL(options)
+        )
     )
 
 

@@ -1,7 +1,7 @@
 """The SQL functions that append and read. Each function here makes one call: one statement, one round trip.
 
-The SQL functions that change or erase sessions are in `changes`, those of users in `users` and `erasures`, and those
-of a refresh in `steps`.
+The SQL functions that change or erase sessions are in `changes`, those of users in `users` and `erasures`, those of
+a refresh in `steps`, and the list of sessions in `session_list`.
 """
 
 from __future__ import annotations
@@ -47,15 +47,6 @@ select body, etag from robot_brain_api.read_session(
   p_max_chars => %(max_chars)s,
   p_known_etags => %(known_etags)s,
   p_as_user => %(as_user)s,
-  p_schema_version => %(schema_version)s)
-"""
-_LIST = """
-select body from robot_brain_api.list_sessions(
-  p_tenant_id => %(tenant_id)s,
-  p_limit => %(limit)s,
-  p_cursor => %(cursor)s,
-  p_user_id => %(user_id)s,
-  p_preview => %(preview)s,
   p_schema_version => %(schema_version)s)
 """
 _STATS = """
@@ -166,25 +157,6 @@ def read_session(
     if etag is None:
         raise SessionNotFoundError
     return Page(body, etag)
-
-
-def list_sessions(
-    caller: Caller, limit: int, cursor: str | None, user_id: str | None, preview: bool, deadline: Deadline
-) -> str:
-    """Return a page of the tenant's sessions as JSON text, the most recently active first.
-
-    With `user_id` return only that user's sessions. An end user gets only sessions of its own. Raises ForbiddenError if
-    an end user names another user, InvalidRequestError if the cursor is unreadable or was made
-    with another `user_id`, or a DatabaseError.
-    """
-    arguments = {
-        **arguments_of(caller),
-        "limit": limit,
-        "cursor": cursor,
-        "user_id": caller.listed_user(user_id),
-        "preview": preview,
-    }
-    return str(call("list_sessions", _LIST, arguments, deadline).row[0])
 
 
 def stats(caller: Caller, session_id: str | None, max_age: int, deadline: Deadline) -> Figures:

@@ -23,7 +23,7 @@ from robot_brain.errors import (
     UserBeingErasedError,
     UserPreconditionFailedError,
 )
-from robot_brain.limits import MAX_ITEMS_BYTES, MAX_METADATA_BYTES, MAX_REMOVED_TURNS
+from robot_brain.limits import MAX_ITEMS_BYTES, MAX_METADATA_BYTES, MAX_PATH_LENGTH, MAX_REMOVED_TURNS
 
 Facts = dict[str, Any]
 
@@ -90,6 +90,20 @@ def _no_word(_: Facts) -> RequestError:
     )
 
 
+def _wrong_filter(facts: Facts) -> RequestError:
+    if "metadata" in facts:
+        return InvalidRequestError.at(["query", "metadata"], "has a number that is too long", "metadata_filter")
+    return InvalidRequestError.at(["query", "path"], _PATH_RULES[facts["path"]], f"path_{facts['path']}")
+
+
+# By the reason that metadata_path gives.
+_PATH_RULES = {
+    "length": f"has 1 to {MAX_PATH_LENGTH} characters, and no number of thousands of digits",
+    "syntax": 'must be a jsonpath of PostgreSQL, such as $.likes.milk == "oat"',
+    "kind": "may only compare fields with values by ==, joined by && and ||, such as "
+    '$.likes.milk == "oat" or $.orders[*] ? (@.item == "mocha")',
+}
+
 _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB404": lambda _: SessionNotFoundError("This id is taken. Use another id."),
     "RB410": lambda _: IdempotencyKeyErasedError(),
@@ -104,6 +118,7 @@ _BY_SQLSTATE: dict[str, Callable[[Facts], RequestError]] = {
     "RB428": _wrong_cursor,
     "RB429": lambda _: UserBeingErasedError(),
     "RB430": _no_word,
+    "RB431": _wrong_filter,
     "RB501": lambda _: SearchOffError(),
 }
 

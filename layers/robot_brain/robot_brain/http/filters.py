@@ -1,4 +1,4 @@
-"""Parse the parameters of a search: texts, choices and JSON."""
+"""Parse what a request looks for: texts, choices and JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from robot_brain.errors import InvalidRequestError
 from robot_brain.http import json_body
+from robot_brain.limits import MAX_FILTER_LENGTH, MAX_PATH_LENGTH
 
 _FORBIDDEN = "[\x00\ud800-\udfff]"
 
@@ -54,6 +55,12 @@ def json_object(found: Mapping[str, str], name: str, most: int) -> dict[str, Any
             ["query", name], f"must be a JSON object with a member, of at most {most} characters", "json_object"
         )
     return parsed
+
+
+def metadata_filters(found: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the parameters `metadata`, the text of a JSON object, and `path`. Raises InvalidRequestError."""
+    metadata = json_object(found, "metadata", MAX_FILTER_LENGTH)
+    return None if metadata is None else json.dumps(metadata), text(found, "path", MAX_PATH_LENGTH)
 
 
 def scalars(found: Mapping[str, str], name: str, most: int) -> str | None:
