@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -17,7 +16,7 @@ FILTERS = 60
 
 
 @pytest.fixture
-def rng() -> Iterator[random.Random]:
+def rng() -> random.Random:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
     print(f"SEED={seed}")
     return random.Random(seed)

@@ -3,7 +3,7 @@
 --   language               null if the search is off
 --   queued_turns           the turns in the queue. Each search of their tenants reads them one by one
 --   oldest_queued_seconds  the age of the oldest row of the queue, null if the queue is empty
---   filled_from            older turns have no words, and no search finds them. Null if there are none
+--   filled_from            older turns have no words, and no search finds them. Null if all have words
 --   is_behind              over 1,000 turns are queued, and the oldest one for longer than p_max_age. Fewer do no harm
 set local role robot_brain_search;
 
