@@ -1,4 +1,4 @@
-"""Compare what searches found with the history: each text at its place once, and nothing that was gone."""
+"""Compare what searches found with the history: each text at its place once, and no text that was gone."""
 
 from collections.abc import Iterable
 

@@ -8,7 +8,7 @@ PAGES = 200  # far more than a search for one turn has
 
 
 def find(asker: Asker) -> None:
-    """Search for the id of a text, through all pages, and note where it was found. The text may be gone since."""
+    """Search for the id of a text, through all pages, and note the places of the hits. The text may be gone since."""
     if not asker.said:
         return
     name = asker.chance.choice(asker.said)
