@@ -105,7 +105,8 @@ def store(admin: psycopg.Connection) -> None:
         "insert into robot_brain.conversations"
         " (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)"
         " select 'local', 's', n, now() + n * interval '1 microsecond', 'barista',"
-        " case when n %% 1000 = 0 then 'a rare turn' else 'common words' end, 'common' from generate_series(1, %(n)s) n",
+        " case when n %% 1000 = 0 then 'a rare turn' else 'common words' end, 'common'"
+        " from generate_series(1, %(n)s) n",
         {"n": TURNS},
     )
     admin.execute(
