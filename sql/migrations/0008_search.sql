@@ -1,4 +1,6 @@
 -- The words of the turns, for the search. They belong to a role of their own, robot_brain_search.
+-- A seq fits an integer, as in 0001.
+-- squawk-ignore-file prefer-bigint-over-int
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -71,7 +73,8 @@ create table robot_brain.search_queue (
   -- the day of the turns (UTC), which says the month
   day date not null,
   queued_at timestamptz not null default clock_timestamp(),
-  constraint search_queue_pkey primary key (id)
+  -- Rows that another database made may have an id that this one gives again. No refresh may fail of that.
+  constraint search_queue_pkey primary key (id, tenant_id, session_id, from_seq)
 )
 -- As for uncounted.
 with (vacuum_truncate = off);
