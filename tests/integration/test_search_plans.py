@@ -1,4 +1,4 @@
-"""A write makes no word and waits for nobody who makes some, and a search finds rare words by the index."""
+"""A write makes no word and waits for no filler, and a search finds rare words by the index."""
 
 import json
 from datetime import UTC, datetime

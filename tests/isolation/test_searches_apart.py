@@ -32,7 +32,7 @@ def turns_of(tenant: str, name: str) -> str:
 
 
 def found(app: psycopg.Connection, party: Party, **filters: object) -> list[Any]:
-    """Return all hits of a search. A query without a word has none."""
+    """Return all hits of a search. A query without a word finds nothing."""
     hits: list[Any] = []
     cursor = filters.get("p_cursor")
     while True:
