@@ -53,13 +53,12 @@ set work_mem = '16MB'
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
+  v_until timestamptz;  -- null before the first part
   v_filtered constant tsquery := p_filters && p_query;
   v_ranked constant tsquery := case when p_is_ranked then p_query end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
   v_filled_from constant timestamptz := coalesce(
-    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
-  );
+    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity');
   v_floor constant timestamptz := greatest(p_from, v_filled_from);
   -- How many parts were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
   v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
@@ -71,7 +70,7 @@ declare
   v_alone integer;  -- the months from v_month to this one have no queued turn
   v_from timestamptz;
   v_part record;
-  v_is_stopped boolean;  -- null before the first part
+  v_is_stopped boolean := false;
 begin
   times := '{}';
   sessions := '{}';
@@ -100,13 +99,12 @@ begin
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
-      -- Stop only before another part, so that a search that has looked at all turns has ended. Each call takes one part.
-      v_is_stopped := cardinality(times) >= p_most or (v_is_stopped is not null and clock_timestamp() > v_until);
+      -- Stop only before another part, so that a search that has looked at all turns has ended.
+      v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
       v_alone := n - 1;
       while v_months[v_alone + 1] > v_queue.times[v_next]
-        or (v_next > queued and v_alone < cardinality(v_months))
-      loop
+        or (v_next > queued and v_alone < cardinality(v_months)) loop
         v_alone := v_alone + 1;
       end loop;
       v_part := robot_brain.match_part(
@@ -115,6 +113,8 @@ begin
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
+      -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
+      v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
 
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
@@ -131,7 +131,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := v_is_stopped is not true and v_filled_from <= p_from;
+  has_ended := not v_is_stopped and v_filled_from <= p_from;
 end
 $$;
 
