@@ -44,6 +44,7 @@ sharp = $(if $(filter command,$(origin $(1))),$(call switch,$(1),$(2)))
 # Those of one command, because the environment may have a SECRET for something else.
 OPTIONS_migrate = $(call switch,PLAN,--plan) $(call given,WAIT,--wait) $(call given,SEARCH,--search)
 OPTIONS_recount = $(call switch,DRY_RUN,--dry-run)
+OPTIONS_refill-search = $(call sharp,REPLACE,--replace) $(call switch,DRY_RUN,--dry-run)
 OPTIONS_audit-verify = $(call option,HEADS,--heads) $(call option,SAVE,--save) $(call sharp,FORCE,--force) \
 	$(call switch,DRY_RUN,--dry-run)
 OPTIONS_backup = $(call option,FILE,--file) $(call sharp,FORCE,--force)

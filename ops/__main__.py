@@ -9,6 +9,7 @@ from ops.errors import OperatorError
 COMMANDS = {
     "migrate": "apply sql/ to DIRECT_DATABASE_URL; PLAN=1 only prints, WAIT=600 waits, SEARCH=off, on or english",
     "recount": "count the statistics of DIRECT_DATABASE_URL again and correct them; DRY_RUN=1 prints the differences",
+    "refill-search": "make the words of turns that lack them; DRY_RUN=1 only compares, REPLACE=1 drops all words first",
     "audit-verify": "verify the audit trail of DIRECT_DATABASE_URL; SAVE=file keeps its heads, HEADS=file compares",
     "app-password": "give the functions a new DATABASE_URL, once; SECRET=arn writes it there; then RETIRE=old, FORCE=1",
     "backup": "back DIRECT_DATABASE_URL up into FILE=; FORCE=1 replaces the file; PGBIN= names the folder of pg_dump",

@@ -30,6 +30,13 @@ order by n.nspname <> 'pg_catalog', 1
 """
 _HAS_STATE = "select pg_catalog.to_regclass('robot_brain.search_state') is not null"
 _STATE = "select s.language from robot_brain.search_state s where s.tenant_id = '*'"
+# The language of the function. search_state may lack its row.
+_NOW = """
+select pg_catalog.format('%I.%I', n.nspname, c.cfgname)
+from pg_catalog.pg_ts_config c
+join pg_catalog.pg_namespace n on n.oid = c.cfgnamespace
+where c.oid = robot_brain.search_language()
+"""
 # No write is between two languages: each one locks sessions first. A search locks sessions first, too.
 # A refresh queues turns and may take seconds. So it ends before requests have to wait.
 # Without the lock on word_filling, fill_words could note a place for a month of the old language. The lock comes after
@@ -78,6 +85,15 @@ def change_language(connection: psycopg.Connection[Any], choice: str) -> str | N
     if not line:
         return None
     logger.info("%s", line)
+    _begin_anew(connection, language)
+    if language is not None:
+        logger.info(
+            "Each refresh makes words of turns, newest first. `make ops DO=refill-search` makes all of them at once."
+        )
+    return language or _OFF
+
+
+def _begin_anew(connection: psycopg.Connection[Any], language: str | None) -> None:
     try:
         connection.execute(_LOCKS)
     except psycopg.errors.LockNotAvailable as error:
@@ -89,11 +105,17 @@ def change_language(connection: psycopg.Connection[Any], choice: str) -> str | N
     connection.execute(_FORGET)
     connection.execute(_CHANGE, [language])
     connection.execute("reset role")
-    if language is not None:
-        logger.info(
-            "Each refresh makes words of turns, newest first. `make ops DO=refill-search` makes all of them at once."
-        )
-    return language or _OFF
+
+
+def drop_words(connection: psycopg.Connection[Any]) -> None:
+    """Drop all words, so that they are made again in the present language.
+
+    Raises MigrationError if another connection uses a table for long.
+    """
+    connection.execute("reset role")
+    with connection.transaction():
+        row = connection.execute(_NOW).fetchone()
+        _begin_anew(connection, row[0] if row else None)
 
 
 def planned_change(connection: psycopg.Connection[Any], choice: str) -> str:

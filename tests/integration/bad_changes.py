@@ -13,6 +13,10 @@ _SEQ: list[str | int] = ["path", "seq"]
 _USER: list[str | int] = ["body", "user_id"]
 _LISTED: list[str | int] = ["query", "user_id"]
 _CURSOR: list[str | int] = ["query", "cursor"]
+_METADATA: list[str | int] = ["query", "metadata"]
+_PATH: list[str | int] = ["query", "path"]
+# 1e308 has 309 digits as it would be stored, and so has more than any session's metadata.
+_LONG = json.dumps({f"{n:02}": 1 for n in range(100)}).replace(": 1", ": 1e308")
 
 CHANGES = [
     Bad("a seq of 0", 422, _SEQ, lambda b: b.replace("kept", 0, _NEW)),
@@ -107,7 +111,19 @@ CHANGES = [
     Bad("a list of an empty user", 422, _LISTED, lambda b: b.sessions(user_id="")),
     Bad("a list of a user with NUL", 422, _LISTED, lambda b: b.sessions(user_id=f"{PRIVATE}\0")),
     Bad("half an emoji as the user of a list", 422, _LISTED, other("read_session_list", "user_id=\ud83d")),
-    Bad("a list of metadata", 422, ["query", "metadata"], lambda b: b.sessions(metadata='{"a": 1}')),
+    Bad("a list by no JSON", 422, _METADATA, lambda b: b.sessions(metadata=PRIVATE)),
+    Bad("a list by an array", 422, _METADATA, lambda b: b.sessions(metadata=json.dumps([PRIVATE]))),
+    Bad("a list by an empty object", 422, _METADATA, lambda b: b.sessions(metadata="{}")),
+    Bad("a list by NUL", 422, _METADATA, lambda b: b.sessions(metadata=json.dumps({"a": f"{PRIVATE}\0"}))),
+    Bad("a list by half an emoji", 422, _METADATA, lambda b: b.sessions(metadata=json.dumps({PRIVATE: "\ud83d"}))),
+    Bad("a list by 2,001 characters", 422, _METADATA, lambda b: b.sessions(metadata=json.dumps({"a": "x" * 1992}))),
+    Bad("a list by 100 numbers of 309 digits", 422, _METADATA, lambda b: b.sessions(metadata=_LONG)),
+    Bad("a list by an empty path", 422, _PATH, lambda b: b.sessions(path="")),
+    Bad("a list by a word", 422, _PATH, lambda b: b.sessions(path=PRIVATE)),
+    Bad("a list by a path of 501 characters", 422, _PATH, lambda b: b.sessions(path=f"$.{'a' * 494} == 1")),
+    Bad("a list by a path with NUL", 422, _PATH, lambda b: b.sessions(path=f'$.{PRIVATE} == "\0"')),
+    Bad("a list by a range", 422, _PATH, lambda b: b.sessions(path=f"$.{PRIVATE} > 70")),
+    Bad("a list by a regular expression", 422, _PATH, lambda b: b.sessions(path=f'$.a like_regex "{PRIVATE}"')),
     Bad("a preview of 1", 422, ["query", "preview"], lambda b: b.sessions(preview=1)),
     Bad("an empty cursor", 422, _CURSOR, lambda b: b.sessions(cursor="")),
     Bad("a cursor that is a word", 422, _CURSOR, lambda b: b.sessions(cursor=PRIVATE)),

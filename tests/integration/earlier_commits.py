@@ -29,6 +29,14 @@ def before_this_schema() -> str:
     return found.stdout.split()[0]
 
 
+def before_the_first(path: str) -> str:
+    """Return the last commit without the file `path`. Skip the test if this checkout lacks it."""
+    found = _git("log", "--diff-filter=A", "--format=%P", "--", path)
+    if found.returncode or not found.stdout.split():
+        pytest.skip(f"this checkout lacks the commit before {path}: {found.stderr.strip()}")
+    return found.stdout.split()[-1]
+
+
 def _git(*arguments: str, output: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(

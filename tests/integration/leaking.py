@@ -8,6 +8,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from tests.support.bundle import Bundle, Reply, turn
+from tests.support.searching import whole
 from tests.support.servers.databases import Database
 from tests.support.servers.pgbouncer import POOL_SIZE, PgBouncer
 
@@ -47,6 +48,7 @@ def answers(bundle: Bundle, name: str) -> dict[str, Any]:
     """Use each kind of request on sessions and a user of their own. Return their answers without ids and times."""
     user = f"user-{name}"
     key, other_key = {"idempotency-key": f"key-{name}"}, {"idempotency-key": f"user-key-{name}"}
+    sought = {"session_id": f"s-{name}", "user_id": user, "from": "2020-02-01", "to": "9999-12-31", "in": "user"}
     first = {**turn(1), "metadata": {"float": 1.25, "text": "é\\'\"\u2028"}, "items": [{"bytes": "\\x00"}]}
     interaction = {"interaction_type": "x", "duration_ms": 1, "success": True}
     found = {
@@ -60,6 +62,8 @@ def answers(bundle: Bundle, name: str) -> dict[str, Any]:
         "remove": bundle.remove(f"s-{name}", 2),
         "read": bundle.read(f"s-{name}", limit=10),
         "list": bundle.sessions(user_id=user, preview="true"),
+        "search": whole(lambda: bundle.search("new", **sought)),
+        "search, best first": whole(lambda: bundle.search("ne", **sought, order="relevance", prefix="true")),
         "users": bundle.users(email=f"save-{name}@example.com"),
         "export": bundle.export(user),
         "session": bundle.stats(session_id=f"s-{name}"),

@@ -19,6 +19,7 @@ MEMBERS = {
     "pooled",
     "server_version",
     "schema_version",
+    "search",
     "statistics",
     "environment",
 }
@@ -41,6 +42,7 @@ def probe(functions: Bundle) -> Reply:
     report = reply.json
     assert set(report) == MEMBERS
     assert set(report["statistics"]) == {"as_of", "age_seconds"}
+    assert set(report["search"]) == {"language", "queued_turns", "oldest_queued_seconds", "filled_from"}
     assert set(report["environment"]) == {"scope", "connections", "retries", "failures", "wakes"}
     assert "this execution environment" in report["environment"]["scope"]
     return reply

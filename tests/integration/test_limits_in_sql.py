@@ -48,7 +48,7 @@ def assert_no_tenant_is_harmed(bundle: Bundle, database: Database) -> None:
     """Assert that another tenant can write and read and is counted, and that a refresh does all its steps."""
     assert bundle.write("mine", turn(interaction=INTERACTION), {"idempotency-key": "k"}).status == 201
     assert set(bundle.refresh()) == {
-        "counted", "as_of", "months_made", "keys_cleared", "turns_erased", "audit_chained",
+        "counted", "as_of", "months_made", "keys_cleared", "turns_erased", "audit_chained", "words_made",
     }  # fmt: skip
     assert bundle.stats().json["totals"] == {"sessions": 1, "messages": 1, "interactions": 1}
     assert len(bundle.read("mine").json["messages"]) == 1

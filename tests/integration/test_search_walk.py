@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.integration.searched_history import PERSONALITIES, USERS, History, Version, Walked, random_filters
 from tests.integration.word_queries import random_query, random_words
+from tests.support.marks import without_pooler
 from tests.support.search_calls import (
     Connection,
     Place,
@@ -32,7 +33,7 @@ from tests.support.search_calls import (
 from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
 
-QUERIES = 200
+QUERIES = 100  # on each kind of server
 CHANGES = 6  # for each query
 STORED = 300
 # The months of the stored turns, from now. Those without a partition are in DEFAULT.
@@ -195,12 +196,13 @@ def walked(connection: Connection, query: str, **parameters: object) -> Walked:
     return Walked(pages)
 
 
-def test_a_walk_finds_each_turn_that_matches_once(embedded_database: Database) -> None:
+@without_pooler
+def test_a_walk_finds_each_turn_that_matches_once(database: Database) -> None:
     seed = secrets.token_hex(4)
     print(f"seed {seed}")
     chance, history, changes = random.Random(seed), History(), threading.Semaphore(100)
     hits = pages = 0
-    with embedded_database.admin() as admin, embedded_database.app() as connection:
+    with database.admin() as admin, database.app() as connection:
         store(admin, chance, history)
         fill_all(connection)
 
@@ -226,7 +228,7 @@ def test_a_walk_finds_each_turn_that_matches_once(embedded_database: Database) -
             hits += sum(len(page.hits) for _, page, _ in result.pages)
             pages += len(result.pages)
 
-        with beside(embedded_database, seed, history, changes) as done:
+        with beside(database, seed, history, changes) as done:
             for _ in range(QUERIES):
                 changes.release(CHANGES)
                 ask()
@@ -234,7 +236,7 @@ def test_a_walk_finds_each_turn_that_matches_once(embedded_database: Database) -
         fill_all(connection)
         assert queued(admin) == 0
         assert wrong_words(admin) == []
-        for _ in range(50):
+        for _ in range(30):
             ask()
     # Otherwise the walks met nothing.
     assert min(done[kind] for kind in ("write", "edit", "remove", "erase", "words")) > 5, done

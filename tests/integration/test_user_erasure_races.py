@@ -18,6 +18,7 @@ import pytest
 from ops.recount import recount
 from tests.integration.user_rows import TURN, Connection, dry_run, fill, finish, stored
 from tests.support.figures import compare, keep_history
+from tests.support.search_calls import fill_all, wrong_words
 from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
 
@@ -66,9 +67,11 @@ class Chance:
             ),
             "refresh": ("continue_erasure()", ()),
             "count": ("refresh_stats()", ()),
+            "fill": ("fill_search(%s)", (chance.random() < 0.5,)),
+            "search": ("search('local', 'q or a', p_as_user => %s)", (user,)),
             "export": ("export_user('local', %s)", (other,)),
         }
-        weights = [4, 3, 1, 5, 5, 2, 1, 1, 2, 1, 2, 1, 2]
+        weights = [4, 3, 1, 5, 5, 2, 1, 1, 2, 1, 2, 2, 2, 1, 2]
         (name,) = chance.choices(list(calls), weights)
         return Call(name, f"select robot_brain_api.{calls[name][0]}", calls[name][1])
 
@@ -121,7 +124,8 @@ def test_random_calls_beside_erasures_end_in_no_deadlock_and_leave_nothing_half(
             assert dry_run(clients[0], user) is None
         owned = admin.execute("select count(*) from robot_brain.sessions where user_id = any (%s)", [list(USERS)])
         assert owned.fetchone() == (0,)
-        clients[0].execute("select robot_brain_api.refresh_stats()")
+        fill_all(clients[0])
+        assert wrong_words(admin) == []
         clients[0].execute("select robot_brain_api.refresh_view()")
         assert compare(admin, "local", refreshed=True).wrong == []
     assert [each for each in recount(database.direct_url, dry_run=True) if each] == []

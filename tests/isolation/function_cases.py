@@ -52,6 +52,10 @@ def _first(known: Known, name: str) -> Any:
     return known.messages[0][name]
 
 
+def _path(known: Known) -> str:
+    return f"$.name == {json.dumps(known.metadata['name'])}"
+
+
 def _tag(known: Known) -> str:
     return f'"{known.etag}"'
 
@@ -90,6 +94,9 @@ FUNCTION_CASES: dict[str, list[Case[Known]]] = {
         Case("a page after its place", {"p_cursor": lambda known: known.cursors[0]}),
         Case("a page after the end of its list", {"p_cursor": lambda known: known.cursors[-1]}),
         Case("a list with previews", {}, {"p_preview": True, "p_limit": 100}),
+        Case("its metadata", {"p_metadata": _metadata}),
+        Case("its metadata as a path", {"p_path": _path}),
+        Case("its metadata and its cursor", {"p_metadata": _metadata, "p_cursor": lambda known: known.cursors[0]}),
         Case("its user as filter", {"p_user_id": attrgetter("user")}, service_only=True),
         Case("its user and cursor", {"p_user_id": attrgetter("user"), "p_cursor": lambda known: known.cursors[0]},
              service_only=True),

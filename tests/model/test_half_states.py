@@ -54,6 +54,8 @@ READS: dict[str, LiteralString] = {
     "a page by size": "select body, etag from robot_brain_api.read_session(%(tenant)s, 's', p_max_chars => 30)",
     "a page after a seq": "select body, etag from robot_brain_api.read_session(%(tenant)s, 's', p_after => 1)",
     "a list with previews": "select body, null from robot_brain_api.list_sessions(%(tenant)s, p_preview => true)",
+    "a list by metadata": "select body, null from robot_brain_api.list_sessions("
+    "%(tenant)s, p_preview => true, p_path => '$.a == 1 || $.b == 1')",
     "the figures": "select body, null from robot_brain_api.stats(%(tenant)s)",
     "the session's figures": "select body, null from robot_brain_api.stats(%(tenant)s, 's')",
 }

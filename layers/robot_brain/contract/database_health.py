@@ -22,6 +22,20 @@ class StatisticsAge(TypedDict):
 
 
 @with_config(ANSWER)
+class SearchProgress(TypedDict):
+    """Which turns the search does not find by its index yet. All members are null if the database does not answer."""
+
+    language: str | None
+    """The text search configuration that makes the words, such as `simple`. Null if the search is off."""
+    queued_turns: Count | None
+    """The turns whose words are still to be made. A search finds them all the same, one by one."""
+    oldest_queued_seconds: Count | None
+    """For how long the oldest of them waits. Null if no turn waits."""
+    filled_from: Time | None
+    """After an upgrade or a switch: no search finds turns from before this time yet. Otherwise null."""
+
+
+@with_config(ANSWER)
 class Connections(TypedDict):
     """The connections of this execution environment: opened, reused and discarded."""
 
@@ -51,6 +65,7 @@ class DatabaseHealth(TypedDict):
             "suspended",
             "slow",
             "statistics",
+            "search",
             "retries",
             "schema",
             "schema_missing",
@@ -73,6 +88,7 @@ class DatabaseHealth(TypedDict):
     server_version: str | None
     schema_version: int | None
     statistics: StatisticsAge
+    search: SearchProgress
     environment: Environment
 
 
@@ -93,6 +109,7 @@ _HEALTHY: dict[str, Any] = {
     "server_version": "17.6",
     "schema_version": 4,
     "statistics": {"as_of": "2026-11-22T11:00:00.000000Z", "age_seconds": 3600},
+    "search": {"language": "simple", "queued_turns": 0, "oldest_queued_seconds": None, "filled_from": None},
     "environment": _ENVIRONMENT,
 }
 _AWAY: dict[str, Any] = {
@@ -105,6 +122,7 @@ _AWAY: dict[str, Any] = {
     "server_version": None,
     "schema_version": None,
     "statistics": {"as_of": None, "age_seconds": None},
+    "search": {"language": None, "queued_turns": None, "oldest_queued_seconds": None, "filled_from": None},
     "environment": _ENVIRONMENT | {"connections": {"opened": 0, "reused": 0, "retired": 0}, "failures": 1},
 }
 

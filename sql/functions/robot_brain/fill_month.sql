@@ -66,6 +66,16 @@ begin
     and (p_state.place_seq is null
       or (c.tenant_id, c.session_id, c.seq) > (p_state.place_tenant, p_state.place_session, p_state.place_seq))
     and (c.tenant_id, c.session_id, c.seq) <= (v_last.tenant_id, v_last.session_id, v_last.seq)
+    -- A turn that has words costs only this look.
+    and not exists (
+      select from robot_brain.turn_words w
+      where w.tenant_id = c.tenant_id
+        and w.created_at = c.created_at
+        and w.session_id = c.session_id
+        and w.seq = c.seq
+        and w.created_at >= v_month
+        and w.created_at < v_month + interval '1 month'
+    )
   on conflict do nothing;
   perform robot_brain.merge_words(v_month);
 

@@ -39,12 +39,15 @@ begin
     end;
   end if;
 
+  if robot_brain.search_language() is null then
+    return jsonb_build_object('words_made', 0, 'has_more', false);
+  end if;
   v_made := robot_brain.fill_queued(c_turns, c_bytes);
   if v_made is not null then
     return jsonb_build_object('words_made', v_made, 'has_more', true);
   end if;
   select s.* into v_state from robot_brain.search_state s where s.tenant_id = '*';
-  if v_state.language is null or v_state.filled_from = '-infinity' then
+  if v_state.filled_from is null or v_state.filled_from = '-infinity' then
     return jsonb_build_object('words_made', 0, 'has_more', false);
   end if;
   return jsonb_build_object('words_made', robot_brain.fill_month(v_state, c_turns, c_bytes), 'has_more', true);

@@ -12,6 +12,8 @@
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
+-- The time zone is UTC, because the steps reckon with months and days. Another client of the pooler may have set
+-- gin_fuzzy_search_limit. Then the index would leave out matches at random.
 set local role robot_brain_search;
 
 create or replace function robot_brain.find_turns(
@@ -43,11 +45,11 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
--- The steps reckon with months and days.
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
 set plan_cache_mode = force_custom_plan
@@ -55,16 +57,16 @@ as $$
 declare
   v_until timestamptz;  -- null before the first part
   v_filtered constant tsquery := p_filters && p_query;
-  v_ranked constant tsquery := case when p_is_ranked then p_query end;
+  v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
   v_filled_from constant timestamptz := coalesce(
-    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity');
-  v_floor constant timestamptz := greatest(p_from, v_filled_from);
+    (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
+  );
   -- How many parts were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
   v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
   v_step interval := '1 day';
   v_queue record;
-  v_next integer := 1;  -- the first of the queued turns that was not looked at
+  v_next integer;  -- the first of the queued turns that was not looked at
   v_months timestamptz[];
   v_month timestamptz;
   v_alone integer;  -- the months from v_month to this one have no queued turn
@@ -72,6 +74,14 @@ declare
   v_part record;
   v_is_stopped boolean := false;
 begin
+  -- A session has turns from its beginning to its last one.
+  if p_session_id is not null then
+    select greatest(p_from, s.created_at), least(p_to, s.last_active + interval '1 microsecond')
+    into p_from, p_to
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    p_to := coalesce(p_to, '-infinity');
+  end if;
   times := '{}';
   sessions := '{}';
   seqs := '{}';
@@ -79,20 +89,18 @@ begin
   low_time := coalesce(p_time, p_to);
   low_session := coalesce(p_session, '');
   low_seq := coalesce(p_seq, 0);
-  v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to);
+  v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
   queued := cardinality(v_queue.times);
-  while v_next <= queued
-    and (v_queue.times[v_next], v_queue.sessions[v_next] collate "C", v_queue.seqs[v_next])
-      >= (low_time, low_session, low_seq)
-  loop
-    v_next := v_next + 1;
-  end loop;
-
-  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], v_floor, low_time + interval '1 microsecond'));
+  v_next := v_queue.next;
+  has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
+  p_from := greatest(p_from, v_filled_from);
+  v_months := array(
+    select m from robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond') m
+  );
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
-    v_from := greatest(v_month, v_floor);
+    v_from := greatest(v_month, p_from);
     if low_time > v_month + interval '1 month' then
       low_time := v_month + interval '1 month';
       low_session := '';
@@ -103,13 +111,12 @@ begin
       v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
       v_alone := n - 1;
-      while v_months[v_alone + 1] > v_queue.times[v_next]
-        or (v_next > queued and v_alone < cardinality(v_months)) loop
+      while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
         v_alone := v_alone + 1;
       end loop;
       v_part := robot_brain.match_part(
-        p_tenant_id, v_filtered, v_ranked, p_user_id, v_from, v_month + interval '1 month',
-        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], v_floor, v_until
+        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
+        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], p_from, v_until
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
@@ -118,7 +125,7 @@ begin
 
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
-          p_tenant_id, v_filtered, v_ranked, p_user_id, v_queue, v_next, v_part, p_most - cardinality(times)
+          v_part, v_queue, v_next, p_tenant_id, v_filtered, v_ranked, p_user_id, p_most - cardinality(times)
         );
         v_next := v_part.next;
       end if;
@@ -131,7 +138,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := not v_is_stopped and v_filled_from <= p_from;
+  has_ended := has_ended and v_is_stopped is not true;
 end
 $$;
 

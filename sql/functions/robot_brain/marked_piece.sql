@@ -23,7 +23,7 @@ begin
   foreach v_fragment in array string_to_array(
     ts_headline(
       robot_brain.search_language(), robot_brain.plain_text(v_text), p_query,
-      e'StartSel="\x02", StopSel="\x03", FragmentDelimiter="\x04", MaxFragments=2, MaxWords=24, MinWords=8'
+      e'StartSel="\x02", StopSel="\x03", FragmentDelimiter="\x04", MaxFragments=2, MaxWords=24, MinWords=8, ShortWord=0'
     ),
     e'\x04'
   ) loop

@@ -17,6 +17,7 @@ set local role robot_brain_search;
 create or replace function robot_brain.match_part(
   p_tenant_id text,
   p_query tsquery,
+  p_filters tsquery,
   p_ranked tsquery,
   p_user_id text,
   p_from timestamptz,
@@ -58,7 +59,7 @@ begin
     parts_read := case when cardinality(v_found.times) * c_parts < p_most then c_parts else p_read + 1 end;
   elsif p_step > interval '31 days' and cardinality(p_months) > 0 then
     v_found := robot_brain.match_months(
-      p_tenant_id, p_query, p_ranked, p_user_id, p_months, p_floor, p_time, p_session, p_seq, p_most, p_until
+      p_tenant_id, p_query, p_filters, p_ranked, p_user_id, p_months, p_floor, p_time, p_session, p_seq, p_most, p_until
     );
   else
     -- Whole days, and no short rest at the month's beginning.

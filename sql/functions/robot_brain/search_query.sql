@@ -18,6 +18,7 @@ declare
   v_term tsquery;
   v_query tsquery;
   v_group tsquery;  -- the terms since the last 'or'
+  v_parts tsquery[] := '{}';  -- the same terms, one by one
 begin
   -- A term of quotes that are not closed goes to the end.
   v_terms := array(
@@ -34,11 +35,16 @@ begin
     if lower(v_terms[n]) = 'or' and n < cardinality(v_terms) and v_group is not null then
       v_query := coalesce(v_query || v_group, v_group);
       v_group := null;
+      v_parts := '{}';
     else
       v_term := robot_brain.term_query(
         v_terms[n], p_prefix and n = cardinality(v_terms) and right(p_text, 1) !~ '[\s"]'
       );
-      v_group := coalesce(v_group && v_term, v_term);
+      -- A word that is repeated costs time and changes nothing.
+      if v_group is null or not v_term = any (v_parts) then
+        v_group := coalesce(v_group && v_term, v_term);
+        v_parts := v_parts || v_term;
+      end if;
     end if;
   end loop;
   v_query := coalesce(v_query || v_group, v_query, v_group);

@@ -17,8 +17,8 @@ declare
   c_piece constant integer := 4096;
   -- A phrase at the end of a piece is in the next one, too.
   c_overlap constant integer := 200;
-  -- A piece may have only some of the words, and none of those that are excluded.
-  v_query constant tsquery := replace(querytree(p_query), ' & ', ' | ')::tsquery;
+  -- A piece may have only some of the words.
+  v_query constant tsquery := replace(robot_brain.bounded_query(p_query)::text, ' & ', ' | ')::tsquery;
   v_text constant text := robot_brain.composed_text(concat_ws(
     e'\n',
     case when p_in = 'robot' then null else nullif(left(p_user_message, c_signs), '') end,

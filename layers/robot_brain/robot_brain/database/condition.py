@@ -65,7 +65,8 @@ def condition(deadline: Deadline) -> Condition:
         report = _report("waking" if reason == "waking" else "unhealthy", [reason], compute)
         return Condition(report, False, error.retry_after if isinstance(error, DatabaseUnavailableError) else None)
     server = json.loads(found.body)
-    reasons = _degraded(found, server)
+    search = server["search"]
+    reasons = _degraded(found, server, search.pop("is_behind"))
     report = _report(
         "degraded" if reasons else "healthy",
         reasons,
@@ -77,6 +78,7 @@ def condition(deadline: Deadline) -> Condition:
         server_version=server["server_version"],
         schema_version=server["schema_version"],
         statistics={"as_of": server["stats_as_of"], "age_seconds": server["stats_age_seconds"]},
+        search=search,
     )
     return Condition(report, True)
 
@@ -90,10 +92,11 @@ def _compute(within: Deadline) -> str | None:
     return compute_state(settings(), within.at_most(_LONGEST_LOOK))
 
 
-def _degraded(found: api.Health, server: dict[str, Any]) -> list[str]:
+def _degraded(found: api.Health, server: dict[str, Any], search_is_behind: bool) -> list[str]:
     reasons = {
         "slow": found.milliseconds >= settings().slow_query_ms,
         "statistics": server["stats_due"],
+        "search": search_is_behind,
         "retries": patterns().retried_lately(),
         "schema": server["schema_version"] != api.SCHEMA_VERSION,
         "read_only": server["read_only"],
@@ -114,6 +117,7 @@ def _report(status: str, reasons: list[str], compute: str | None, **known: objec
         "server_version": None,
         "schema_version": None,
         "statistics": {"as_of": None, "age_seconds": None},
+        "search": {"language": None, "queued_turns": None, "oldest_queued_seconds": None, "filled_from": None},
         "environment": {
             "scope": "this execution environment since it began; the metrics have the sum of all",
             "connections": {"opened": lazy.opened, "reused": lazy.reused, "retired": lazy.retired},

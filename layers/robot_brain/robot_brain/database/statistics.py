@@ -16,6 +16,8 @@ from robot_brain.settings import settings
 _READER_WAITS = 5.0
 # A refresh creates at most this many months. The next refresh continues.
 _MOST_MONTHS = 60
+# The schedule's refresh makes words until so many seconds are left. A call of it takes a second at most.
+_LEFT_AFTER_WORDS = 5.0
 # The schedule's refresh chains at most 100,000 entries of the audit trail, and a reader's refresh 2,000.
 _MOST_CHAINS = 50
 
@@ -81,7 +83,8 @@ def _steps(deadline: Deadline, if_older: int | None = None) -> dict[str, Any]:
     except RobotBrainError as error:
         failed.append(error)
     # The view's age is the age of the statistics. So if counting failed, the view stays old and a refresh stays due.
-    later = (_months, _keys, _erasure, _audit) if failed else (_view, _months, _keys, _erasure, _audit)
+    always = (_months, _keys, _erasure, _audit, _words)
+    later = always if failed else (_view, *always)
     for step in later:
         try:
             done |= step(deadline, if_older is None)
@@ -126,3 +129,15 @@ def _audit(deadline: Deadline, is_schedule: bool) -> dict[str, Any]:
         if not step["has_more"]:
             break
     return {"audit_chained": chained}
+
+
+def _words(deadline: Deadline, is_schedule: bool) -> dict[str, Any]:
+    """Make the words of turns for the search: of all turns that lack them, or of some for a reader."""
+    made = 0
+    while filled := steps.fill_search(deadline, wait=is_schedule):
+        step = json.loads(filled)
+        made += step["words_made"]
+        telemetry.note(words_made=made)  # also if the next call fails
+        if not (step["has_more"] and is_schedule and deadline.remaining() > _LEFT_AFTER_WORDS):
+            break
+    return {"words_made": made}
