@@ -84,21 +84,14 @@ begin
     where s.tenant_id = p_tenant_id and s.id = p_session_id;
     p_to := coalesce(p_to, '-infinity');
   end if;
-  times := '{}';
-  sessions := '{}';
-  seqs := '{}';
-  scores := '{}';
-  low_time := coalesce(p_time, p_to);
-  low_session := coalesce(p_session, '');
-  low_seq := coalesce(p_seq, 0);
+  select '{}', '{}', '{}', '{}' into times, sessions, seqs, scores;
+  select coalesce(p_time, p_to), coalesce(p_session, ''), coalesce(p_seq, 0) into low_time, low_session, low_seq;
   v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
   queued := cardinality(v_queue.times);
   v_next := v_queue.next;
   has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
   p_from := greatest(p_from, v_filled_from);
-  v_months := array(
-    select m from robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond') m
-  );
+  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond'));
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
@@ -140,7 +133,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := has_ended and v_is_stopped is not true;
+  has_ended := has_ended and not v_is_stopped;
 end
 $$;
 
