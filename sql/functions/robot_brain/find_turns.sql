@@ -7,7 +7,7 @@
 --   times, sessions, seqs, scores   up to p_most turns. A score is null unless p_is_ranked
 --   low_time, low_session, low_seq  all turns from here on were looked at
 --   has_ended               there are no more turns, of those that have words or are queued
---   queued                  the queued turns of the tenant
+--   is_behind               so many turns of the tenant are queued that each search takes longer
 -- 1. The months are read in parts (match_part): the newest words one by one, older ones by the index.
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
@@ -38,7 +38,7 @@ create or replace function robot_brain.find_turns(
   out low_session text,
   out low_seq integer,
   out has_ended boolean,
-  out queued integer
+  out is_behind boolean
 )
 language plpgsql
 stable
@@ -87,7 +87,7 @@ begin
   select '{}', '{}', '{}', '{}' into times, sessions, seqs, scores;
   select coalesce(p_time, p_to), coalesce(p_session, ''), coalesce(p_seq, 0) into low_time, low_session, low_seq;
   v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
-  queued := cardinality(v_queue.times);
+  is_behind := cardinality(v_queue.times) > 100 or (select sum(s) from unnest(v_queue.sizes) s) > 200000;
   v_next := v_queue.next;
   has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
   p_from := greatest(p_from, v_filled_from);

@@ -96,7 +96,7 @@ begin
     v_page := robot_brain.newest_page(v_found, v_limit);
   end if;
 
-  is_behind := coalesce(v_found.queued > 100, false) and not current_setting('transaction_read_only')::boolean;
+  is_behind := coalesce(v_found.is_behind, false) and not current_setting('transaction_read_only')::boolean;
   body := json_build_object(
     'as_of', robot_brain.iso_time(v_as_of),
     'hits', robot_brain.search_hits(p_tenant_id, v_page.times, v_page.sessions, v_page.seqs, v_page.scores, v_query, p_in),
