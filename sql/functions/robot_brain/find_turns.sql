@@ -71,8 +71,6 @@ declare
   v_next integer;  -- the first of the queued turns that was not looked at
   v_months timestamptz[];
   v_month timestamptz;
-  v_alone integer;  -- the months from v_month to this one have no queued turn
-  v_from timestamptz;
   v_part record;
   v_is_stopped boolean := false;
 begin
@@ -95,29 +93,24 @@ begin
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
-    v_from := greatest(v_month, p_from);
     if low_time > v_month + interval '1 month' then
       low_time := v_month + interval '1 month';
       low_session := '';
       low_seq := 0;
     end if;
-    while (low_time, low_session collate "C") > (v_from, '') loop
+    while (low_time, low_session collate "C") > (greatest(v_month, p_from), '') loop
       -- Stop only before another part, so that a search that has looked at all turns has ended.
       v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
-      v_alone := n - 1;
-      while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
-        v_alone := v_alone + 1;
-      end loop;
       v_part := robot_brain.match_part(
-        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
-        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], p_from, v_until
+        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, greatest(v_month, p_from), v_month + interval '1 month',
+        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step,
+        robot_brain.months_alone(v_months, n, v_queue.times[v_next]), p_from, v_until
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
       -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
       v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
-
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
           v_part, v_queue, v_next, p_tenant_id, v_filtered, v_ranked, p_user_id, p_most - cardinality(times)
