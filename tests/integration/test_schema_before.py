@@ -12,7 +12,7 @@ from ops.errors import MigrationError
 from ops.logins import APP
 from ops.migrate import migrate
 from tests.integration.catalogue import catalogue
-from tests.integration.earlier_commits import before_this_schema, checked_out
+from tests.integration.earlier_commits import before_the_first, before_this_schema, checked_out
 from tests.integration.migrations import FILES, finish, migrating, recorded
 from tests.integration.user_rows import fill, step
 from tests.support.bundle import Bundle, deployed, turn
@@ -136,9 +136,12 @@ def test_callers_of_the_schema_before_go_on_after_an_upgrade_without_an_actor(
 
 @pytest.mark.parametrize("cluster", ["distribution"], indirect=True)
 def test_an_upgrade_is_refused_if_the_old_audit_trail_has_rows_and_changes_nothing(
-    admin: psycopg.Connection, direct_url: str, app_url: str
+    admin: psycopg.Connection, direct_url: str, tmp_path: Path
 ) -> None:
-    assert app_url
+    with migrating(
+        direct_url, checked_out(before_the_first("sql/migrations/0006_audit.sql"), tmp_path, "ops", "sql")
+    ) as process:
+        assert finish(process)
     admin.execute(ENTRY)
     before = catalogue(admin)
 
