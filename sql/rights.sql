@@ -77,7 +77,6 @@ alter function robot_brain.page_is_current owner to robot_brain_owner;
 alter function robot_brain.plain_text owner to robot_brain_search;
 alter function robot_brain.profile_of owner to robot_brain_owner;
 alter function robot_brain.queued_turns owner to robot_brain_search;
-alter function robot_brain.queued_upto owner to robot_brain_search;
 alter function robot_brain.ranked_page owner to robot_brain_owner;
 alter function robot_brain.read_cursor owner to robot_brain_owner;
 alter function robot_brain.read_search_cursor owner to robot_brain_owner;

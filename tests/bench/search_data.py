@@ -140,6 +140,7 @@ def _load(server: Postgres, name: str, turns: int) -> None:
     with server.admin(name) as admin:
         os.setpriority(os.PRIO_PROCESS, admin.info.backend_pid, 10)  # others use this machine too
         admin.execute("set timezone = 'UTC'")
+        admin.execute("set datestyle = 'ISO'")
         starts = [
             row[0]
             for row in admin.execute(

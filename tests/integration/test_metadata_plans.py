@@ -6,6 +6,7 @@ The tables are large, small when the plan was made, without statistics, or with 
 import psycopg
 import pytest
 
+from ops.sql_files import read_sql
 from tests.integration.finding_sessions import insert
 from tests.support.plans import indexes_scanned, rows_read
 from tests.support.servers.databases import Database
@@ -121,3 +122,23 @@ def test_the_index_has_no_entry_of_a_session_without_metadata(database: Database
         assert before is not None
         assert after is not None
         assert after[0] > before[0]
+
+
+@pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+def test_the_migration_of_the_index_runs_again_after_it_was_killed(database: Database) -> None:
+    (migration,) = (file for file in read_sql().migrations if file.name.endswith("_session_metadata"))
+    valid = (
+        "select i.indisvalid, i.indisready from pg_index i"
+        " where i.indexrelid = 'robot_brain.sessions_metadata_idx'::regclass"
+    )
+    with database.admin() as admin, psycopg.connect(database.direct_url, autocommit=True) as migrator:
+        fill(admin)
+        # What is left of an index that was being made.
+        admin.execute(
+            "update pg_index set indisvalid = false, indisready = false"
+            " where indexrelid = 'robot_brain.sessions_metadata_idx'::regclass"
+        )
+        for statement in migration.statements():
+            migrator.execute(statement.encode())
+        assert admin.execute(valid).fetchone() == (True, True)
+        check(admin)

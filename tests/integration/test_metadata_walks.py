@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -17,7 +16,7 @@ FILTERS = 60
 
 
 @pytest.fixture
-def rng() -> Iterator[random.Random]:
+def rng() -> random.Random:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(2**32))
     print(f"SEED={seed}")
     return random.Random(seed)
@@ -48,6 +47,9 @@ def test_metadata_of_the_oldest_sessions_alone_is_found_after_pages_that_are_sho
         # Over 10,000 match, so the index is no help, and the time for a page ends before the oldest.
         one = {"metadata": '{"b": 10999}', "path": None, "selects": False}
         assert walked(app, "acme", None, one) == ["s16000"]
+        # s15908 is being erased.
+        erased = {"metadata": '{"b": 10907}', "path": None, "selects": False}
+        assert walked(app, "acme", None, erased) == []
         # An empty array is no value that the index has.
         none = {"metadata": '{"c": []}', "path": None, "selects": False}
         assert walked(app, "acme", None, none) == []

@@ -117,7 +117,7 @@ def forged(*parts: object) -> str:
 def test_a_forged_cursor_is_422_or_a_place_in_the_search_and_never_500(filled: Bundle, order: str) -> None:
     made = whole(lambda: filled.search("mocha", order=order, limit=1)).json["page"]["cursor"]
     place, searched = json.loads(bytes.fromhex(made))
-    assert len(place) == (10 if order == "relevance" else 3)
+    assert (len(place) > 3) == (order == "relevance")
     wrong = [*ODD, *(forged(place, each) for each in (None, "", "x", searched + "x", 1))]
     for number, value in itertools.product(range(len(place)), VALUES):
         wrong.append(forged([value if at == number else each for at, each in enumerate(place)], searched))

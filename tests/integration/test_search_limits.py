@@ -134,6 +134,6 @@ def test_a_page_of_the_largest_snippets_fits_into_an_answer(embedded_database: D
         make_words(embedded_database)
         reply = whole(lambda: functions.search("kumquat", limit=MAX_HITS, order="relevance", **{"in": "user"}))
     assert len(reply.json["hits"]) == MAX_HITS
-    assert len(reply.json["hits"][0]["snippet"]) > 16_000
+    assert len(reply.json["hits"][0]["snippet"]) > 4_000
     answer = {"statusCode": 200, "headers": dict(reply.headers), "body": reply.body}
     assert len(json.dumps(answer, ensure_ascii=False).encode()) < MAX_ANSWER_BYTES

@@ -47,7 +47,7 @@ class Client:
 
     name: str
     url: str
-    # Where each word is, and those that are gone.
+    # The place of each word, and the words that are gone.
     there: dict[str, Place] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     done: int = 0

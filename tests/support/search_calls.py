@@ -54,7 +54,7 @@ def search(connection: Connection, query: str, **parameters: object) -> Found:
     return Found(body["hits"], body["page"]["cursor"], body["page"]["complete"])
 
 
-def walk(connection: Connection, query: str, cursor: str | None = None, **parameters: object) -> Iterator[Found]:
+def walk(connection: Connection, query: str, cursor: Any = None, **parameters: object) -> Iterator[Found]:
     """Yield the pages of a search, from a cursor on, until there is no cursor."""
     for page in walk_so_far(connection, query, cursor, **parameters):
         yield page
@@ -62,7 +62,7 @@ def walk(connection: Connection, query: str, cursor: str | None = None, **parame
     assert last is None, "the cursor does not go on"
 
 
-def walk_so_far(connection: Connection, query: str, cursor: str | None = None, **parameters: object) -> Iterator[Found]:
+def walk_so_far(connection: Connection, query: str, cursor: Any = None, **parameters: object) -> Iterator[Found]:
     """Yield the pages of a search until there is no cursor, or until all turns that have words were looked at."""
     while True:
         page = search(connection, query, cursor=cursor, **parameters)

@@ -12,7 +12,8 @@ begin
     return null;
   end if;
   return (
-    select string_agg(robot_brain.lexeme_query(robot_brain.day_lexeme(d))::text, ' | ')
+    -- A day's lexeme has nothing to quote.
+    select string_agg('''' || robot_brain.day_lexeme(d) || '''', ' | ')
     from generate_series(date_trunc('day', p_from), p_to - interval '1 microsecond', interval '1 day') d
   )::tsquery;
 end

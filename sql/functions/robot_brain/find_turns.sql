@@ -12,6 +12,8 @@
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
 -- the places. The caller keeps months of turns from being made meanwhile, because that moves turns.
+-- The time zone is UTC, because the steps reckon with months and days. Another client of the pooler may have set
+-- gin_fuzzy_search_limit. Then the index would leave out matches at random.
 set local role robot_brain_search;
 
 create or replace function robot_brain.find_turns(
@@ -43,84 +45,82 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
--- The steps reckon with months and days.
 set timezone = 'UTC'
 set enable_seqscan = off
+-- PostgreSQL up to 17 would compile a plan with such a scan, which takes 100 ms.
+set jit = off
 set enable_hashjoin = off
 set enable_mergejoin = off
--- Another client of the pooler may have set it. Then the index would leave out matches at random.
 set gin_fuzzy_search_limit = 0
 set work_mem = '16MB'
 -- Each plan reads one month only.
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  v_until constant timestamptz := clock_timestamp() + p_budget * interval '1 millisecond';
+  v_until timestamptz;  -- null before the first part
   v_filtered constant tsquery := p_filters && p_query;
   v_ranked constant tsquery := case when p_is_ranked then robot_brain.bounded_query(p_query) end;
   -- A restore of some tables may have left its row out. Then no turn is known to have words.
   v_filled_from constant timestamptz := coalesce(
     (select s.filled_from from robot_brain.search_state s where s.tenant_id = '*'), 'infinity'
   );
-  v_floor constant timestamptz := greatest(p_from, v_filled_from);
   -- How many parts were read one by one. Null: none shall be, because the index finds those of a session or a user at once.
   v_read integer := case when p_session_id is null and p_user_id is null then 0 end;
   v_step interval := '1 day';
   v_queue record;
-  v_next integer := 1;  -- the first of the queued turns that was not looked at
+  v_next integer;  -- the first of the queued turns that was not looked at
   v_months timestamptz[];
   v_month timestamptz;
   v_alone integer;  -- the months from v_month to this one have no queued turn
   v_from timestamptz;
   v_part record;
-  v_is_stopped boolean;  -- null before the first part
+  v_is_stopped boolean := false;
 begin
-  times := '{}';
-  sessions := '{}';
-  seqs := '{}';
-  scores := '{}';
-  low_time := coalesce(p_time, p_to);
-  low_session := coalesce(p_session, '');
-  low_seq := coalesce(p_seq, 0);
-  v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to);
+  -- A session has turns from its beginning to its last one.
+  if p_session_id is not null then
+    select greatest(p_from, s.created_at), least(p_to, s.last_active + interval '1 microsecond')
+    into p_from, p_to
+    from robot_brain.sessions s
+    where s.tenant_id = p_tenant_id and s.id = p_session_id;
+    p_to := coalesce(p_to, '-infinity');
+  end if;
+  select '{}', '{}', '{}', '{}' into times, sessions, seqs, scores;
+  select coalesce(p_time, p_to), coalesce(p_session, ''), coalesce(p_seq, 0) into low_time, low_session, low_seq;
+  v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
   queued := cardinality(v_queue.times);
-  while v_next <= queued
-    and (v_queue.times[v_next], v_queue.sessions[v_next] collate "C", v_queue.seqs[v_next])
-      >= (low_time, low_session, low_seq)
-  loop
-    v_next := v_next + 1;
-  end loop;
-
-  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], v_floor, low_time + interval '1 microsecond'));
+  v_next := v_queue.next;
+  has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
+  p_from := greatest(p_from, v_filled_from);
+  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond'));
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
-    v_from := greatest(v_month, v_floor);
+    v_from := greatest(v_month, p_from);
     if low_time > v_month + interval '1 month' then
       low_time := v_month + interval '1 month';
       low_session := '';
       low_seq := 0;
     end if;
     while (low_time, low_session collate "C") > (v_from, '') loop
-      -- Stop only before another part, so that a search that has looked at all turns has ended. Each call takes one part.
-      v_is_stopped := cardinality(times) >= p_most or (v_is_stopped is not null and clock_timestamp() > v_until);
+      -- Stop only before another part, so that a search that has looked at all turns has ended.
+      v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
       v_alone := n - 1;
-      while v_months[v_alone + 1] > v_queue.times[v_next]
-        or (v_next > queued and v_alone < cardinality(v_months))
-      loop
+      while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
         v_alone := v_alone + 1;
       end loop;
       v_part := robot_brain.match_part(
         p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
-        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], v_floor, v_until
+        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], p_from, v_until
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
+      -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
+      v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
 
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
-          p_tenant_id, v_filtered, v_ranked, p_user_id, v_queue, v_next, v_part, p_most - cardinality(times)
+          v_part, v_queue, v_next, p_tenant_id, v_filtered, v_ranked, p_user_id, p_most - cardinality(times)
         );
         v_next := v_part.next;
       end if;
@@ -133,7 +133,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := v_is_stopped is not true and v_filled_from <= p_from;
+  has_ended := has_ended and not v_is_stopped;
 end
 $$;
 

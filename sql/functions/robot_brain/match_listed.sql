@@ -5,6 +5,7 @@
 --   ids          the matches, in the order of the list
 --   low_hour, low_active, low_id   the place of the last session that was looked at
 --   has_ended    the list has no more sessions
+--   is_cut       the time was over before p_read sessions were looked at
 -- A path may take milliseconds for one session with large metadata. So only the first 50 are looked at after p_until.
 set local role robot_brain_search;
 
@@ -23,7 +24,8 @@ create or replace function robot_brain.match_listed(
   out low_hour timestamptz,
   out low_active timestamptz,
   out low_id text,
-  out has_ended boolean
+  out has_ended boolean,
+  out is_cut boolean
 )
 language plpgsql
 stable
@@ -65,9 +67,11 @@ begin
   )
   select array(select l.id from looked_at l where l.matches order by l.n limit p_most),
     l.active_hour, l.last_active, l.id,
-    (select count(*) < p_read from judged j) and not exists (select from judged j where j.matches is null)
-  into ids, low_hour, low_active, low_id, has_ended
+    exists (select from judged j where j.matches is null),
+    (select count(*) < p_read from judged j)
+  into ids, low_hour, low_active, low_id, is_cut, has_ended
   from (values (1)) one (n)
   left join (select l.* from looked_at l order by l.n desc limit 1) l on true;
+  has_ended := has_ended and not is_cut;
 end
 $$;

@@ -2,7 +2,7 @@
 -- are read in one statement. This costs a fifth of a statement for each month. It is for words of which a month has few.
 --   p_months                the beginnings of the months, newest first; the place is in the first month or after it
 --   p_from                  only turns of this time on
---   p_until                 no month is begun after this moment
+--   p_until                 no month but the first is begun after this moment
 --   p_filters               the lexemes of the tenant and the filters, which p_query has, too
 --   the others              as for match_newest
 --   times, sessions, seqs, scores   the matches, newest first
@@ -44,8 +44,8 @@ begin
     select m.month, t.is_in_time, h.*
     from unnest(p_months) with ordinality m (month, n)
     cross join lateral (
-      -- The clock is read once a month.
-      select clock_timestamp() < p_until as is_in_time
+      -- The first month is always read. The clock is read once before each other one.
+      select m.n = 1 or clock_timestamp() < p_until as is_in_time
       offset 0
     ) t
     left join lateral (

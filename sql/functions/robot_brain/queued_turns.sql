@@ -2,6 +2,7 @@
 -- until a refresh, and then in search_queue until fill_words. One statement reads both, so no turn is between them.
 --   p_session_id         only turns of this session, or null
 --   p_from, p_to         only turns of this time, without p_to itself
+--   next                 the index of the first turn before the place p_time, p_session, p_seq
 set local role robot_brain_search;
 
 create or replace function robot_brain.queued_turns(
@@ -9,9 +10,13 @@ create or replace function robot_brain.queued_turns(
   p_session_id text,
   p_from timestamptz,
   p_to timestamptz,
+  p_time timestamptz,
+  p_session text,
+  p_seq integer,
   out times timestamptz[],
   out sessions text[],
-  out seqs integer[]
+  out seqs integer[],
+  out next integer
 )
 language plpgsql
 stable
@@ -70,6 +75,10 @@ begin
     times := times || coalesce(v_found.times, '{}');
     sessions := sessions || coalesce(v_found.sessions, '{}');
     seqs := seqs || coalesce(v_found.seqs, '{}');
+  end loop;
+  next := 1;
+  while (times[next], sessions[next] collate "C", seqs[next]) >= (p_time, p_session, p_seq) loop
+    next := next + 1;
   end loop;
 end
 $$;

@@ -49,7 +49,7 @@ begin
     when data_exception then
       created_at := null;
   end;
-  if created_at is null or session_id is null or seq is null then
+  if created_at is null or session_id is null or seq is null or (from_time is not null and is_complete is null) then
     raise exception using
       errcode = 'RB428',
       message = 'the cursor is unreadable, or was made for another search',

@@ -5,6 +5,8 @@ create or replace function robot_brain.search_months(p_queued timestamptz[], p_f
 returns setof timestamptz
 language plpgsql
 stable
+-- find_turns plans each statement for its months.
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return query
