@@ -6,7 +6,8 @@
 --   p_time, p_session, p_seq   only turns before this place, or nulls
 --   times, sessions, seqs, scores   up to p_most turns. A score is null unless p_is_ranked
 --   low_time, low_session, low_seq  all turns from here on were looked at
---   has_ended               there are no more turns, of those that have words or are queued
+--   has_ended               all turns were looked at, of those that have words or are queued
+--   is_filled               all turns of the time have words or are queued
 --   is_behind               so many turns of the tenant are queued that each search takes longer
 -- 1. The months are read in parts (match_part): the newest words one by one, older ones by the index.
 -- 2. In each part the turns are added whose words are missing (add_queued).
@@ -38,6 +39,7 @@ create or replace function robot_brain.find_turns(
   out low_session text,
   out low_seq integer,
   out has_ended boolean,
+  out is_filled boolean,
   out is_behind boolean
 )
 language plpgsql
@@ -87,7 +89,7 @@ begin
   v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
   is_behind := cardinality(v_queue.times) > 100 or (select sum(s) from unnest(v_queue.sizes) s) > 200000;
   v_next := v_queue.next;
-  has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
+  is_filled := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
   p_from := greatest(p_from, v_filled_from);
   v_months := array(select robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond'));
   <<months>>
@@ -126,7 +128,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := has_ended and not v_is_stopped;
+  has_ended := not v_is_stopped;
 end
 $$;
 

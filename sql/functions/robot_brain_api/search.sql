@@ -10,8 +10,9 @@
 --   p_as_user       the end user of the request, or null for a caller that sees all
 --   is_behind       many turns wait for their words, so fill_search helps the next searches. False if the server takes
 --                   no writes
--- complete is false if the time for a page was spent before the page was full, or before all turns have words. The cursor
--- goes on there.
+-- complete is false if the time for a page was spent before the page was full. The cursor goes on there.
+-- It is also false after the last page, if that has not all turns: some have no words yet, or order=relevance ranks only
+-- the newest 2,000. The cursor is null then.
 -- Raises RB428 if the cursor is unreadable or of another search, RB430 if the query has no word, RB501 if the search is
 -- off, and RB503 (sql/README.md).
 set local role robot_brain_owner;
