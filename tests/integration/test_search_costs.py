@@ -14,7 +14,7 @@ from tests.support.servers.databases import Database
 pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
 
 SESSIONS = 60
-WORDS = 3000  # of a month
+WORDS = 10_000  # of a month
 _UTC = "set timezone = 'UTC'; set datestyle = 'ISO'"
 _MONTHS = "select date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - make_interval(months => %s)"
 # One of a hundred turns has the word `zebra`.
@@ -22,7 +22,7 @@ _FILL_MONTH = """
 insert into robot_brain.turn_words (tenant_id, session_id, seq, created_at, words)
 select
   'local', 's' || n %% 50, n, %(month)s::timestamptz + n * interval '1 second',
-  array_to_tsvector(array[e'\\x01local', case when n %% 100 = 1 then 'zebra' else 'horse' end])
+  array_to_tsvector(array[e'\\x01local', repeat('x', 800), case when n %% 100 = 1 then 'zebra' else 'horse' end])
 from generate_series(1, %(words)s) n
 """
 _SESSIONS = """
@@ -45,7 +45,8 @@ where h.inhparent = 'robot_brain.turn_words'::regclass and i.indisprimary
 """
 _COMPILES = """
 select p.proname from pg_proc p
-where 'enable_seqscan=off' = any (p.proconfig) and p.prosrc ~ 'turn_words|find_turns|fill_queued'
+where 'enable_seqscan=off' = any (p.proconfig)
+  and (p.proowner = 'robot_brain_search'::regrole or p.prosrc ~ 'find_turns')
   and not 'jit=off' = any (p.proconfig)
 """
 
@@ -63,6 +64,7 @@ def three_months(database: Database) -> Iterator[tuple[psycopg.Connection, list[
                 admin.execute("set local role robot_brain_search")
                 admin.execute("select robot_brain.add_words_month(%s)", [month])
             admin.execute(_FILL_MONTH, {"month": month, "words": WORDS})
+        admin.execute("analyze robot_brain.turn_words")
     with database.admin() as connection, connection.transaction():
         connection.execute(_UTC)
         connection.execute("set local role robot_brain_search")

@@ -122,7 +122,7 @@ ROUTES = (
         errors=(*ANY_REQUEST, SearchOffError, *(kind for kind in DATABASE if kind is not DatabaseReadOnlyError)),
         broken_rule={
             "loc": ["query", "q"],
-            "msg": "has no word to look for, or one of the alternatives of `or` has none. A word after - only excludes turns",
+            "msg": "needs a word to look for, in each alternative of `or`. A word after - only excludes turns",
             "type": "no_word",
         },
     ),

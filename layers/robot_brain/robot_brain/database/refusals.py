@@ -87,7 +87,7 @@ def _email_taken(_: Facts) -> RequestError:
 def _no_word(_: Facts) -> RequestError:
     return InvalidRequestError.at(
         ["query", "q"],
-        "has no word to look for, or one of the alternatives of `or` has none. A word after - only excludes turns",
+        "needs a word to look for, in each alternative of `or`. A word after - only excludes turns",
         "no_word",
     )
 
