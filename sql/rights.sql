@@ -67,6 +67,7 @@ alter function robot_brain.metadata_lexemes owner to robot_brain_search;
 alter function robot_brain.metadata_path owner to robot_brain_owner;
 alter function robot_brain.month_before owner to robot_brain_search;
 alter function robot_brain.month_exists owner to robot_brain_owner;
+alter function robot_brain.months_alone owner to robot_brain_search;
 alter function robot_brain.months_in_default owner to robot_brain_stats;
 alter function robot_brain.most_uncounted owner to robot_brain_stats;
 alter function robot_brain.newest_page owner to robot_brain_owner;

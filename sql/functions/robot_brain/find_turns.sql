@@ -6,8 +6,9 @@
 --   p_time, p_session, p_seq   only turns before this place, or nulls
 --   times, sessions, seqs, scores   up to p_most turns. A score is null unless p_is_ranked
 --   low_time, low_session, low_seq  all turns from here on were looked at
---   has_ended               there are no more turns, of those that have words or are queued
---   queued                  the queued turns of the tenant
+--   has_ended               all turns were looked at, of those that have words or are queued
+--   is_filled               all turns of the time have words or are queued
+--   is_behind               so many turns of the tenant are queued that each search takes longer
 -- 1. The months are read in parts (match_part): the newest words one by one, older ones by the index.
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
@@ -38,7 +39,8 @@ create or replace function robot_brain.find_turns(
   out low_session text,
   out low_seq integer,
   out has_ended boolean,
-  out queued integer
+  out is_filled boolean,
+  out is_behind boolean
 )
 language plpgsql
 stable
@@ -71,8 +73,6 @@ declare
   v_next integer;  -- the first of the queued turns that was not looked at
   v_months timestamptz[];
   v_month timestamptz;
-  v_alone integer;  -- the months from v_month to this one have no queued turn
-  v_from timestamptz;
   v_part record;
   v_is_stopped boolean := false;
 begin
@@ -87,37 +87,32 @@ begin
   select '{}', '{}', '{}', '{}' into times, sessions, seqs, scores;
   select coalesce(p_time, p_to), coalesce(p_session, ''), coalesce(p_seq, 0) into low_time, low_session, low_seq;
   v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
-  queued := cardinality(v_queue.times);
+  is_behind := cardinality(v_queue.times) > 100 or (select sum(s) from unnest(v_queue.sizes) s) > 200000;
   v_next := v_queue.next;
-  has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
+  is_filled := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
   p_from := greatest(p_from, v_filled_from);
   v_months := array(select robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond'));
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
-    v_from := greatest(v_month, p_from);
     if low_time > v_month + interval '1 month' then
       low_time := v_month + interval '1 month';
       low_session := '';
       low_seq := 0;
     end if;
-    while (low_time, low_session collate "C") > (v_from, '') loop
+    while (low_time, low_session collate "C") > (greatest(v_month, p_from), '') loop
       -- Stop only before another part, so that a search that has looked at all turns has ended.
       v_is_stopped := cardinality(times) >= p_most or coalesce(clock_timestamp() > v_until, false);
       exit months when v_is_stopped;
-      v_alone := n - 1;
-      while v_months[v_alone + 1] > coalesce(v_queue.times[v_next], '-infinity') loop
-        v_alone := v_alone + 1;
-      end loop;
       v_part := robot_brain.match_part(
-        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, v_from, v_month + interval '1 month',
-        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step, v_months[n:v_alone], p_from, v_until
+        p_tenant_id, v_filtered, p_filters, v_ranked, p_user_id, greatest(v_month, p_from), v_month + interval '1 month',
+        low_time, low_session, low_seq, p_most - cardinality(times), v_read, v_step,
+        robot_brain.months_alone(v_months, n, v_queue.times[v_next]), p_from, v_until
       );
       v_read := v_part.parts_read;
       v_step := v_part.next_step;
       -- The time begins after the first part. In a new connection that is slow, because each function is parsed first.
       v_until := coalesce(v_until, clock_timestamp() + p_budget * interval '1 millisecond');
-
       if v_queue.times[v_next] >= v_part.low_time then
         v_part := robot_brain.add_queued(
           v_part, v_queue, v_next, p_tenant_id, v_filtered, v_ranked, p_user_id, p_most - cardinality(times)
@@ -133,7 +128,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := has_ended and not v_is_stopped;
+  has_ended := not v_is_stopped;
 end
 $$;
 

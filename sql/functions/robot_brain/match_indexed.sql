@@ -43,14 +43,13 @@ begin
     from matching m
     -- One session at a time, and only until there are enough turns.
     cross join lateral (
-      select
+      select s.erasing_at, s.user_id
       from robot_brain.sessions s
-      where s.tenant_id = p_tenant_id
-        and s.id = m.session_id collate "default"
-        and s.erasing_at is null
-        and (p_user_id is null or s.user_id = p_user_id)
+      where s.tenant_id = p_tenant_id and s.id = m.session_id collate "default"
+      -- Without this, and without statistics, the planner would look through all sessions of the tenant.
       offset 0
     ) s
+    where s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
     limit p_most
   )
   select

@@ -64,14 +64,12 @@ begin
         order by w.created_at desc, w.session_id desc, w.seq desc
       ) w
       cross join lateral (
-        select
+        select s.erasing_at, s.user_id
         from robot_brain.sessions s
-        where s.tenant_id = p_tenant_id
-          and s.id = w.session_id collate "default"
-          and s.erasing_at is null
-          and (p_user_id is null or s.user_id = p_user_id)
+        where s.tenant_id = p_tenant_id and s.id = w.session_id collate "default"
         offset 0
       ) s
+      where s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
     ) h on true
     -- A month without a match is a row, too. So a full answer has more than p_most matches.
     limit p_most + cardinality(p_months)

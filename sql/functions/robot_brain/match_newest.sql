@@ -47,7 +47,13 @@ begin
   hits as (
     select w.*
     from words w
-    join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = w.session_id collate "default"
+    cross join lateral (
+      select s.erasing_at, s.user_id
+      from robot_brain.sessions s
+      where s.tenant_id = p_tenant_id and s.id = w.session_id collate "default"
+      -- Without this, and without statistics, the planner would look through all sessions of the tenant.
+      offset 0
+    ) s
     where w.matches and s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
   ),
   lowest as (

@@ -55,7 +55,10 @@ begin
         -- Without statistics, the planner would look through the queue for each turn of the month.
         offset 0
       ) c
-      join robot_brain.sessions s on s.tenant_id = p_tenant_id and s.id = c.session_id
+      cross join lateral (
+        select s.erasing_at, s.user_id from robot_brain.sessions s where s.tenant_id = p_tenant_id and s.id = c.session_id
+        offset 0
+      ) s
       where s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
       -- The words are made once.
       offset 0
