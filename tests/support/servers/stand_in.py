@@ -35,8 +35,8 @@ def neon_stand_in(
     """Run servers for this stand-in alone, and remove them afterwards.
 
     With `names` the URL has a name that only the file of `resolve_with` (tests/support/neon/names.py) knows.
-    Without libfaketime no test can step its clock. `clock_kept` is that of WallClock. Raises MissingBinaryError if PostgreSQL or PgBouncer is not
-    installed.
+    Without libfaketime no test can step its clock. `clock_kept` is that of WallClock. Raises MissingBinaryError if
+    PostgreSQL or PgBouncer is not installed.
     """
     folder = server_folder()
     with contextlib.ExitStack() as stack:
