@@ -7,7 +7,7 @@ from typing import Any
 from tests.soak.check import Findings, check
 from tests.soak.journal import Line
 from tests.soak.journals import Journals, act_of
-from tests.soak.records import Act, Page, Turn, Walk, turn_id
+from tests.soak.records import Act, Page, Search, Turn, Walk, turn_id
 from tests.soak.stored import Row, Stored, StoredSession
 
 Texts = Mapping[int, str]  # ids by seq
@@ -81,6 +81,13 @@ class Diary:
         )
         self.journals.walks.append(walk)
         return walk
+
+    def search(self, name: str, *places: tuple[str, int]) -> None:
+        """Note a search for the id of a text, and the places of its hits."""
+        began = self._tick(2)
+        self.journals.searches.append(
+            Search(request=self._name(), began=began, ended=began + 1, name=name, places=places)
+        )
 
     def store(
         self,

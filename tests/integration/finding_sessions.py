@@ -47,7 +47,7 @@ def insert(admin: psycopg.Connection, tenant: str, metadata: list[Json], prefix:
 
 
 def random_metadata(rng: random.Random) -> Json:
-    """Return small metadata, so that many sessions have the same values."""
+    """Return small metadata, so that many sessions have the same values. One value is rare."""
 
     def value(depth: int) -> Any:
         kind = rng.randrange(4 if depth else 3)
@@ -59,14 +59,17 @@ def random_metadata(rng: random.Random) -> Json:
             return [value(0) for _ in range(rng.randrange(3))] if depth else rng.choice(WORDS)
         return {rng.choice(WORDS): value(depth - 1) for _ in range(rng.randrange(3))}
 
-    return {rng.choice(WORDS): value(2) for _ in range(rng.randrange(4))}
+    return {rng.choice(WORDS): value(2) for _ in range(rng.randrange(4))} | {"rare": rng.randrange(300)}
 
 
 def random_filter(rng: random.Random) -> Json:
     """Return `metadata`, `path` or both, and whether the path selects by a filter instead of being a predicate."""
-    kind = rng.randrange(3)
-    path, selects = _path(rng) if kind else (None, False)
-    metadata = None if kind == 1 else {**random_metadata(rng), rng.choice(WORDS): rng.choice((1, "a", [], {"b": 1}))}
+    kind = rng.randrange(4)
+    path, selects = _path(rng) if kind in (1, 2) else (None, False)
+    common: Json = {rng.choice(WORDS): rng.choice((1, "a", [], {"b": 1})) for _ in range(rng.randrange(1, 3))}
+    metadata = {0: common, 1: None, 2: common, 3: {"rare": rng.randrange(300)}}[kind]
+    if kind == 1 and rng.randrange(2):
+        path, selects = f"$.rare == {rng.randrange(300)} || {rng.randrange(300)} == $.rare", False
     return {"metadata": metadata and json.dumps(metadata), "path": path, "selects": selects}
 
 

@@ -47,6 +47,9 @@ def test_metadata_of_the_oldest_sessions_alone_is_found_after_pages_that_are_sho
         # Over 10,000 match, so the index is no help, and the time for a page ends before the oldest.
         one = {"metadata": '{"b": 10999}', "path": None, "selects": False}
         assert walked(app, "acme", None, one) == ["s16000"]
+        # s15908 is being erased.
+        erased = {"metadata": '{"b": 10907}', "path": None, "selects": False}
+        assert walked(app, "acme", None, erased) == []
         # An empty array is no value that the index has.
         none = {"metadata": '{"c": []}', "path": None, "selects": False}
         assert walked(app, "acme", None, none) == []

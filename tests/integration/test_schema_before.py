@@ -12,10 +12,11 @@ from ops.errors import MigrationError
 from ops.logins import APP
 from ops.migrate import migrate
 from tests.integration.catalogue import catalogue
-from tests.integration.earlier_commits import before_this_schema, checked_out
+from tests.integration.earlier_commits import before_the_first, before_this_schema, checked_out
 from tests.integration.migrations import FILES, finish, migrating, recorded
 from tests.integration.user_rows import fill, step
 from tests.support.bundle import Bundle, deployed, turn
+from tests.support.searching import places
 from tests.support.servers.postgres import Postgres
 
 PASSWORD = "app"  # of a server that ends with the test
@@ -88,11 +89,16 @@ def test_an_upgraded_schema_equals_one_made_from_zero_and_keeps_users_sessions_a
         assert [session["id"] for session in functions.sessions().json["sessions"]] == ["of no user"]
         entries = functions.audit().json["entries"]
         assert [(entry["record_id"], entry["action"]) for entry in reversed(entries)] == [
+            ("ann", "INSERT"),
+            ("bob", "INSERT"),
+            ("bob", "ERASE"),
+            ("carl", "ERASE"),
             ("ann", "UPDATE"),
             ("ann", "EXPORT"),
             ("ann", "ERASE"),
         ]
-        assert functions.refresh()["audit_chained"] == 4, "one of them is of the migration"
+        assert functions.refresh()["audit_chained"] == 10, "three of them are of the migrations"
+        assert places(functions, "old") == [("of no user", 1)]
 
 
 def test_callers_of_the_schema_before_go_on_after_an_upgrade_without_an_actor(
@@ -136,9 +142,12 @@ def test_callers_of_the_schema_before_go_on_after_an_upgrade_without_an_actor(
 
 @pytest.mark.parametrize("cluster", ["distribution"], indirect=True)
 def test_an_upgrade_is_refused_if_the_old_audit_trail_has_rows_and_changes_nothing(
-    admin: psycopg.Connection, direct_url: str, app_url: str
+    admin: psycopg.Connection, direct_url: str, tmp_path: Path
 ) -> None:
-    assert app_url
+    with migrating(
+        direct_url, checked_out(before_the_first("sql/migrations/0006_audit.sql"), tmp_path, "ops", "sql")
+    ) as process:
+        assert finish(process)
     admin.execute(ENTRY)
     before = catalogue(admin)
 

@@ -8,6 +8,7 @@ from tests.integration.months import drop_month, move_to
 from tests.support.marks import without_pooler
 from tests.support.search_calls import (
     Connection,
+    Found,
     Place,
     fill,
     fill_all,
@@ -16,7 +17,6 @@ from tests.support.search_calls import (
     search,
     turn,
     walk,
-    walk_so_far,
     write,
     wrong_words,
 )
@@ -59,19 +59,19 @@ def every_tea() -> set[Place]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_walk_that_began_before_the_words_were_made_goes_on(app: Connection, admin: Connection, order: str) -> None:
-    first = search(app, "tea", order=order)
-    assert (first.hits, first.complete) == ([], False)
-    places: list[Place] = []
-    cursor = first.cursor
+def test_a_walk_ends_where_turns_have_no_words_yet_and_says_so(app: Connection, admin: Connection, order: str) -> None:
+    assert search(app, "tea", order=order) == Found([], None, False)
+    seen: set[Place] = set()
     while fill(app) != {"words_made": 0, "has_more": False}:
-        for page in walk_so_far(app, "tea", cursor, order=order, limit=1):
-            places += page.places
-            cursor = page.cursor
-            assert cursor is not None or page.complete
-    if cursor is not None:
-        places += [place for page in walk(app, "tea", cursor, order=order) for place in page.places]
-    assert (len(places), set(places)) == (6, every_tea())
+        pages = list(walk(app, "tea", order=order, limit=1))
+        places = [place for page in pages for place in page.places]
+        assert len(places) == len(set(places))
+        assert seen <= set(places)
+        seen = set(places)
+        assert pages[-1].cursor is None
+        assert seen == every_tea() or not pages[-1].complete
+    assert set(found(app, "tea", order=order)) == every_tea()
+    assert list(walk(app, "tea", order=order))[-1].complete
     assert (wrong_words(admin), queued(admin)) == ([], 0)
 
 
@@ -95,8 +95,7 @@ def test_a_search_without_its_state_says_that_it_is_not_complete(
     admin.execute("create table public.kept as table robot_brain.search_state")
     admin.execute("delete from robot_brain.search_state")
     page = search(app, "tea", order=order)
-    assert page.complete is False
-    assert page.cursor is not None
+    assert (page.complete, page.cursor) == (False, None)
     assert fill(app) == {"words_made": 0, "has_more": False}
     admin.execute("insert into robot_brain.search_state table public.kept")
     assert set(found(app, "tea", order=order)) == every_tea()

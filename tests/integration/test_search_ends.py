@@ -44,6 +44,15 @@ def test_a_search_whose_time_is_over_before_it_has_looked_at_all_turns_has_not_e
         assert admin.execute(FIND).fetchone() == (0, False)
 
 
+def test_a_part_of_turns_that_wait_is_as_large_as_their_texts_allow(database: Database) -> None:
+    """Words of a long text take milliseconds. So a part has few of such turns, and always at least one."""
+    with database.app() as app:
+        for n in range(3):
+            write(app, f"long-{n}", turn("tea " * 25_000))
+    with database.admin() as admin:
+        assert admin.execute(FIND.replace("'coffee'", "'tea'")).fetchone() == (1, False)
+
+
 def test_what_delays_the_beginning_of_a_search_takes_no_time_from_its_page(database: Database) -> None:
     """A new connection is such a delay, and here it is a lock. The first part is the last day of the month."""
     with database.app() as app:

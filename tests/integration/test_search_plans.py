@@ -1,125 +1,116 @@
-"""What a search and the filler read does not grow with what they do not need: other sessions, months and keys."""
+"""A write makes no word and waits for no filler, and a search finds rare words by the index."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import psycopg
-import pytest
 
-from tests.support.plans import rows_read
-from tests.support.search_calls import fill_all, refresh, turn, write
+from tests.integration.searched import Searching
+from tests.support.bundle import Bundle, turn
+from tests.support.marks import without_pooler
+from tests.support.plans import indexes_scanned, rows_read
 from tests.support.servers.databases import Database
 
-pytestmark = pytest.mark.parametrize("database", ["embedded", "tls"], indirect=True)
+pytestmark = without_pooler
 
-SESSIONS = 60
-WORDS = 10_000  # of a month
-_UTC = "set timezone = 'UTC'; set datestyle = 'ISO'"
-_MONTHS = "select date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' - make_interval(months => %s)"
-# One of a hundred turns has the word `zebra`.
-_FILL_MONTH = """
-insert into robot_brain.turn_words (tenant_id, session_id, seq, created_at, words)
-select
-  'local', 's' || n %% 50, n, %(month)s::timestamptz + n * interval '1 second',
-  array_to_tsvector(array[e'\\x01local', repeat('x', 800), case when n %% 100 = 1 then 'zebra' else 'horse' end])
-from generate_series(1, %(words)s) n
+TURNS = 6_000
+LOCKED = """
+select distinct c.relname from pg_locks l join pg_class c on c.oid = l.relation
+where l.pid = pg_backend_pid()
+  and (c.relname like 'turn_words%' or c.relname in ('search_queue', 'search_state', 'word_filling'))
 """
-_SESSIONS = """
-insert into robot_brain.sessions
-  (tenant_id, id, created_at, last_active, active_hour, message_count, response_length, answer_bytes)
-select 'local', 's' || n, now(), now(), now(), 1, 1, 1 from generate_series(0, 49) n
-"""
-_MATCH = """
-select cardinality(times), low_time
-from robot_brain.match_months(
-  'local', e'zebra & \\x01local', e'\\x01local', null, null, %s::timestamptz[], '-infinity', 'infinity', '', 0, 1000,
-  clock_timestamp() + %s::interval
+CALLED = "select funcname from pg_stat_xact_user_functions where schemaname = 'robot_brain'"
+WORDS_ARE_MADE_BY = {"words_of", "plain_text", "folded_text", "fill_words"}
+WRITE = "select robot_brain_api.write_message(p_tenant_id => 'local', p_session_id => %s, p_messages => %s)"
+# A search of a session begins with the index. Others read the newest turns one by one before.
+SEARCH = (
+    "select body from robot_brain_api.search(p_tenant_id => 'local', p_query => %s, p_in => %s, p_session_id => 's')"
 )
-"""
-_KEY_ENTRIES = """
-select coalesce(sum(pg_stat_get_xact_tuples_returned(i.indexrelid)), 0)
-from pg_index i
-join pg_inherits h on h.inhrelid = i.indrelid
-where h.inhparent = 'robot_brain.turn_words'::regclass and i.indisprimary
-"""
-_COMPILES = """
-select p.proname from pg_proc p
-where 'enable_seqscan=off' = any (p.proconfig)
-  and (p.proowner = 'robot_brain_search'::regrole or p.prosrc ~ 'find_turns')
-  and not 'jit=off' = any (p.proconfig)
-"""
 
 
-@contextmanager
-def three_months(database: Database) -> Iterator[tuple[psycopg.Connection, list[object]]]:
-    """Make three months without words. Yield a connection with the role and settings of find_turns, and the months."""
-    with database.admin() as admin, database.admin() as connection:
-        for each in (admin, connection):
-            each.execute(_UTC)
-        months = [admin.execute(_MONTHS, [number]).fetchone()[0] for number in (1, 2, 3)]  # type: ignore[index]  # it has a row
-        admin.execute(_SESSIONS)
-        connection.execute("set role robot_brain_search")
-        for month in months:
-            connection.execute("select robot_brain.add_words_month(%s)", [month])
-        for name in ("seqscan", "hashjoin", "mergejoin"):
-            connection.execute(f"set enable_{name} = off".encode())
-        yield connection, months
-
-
-def fill_months(database: Database, months: list[object]) -> None:
-    """Insert the words of the months."""
+def test_a_write_makes_no_word_and_touches_no_table_of_the_words(database: Database) -> None:
     with database.admin() as admin:
-        for month in months:
-            admin.execute(_FILL_MONTH, {"month": month, "words": WORDS})
+        admin.execute("set track_functions = 'all'")
+        for key in (None, "key"):
+            with admin.transaction():
+                admin.execute(WRITE.replace(")", ", p_key => %s)"), ["s", json.dumps([turn(metadata={})]), key])
+                assert admin.execute(LOCKED.encode()).fetchall() == []
+                called = {name for (name,) in admin.execute(CALLED)}
+        assert "insert_turns" in called
+        assert called & WORDS_ARE_MADE_BY == set()
+        with admin.transaction():
+            admin.execute("select robot_brain_api.refresh_stats(0)")
+            admin.execute("select robot_brain_api.fill_search()")
+            # The test sees the tables and functions of words if they are used.
+            assert len(admin.execute(LOCKED.encode()).fetchall()) > 3
+            assert {name for (name,) in admin.execute(CALLED)} >= WORDS_ARE_MADE_BY
 
 
-def test_a_search_reads_the_sessions_of_its_hits_only(database: Database) -> None:
-    with database.admin() as admin, database.app() as app:
-        for number in range(SESSIONS):
-            write(app, f"s{number}", turn("zebra" if number % 20 == 0 else "horse"))
-        fill_all(app)
-        read = rows_read(admin, "select robot_brain_api.search('local', 'zebra')", (), "sessions")
-    assert read <= 2 * SESSIONS // 20
-
-
-def test_the_filler_reads_each_row_of_its_queue_a_few_times(database: Database) -> None:
-    with database.admin() as admin, database.app() as app:
-        for table in ("search_queue", "sessions"):
-            admin.execute(f"alter table robot_brain.{table} set (autovacuum_enabled = off)".encode())
-        for number in range(SESSIONS):
-            write(app, f"s{number}", *[turn("horse")] * 15)
-        refresh(app)
-        read = rows_read(admin, "select robot_brain_api.fill_search()", (), "search_queue")
-    assert read <= 6 * SESSIONS
-
-
-@pytest.mark.parametrize("plan", ["of empty months", "without statistics", "with statistics"])
-def test_a_search_of_months_does_not_read_the_primary_key(database: Database, plan: str) -> None:
-    with three_months(database) as (connection, months):
-        if plan == "of empty months":
-            connection.execute(_MATCH, [months, "1 hour"])
-        fill_months(database, months)
-        if plan == "with statistics":
-            with database.admin() as admin:
-                admin.execute("vacuum analyze robot_brain.turn_words")
-        with connection.transaction():
-            before = connection.execute(_KEY_ENTRIES).fetchone()
-            found = connection.execute(_MATCH, [months, "1 hour"]).fetchone()
-            after = connection.execute(_KEY_ENTRIES).fetchone()
-    assert found is not None
-    assert found[0] == 3 * WORDS // 100
-    assert after == before
-
-
-def test_a_search_whose_time_is_over_reads_one_month_only(database: Database) -> None:
-    with three_months(database) as (connection, months):
-        fill_months(database, months)
-        found = connection.execute(_MATCH, [months, "-1 hour"]).fetchone()
-    assert found == (WORDS // 100, months[0])
-
-
-def test_no_statement_of_a_search_is_compiled(database: Database) -> None:
+def test_a_filler_keeps_no_writer_and_no_reader_waiting(bundle: Bundle, database: Database) -> None:
+    assert bundle.write("s", turn(user_message="hot milk")).status == 201
+    with database.admin() as filling, database.admin() as other, filling.transaction():
+        filling.execute("select robot_brain_api.refresh_stats(0)")
+        made = filling.execute("select body from robot_brain_api.fill_search()").fetchone()
+        assert made is not None
+        assert json.loads(made[0])["words_made"] == 1
+        # A statement that waits for the filler's transaction fails.
+        other.execute("set lock_timeout = '1s'")
+        searching = Searching(other)
+        searching.write("s", ("cold milk", ""))
+        searching.write("other", ("warm milk", ""))
+        assert searching.found("milk") == {("s", 1), ("s", 2), ("other", 1)}
+        assert searching.found("milk", p_order="relevance") == {("s", 1), ("s", 2), ("other", 1)}
+        other.execute("select robot_brain_api.read_session('local', 's', 50, null, null, null, '{}')")
+        # Another filler that may not wait does nothing.
+        assert searching.one("select body from robot_brain_api.fill_search(p_wait => false)") == (None,)
     with database.admin() as admin:
-        names = json.dumps(admin.execute(_COMPILES).fetchall())
-    assert names == "[]"
+        assert Searching(admin).found("milk") == {("s", 1), ("s", 2), ("other", 1)}
+
+
+def test_a_write_that_is_not_committed_keeps_no_filler_waiting(database: Database) -> None:
+    with database.admin() as writing, database.admin() as admin:
+        searching = Searching(admin)
+        searching.write("s", ("hot milk", ""))
+        with writing.transaction():
+            writing.execute(WRITE.encode(), ["other", json.dumps([turn(metadata={}, user_message="warm milk")])])
+            admin.execute("set lock_timeout = '1s'")
+            assert searching.fill() == 1
+            assert searching.found("milk") == {("s", 1)}
+        assert searching.found("milk") == {("s", 1), ("other", 1)}
+
+
+def test_a_rare_word_is_found_by_the_index_of_the_words_without_statistics(database: Database) -> None:
+    month = f"turn_words_{datetime.now(UTC):%Y_%m}"
+    with database.admin() as admin:
+        searching = Searching(admin)
+        admin.execute(f"alter table robot_brain.{month} set (autovacuum_enabled = off)".encode())
+        store(admin)
+        searching.fill()
+        for word, text_of in (("rare", None), ("rare", "user"), ('"rare turn"', None), ("absent", None)):
+            for _ in range(7):
+                scanned = indexes_scanned(admin, SEARCH, (word, text_of))
+                assert f"{month}_words_idx" in scanned, (word, scanned)
+                read = rows_read(admin, SEARCH, (word, text_of), month)
+                assert read < TURNS / 2, (word, read)
+
+
+def store(admin: psycopg.Connection) -> None:
+    """Store queued turns of this month, of which every 1,000th has the word rare."""
+    admin.execute(
+        "insert into robot_brain.sessions (tenant_id, id, created_at, last_active, active_hour, message_count,"
+        " response_length, answer_bytes) select 'local', 's', now(), now(), now(), %(n)s, 9, 9",
+        {"n": TURNS},
+    )
+    admin.execute(
+        "insert into robot_brain.conversations"
+        " (tenant_id, session_id, seq, created_at, robot_personality, user_message, robot_response)"
+        " select 'local', 's', n, now() + n * interval '1 microsecond', 'barista',"
+        " case when n %% 1000 = 0 then 'a rare turn' else 'common words' end, 'common'"
+        " from generate_series(1, %(n)s) n",
+        {"n": TURNS},
+    )
+    admin.execute(
+        "insert into robot_brain.search_queue (tenant_id, session_id, from_seq, to_seq, day)"
+        " select 'local', 's', n, n + 99, (now() at time zone 'UTC')::date from generate_series(1, %(n)s, 100) n",
+        {"n": TURNS},
+    )

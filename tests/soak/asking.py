@@ -16,6 +16,7 @@ from tests.soak.tokens import Tokens
 
 FUNCTION_SECONDS = 28.0  # the template's Timeout
 MARGIN_SECONDS = 5.0  # the gateway answers after 30 seconds, and a busy machine needs more
+REMEMBERED = 12  # texts
 NO_ANSWER_SECONDS = FUNCTION_SECONDS + MARGIN_SECONDS
 
 
@@ -73,6 +74,8 @@ class Asker:
         self._journal = journal
         self._tokens = tokens
         self._requests = itertools.count(1)
+        # The ids of the last texts that were acknowledged, for searches. Some were replaced, removed or erased since.
+        self.said: list[str] = []
 
     @property
     def may_repeat(self) -> bool:
@@ -111,6 +114,14 @@ class Asker:
     def see(self, request: Request, **facts: Any) -> None:
         """Note what a reader saw."""
         self._journal.write("seen", request=request.name, **facts)
+
+    def remember(self, *names: str) -> None:
+        """Keep the ids of texts that were acknowledged, and forget old ones."""
+        self.said = [*self.said, *names][-REMEMBERED:]
+
+    def see_search(self, request: Request, **facts: Any) -> None:
+        """Note what a search found."""
+        self._journal.write("found", request=request.name, **facts)
 
     def see_person(self, event: str, request: Request, **facts: Any) -> None:
         """Note what a reader saw of a person. `event` is `user` or `export`."""

@@ -38,6 +38,8 @@ def put(asker: Asker, session: Session) -> None:
     request = _change("put", "PUT", session, f"/messages/{seq}", match, seq=seq, turns=[astuple(turn)])
     request.name, request.body = name, replacement
     reply = _settle(asker, session, request, match)
+    if reply.status == "200":
+        asker.remember(turn_id(name))
     if reply.status == "404":
         session.kinds.pop(seq, None)
     if reply.status == "412" and session.is_certain and request.attempts == 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.soak.check_people import check_people, half_erasures
+from tests.soak.check_search import check_searches
 from tests.soak.history import NEVER, History, Text
 from tests.soak.journals import Journals
 from tests.soak.readers import check_pages, check_walks
@@ -85,6 +86,7 @@ def check(journals: Journals, stored: Stored) -> Findings:
         findings.judged["gone" if text.must_be_gone else "there" if text.here and not text.killers else "either"] += 1
     check_pages(history, journals.pages, findings.misread, findings.undead)
     check_walks(history, journals.walks, findings.misread, findings.undead)
+    check_searches(history, journals.searches, findings.lost, findings.undead, findings.doubled)
     to = findings
     check_people(history, journals, stored, to.undead, to.lost_edits, to.strangers, to.misread)
     findings.half_batches += half_erasures(history, journals.user_acts, places)

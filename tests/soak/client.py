@@ -4,7 +4,7 @@ import itertools
 import random
 import threading
 
-from tests.soak import changing, erasing, reading, writing
+from tests.soak import changing, erasing, reading, searching, writing
 from tests.soak.asking import Asker
 from tests.soak.journal import Journal
 from tests.soak.sessions import SHARED_SESSIONS, SHARED_TURNS, Session, SharedNames
@@ -22,6 +22,7 @@ SHARES = {
     "erase": 1.5,
     "again": 1.5,
     "walk": 0.7,
+    "search": 10,
     "stats": 1.5,
     "health": 1.5,
 }
@@ -75,6 +76,8 @@ class Client:
             reading.stats(self.asker)
         elif what == "health":
             reading.look(self.asker)
+        elif what == "search":
+            searching.find(self.asker)
         elif what == "walk":
             reading.walk(self.asker, self.asker.client if chance.random() < reading.OF_USER else None)
         elif what == "write" or not session.last_seq:

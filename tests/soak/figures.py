@@ -6,6 +6,8 @@ import time
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psycopg
+
 from ops.audit_chains import verify_chains
 from ops.recount import recount
 from tests.soak.check_audit import Chain
@@ -13,6 +15,7 @@ from tests.soak.environments import Environments
 from tests.soak.tokens import Tokens
 from tests.support.figures import Compared, compare
 from tests.support.neon.stand_in import StandIn
+from tests.support.search_calls import fill_all, wrong_words
 
 TENANT = "local"
 ANSWERED_WITHIN_SECONDS = 60.0
@@ -54,6 +57,7 @@ async def prove_figures(stand_in: StandIn, environments: Environments, address: 
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True))
         answer = await asyncio.to_thread(_ask, address, tokens)
         compared.add(await asyncio.to_thread(compare, observer, TENANT, refreshed=True, answer=answer))
+        compared.wrong += await asyncio.to_thread(_words, observer)
     compared.wrong += await asyncio.to_thread(_recount, stand_in.admin_url)
     return compared
 
@@ -80,6 +84,12 @@ def _ask(address: str, tokens: Tokens) -> Any:
     request = Request(f"http://{address}/stats", headers={"Authorization": tokens.bearer()})
     with urlopen(request, timeout=ANSWERED_WITHIN_SECONDS) as response:
         return json.load(response)
+
+
+def _words(observer: psycopg.Connection[Any]) -> list[str]:
+    """Make the words of all turns. Return a line for each turn whose stored words are not those of its texts."""
+    fill_all(observer)
+    return [f"words: {row}" for row in wrong_words(observer)]
 
 
 def _recount(direct_url: str) -> list[str]:

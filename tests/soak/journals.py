@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.soak.journal import Line, lines
 from tests.soak.person_records import ROW, TEXTS, USER_ACTS, Export, UserAct, UserSeen
-from tests.soak.records import ACTS, DONE, FOREVER, NOTHING, REFUSALS, SUCCESSES, Act, Answer, Page, Turn, Walk
+from tests.soak.records import ACTS, DONE, FOREVER, NOTHING, REFUSALS, SUCCESSES, Act, Answer, Page, Search, Turn, Walk
 
 
 @dataclass
@@ -18,6 +18,7 @@ class Journals:
     user_acts: list[UserAct] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
     walks: list[Walk] = field(default_factory=list)
+    searches: list[Search] = field(default_factory=list)
     users: list[UserSeen] = field(default_factory=list)
     exports: list[Export] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -46,6 +47,8 @@ class Journals:
                 self.misread.append(f"{request}: {line['what']}")
             elif event == "seen":
                 self._see(requests[request], line)
+            elif event == "found":
+                self._see_search(line)
             elif event in ("user", "export"):
                 self._see_person(line)
             elif event == "send":
@@ -68,6 +71,12 @@ class Journals:
             return
         turns = tuple((session, seq, name, hashed) for session, seq, name, hashed in line["turns"])
         self.exports.append(Export(request=request, user=user, began=began, ended=ended, turns=turns))
+
+    def _see_search(self, line: Line) -> None:
+        places = tuple((session, seq) for session, seq in line["places"])
+        self.searches.append(
+            Search(request=line["request"], began=line["began"], ended=line["at"], name=line["name"], places=places)
+        )
 
     def _see(self, request: Sequence[Line], line: Line) -> None:
         if "sessions" in line:

@@ -140,6 +140,17 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search:
+    """All that a search for the id of a text found, as (session, seq)."""
+
+    request: str
+    began: float
+    ended: float
+    name: str
+    places: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Walk:
     """The sessions that a whole walk over the list held, in its order; of one user if `user` is set."""
 

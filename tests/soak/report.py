@@ -95,6 +95,7 @@ def result(run: Run) -> dict[str, Any]:
         "large_erasures": len(large),
         "user_erasures": sum(act.kind == "erase_user" for act in acts),
         "exports": len(run.journals.exports),
+        "searches": len(run.journals.searches),
         "largest_export": max((len(export.turns) for export in run.journals.exports), default=0),
         "large_erasures_disturbed": sum(act.disturbed for act in large),
         "figures_compared": run.figures.figures,

@@ -84,6 +84,7 @@ def send(
         reply = asker.ask(request, timeout if request.attempts == 0 else None)
         if reply.status == "201":
             _written(session, request, turns, reply, keyed)
+            asker.remember(*(turn_id(name, number) for number in range(len(turns))))
             return reply
         if reply.status == "410":
             session.erased()

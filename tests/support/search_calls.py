@@ -56,19 +56,12 @@ def search(connection: Connection, query: str, **parameters: object) -> Found:
 
 def walk(connection: Connection, query: str, cursor: Any = None, **parameters: object) -> Iterator[Found]:
     """Yield the pages of a search, from a cursor on, until there is no cursor."""
-    for page in walk_so_far(connection, query, cursor, **parameters):
-        yield page
-        last = page.cursor
-    assert last is None, "the cursor does not go on"
-
-
-def walk_so_far(connection: Connection, query: str, cursor: Any = None, **parameters: object) -> Iterator[Found]:
-    """Yield the pages of a search until there is no cursor, or until all turns that have words were looked at."""
     while True:
         page = search(connection, query, cursor=cursor, **parameters)
         yield page
-        if page.cursor in (None, cursor):
+        if page.cursor is None:
             return
+        assert page.cursor != cursor, "the cursor does not go on"
         cursor = page.cursor
 
 

@@ -69,7 +69,11 @@ class SearchCursor(ListCursor):
     """The place after this page."""
 
     complete: bool
-    """False if the time for a page was spent before the page was full, or if some turns cannot be found yet."""
+    """False if the time for a page was spent before the page was full; then `cursor` goes on.
+
+    With a null `cursor`: false if turns were left out, because they cannot be found yet, or because `order=relevance`
+    ranks only the newest 2,000.
+    """
 
 
 @with_config(ANSWER)
@@ -118,7 +122,7 @@ ROUTES = (
         errors=(*ANY_REQUEST, SearchOffError, *(kind for kind in DATABASE if kind is not DatabaseReadOnlyError)),
         broken_rule={
             "loc": ["query", "q"],
-            "msg": "has no word to look for; a word after - only excludes turns",
+            "msg": "needs a word to look for, in each alternative of `or`. A word after - only excludes turns",
             "type": "no_word",
         },
     ),

@@ -1,5 +1,5 @@
--- Step of find_turns. Add the queued turns of a part that match to the part. It looks at 100 of them: with more, the part
--- ends at the last of these.
+-- Step of find_turns. Add the queued turns of a part that match to the part. It looks at 100 of them, or at
+-- fewer if their texts are long: with more, the part ends at the last of these.
 --   p_part                  what match_part has found
 --   p_queue, p_next         the queued turns, newest first, and the first of them that was not looked at
 --   the others              as for match_queued
@@ -30,19 +30,27 @@ stable
 as $$
 declare
   c_most constant integer := 100;
+  c_bytes constant integer := 100000;
   v_times constant timestamptz[] := p_queue.times[p_next:p_next + c_most - 1];
   v_sessions constant text[] := p_queue.sessions[p_next:p_next + c_most - 1];
   v_seqs constant integer[] := p_queue.seqs[p_next:p_next + c_most - 1];
   v_upto integer;
+  v_is_cut boolean;
   v_found record;
 begin
   low_time := p_part.low_time;
   low_session := p_part.low_session;
   low_seq := p_part.low_seq;
-  select count(*) into v_upto
-  from unnest(v_times, v_sessions, v_seqs) q (t, s, n)
-  where (q.t, q.s collate "C", q.n) >= (low_time, low_session, low_seq);
-  if v_upto = c_most then
+  select count(*) filter (where q.fits), count(*) filter (where not q.fits) > 0
+  into v_upto, v_is_cut
+  from (
+    select q.n = 1 or sum(q.size) over (order by q.n) <= c_bytes as fits
+    from unnest(
+      v_times, v_sessions, v_seqs, p_queue.sizes[p_next:p_next + c_most - 1]
+    ) with ordinality q (t, s, seq, size, n)
+    where (q.t, q.s collate "C", q.seq) >= (low_time, low_session, low_seq)
+  ) q;
+  if v_is_cut or v_upto = c_most then
     low_time := v_times[v_upto];
     low_session := v_sessions[v_upto];
     low_seq := v_seqs[v_upto];

@@ -6,8 +6,9 @@
 --   p_time, p_session, p_seq   only turns before this place, or nulls
 --   times, sessions, seqs, scores   up to p_most turns. A score is null unless p_is_ranked
 --   low_time, low_session, low_seq  all turns from here on were looked at
---   has_ended               there are no more turns, of those that have words or are queued
---   queued                  the queued turns of the tenant
+--   has_ended               all turns were looked at, of those that have words or are queued
+--   is_filled               all turns of the time have words or are queued
+--   is_behind               so many turns of the tenant are queued that each search takes longer
 -- 1. The months are read in parts (match_part): the newest words one by one, older ones by the index.
 -- 2. In each part the turns are added whose words are missing (add_queued).
 -- The function is stable: one snapshot for all statements, so a turn that is edited or filled meanwhile is in just one of
@@ -38,7 +39,8 @@ create or replace function robot_brain.find_turns(
   out low_session text,
   out low_seq integer,
   out has_ended boolean,
-  out queued integer
+  out is_filled boolean,
+  out is_behind boolean
 )
 language plpgsql
 stable
@@ -82,21 +84,14 @@ begin
     where s.tenant_id = p_tenant_id and s.id = p_session_id;
     p_to := coalesce(p_to, '-infinity');
   end if;
-  times := '{}';
-  sessions := '{}';
-  seqs := '{}';
-  scores := '{}';
-  low_time := coalesce(p_time, p_to);
-  low_session := coalesce(p_session, '');
-  low_seq := coalesce(p_seq, 0);
+  select '{}', '{}', '{}', '{}' into times, sessions, seqs, scores;
+  select coalesce(p_time, p_to), coalesce(p_session, ''), coalesce(p_seq, 0) into low_time, low_session, low_seq;
   v_queue := robot_brain.queued_turns(p_tenant_id, p_session_id, p_from, p_to, low_time, low_session, low_seq);
-  queued := cardinality(v_queue.times);
+  is_behind := cardinality(v_queue.times) > 100 or (select sum(s) from unnest(v_queue.sizes) s) > 200000;
   v_next := v_queue.next;
-  has_ended := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
+  is_filled := coalesce(v_filled_from <= p_from, true);  -- true: the session is unknown
   p_from := greatest(p_from, v_filled_from);
-  v_months := array(
-    select m from robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond') m
-  );
+  v_months := array(select robot_brain.search_months(v_queue.times[v_next:], p_from, low_time + interval '1 microsecond'));
   <<months>>
   for n in 1 .. cardinality(v_months) loop
     v_month := v_months[n];
@@ -133,7 +128,7 @@ begin
       scores := (scores || coalesce(v_part.scores, '{}'))[:p_most];
     end loop;
   end loop;
-  has_ended := has_ended and v_is_stopped is not true;
+  has_ended := not v_is_stopped;
 end
 $$;
 

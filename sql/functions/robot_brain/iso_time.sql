@@ -9,4 +9,4 @@ strict
 parallel safe
 return pg_catalog.to_char(p_time at time zone interval '0', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
-grant execute on function robot_brain.iso_time to robot_brain_search, robot_brain_stats;
+grant execute on function robot_brain.iso_time to robot_brain_stats, robot_brain_search;

@@ -1,7 +1,7 @@
 -- Step of snippet. Return the best parts of a text as HTML: the words of the query are in <mark>, and all other signs are
 -- escaped.
--- ts_headline gets the signs that the words were made of (plain_text). Each of its parts is then found in the text itself,
--- because both have the same length, but for the spaces around signs of scripts without spaces.
+-- ts_headline gets the signs that the words were made of (plain_text). Each of its parts is then found in the text itself.
+-- Both have the same length, but for the spaces around signs of scripts without spaces.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.marked_piece(p_text text, p_query tsquery)

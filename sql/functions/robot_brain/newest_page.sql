@@ -22,11 +22,11 @@ begin
   sessions := p_found.sessions[:p_limit];
   seqs := p_found.seqs[:p_limit];
   scores := p_found.scores[:p_limit];
-  is_complete := cardinality(times) = p_limit or p_found.has_ended;
   if v_more then
     place := robot_brain.search_place(times[p_limit], sessions[p_limit], seqs[p_limit]);
   elsif not p_found.has_ended then
     place := robot_brain.search_place(p_found.low_time, p_found.low_session, p_found.low_seq);
   end if;
+  is_complete := case when place is null then p_found.is_filled else cardinality(times) = p_limit end;
 end
 $$;

@@ -2,6 +2,7 @@
 -- until a refresh, and then in search_queue until fill_words. One statement reads both, so no turn is between them.
 --   p_session_id         only turns of this session, or null
 --   p_from, p_to         only turns of this time, without p_to itself
+--   sizes                the bytes of their texts of which words are made
 --   next                 the index of the first turn before the place p_time, p_session, p_seq
 set local role robot_brain_search;
 
@@ -16,6 +17,7 @@ create or replace function robot_brain.queued_turns(
   out times timestamptz[],
   out sessions text[],
   out seqs integer[],
+  out sizes integer[],
   out next integer
 )
 language plpgsql
@@ -32,6 +34,7 @@ begin
   times := '{}';
   sessions := '{}';
   seqs := '{}';
+  sizes := '{}';
   select array_agg(e.session_id), array_agg(e.from_seq), array_agg(e.to_seq), array_agg(e.day)
   into v_sessions, v_from, v_to, v_days
   from (
@@ -52,13 +55,16 @@ begin
     select
       array_agg(t.created_at order by t.created_at desc, t.session_id desc, t.seq desc) as times,
       array_agg(t.session_id order by t.created_at desc, t.session_id desc, t.seq desc) as sessions,
-      array_agg(t.seq order by t.created_at desc, t.session_id desc, t.seq desc) as seqs
+      array_agg(t.seq order by t.created_at desc, t.session_id desc, t.seq desc) as seqs,
+      array_agg(t.size order by t.created_at desc, t.session_id desc, t.seq desc) as sizes
     into v_found
     from (
-      select distinct c.created_at, c.session_id collate "C" as session_id, c.seq
+      select distinct c.created_at, c.session_id collate "C" as session_id, c.seq, c.size
       from unnest(v_sessions, v_from, v_to, v_days) e (session_id, from_seq, to_seq, day)
       cross join lateral (
-        select t.created_at, t.session_id, t.seq
+        select
+          t.created_at, t.session_id, t.seq,
+          least(octet_length(t.user_message), 65536) + least(octet_length(t.robot_response), 65536) as size
         from robot_brain.conversations t
         where t.tenant_id = p_tenant_id
           and t.session_id = e.session_id
@@ -75,6 +81,7 @@ begin
     times := times || coalesce(v_found.times, '{}');
     sessions := sessions || coalesce(v_found.sessions, '{}');
     seqs := seqs || coalesce(v_found.seqs, '{}');
+    sizes := sizes || coalesce(v_found.sizes, '{}');
   end loop;
   next := 1;
   while (times[next], sessions[next] collate "C", seqs[next]) >= (p_time, p_session, p_seq) loop

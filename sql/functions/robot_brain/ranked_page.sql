@@ -1,8 +1,8 @@
 -- Step of search. Return a page of the turns that find_turns has ranked, best first, and the place of the next page, or null
 -- after the last page. The place has the score of the page's last turn, and the newest and oldest place of all ranked turns.
 -- So a later page ranks the same turns again, whatever is written meanwhile.
--- If the time was spent before 2,000 turns were found, is_complete is false. After the last of the ranked turns, the next
--- page then ranks older ones.
+-- is_complete is false if older turns were left out. If the time was spent before 2,000 turns were found, the page after
+-- the last of the ranked turns ranks older ones.
 set local role robot_brain_owner;
 
 create or replace function robot_brain.ranked_page(
@@ -22,6 +22,7 @@ as $$
 declare
   v_begins constant boolean := p_cursor.from_time is null;
   v_more boolean;
+  v_goes_on boolean;
   v_low json;
 begin
   select
@@ -41,7 +42,8 @@ begin
     order by n
     limit p_limit + 1
   ) r;
-  is_complete := case when v_begins then p_found.has_ended or cardinality(p_found.times) = 2000 else p_cursor.is_complete end;
+  is_complete := case when v_begins then p_found.has_ended and p_found.is_filled else p_cursor.is_complete end;
+  v_goes_on := case when v_begins then not p_found.has_ended and cardinality(p_found.times) < 2000 else p_cursor.goes_on end;
   v_low := case when v_begins
     then robot_brain.search_place(p_found.low_time, p_found.low_session, p_found.low_seq)
     else robot_brain.search_place(p_cursor.from_time, p_cursor.from_session, p_cursor.from_seq) end;
@@ -55,11 +57,11 @@ begin
         (4, case when v_begins
           then robot_brain.search_place(p_found.times[1], p_found.sessions[1], p_found.seqs[1] + 1)
           else robot_brain.search_place(p_cursor.to_time, p_cursor.to_session, p_cursor.to_seq) end),
-        (5, json_build_array(is_complete))
+        (5, json_build_array(is_complete, v_goes_on))
       ) p (n, part)
       cross join lateral json_array_elements(p.part) with ordinality e (value, n)
     );
-  elsif not is_complete then
+  elsif v_goes_on then
     -- without a score and an oldest place
     place := (
       select json_agg(e.value order by p.n, e.n)

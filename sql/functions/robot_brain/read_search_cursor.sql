@@ -1,6 +1,6 @@
 -- Return the places that make_search_cursor has put into a cursor: the turn after which the page goes on, and with
--- order=relevance its score, the newest and the oldest place of the turns that are ranked, and whether these are all that
--- shall be. Without a score, the page ranks turns from the newest place on.
+-- order=relevance its score, the newest and the oldest place of the turns that are ranked, whether these are all that
+-- match, and whether older ones are ranked after them. Without a score, the page ranks turns from the newest place on.
 -- Raises RB428 if the cursor is unreadable, or is one of another search.
 set local role robot_brain_owner;
 
@@ -17,7 +17,8 @@ create or replace function robot_brain.read_search_cursor(
   out to_time timestamptz,
   out to_session text,
   out to_seq integer,
-  out is_complete boolean
+  out is_complete boolean,
+  out goes_on boolean
 )
 language plpgsql
 stable
@@ -44,12 +45,15 @@ begin
       to_session := v_place ->> 8;
       to_seq := v_place ->> 9;
       is_complete := v_place ->> 10;
+      goes_on := v_place ->> 11;
     end if;
   exception
     when data_exception then
       created_at := null;
   end;
-  if created_at is null or session_id is null or seq is null then
+  if created_at is null or session_id is null or seq is null
+    or (from_time is not null and (is_complete is null or goes_on is null))
+  then
     raise exception using
       errcode = 'RB428',
       message = 'the cursor is unreadable, or was made for another search',

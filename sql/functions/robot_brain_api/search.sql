@@ -10,8 +10,9 @@
 --   p_as_user       the end user of the request, or null for a caller that sees all
 --   is_behind       many turns wait for their words, so fill_search helps the next searches. False if the server takes
 --                   no writes
--- complete is false if the time for a page was spent before the page was full, or before all turns have words. The cursor
--- goes on there.
+-- complete is false if the time for a page was spent before the page was full. The cursor goes on there.
+-- It is also false after the last page, if that has not all turns: some have no words yet, or order=relevance ranks only
+-- the newest 2,000. The cursor is null then.
 -- Raises RB428 if the cursor is unreadable or of another search, RB430 if the query has no word, RB501 if the search is
 -- off, and RB503 (sql/README.md).
 set local role robot_brain_owner;
@@ -96,7 +97,7 @@ begin
     v_page := robot_brain.newest_page(v_found, v_limit);
   end if;
 
-  is_behind := coalesce(v_found.queued > 100, false) and not current_setting('transaction_read_only')::boolean;
+  is_behind := coalesce(v_found.is_behind, false) and not current_setting('transaction_read_only')::boolean;
   body := json_build_object(
     'as_of', robot_brain.iso_time(v_as_of),
     'hits', robot_brain.search_hits(p_tenant_id, v_page.times, v_page.sessions, v_page.seqs, v_page.scores, v_query, p_in),

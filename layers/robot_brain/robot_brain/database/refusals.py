@@ -86,7 +86,9 @@ def _email_taken(_: Facts) -> RequestError:
 
 def _no_word(_: Facts) -> RequestError:
     return InvalidRequestError.at(
-        ["query", "q"], "has no word to look for; a word after - only excludes turns", "no_word"
+        ["query", "q"],
+        "needs a word to look for, in each alternative of `or`. A word after - only excludes turns",
+        "no_word",
     )
 
 
