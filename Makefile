@@ -104,8 +104,8 @@ contract: .venv/test  ## Compile the bodies and write docs/openapi.json from lay
 BENCH_NEEDS_cold = build
 BENCH_NEEDS_peers = .venv-peers/done
 
-bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, keys, peers or scale; ROUNDS=, OUTPUT=file
-	@$(if $(filter cold hot keys peers scale,$(WHAT)),,echo "WHAT= is one of: cold hot keys peers scale" >&2; exit 2)
+bench: .venv/test $(BENCH_NEEDS_$(WHAT))  ## Run a benchmark: WHAT=cold, hot, keys, peers, scale or search; ROUNDS=, OUTPUT=file
+	@$(if $(filter cold hot keys peers scale search,$(WHAT)),,echo "WHAT= is one of: cold hot keys peers scale search" >&2; exit 2)
 	@PYTHONPATH=.:functions:layers/robot_brain $(RUN) -m tests.bench.bench_$(WHAT)
 
 soak: .venv/test  ## Write and read under faults and prove that nothing is lost: DURATION=600, SEED=, OUTPUT=file

@@ -66,11 +66,24 @@ RATIOS: dict[str, list[tuple[str, str, str]]] = {
         ("list sessions 30 months old: 5,000,000 / 50,000", "list_old_ratio", "<= 1.25"),
         ("32 environments at a time / pgbench calling the same function", "throughput_over_pgbench", ""),
     ],
+    "search": [
+        ("slowest kind of query but phrases, p50 in ms", "p50_most", "<= 10"),
+        ("slowest kind of query, p99 in ms", "p99_most", "<= 100"),
+        ("slowest growth of a p50: 5,000,000 turns / 50,000", "p50_over_small", "<= 2"),
+        ("small tenant: a common word / a rare one", "small_tenant_common_over_rare", "<= 2"),
+        ("the filler, CPU microseconds a turn", "filler_us", "<= 120"),
+        ("the filler, its longest call in ms", "filler_longest_ms", "<= 1000"),
+        ("write a turn, the search on / off", "write_on_over_off", "<= 1.03"),
+        ("write 50 turns, the search on / off", "write50_on_over_off", "<= 1.03"),
+        ("WAL of a turn, the search on / off", "write_wal_on_over_off", "<= 1.05"),
+        ("WAL of 50 turns, the search on / off", "write50_wal_on_over_off", "<= 1.05"),
+    ],
 }
 TITLES = {
     "cold": "A cold start",
     "hot": "A warm request",
     "scale": "Years of talk",
+    "search": "A search",
     "peers": "Beside four stores of chats from PyPI",
 }
 _PEERS_NOTE = """\
@@ -89,7 +102,7 @@ def measured(results: Mapping[str, Mapping[str, Any]]) -> str:
         result = results[name]
         rows = [[what, f"{result[key]:.2f}", goal] for what, key, goal in ratios if key in result]
         shown = table(["what is compared, medians", "ratio", "goal"], rows)
-        parts.append(f"{_heading(name, result)}\n\n{shown}\n\n{_picture(name)}")
+        parts.append("\n\n".join(part for part in (_heading(name, result), shown, _picture(name)) if part))
     if "peers" in results:
         result = results["peers"]
         contenders = list(next(iter(result["milliseconds"].values())))
@@ -120,6 +133,9 @@ def _heading(name: str, result: Mapping[str, Any]) -> str:
 
 
 def _picture(name: str) -> str:
+    """Return the benchmark's picture, or nothing if it has none."""
+    if not (RESULTS.parent / "plots" / f"{name}.svg").exists():
+        return ""
     return f"![{TITLES[name]}](../tests/bench/plots/{name}.svg)"
 
 
