@@ -230,10 +230,10 @@ def test_every_published_table_has_a_key_by_which_its_rows_are_found(embedded_da
             " join pg_class c on c.oid = a.attrelid"
             " where c.relnamespace = 'robot_brain'::regnamespace and a.attidentity <> ''"
         ).fetchall()
-        assert identities == [("audit_logs", "robot_brain_audit")]
+        assert sorted(identities) == [("audit_logs", "robot_brain_audit"), ("search_queue", "robot_brain_search")]
         assert admin.execute(
             "select count(*) from pg_class where relnamespace = 'robot_brain'::regnamespace and relkind = 'S'"
-        ).fetchone() == (1,)
+        ).fetchone() == (2,)
 
 
 def test_a_recount_sets_the_next_id_of_the_audit_trail_behind_copied_entries(embedded_database: Database) -> None:

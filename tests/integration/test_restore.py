@@ -219,7 +219,7 @@ def test_a_replacement_drops_no_object_of_another_program(
 
 
 def test_a_server_without_room_for_the_locks_is_named_and_left_unchanged(source: Source) -> None:
-    small = start_embedded(settings={"max_locks_per_transaction": "10", "max_connections": "10"})
+    small = start_embedded(settings={"max_locks_per_transaction": "12", "max_connections": "10"})
     try:
         with new_database(small, MIGRATOR) as name:
             restored(small, "sql", name, source.archive("sql"))

@@ -54,7 +54,9 @@ def neon() -> Iterator[StandIn]:
         folder = server_folder()
         stack.callback(remove_folder, folder)
         folder.chmod(0o755)
-        yield stack.enter_context(neon_stand_in(make_authority(folder), names=True, wake_seconds=WAKE_SECONDS))
+        yield stack.enter_context(
+            neon_stand_in(make_authority(folder), names=True, wake_seconds=WAKE_SECONDS, clock_kept=1)
+        )
 
 
 @asynccontextmanager

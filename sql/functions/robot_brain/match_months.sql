@@ -8,8 +8,9 @@
 --   times, sessions, seqs, scores   the matches, newest first
 --   low_time, low_session, low_seq  the place at which the reading ended
 -- The plan is kept, because it has all months. Each month is read only if the one before it did not suffice.
--- The planner expects 1 of 200 turns for a query that it does not know. It would then read all of the primary key, too, to
--- have fewer of them. So the filters are a condition of their own.
+-- It may have been made while a month was empty, so it must not depend on sizes: for each month it uses the index of the
+-- words. The cost of an entry keeps the planner off the primary key. The filters are a condition of their own, because the
+-- planner expects 1 of 200 turns for each query that it does not know.
 set local role robot_brain_search;
 
 create or replace function robot_brain.match_months(
@@ -36,6 +37,7 @@ create or replace function robot_brain.match_months(
 language plpgsql
 stable
 set plan_cache_mode = force_generic_plan
+set cpu_index_tuple_cost = 1000
 as $$
 declare
   v_month timestamptz;

@@ -4,16 +4,22 @@ from pathlib import Path
 
 
 class WallClock:
-    """An offset in a file, which libfaketime reads each time that the server looks at its clock.
+    """An offset in a file, which libfaketime reads when the server looks at its clock.
 
     Only wall time moves. The monotonic clock and the times of files stay those of the machine. So a step makes no wait
     of the server longer or shorter.
     """
 
-    def __init__(self, library: Path, offset: Path) -> None:
-        """Take the paths of libfaketime.so.1 and of the file. The server must be able to read the file."""
+    def __init__(self, library: Path, offset: Path, kept: int = 0) -> None:
+        """Take the paths of libfaketime.so.1 and of the file. The server must be able to read the file.
+
+        A process of the server sees a step at once, or with `kept` at most a second after so many seconds. To read the
+        file, libfaketime allocates memory. PostgreSQL looks at its clock in the handler of its timers, too. If the
+        signal interrupts an allocation, the process aborts. So a server with much work must keep the offset.
+        """
         self._library = library
         self._offset = offset
+        self._kept = kept
         self.set(0)
 
     @property
@@ -23,7 +29,7 @@ class WallClock:
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
             # Otherwise each process of the server sees a step up to ten seconds later.
-            "FAKETIME_NO_CACHE": "1",
+            **({"FAKETIME_CACHE_DURATION": str(self._kept)} if self._kept else {"FAKETIME_NO_CACHE": "1"}),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }

@@ -128,17 +128,24 @@ def start_embedded(
     return _start("embedded", version, binaries, account, folder, address, passwords=False, clock=clock)
 
 
-def start_tls(authority: Authority, settings: Mapping[str, str] | None = None, *, steppable: bool = False) -> Postgres:
+def start_tls(
+    authority: Authority,
+    settings: Mapping[str, str] | None = None,
+    *,
+    steppable: bool = False,
+    clock_kept: int = 0,
+) -> Postgres:
     """Start the distribution's PostgreSQL on 127.0.0.1. It accepts only TLS with SCRAM.
 
     pg_stat_statements is preloaded (`create extension pg_stat_statements` makes it visible in a database). Raises
     MissingBinaryError if no PostgreSQL 15 to 18 is installed, or if `steppable` needs libfaketime and it is missing.
+    `clock_kept` is that of WallClock.
     """
     binaries, version = debian_postgres()
     account = unprivileged_account("postgres")
     for attempt in range(PORT_ATTEMPTS):
         try:
-            return _start_tls(binaries, version, account, authority, settings, steppable)
+            return _start_tls(binaries, version, account, authority, settings, steppable, clock_kept)
         except PortTakenError:
             if attempt == PORT_ATTEMPTS - 1:
                 raise
@@ -152,6 +159,7 @@ def _start_tls(
     authority: Authority,
     settings: Mapping[str, str] | None,
     steppable: bool,
+    clock_kept: int,
 ) -> Postgres:
     folder = server_folder()
     account.own(folder)
@@ -176,7 +184,7 @@ def _start_tls(
     _configure(account, folder, tls_settings | _FOR_SPEED | _UNUSUAL | dict(settings or {}))
     query = {"sslmode": "verify-full", "sslrootcert": str(authority.root_cert)}
     address = Address("127.0.0.1", port, query)
-    clock = _clock(account, folder) if steppable else None
+    clock = _clock(account, folder, clock_kept) if steppable else None
     return _start("tls", version, binaries, account, folder, address, passwords=True, password=password, clock=clock)
 
 
@@ -206,9 +214,9 @@ def _start(
     return server
 
 
-def _clock(account: Account, folder: Path) -> WallClock:
+def _clock(account: Account, folder: Path, kept: int = 0) -> WallClock:
     own = account.make_folder(folder, "clock")
-    return WallClock(debian_libfaketime(), own / "offset")
+    return WallClock(debian_libfaketime(), own / "offset", kept)
 
 
 def _configure(account: Account, folder: Path, settings: Mapping[str, str]) -> None:

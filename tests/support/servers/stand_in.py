@@ -29,18 +29,19 @@ def neon_stand_in(
     clock: Clock | None = None,
     suspend_after: float | None = None,
     wake_seconds: float = 0.0,
+    clock_kept: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[StandIn]:
     """Run servers for this stand-in alone, and remove them afterwards.
 
     With `names` the URL has a name that only the file of `resolve_with` (tests/support/neon/names.py) knows.
-    Without libfaketime no test can step its clock. Raises MissingBinaryError if PostgreSQL or PgBouncer is not
-    installed.
+    Without libfaketime no test can step its clock. `clock_kept` is that of WallClock. Raises MissingBinaryError if
+    PostgreSQL or PgBouncer is not installed.
     """
     folder = server_folder()
     with contextlib.ExitStack() as stack:
         stack.callback(remove_folder, folder)
-        postgres = start_tls(authority, _SETTINGS, steppable=_has_libfaketime())
+        postgres = start_tls(authority, _SETTINGS, steppable=_has_libfaketime(), clock_kept=clock_kept)
         stack.callback(postgres.stop)
         password = secrets.token_urlsafe(24)
         with postgres.admin() as admin:
