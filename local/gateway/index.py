@@ -10,6 +10,7 @@ TITLE = "Robot Brain on this machine"
 PAGES = (
     ("docs/quickstart.md", "all options of make run, and what to do beside it"),
     ("docs/api.md", "the HTTP API"),
+    ("docs/search.md", "what a search finds"),
     ("docs/callers.md", "signatures, tokens, tenants and users"),
     ("docs/settings.md", "every setting"),
     ("docs/deploy.md", "to AWS, which has no such page"),

@@ -173,11 +173,11 @@ def test_a_tenant_of_another_kind_of_caller_is_a_wrong_setting() -> None:
         of({"iam": IAM}, AUTH="iam", TENANT_FROM="claim:tenant")
 
 
-def test_an_end_user_may_list_only_its_own_sessions() -> None:
+def test_an_end_user_may_list_and_search_only_its_own_sessions() -> None:
     ann, service = Caller("t", "ann", False), Caller("t", "ann", True)
     assert ann.listed_user(None) == ann.listed_user("ann") == "ann"
     assert (service.listed_user(None), service.listed_user("bob")) == (None, "bob")
-    with pytest.raises(ForbiddenError, match="only sessions of its own"):
+    with pytest.raises(ForbiddenError, match="may name only itself as a user"):
         ann.listed_user("bob")
 
 

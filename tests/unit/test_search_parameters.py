@@ -80,6 +80,13 @@ def test_a_parameter_that_is_no_object_with_a_member_is_refused(text: str) -> No
     assert place_of(raised.value) == [(["query", "metadata"], "json_object")]
 
 
+@pytest.mark.parametrize("text", ['{"a":1e400}', '{"a":1e-400}'])
+def test_the_message_for_a_number_that_no_double_holds_names_this_rule(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        filters.scalars({"metadata": text}, "metadata", 500)
+    assert "numbers fit into a double" in raised.value.errors[0]["msg"]
+
+
 @pytest.mark.parametrize("length", [1, 500, 501])
 def test_a_parameter_is_bounded_whatever_it_is(length: int) -> None:
     text = '{"a":' + "[" * length

@@ -57,14 +57,14 @@ class Caller(NamedTuple):
             raise ForbiddenError("An end user may name only itself as a user.")
 
     def listed_user(self, named: str | None) -> str | None:
-        """Return the user whose sessions a list has, None for all users.
+        """Return the user whose sessions a list or a search has, None for all users.
 
         `named` is the user that the request names. Raises ForbiddenError if an end user names another.
         """
         if self.sees_all:
             return named
         if named not in (None, self.user_id):
-            raise ForbiddenError("An end user may list only sessions of its own.")
+            raise ForbiddenError("An end user may name only itself as a user.")
         return self.user_id
 
 

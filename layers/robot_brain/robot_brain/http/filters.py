@@ -9,7 +9,7 @@ from typing import Any
 
 from robot_brain.errors import InvalidRequestError
 from robot_brain.http import json_body
-from robot_brain.limits import MAX_FILTER_LENGTH, MAX_PATH_LENGTH
+from robot_brain.limits import MAX_FILTER_LENGTH, MAX_NESTING, MAX_PATH_LENGTH
 
 _FORBIDDEN = "[\x00\ud800-\udfff]"
 
@@ -52,7 +52,10 @@ def json_object(found: Mapping[str, str], name: str, most: int) -> dict[str, Any
     parsed = json_body.value_of(value) if len(value) <= most else None
     if not isinstance(parsed, dict) or not parsed:
         raise InvalidRequestError.at(
-            ["query", name], f"must be a JSON object with a member, of at most {most} characters", "json_object"
+            ["query", name],
+            f"must be a JSON object with a member, of at most {most} characters. Its numbers fit into a double, its "
+            f"texts have no NUL or lone surrogate, and it is nested {MAX_NESTING} deep at most",
+            "json_object",
         )
     return parsed
 
