@@ -114,6 +114,19 @@ class Side:
         """Return the CPU time of the server for each of `calls` calls."""
         return taken(self._connection, call, calls).cpu * 1000
 
+    def wal_bytes(self, call: Callable[[], None], calls: int) -> float:
+        """Return the bytes of WAL of the connection for each of `calls` calls. The server is PostgreSQL 18 or later."""
+        before = self._wal()
+        for _ in range(calls):
+            call()
+        return (self._wal() - before) / calls
+
+    def _wal(self) -> float:
+        self._connection.execute("select pg_stat_force_next_flush()")
+        row = self._connection.execute("select wal_bytes from pg_stat_get_backend_wal(pg_backend_pid())").fetchone()
+        assert row is not None
+        return float(row[0])
+
     def _write(self, session_id: str, messages: str, key: str | None = None, user: str | None = None) -> None:
         first_id = os.urandom(16).hex() if key is None else None
         self._connection.execute(_WRITE, (session_id, messages, key, first_id, user)).fetchone()

@@ -30,7 +30,7 @@ from tests.support.servers.process import remove_folder
 
 KEPT = ROOT / ".local" / "bench-search" / "data"
 SMALL_TURNS = 50_000
-PLAIN_EACH = 10  # one of so many queries also runs as the plain statement
+PLAIN_EACH = 40  # one of so many queries also runs as the plain statement
 PLAIN_MOST = 20_000  # milliseconds, then it is ended
 MOST_P50, MOST_P99, MOST_RATIO, MOST_SMALL = 10.0, 100.0, 2.0, 2.0
 MOST_FILLER, MOST_BATCH = 120.0, 1000.0

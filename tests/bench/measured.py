@@ -133,7 +133,7 @@ def _heading(name: str, result: Mapping[str, Any]) -> str:
 
 
 def _picture(name: str) -> str:
-    """Return the benchmark's picture, or nothing without one."""
+    """Return the benchmark's picture, or nothing if the picture is missing."""
     if not (RESULTS.parent / "plots" / f"{name}.svg").exists():
         return ""
     return f"![{TITLES[name]}](../tests/bench/plots/{name}.svg)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,6 @@ from tests.support.servers.postgres import Postgres
 ROWS = {"write": "write a turn", "write50": "write 50 turns"}
 BLOCK = 20
 MOST, MOST_WAL = 1.03, 1.05
-_WAL = "select (pg_current_wal_insert_lsn() - '0/0')::bigint"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ def compare_writes(server: Postgres, rounds: int) -> Writes:
     wal: dict[str, measure.Samples] = {}
     refresh = measure.Samples()
     with ExitStack() as stack:
-        admin = stack.enter_context(server.admin())
         sides = {name: stack.enter_context(_side(server, name)) for name in ("off", "on")}
         for side in sides.values():
             side.fill()
@@ -81,7 +79,7 @@ def compare_writes(server: Postgres, rounds: int) -> Writes:
                 unit="us",
             )
             wal[row] = measure.alternate(
-                {name: partial(_bytes, admin, call) for name, call in calls.items()},
+                {name: partial(side.wal_bytes, calls[name], BLOCK) for name, side in sides.items()},
                 max(rounds // 10, 3),
                 title=f"WAL of {title}",
                 unit="bytes",
@@ -93,17 +91,6 @@ def compare_writes(server: Postgres, rounds: int) -> Writes:
         with server.admin() as other:
             drop_database(other, f"search_{name}")
     return Writes(cpu, wal, refresh, queued)
-
-
-def _bytes(admin: psycopg.Connection[Any], call: Callable[[], None]) -> float:
-    """Return the bytes of WAL of a call. Nothing else writes."""
-    before = admin.execute(_WAL).fetchone()
-    for _ in range(BLOCK):
-        call()
-    after = admin.execute(_WAL).fetchone()
-    assert before is not None
-    assert after is not None
-    return float(after[0] - before[0]) / BLOCK
 
 
 @contextmanager
