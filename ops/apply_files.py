@@ -38,10 +38,12 @@ _ROLE_CONFLICTS = (
     psycopg.errors.UniqueViolation,
 )
 # These roles own functions. They may create objects in the schema only while functions are applied. With
-# row_security off, which a role or database may set, PostgreSQL refuses functions whose statements it parses.
+# row_security off, which a role or database may set, PostgreSQL refuses functions whose statements it parses. With
+# standard_conforming_strings off it would take the backslashes of their texts for something else.
 _ALLOW = """
 set local lock_timeout = '5s';
 set local row_security = on;
+set local standard_conforming_strings = on;
 set local role robot_brain_owner;
 grant create on schema robot_brain to robot_brain_stats, robot_brain_audit;
 reset role

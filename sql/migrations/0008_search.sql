@@ -4,6 +4,7 @@
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+set local row_security = on;
 
 do $$
 begin

@@ -14,7 +14,8 @@ TURNS = 2_000
 # limit is only for queries of which each word is frequent.
 TO_THE_FIRST = """
 update robot_brain.conversations
-set created_at = date_trunc('month', created_at, 'UTC') + seq * interval '1 millisecond'
+set created_at = date_trunc('month', created_at, 'UTC') + seq * interval '1 millisecond';
+update robot_brain.sessions set created_at = date_trunc('month', created_at, 'UTC')
 """
 
 

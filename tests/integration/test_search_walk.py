@@ -83,6 +83,8 @@ def store(admin: Connection, chance: random.Random, history: History) -> None:
         }
         for n in range(STORED)
     ]
+    # psycopg reads no time in another style.
+    admin.execute("set datestyle = 'ISO'")
     for row in admin.execute(_STORE.encode(), [json.dumps(rows)]).fetchall():
         session, seq, created_at, personality, user, robot, metadata, user_id = row
         stored = turn(user, robot, personality, **metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import re
 from typing import Any
@@ -12,6 +13,7 @@ import psycopg
 from robot_brain.errors import RobotBrainError
 from tests.integration.months import month_name
 from tests.support.bundle import Bundle, Reply, turn
+from tests.support.searching import whole
 from tests.support.servers.databases import Database
 
 # What a setting may change: backslashes, quotes, code points beyond LATIN1, numbers, and NULL as a word.
@@ -91,8 +93,10 @@ def transcript(bundle: Bundle, database: Database) -> Transcript:
             " from robot_brain.sessions) where id <> 's'"
         )
     _add_users(seen, bundle)
+    _add_searches(seen, bundle, "before their words are made")
     seen.add("stats, not counted yet", bundle.stats())
     seen.masked.append(("refresh", _mask(json.dumps(_refresh(bundle)))))
+    _add_searches(seen, bundle, "by their words")
     reply = seen.add("stats", bundle.stats())
     seen.dates = [day["date"] for day in reply.json["daily"]]
     seen.add("stats of a session", bundle.stats(session_id="s"))
@@ -134,6 +138,23 @@ def _add_users(seen: Transcript, bundle: Bundle) -> None:
     seen.add("user, erased", bundle.user("DELETE", "Ä"))
     seen.add("user, unknown", bundle.user("GET", "Ä"))
     seen.add("users that are left", bundle.users())
+
+
+def _add_searches(seen: Transcript, bundle: Bundle, when: str) -> None:
+    """Search for turns by words of which a setting may change the meaning, and for sessions by their metadata."""
+    for query in (
+        {"q": "Ünïcode"},
+        {"q": "日本", "in": "user", "limit": 1},
+        {"q": '"31/12/2026" \\ \'', "order": "relevance"},
+        # Its capital letter as in the text: before PostgreSQL 17 a database of the locale C makes only A to Z small.
+        {"q": "Ünï", "prefix": "true", "personality": "barista"},
+        {"q": "NULL", "metadata": json.dumps({"text": TEXT, "float": 0.1, "null": None})},
+        {"q": "Ünïcode", "from": "2020-02-01", "to": "2020-03-01"},
+    ):
+        seen.add(f"search {when}", whole(functools.partial(bundle.search, **query)))
+    for filters in ({"metadata": json.dumps({"text": TEXT})}, {"path": f"$.text == {json.dumps(TEXT)}"}):
+        seen.add(f"sessions by metadata {when}", whole(functools.partial(bundle.sessions, **filters)))
+    seen.add(f"sessions by a range {when}", bundle.sessions(path="$.float > 0"))
 
 
 def administering(database: Database) -> psycopg.Connection:

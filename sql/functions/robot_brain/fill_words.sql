@@ -12,6 +12,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
+-- The steps have texts with backslashes.
+set standard_conforming_strings = on
 -- The steps reckon with months.
 set timezone = 'UTC'
 set enable_seqscan = off

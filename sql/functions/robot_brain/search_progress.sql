@@ -28,7 +28,7 @@ begin
   from robot_brain.search_queue q;
   select nullif(s.filled_from, '-infinity') into v_filled_from from robot_brain.search_state s where s.tenant_id = '*';
   return json_build_object(
-    'language', robot_brain.search_language()::text,
+    'language', (select c.cfgname from pg_ts_config c where c.oid = robot_brain.search_language()),
     'queued_turns', v_turns,
     'oldest_queued_seconds', v_age,
     'filled_from', case when robot_brain.search_language() is not null then robot_brain.iso_time(v_filled_from) end,

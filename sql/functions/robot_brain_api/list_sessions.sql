@@ -31,6 +31,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
+-- The steps have texts with backslashes.
+set standard_conforming_strings = on
 set enable_seqscan = off
 as $$
 declare

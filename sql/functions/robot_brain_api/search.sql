@@ -40,6 +40,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
+-- The steps have texts with backslashes.
+set standard_conforming_strings = on
 set enable_seqscan = off
 -- PostgreSQL up to 17 would compile a plan with such a scan, which takes 100 ms.
 set jit = off
