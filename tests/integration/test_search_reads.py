@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.support.plans import rows_read
+from tests.support.plans import indexes_scanned, rows_read
 from tests.support.search_calls import fill_all, refresh, turn, write
 from tests.support.servers.databases import Database
 
@@ -33,7 +33,7 @@ select 'local', 's' || n, now(), now(), now(), 1, 1, 1 from generate_series(0, 4
 _MATCH = """
 select cardinality(times), low_time
 from robot_brain.match_months(
-  'local', e'zebra & \\x01local', e'\\x01local', null, null, %s::timestamptz[], '-infinity', 'infinity', '', 0, 1000,
+  'local', e'zebra & \\x01local', e'\\x01local', null, null, %s::timestamptz[], '-infinity', 'infinity', '', 0, %s,
   clock_timestamp() + %s::interval
 )
 """
@@ -98,14 +98,14 @@ def test_the_filler_reads_each_row_of_its_queue_a_few_times(database: Database) 
 def test_a_search_of_months_does_not_read_the_primary_key(database: Database, plan: str) -> None:
     with three_months(database) as (connection, months):
         if plan == "of empty months":
-            connection.execute(_MATCH, [months, "1 hour"])
+            connection.execute(_MATCH, [months, 1000, "1 hour"])
         fill_months(database, months)
         if plan == "with statistics":
             with database.admin() as admin:
                 admin.execute("vacuum analyze robot_brain.turn_words")
         with connection.transaction():
             before = connection.execute(_KEY_ENTRIES).fetchone()
-            found = connection.execute(_MATCH, [months, "1 hour"]).fetchone()
+            found = connection.execute(_MATCH, [months, 1000, "1 hour"]).fetchone()
             after = connection.execute(_KEY_ENTRIES).fetchone()
     assert found is not None
     assert found[0] == 3 * WORDS // 100
@@ -115,8 +115,15 @@ def test_a_search_of_months_does_not_read_the_primary_key(database: Database, pl
 def test_a_search_whose_time_is_over_reads_one_month_only(database: Database) -> None:
     with three_months(database) as (connection, months):
         fill_months(database, months)
-        found = connection.execute(_MATCH, [months, "-1 hour"]).fetchone()
+        found = connection.execute(_MATCH, [months, 1000, "-1 hour"]).fetchone()
     assert found == (WORDS // 100, months[0])
+
+
+def test_a_search_of_months_reads_no_month_after_the_one_that_fills_its_page(database: Database) -> None:
+    with three_months(database) as (connection, months):
+        fill_months(database, months)
+        scanned = indexes_scanned(connection, _MATCH, (months, WORDS // 100 - 2, "1 hour"))
+    assert len([name for name in scanned if name.endswith("words_idx")]) == 1
 
 
 def test_no_statement_of_a_search_is_compiled(database: Database) -> None:

@@ -42,8 +42,18 @@ as $$
 declare
   v_month timestamptz;
 begin
-  with matching as (
-    select m.month, t.is_in_time, h.*
+  select
+    min(m.month) filter (where m.is_in_time),
+    array_agg(m.created_at) filter (where m.seq is not null),
+    array_agg(m.session_id) filter (where m.seq is not null),
+    array_agg(m.seq) filter (where m.seq is not null),
+    array_agg(case when p_ranked is not null then ts_rank_cd('{1,1,1,1}', m.words, p_ranked) end)
+      filter (where m.seq is not null)
+  into v_month, times, sessions, seqs, scores
+  from (
+    select m.month, t.is_in_time, h.*,
+      -- With count(h.seq), PostgreSQL 15 and 16 would read all rows.
+      count(*) filter (where h.seq is not null) over (rows unbounded preceding) as found
     from unnest(p_months) with ordinality m (month, n)
     cross join lateral (
       -- The first month is always read. The clock is read once before each other one.
@@ -73,24 +83,11 @@ begin
       ) s
       where s.erasing_at is null and (p_user_id is null or s.user_id = p_user_id)
     ) h on true
-    -- A month without a match is a row, too. So a full answer has more than p_most matches.
-    limit p_most + cardinality(p_months)
-  )
-  select
-    min(m.month) filter (where m.is_in_time),
-    array_agg(m.created_at) filter (where m.seq is not null),
-    array_agg(m.session_id) filter (where m.seq is not null),
-    array_agg(m.seq) filter (where m.seq is not null),
-    array_agg(case when p_ranked is not null then ts_rank_cd('{1,1,1,1}', m.words, p_ranked) end)
-      filter (where m.seq is not null)
-  into v_month, times, sessions, seqs, scores
-  from matching m;
+  ) m
+  -- PostgreSQL reads no more rows than these. A month without a match is a row, too, which does not count.
+  where m.found <= p_most;
 
-  if cardinality(times) > p_most then
-    times := times[:p_most];
-    sessions := sessions[:p_most];
-    seqs := seqs[:p_most];
-    scores := scores[:p_most];
+  if cardinality(times) = p_most then
     low_time := times[p_most];
     low_session := sessions[p_most];
     low_seq := seqs[p_most];
