@@ -39,7 +39,7 @@ alter table robot_brain.uncounted
   add column from_seq integer,
   add column to_seq integer;
 create policy every_tenant_is_searched on robot_brain.uncounted for select to robot_brain_search using (true);
--- forget_session takes the id of an erased session off.
+-- forget_sessions takes the ids of erased sessions off.
 create policy every_session_is_forgotten on robot_brain.uncounted for update to robot_brain_search using (true);
 grant select, update (session_id) on robot_brain.uncounted to robot_brain_search;
 reset role;

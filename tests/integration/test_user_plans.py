@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from tests.support.plans import indexes_scanned, rows_read
+from tests.support.search_calls import turn, write
 from tests.support.servers.databases import Database
 
 USERS = 20_000
@@ -112,3 +113,18 @@ def test_plans_of_an_empty_table_still_use_the_indexes_after_it_has_grown(databa
                 with connection.transaction(force_rollback=True):
                     read[statement, table] = rows_read(connection, statement, parameters, table)
         assert {place: rows for place, rows in read.items() if rows > PAGE + 2} == {}
+
+
+@kinds
+def test_a_step_looks_once_for_the_ids_of_all_sessions_that_it_erases(database: Database) -> None:
+    """No index leads from a session to its uncounted rows. An erasure adds some, so a look for each session is slow."""
+    with database.app() as app:
+        for n in range(20):
+            write(app, f"s{n}", turn("a coffee"), as_user="u")
+    with database.admin() as admin, admin.transaction():
+        steps = 0
+        while admin.execute(ERASE, ["u"]).fetchone() == ("erasing",):
+            steps += 1
+        scans = admin.execute("select seq_scan from pg_stat_xact_user_tables where relname = 'uncounted'").fetchone()
+    assert scans is not None
+    assert 1 <= scans[0] <= steps + 1

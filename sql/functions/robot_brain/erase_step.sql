@@ -1,10 +1,12 @@
 -- One step of the erasure of a session, whose row the caller has locked. Deletes up to 5,000 turns with all that belongs
 -- to them, and the rest if no turn is left. Returns whether the session is gone. After a kill the next step goes on,
 -- because each step deletes what is left.
+--   p_forgets   forget_sessions, too; otherwise the caller does, for several sessions at once
 -- The first step marks the session: from then on it is unknown to readers.
 set local role robot_brain_owner;
 
-create or replace function robot_brain.erase_step(p_session robot_brain.sessions)
+drop function if exists robot_brain.erase_step;
+create or replace function robot_brain.erase_step(p_session robot_brain.sessions, p_forgets boolean default true)
 returns boolean
 language plpgsql
 as $$
@@ -48,7 +50,9 @@ begin
   end if;
 
   if v_emptied < 2500 then
-    perform robot_brain.forget_session(p_session.tenant_id, p_session.id);
+    if p_forgets then
+      perform robot_brain.forget_sessions(p_session.tenant_id, array[p_session.id]::text[]);
+    end if;
     insert into robot_brain.uncounted (
       tenant_id, day, robot_personality, messages, response_length, sessions, opened, interactions
     )

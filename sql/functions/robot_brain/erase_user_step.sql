@@ -19,6 +19,8 @@ declare
   v_hash constant bytea := sha256(convert_to(p_user_id, 'UTF8'));
   v_ids text[];
   v_session robot_brain.sessions;
+  v_erased text[] := '{}';
+  v_found boolean;
 begin
   perform robot_brain.refuse_isolation();
   turns := 0;
@@ -66,10 +68,14 @@ begin
     for update skip locked
   loop
     turns := turns + least(v_session.message_count, 5000);
-    perform robot_brain.erase_step(v_session);
+    if robot_brain.erase_step(v_session, false) then
+      v_erased := v_erased || v_session.id::text;
+    end if;
     exit when turns >= 5000 or clock_timestamp() > v_now + interval '100 milliseconds';
   end loop;
-  if p_waits and not found then
+  v_found := found;
+  perform robot_brain.forget_sessions(p_tenant_id, v_erased);
+  if p_waits and not v_found then
     -- Other calls have locked all sessions that are left. Wait for one, because the caller repeats the call at once.
     select s.* into v_session
     from robot_brain.sessions s
