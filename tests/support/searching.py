@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.bundle import Bundle, Json, Reply
+from tests.support.search_calls import fill_all
 from tests.support.servers.databases import Database
 from tests.support.waiting import wait_until
 
@@ -27,12 +28,7 @@ def whole(send: Callable[[], Reply]) -> Reply:
 def make_words(database: Database) -> None:
     """Make the words of all turns, as the schedule does."""
     with database.app() as app:
-        app.execute("select robot_brain_api.refresh_stats()")
-        has_more = True
-        while has_more:
-            row = app.execute("select body::jsonb -> 'has_more' from robot_brain_api.fill_search()").fetchone()
-            assert row is not None
-            has_more = row[0]
+        fill_all(app)
 
 
 def hits(functions: Bundle, q: str, **query: Any) -> list[Json]:
