@@ -80,6 +80,10 @@ TESTS_NEED_SAM = $(if $(filter tests/%,$(PYTEST)),$(findstring e2e,$(PYTEST))$(f
 test: .venv/test $(if $(TESTS_NEED_SAM),.venv-sam/done)  ## Run every test that this machine can run, four at a time; PYTEST= chooses some, in turn
 	@$(RUN) -m pytest $(or $(PYTEST),-n 4 --dist loadfile --no-loadscope-reorder)
 
+CLIENTS = $(notdir $(patsubst %/requirements.txt,%,$(wildcard tests/clients/*/requirements.txt)))
+test-clients: .venv/test $(CLIENTS:%=.venv-clients/%/done)  ## Test the clients in each framework's own environment: ONLY=openai_agents
+	@$(RUN) -m tests.clients $(ONLY)
+
 check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, SQL, the template and what is generated; run the unit tests
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m ruff check --quiet .
@@ -151,4 +155,11 @@ RUN_PINS = layers/robot_brain/requirements.txt local/requirements.txt
 	@.venv-peers/bin/python $(PIP_INSTALL) --no-deps -r tests/bench/requirements-peers.txt
 	@touch $@
 
-.PHONY: help run token invoke psql build ops migrate app-password test check format contract bench soak
+# One environment for each framework that the client has an adapter for, because their pins differ.
+.venv-clients/%/done: tests/clients/%/requirements.txt .venv/run
+	@test -x .venv-clients/$*/bin/python || $(RUN) -m venv .venv-clients/$*
+	@echo "Installing $* into .venv-clients/$* ..." >&2
+	@.venv-clients/$*/bin/python $(PIP_INSTALL) --no-deps -r $< >&2
+	@touch $@
+
+.PHONY: help run token invoke psql build ops migrate app-password test test-clients check format contract bench soak

@@ -19,7 +19,7 @@ from local.cloudformation import TemplateError
 from local.emulator import Emulator, ThrottledError
 from local.gateway.authorizer import JwtAuthorizer, UnauthorizedError
 from local.gateway.cors import Cors
-from local.gateway.index import Index
+from local.gateway.index import DOCUMENT_PATH, Index
 from local.gateway.payload import (
     BadTargetError,
     HttpRequest,
@@ -82,8 +82,8 @@ class Front:
         """Take the routes, the emulator that runs them, and a bound socket. `access` receives a line per request.
 
         `authorizers` has each authorizer of the routes by its name. Without it every route is open. Without `cors` no
-        page of another origin may call the API. `index` answers GET / if the template has no such route. Raises
-        TemplateError if a route's authorizer is missing.
+        page of another origin may call the API. `index` answers GET / and GET /openapi.json if the template has no
+        such route. Raises TemplateError if a route's authorizer is missing.
         """
         if authorizers is not None:
             for route in template.routes:
@@ -144,6 +144,9 @@ class Front:
                 return self._cors.preflight(origins), ""
             if self._index is not None and path == "/" and request.method in ("GET", "HEAD"):
                 return self._index.answer(request.headers.getall("Accept", [])), ""
+            if self._index is not None and path == DOCUMENT_PATH and request.method in ("GET", "HEAD"):
+                described = self._index.document(f"http://{self._host}")
+                return described if self._cors is None else self._cors.answer(described, origins), ""
             return HttpResponse.of_gateway(404), ""
         route, parameters = matched
         try:

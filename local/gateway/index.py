@@ -1,11 +1,14 @@
-"""What the local front answers to `GET /`: what runs here, its routes, and a command to copy. AWS has no such route."""
+"""What the local front answers to `GET /` and `GET /openapi.json`. AWS has no such routes."""
 
+import json
 from collections.abc import Sequence
 from html import escape
 
 from local.gateway.payload import HttpResponse
+from local.settings import ROOT
 from local.template import Route
 
+DOCUMENT_PATH = "/openapi.json"
 TITLE = "Robot Brain on this machine"
 PAGES = (
     ("docs/quickstart.md", "all options of make run, and what to do beside it"),
@@ -36,6 +39,14 @@ class Index:
         return self._response("text/plain; charset=utf-8", self._text())
 
     @staticmethod
+    def document(url: str) -> HttpResponse:
+        """Return the API's OpenAPI document with `url` as its only server."""
+        found = json.loads((ROOT / "docs" / "openapi.json").read_text())
+        found["servers"] = [{"url": url, "description": "make run on this machine"}]
+        headers = [("content-type", "application/json"), ("cache-control", "no-store")]
+        return HttpResponse(200, headers, json.dumps(found, ensure_ascii=False).encode())
+
+    @staticmethod
     def _response(kind: str, body: str) -> HttpResponse:
         headers = [
             ("content-type", kind),
@@ -60,7 +71,8 @@ class Index:
         routes = "\n".join(f"  {f'{route.method} {route.path}':{width}}  {route.function}" for route in self._routes)
         pages = "\n".join(f"  {name:20}  {what}" for name, what in PAGES)
         return (
-            f"{TITLE}\n\n{self._access}\n\n{self._commands}\n\nRoutes:\n{routes}\n\nPages of the checkout:\n{pages}\n"
+            f"{TITLE}\n\n{self._access}\n\n{self._commands}\n\nRoutes:\n{routes}\n\n"
+            f"For programs:\n  GET {DOCUMENT_PATH}\n\nPages of the checkout:\n{pages}\n"
         )
 
     def _html(self) -> str:
@@ -73,6 +85,7 @@ class Index:
             f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{TITLE}</title><style>{STYLE}</style>\n'
             f"<h1>{TITLE}</h1>\n<p>{escape(self._access)}</p>\n<pre>{escape(self._commands)}</pre>\n"
             f"<h2>Routes</h2>\n<table>\n{routes}</table>\n"
+            f'<p>For programs: <a href="{DOCUMENT_PATH}">{DOCUMENT_PATH}</a></p>\n'
             f"<h2>Pages of the checkout</h2>\n<table>\n{pages}</table>\n</html>\n"
         )
 

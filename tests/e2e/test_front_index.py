@@ -48,6 +48,7 @@ def test_a_browser_gets_html_with_links_to_what_it_can_open(folder: Path) -> Non
             "/sessions",
             "/stats",
             "/users",
+            "/openapi.json",
         ]
 
 
@@ -56,7 +57,7 @@ def test_with_auth_jwt_the_commands_have_a_token_and_work(folder: Path) -> None:
         _, text = page(stack, "text/plain")
         assert "It runs with AUTH=jwt, so all routes but /health need a token." in text
         assert f"TOKEN=$(make -s token SUB=ann STATE={stack.state})" in text
-        assert re.findall('href="([^"]*)"', page(stack, "text/html")[1]) == ["/health"]
+        assert re.findall('href="([^"]*)"', page(stack, "text/html")[1]) == ["/health", "/openapi.json"]
         commands = "\n".join(line for line in text.splitlines() if re.match(" +(curl|-d)", line))
         done = subprocess.run(
             ["bash", "-ec", commands], env={"TOKEN": token_of(stack, "ann")}, capture_output=True, text=True, check=True
@@ -66,3 +67,24 @@ def test_with_auth_jwt_the_commands_have_a_token_and_work(folder: Path) -> None:
 
 def test_the_documented_api_has_no_route_for_the_page_of_the_local_front() -> None:
     assert "/" not in json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
+
+
+def test_programs_get_the_documented_api_with_this_server(folder: Path) -> None:
+    with running(folder / "state", **AWAY) as stack:
+        status, found, headers = ask("GET", f"{stack.url}/openapi.json")
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        assert [server["url"] for server in found.pop("servers")] == [stack.url]
+        written = json.loads((ROOT / "docs" / "openapi.json").read_text())
+        del written["servers"]
+        assert found == written
+        status, body, head = ask("HEAD", f"{stack.url}/openapi.json")
+        assert (status, body, head["Content-Type"]) == (200, None, "application/json")
+        assert ask("POST", f"{stack.url}/openapi.json")[0] == 404
+
+
+def test_with_auth_jwt_a_page_of_this_machine_reads_the_documented_api_without_a_token(folder: Path) -> None:
+    with running(folder / "state", AUTH="jwt", **AWAY) as stack:
+        status, _, headers = ask("GET", f"{stack.url}/openapi.json", Origin="http://localhost:5173")
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, "http://localhost:5173")
+        status, _, headers = ask("GET", f"{stack.url}/openapi.json", Origin="https://elsewhere.example")
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from contract.compiler import compile_bodies
 from contract.document import document, written
 from contract.edit_session import SessionPatch
+from contract.python_client import asynchronous, python_types
 from contract.turns import Replacement
 from contract.users import UserContent, UserPatch
 from contract.write_message import Batch, OneTurn
@@ -16,16 +17,20 @@ from contract.write_message import Batch, OneTurn
 BODIES = {"write": (OneTurn, Batch, Replacement), "patch": (SessionPatch,), "user": (UserContent, UserPatch)}
 
 ROOT = Path(__file__).resolve().parents[3]
+CLIENT = "clients/python/robot_brain_client"
 
 
 def generated() -> dict[str, str]:
     """Return the text of each generated file by its path in the project."""
+    whole = document(ROOT / "events")
     return {
         **{
             f"layers/robot_brain/robot_brain/bodies/{name}_schemas.py": compile_bodies(bodies)
             for name, bodies in BODIES.items()
         },
-        "docs/openapi.json": written(document(ROOT / "events")) + "\n",
+        "docs/openapi.json": written(whole) + "\n",
+        f"{CLIENT}/types.py": python_types(whole["components"]["schemas"]),
+        f"{CLIENT}/async_client.py": asynchronous((ROOT / CLIENT / "client.py").read_text()),
     }
 
 

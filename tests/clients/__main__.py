@@ -1,0 +1,107 @@
+"""Run the tests of the clients: `python -m tests.clients [openai_agents …]`, all environments without a name.
+
+Builds the client's wheel, installs it into the environment of each framework, starts one API as `make run` does, and
+runs the tests of each framework in its environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.clients.conftest import ENVIRONMENTS
+from tests.e2e.local_stack import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+_START_SECONDS = 120.0
+_RUN_SECONDS = 600.0
+
+
+def main(names: list[str]) -> int:
+    """Run the tests of the environments with these names, and return the exit code."""
+    if unknown := set(names) - set(ENVIRONMENTS):
+        print(f"{', '.join(sorted(unknown))}: not one of {', '.join(ENVIRONMENTS)}", file=sys.stderr)
+        return 2
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="rb-clients-") as folder:
+        wheel = build_wheel(Path(folder))
+        with running_api(Path(folder)) as url:
+            for name in names or ENVIRONMENTS:
+                if (ROOT / "tests" / "clients" / name).is_dir() and _run(name, url, wheel) != 0:
+                    failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the client's wheel as pip builds it, and return its path."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT / "clients" / "python")], check=True)
+    (wheel,) = folder.glob("robot_brain_client-*.whl")
+    return wheel
+
+
+@contextmanager
+def running_api(folder: Path) -> Iterator[str]:
+    """Start the API with a database of its own, and stop it at the end."""
+    log = folder / "api.log"
+    command = [sys.executable, "-m", "local.serve"]
+    with log.open("wb") as output:
+        api = subprocess.Popen(command, cwd=ROOT, env=environment(folder / "state"), stdout=output, stderr=output)
+    try:
+        yield _ready(api, log)
+    finally:
+        api.send_signal(signal.SIGINT)
+        try:
+            api.wait(60)
+        except subprocess.TimeoutExpired:
+            api.kill()
+            api.wait()
+
+
+def _ready(api: subprocess.Popen[bytes], log: Path) -> str:
+    ends = time.monotonic() + _START_SECONDS
+    while time.monotonic() < ends and api.poll() is None:
+        for line in log.read_text(errors="replace").splitlines():
+            if "is ready on " in line:
+                return line.split("is ready on ")[1].split()[0]
+        time.sleep(0.1)
+    raise RuntimeError(f"The API did not start:\n{log.read_text(errors='replace')}")
+
+
+def _run(name: str, url: str, wheel: Path) -> int:
+    """Run the tests of one environment."""
+    home = ROOT / ".venv-clients" / name
+    python = home / "bin" / "python" if (home / "bin" / "python").exists() else Path(sys.executable)
+    if python.is_relative_to(home):
+        install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
+        subprocess.run([*install, "--disable-pip-version-check", str(wheel)], check=True)
+    print(f"\n{name}", flush=True)
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "pythonpath=tests/clients",
+        "-o",
+        "addopts=--import-mode=importlib",
+    ]
+    return subprocess.run(
+        [str(python), "-m", "pytest", *options, "--confcutdir=tests/clients", f"tests/clients/{name}"],
+        cwd=ROOT,
+        env={**os.environ, "ROBOT_BRAIN_URL": url},
+        timeout=_RUN_SECONDS,
+        check=False,
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,29 @@
+"""The tests of the client. Those of a framework run in an environment of their own: `make test-clients`.
+
+`python -m tests.clients` starts one API for all of them and sets ROBOT_BRAIN_URL.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import pytest
+
+# The folders of tests that need packages of their own.
+ENVIRONMENTS = ("langchain", "llama_index", "openai_agents", "pydantic_ai", "schemathesis", "typescript")
+collect_ignore = [] if "ROBOT_BRAIN_URL" in os.environ else list(ENVIRONMENTS)
+
+
+@pytest.fixture(scope="session")
+def api() -> str:
+    """The address of an API as `make run` starts it."""
+    url = os.environ.get("ROBOT_BRAIN_URL")
+    assert url, "python -m tests.clients sets ROBOT_BRAIN_URL"
+    return url
+
+
+@pytest.fixture
+def session_id(request: pytest.FixtureRequest) -> str:
+    """An id that no other test uses."""
+    return f"{request.node.name[:60].replace('[', '-').replace(']', '')}-{uuid.uuid4().hex[:8]}"
