@@ -6,6 +6,7 @@ runs the tests of each framework in its environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -82,8 +83,11 @@ def _run(name: str, url: str, wheel: Path) -> int:
     home = ROOT / ".venv-clients" / name
     python = home / "bin" / "python" if (home / "bin" / "python").exists() else Path(sys.executable)
     if python.is_relative_to(home):
-        install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
-        subprocess.run([*install, "--disable-pip-version-check", str(wheel)], check=True)
+        pinned = wheel.with_suffix(".txt")
+        pinned.write_text(f"{wheel} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+        options = ["--quiet", "--no-deps", "--no-index", "--force-reinstall", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--require-hashes", "-r", str(pinned)]
+        subprocess.run([*install, *options], check=True)
     print(f"\n{name}", flush=True)
     options = [
         "-q",
