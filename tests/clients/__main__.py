@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.conftest import ENVIRONMENTS
-from tests.e2e.local_stack import environment
+from tests.e2e.local_stack import open_folder, running
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 120.0
 _RUN_SECONDS = 600.0
 
 
@@ -33,9 +28,9 @@ def main(names: list[str]) -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="rb-clients-") as folder:
         wheel = build_wheel(Path(folder))
-        with running_api(Path(folder)) as url:
+        with open_folder() as state, running(state / "state") as api:
             for name in names or ENVIRONMENTS:
-                if (ROOT / "tests" / "clients" / name).is_dir() and _run(name, url, wheel) != 0:
+                if (ROOT / "tests" / "clients" / name).is_dir() and _run(name, api.url, wheel) != 0:
                     failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
@@ -48,34 +43,6 @@ def build_wheel(folder: Path) -> Path:
     subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT / "clients" / "python")], check=True)
     (wheel,) = folder.glob("robot_brain_client-*.whl")
     return wheel
-
-
-@contextmanager
-def running_api(folder: Path) -> Iterator[str]:
-    """Start the API with a database of its own, and stop it at the end."""
-    log = folder / "api.log"
-    command = [sys.executable, "-m", "local.serve"]
-    with log.open("wb") as output:
-        api = subprocess.Popen(command, cwd=ROOT, env=environment(folder / "state"), stdout=output, stderr=output)
-    try:
-        yield _ready(api, log)
-    finally:
-        api.send_signal(signal.SIGINT)
-        try:
-            api.wait(60)
-        except subprocess.TimeoutExpired:
-            api.kill()
-            api.wait()
-
-
-def _ready(api: subprocess.Popen[bytes], log: Path) -> str:
-    ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends and api.poll() is None:
-        for line in log.read_text(errors="replace").splitlines():
-            if "is ready on " in line:
-                return line.split("is ready on ")[1].split()[0]
-        time.sleep(0.1)
-    raise RuntimeError(f"The API did not start:\n{log.read_text(errors='replace')}")
 
 
 def _run(name: str, url: str, wheel: Path) -> int:

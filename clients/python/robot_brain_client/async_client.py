@@ -12,7 +12,7 @@ from asyncio import sleep
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from robot_brain_client import calls
 from robot_brain_client.addresses import address
@@ -222,7 +222,7 @@ class AsyncRobotBrain:
         """Return the answer of a call, after as many attempts as it may have."""
         attempts = Attempts(call, self._patience)
         path = self._address.path + call.path
-        target = f"{path}?{urlencode(call.query)}" if call.query else path
+        target = f"{path}?{urlencode(call.query, quote_via=quote, safe='-_.~')}" if call.query else path
         while True:
             signed = self._auth.headers(call, self._address.netloc, path) if self._auth else {}
             try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from robot_brain_client import calls
 from robot_brain_client.addresses import address
@@ -221,7 +221,7 @@ class RobotBrain:
         """Return the answer of a call, after as many attempts as it may have."""
         attempts = Attempts(call, self._patience)
         path = self._address.path + call.path
-        target = f"{path}?{urlencode(call.query)}" if call.query else path
+        target = f"{path}?{urlencode(call.query, quote_via=quote, safe='-_.~')}" if call.query else path
         while True:
             signed = self._auth.headers(call, self._address.netloc, path) if self._auth else {}
             try:
