@@ -13,6 +13,7 @@ import pytest
 from robot_brain_client import (
     AsyncRobotBrain,
     ConflictError,
+    NotFoundError,
     NotSentError,
     OutcomeUnknownError,
     PreconditionFailedError,
@@ -161,3 +162,13 @@ def test_a_write_of_the_asynchronous_client_is_stored_once_if_its_answer_is_lost
     assert relay.lost >= 10
     with RobotBrain(api) as brain:
         assert sorted(int(turn["user_message"]) for turn in brain.turns(session_id)) == list(range(20))
+
+
+def test_an_erasure_whose_answer_is_lost_is_done(call: Caller, api: str, session_id: str) -> None:
+    with lossy_relay(api, every=0) as relay:
+        call(relay.url, "write", session_id, TURN)
+        # Only the answer to the next change is lost.
+        relay.every = relay.changes + 1
+        assert call(relay.url, "erase_session", session_id) is True
+    with pytest.raises(NotFoundError):
+        call(api, "erase_session", session_id)
