@@ -6,21 +6,17 @@ runs the tests of each framework in its environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.conftest import ENVIRONMENTS
-from tests.e2e.local_stack import environment
+from tests.e2e.local_stack import open_folder, running
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 120.0
 _RUN_SECONDS = 600.0
 
 
@@ -32,9 +28,9 @@ def main(names: list[str]) -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="rb-clients-") as folder:
         wheel = build_wheel(Path(folder))
-        with running_api(Path(folder)) as url:
+        with open_folder() as state, running(state / "state") as api:
             for name in names or ENVIRONMENTS:
-                if (ROOT / "tests" / "clients" / name).is_dir() and _run(name, url, wheel) != 0:
+                if _run(name, api.url, wheel) != 0:
                     failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
@@ -49,48 +45,23 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-@contextmanager
-def running_api(folder: Path) -> Iterator[str]:
-    """Start the API with a database of its own, and stop it at the end."""
-    log = folder / "api.log"
-    command = [sys.executable, "-m", "local.serve"]
-    with log.open("wb") as output:
-        api = subprocess.Popen(command, cwd=ROOT, env=environment(folder / "state"), stdout=output, stderr=output)
-    try:
-        yield _ready(api, log)
-    finally:
-        api.send_signal(signal.SIGINT)
-        try:
-            api.wait(60)
-        except subprocess.TimeoutExpired:
-            api.kill()
-            api.wait()
-
-
-def _ready(api: subprocess.Popen[bytes], log: Path) -> str:
-    ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends and api.poll() is None:
-        for line in log.read_text(errors="replace").splitlines():
-            if "is ready on " in line:
-                return line.split("is ready on ")[1].split()[0]
-        time.sleep(0.1)
-    raise RuntimeError(f"The API did not start:\n{log.read_text(errors='replace')}")
-
-
 def _run(name: str, url: str, wheel: Path) -> int:
     """Run the tests of one environment."""
     home = ROOT / ".venv-clients" / name
     python = home / "bin" / "python" if (home / "bin" / "python").exists() else Path(sys.executable)
     if python.is_relative_to(home):
-        install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall"]
-        subprocess.run([*install, "--disable-pip-version-check", str(wheel)], check=True)
+        pinned = wheel.with_suffix(".txt")
+        pinned.write_text(f"{wheel} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+        options = ["--quiet", "--no-deps", "--no-index", "--force-reinstall", "--disable-pip-version-check"]
+        install = [str(python), "-m", "pip", "install", "--require-hashes", "-r", str(pinned)]
+        subprocess.run([*install, *options], check=True)
     print(f"\n{name}", flush=True)
     options = [
         "-q",
         "-p",
         "no:cacheprovider",
         "-o",
-        "pythonpath=tests/clients",
+        "pythonpath=.",
         "-o",
         "addopts=--import-mode=importlib",
     ]

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 
 import pytest
 
 # The folders of tests that need packages of their own.
-ENVIRONMENTS = ("langchain", "llama_index", "openai_agents", "pydantic_ai", "schemathesis", "typescript")
+ENVIRONMENTS = ("langchain", "llama_index", "openai_agents")
 collect_ignore = [] if "ROBOT_BRAIN_URL" in os.environ else list(ENVIRONMENTS)
 
 
@@ -26,4 +27,4 @@ def api() -> str:
 @pytest.fixture
 def session_id(request: pytest.FixtureRequest) -> str:
     """An id that no other test uses."""
-    return f"{request.node.name[:60].replace('[', '-').replace(']', '')}-{uuid.uuid4().hex[:8]}"
+    return f"{re.sub(r'[^A-Za-z0-9]+', '-', request.node.name)[:60]}-{uuid.uuid4().hex[:8]}"

@@ -25,7 +25,8 @@ MARKS = ("Unverified:", "Long:", DOCKER)
 OUTPUT = "Output:"
 SHOWN = ("http", "json", "text")
 # What a fenced block may be. A block without a kind would be checked by no test.
-KINDS = ("sh", *SHOWN, "mermaid", "sql", "yaml")
+# The tests of the clients run those of Python.
+KINDS = ("sh", *SHOWN, "mermaid", "python", "sql", "yaml")
 # Members whose values depend on the moment, the machine or the release: their types are compared.
 MOMENTARY = {
     "age_seconds",

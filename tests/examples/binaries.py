@@ -8,7 +8,7 @@ from pathlib import Path
 from local.settings import ROOT
 from tests.support.servers.binaries import MissingBinaryError
 
-EXAMPLES = ROOT / "docs" / "examples"
+EXAMPLES = ROOT / "examples"
 OLDEST_NODE = 20
 
 
@@ -24,7 +24,7 @@ def node() -> Path:
     for name, pinned in wanted.items():
         package = EXAMPLES / "node_modules" / name / "package.json"
         if not package.exists() or json.loads(package.read_text())["version"] != pinned:
-            raise MissingBinaryError(f"no {name} {pinned} here: run npm install in docs/examples")
+            raise MissingBinaryError(f"no {name} {pinned} here: run npm install in examples")
     return Path(found)
 
 

@@ -1,4 +1,4 @@
-"""The page of docs/examples/browser in a real browser, as a user sees and uses it."""
+"""The page of examples/browser in a real browser, as a user sees and uses it."""
 
 import re
 import subprocess
@@ -69,7 +69,7 @@ def open_page(browser: Browser, origin: str, api: str, issuer: str) -> ChatPage:
 
 @contextmanager
 def served_pages(folder: Path) -> Iterator[int]:
-    """Serve docs/examples/browser as its README says, on any free port. Give the port."""
+    """Serve examples/browser as its README says, on any free port. Give the port."""
     output = folder / "pages.txt"
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "-d", str(EXAMPLES / "browser")]
     with output.open("w") as file:

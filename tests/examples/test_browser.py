@@ -1,4 +1,4 @@
-"""The page of docs/examples/browser in headless Chromium, against `AUTH=jwt make run` and its issuer."""
+"""The page of examples/browser in headless Chromium, against `AUTH=jwt make run` and its issuer."""
 
 import re
 import urllib.error

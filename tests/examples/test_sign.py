@@ -1,4 +1,4 @@
-"""The signing examples of docs/examples, run as a user runs them, against a server that checks the signature."""
+"""The signing examples of examples, run as a user runs them, against a server that checks the signature."""
 
 import json
 import os

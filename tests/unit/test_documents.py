@@ -12,10 +12,14 @@ from local.settings import ROOT
 from tests.support.documented import operations
 
 README = ROOT / "README.md"
-# Without the documents of packages that are installed in docs/examples.
+# Without the documents of packages that are installed in examples.
 DOCUMENTS = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "sql" / "README.md"]
+    for path in [
+        *ROOT.glob("*.md"),
+        *(document for folder in ("docs", "examples", "clients") for document in (ROOT / folder).rglob("*.md")),
+        ROOT / "sql" / "README.md",
+    ]
     if "node_modules" not in path.parts
 )
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")

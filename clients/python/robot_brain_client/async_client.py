@@ -12,7 +12,7 @@ from asyncio import sleep
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from robot_brain_client import calls
 from robot_brain_client.addresses import address
@@ -222,7 +222,7 @@ class AsyncRobotBrain:
         """Return the answer of a call, after as many attempts as it may have."""
         attempts = Attempts(call, self._patience)
         path = self._address.path + call.path
-        target = f"{path}?{urlencode(call.query)}" if call.query else path
+        target = f"{path}?{urlencode(call.query, quote_via=quote, safe='-_.~')}" if call.query else path
         while True:
             signed = self._auth.headers(call, self._address.netloc, path) if self._auth else {}
             try:
@@ -239,17 +239,22 @@ class AsyncRobotBrain:
     async def _erase(self, call: Call) -> bool:
         """Repeat an erasure until nothing is left. It returns False if a part is left after the patience."""
         ends = monotonic() + self._patience
-        answer = await self._send(call)
-        while answer.status == 202:
+        begun = False
+        while True:
+            try:
+                answer = await self._send(call)
+            except NotFoundError as error:
+                # An attempt without an answer, or the last step, erased it.
+                if begun or error.perhaps_done:
+                    return True
+                raise
+            if answer.status != 202:
+                return True
             if monotonic() > ends:
                 return False
+            # The first step has met the condition.
+            begun, call = True, Call(call.method, call.path, repeatable=True)
             await sleep(1.0)
-            try:
-                # The first step has met the condition.
-                answer = await self._send(Call(call.method, call.path, repeatable=True))
-            except NotFoundError:
-                return True
-        return True
 
     async def _pages(self, path: str, query: dict[str, Any]) -> AsyncIterator[Any]:
         """Read the pages of a list, until there is no cursor."""

@@ -11,7 +11,7 @@ from robot_brain_client.errors import NotSentError, OutcomeUnknownError
 try:
     import httpx
 except ImportError as error:
-    raise ImportError("AsyncRobotBrain needs httpx: pip install 'robot-brain-client[async]'") from error
+    raise ImportError("AsyncRobotBrain needs httpx: install robot-brain-client[async]") from error
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 

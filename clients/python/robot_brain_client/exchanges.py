@@ -135,8 +135,6 @@ def _stored(item: Item, texts: Mapping[str, str], side: str | None) -> Item:
         safe = _storable(plain) and "\\u0000" not in plain and _levels(item) <= _MOST_LEVELS
     except ValueError:
         safe = False
-    if not safe and side is None:
-        return {"$": {"json": json.dumps(item)}}
     referring = _referring(item, side, texts[side] if side else None)
     return referring if safe else {"$": {"json": json.dumps(referring)}}
 

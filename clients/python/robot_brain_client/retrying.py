@@ -17,7 +17,7 @@ from robot_brain_client.errors import NotSentError, OutcomeUnknownError, Problem
 # The service answers within 27.5 s, and API Gateway ends a request after 30 s.
 ATTEMPT_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
-_FIRST_PAUSE = 0.2
+_FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _NOTHING_DONE = (409, 429, 503)
 

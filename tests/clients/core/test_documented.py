@@ -1,0 +1,31 @@
+"""The Python of docs/clients.md, and the example that needs no framework."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from local.settings import ROOT
+from robot_brain_client import RobotBrain
+from tests.clients.documented import block
+
+
+def test_the_code_of_the_document_runs(api: str, session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(block("Python", api, session_id), names)
+    names["brain"].close()
+    assert capsys.readouterr().out == "Is it cold? Yes, -3.\n"
+
+
+def test_the_robot_without_a_framework_remembers(api: str, session_id: str) -> None:
+    spec = importlib.util.spec_from_file_location("robot", ROOT / "examples" / "robot.py")
+    assert spec is not None
+    assert spec.loader is not None
+    robot = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(robot)
+    with RobotBrain(api) as brain:
+        assert robot.talk(brain, session_id, "Is it cold?") == "You asked 1 times. The first was: Is it cold?"
+        assert robot.talk(brain, session_id, "And now?") == "You asked 2 times. The first was: Is it cold?"
+        assert all(turn["robot_response"] for turn in brain.turns(session_id))

@@ -1,0 +1,113 @@
+"""A session as a list of items, against the API of `make run`, also if answers are lost."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from robot_brain_client import OutcomeUnknownError, RobotBrain
+from robot_brain_client.transcript import Transcript
+from tests.clients.core.test_exchanges import FORM
+from tests.clients.lossy_relay import LossyRelay, lossy_relay
+
+EXCHANGE: list[list[dict[str, Any]]] = [
+    [{"role": "user", "content": "cold?"}],
+    [{"call": 1}, {"output": "-3"}],
+    [{"role": "assistant", "content": "Yes, -3."}],
+]
+
+
+def changes(relay: LossyRelay) -> list[str]:
+    return [method for method, _ in relay.requests if method != "GET"]
+
+
+def test_an_exchange_with_a_tool_is_one_full_turn_and_three_requests(api: str, session_id: str) -> None:
+    with lossy_relay(api, every=0) as relay, RobotBrain(relay.url) as brain:
+        transcript = Transcript(session_id, FORM, "guide")
+        for items in EXCHANGE:
+            brain.run(transcript.append(items))
+        assert [method for method, _ in relay.requests] == ["POST", "PUT", "PUT"]
+        [turn] = brain.turns(session_id)
+    assert (turn["user_message"], turn["robot_response"], len(turn["items"])) == ("cold?", "Yes, -3.", 4)
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_a_transcript_is_a_list_whatever_answers_are_lost(api: str, session_id: str, every: int) -> None:
+    seed = secrets.randbits(32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    wanted: list[dict[str, Any]] = []
+    with lossy_relay(api, every) as relay, RobotBrain(relay.url) as brain:
+        transcript = Transcript(session_id, FORM, "guide")
+        for step in range(25):
+            if rng.random() < 0.1:
+                transcript = Transcript(session_id, FORM, "guide")
+            match rng.choice(["append", "append", "append", "pop", "delete", "read", "clear"]):
+                case "append":
+                    roles = rng.choices(["user", "assistant", "tool"], k=rng.randint(1, 4))
+                    items = [{"role": role, "content": f"{step}.{place}"} for place, role in enumerate(roles)]
+                    brain.run(transcript.append(items))
+                    wanted += items
+                case "pop":
+                    assert brain.run(transcript.pop()) == (wanted.pop() if wanted else None), seed
+                case "delete":
+                    place = rng.randint(0, 5)
+                    found = wanted.pop(place) if place < len(wanted) else None
+                    assert brain.run(transcript.delete(place)) == found, seed
+                case "read":
+                    limit = rng.randint(0, 8)
+                    assert brain.run(transcript.read(limit)) == wanted[max(0, len(wanted) - limit) :], seed
+                case "clear" if rng.random() < 0.2:
+                    brain.run(transcript.clear())
+                    wanted = []
+            assert brain.run(transcript.read()) == wanted, seed
+
+
+def test_several_writers_lose_and_double_no_item(api: str, session_id: str) -> None:
+    def write(number: int) -> None:
+        transcript = Transcript(session_id, FORM, "guide")
+        for step in range(6):
+            for items in ([{"role": "user", "content": f"q{number}.{step}"}], [{"call": f"{number}.{step}"}]):
+                brain.run(transcript.append(items))
+
+    with lossy_relay(api, every=4) as relay, RobotBrain(relay.url) as brain, ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+        items = brain.run(Transcript(session_id, FORM, "guide").read())
+        turns = list(brain.turns(session_id))
+    assert relay.lost
+    pairs = [(items[place]["content"][1:], items[place + 1]["call"]) for place in range(0, len(items), 2)]
+    assert sorted(first for first, _ in pairs) == sorted(f"{n}.{s}" for n in range(4) for s in range(6))
+    assert all(first == second for first, second in pairs)
+    assert len(turns) == 24
+
+
+@pytest.mark.parametrize("every", [0, 5])
+def test_several_poppers_get_each_item_once(api: str, session_id: str, every: int) -> None:
+    unknown: list[OutcomeUnknownError] = []
+
+    def pop_all(_: int) -> list[str]:
+        transcript = Transcript(session_id, FORM, "guide")
+        found: list[str] = []
+        while True:
+            try:
+                item = brain.run(transcript.pop())
+            except OutcomeUnknownError as error:
+                unknown.append(error)
+                continue
+            if item is None:
+                return found
+            found.append(item["content"])
+
+    with lossy_relay(api, every) as relay, RobotBrain(relay.url) as brain, ThreadPoolExecutor(4) as threads:
+        items = [{"role": "user", "content": str(number)} for number in range(24)]
+        brain.run(Transcript(session_id, FORM, "guide").append(items))
+        popped = [text for found in threads.map(pop_all, range(4)) for text in found]
+    assert len(popped) == len(set(popped))
+    # An item may be missing only if a pop said that its outcome is unknown.
+    assert 24 - len(popped) <= len(unknown)
+    if not every:
+        assert not unknown
