@@ -52,6 +52,8 @@ class Attempts:
         # Full jitter, so that clients which failed together do not come back together.
         pause = random.uniform(0, longest) if after is None else after + random.uniform(0, min(1.0, longest))
         if not again or time.monotonic() + pause >= self._ends:
+            if self._unknown and isinstance(error, NotSentError):
+                raise OutcomeUnknownError(f"An earlier attempt got no answer: {error}") from error
             raise error
         return pause
 

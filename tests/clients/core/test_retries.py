@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -22,6 +23,8 @@ from robot_brain_client import (
     UnauthorizedError,
     UnavailableError,
 )
+from robot_brain_client.answers import Call
+from robot_brain_client.retrying import Attempts
 from robot_brain_client.types import OneTurn
 from tests.clients.core.conftest import Caller
 from tests.clients.core.scripted_gateway import Scripted, ScriptedGateway, scripted
@@ -105,6 +108,19 @@ def test_no_attempt_begins_after_the_patience(call: Caller, answer: Scripted, ki
     with scripted(Scripted(503, {}, {"retry-after": "5"})) as gateway, pytest.raises(UnavailableError):
         call(gateway.url, "write", "s", TURN, options={"patience": 2})
     assert len(gateway.seen) == 1
+
+
+def test_a_refused_connection_after_a_lost_answer_is_an_unknown_outcome() -> None:
+    attempts = Attempts(Call("POST", "/sessions/s/messages", repeatable=True), patience=1)
+    attempts.failure(OutcomeUnknownError("No answer"))
+
+    def be_refused() -> None:
+        for _ in range(1_000_000):
+            attempts.failure(NotSentError("refused"))
+            time.sleep(0.01)
+
+    with pytest.raises(OutcomeUnknownError, match="An earlier attempt got no answer: refused"):
+        be_refused()
 
 
 def test_a_refused_token_is_not_sent_again(call: Caller) -> None:
