@@ -212,3 +212,10 @@ def test_a_schema_that_inherits_a_member_has_the_members_description_too() -> No
         for name, member in schemas[inherited]["properties"].items():
             assert schemas[own]["properties"][name] == member
     assert "description" in schemas["OneTurn"]["properties"]["user_message"]
+
+
+def test_each_route_describes_a_400_of_the_gateway() -> None:
+    for route, operation in operations().items():
+        assert "Answered by the gateway" in operation["responses"]["400"]["description"], route
+        if not route.startswith("HEAD"):
+            assert "application/json" in operation["responses"]["400"]["content"], route

@@ -7,5 +7,5 @@ end the routes with every status. `database_health` is a route of the function s
 the errors.
 
 `compiler` writes the bodies into robot_brain/bodies/*_schemas.py. `document` writes the whole contract into
-docs/openapi.json, in which the docstring below a member becomes its description.
+docs/openapi.json, with `links` between the routes. There the docstring below a member becomes its description.
 """

@@ -23,6 +23,7 @@ from contract import (
 )
 from contract.api import INFO, SECURITY, SECURITY_SCHEMES, SERVERS
 from contract.json_schema import Json, described, json_schema, members
+from contract.links import links_of
 from contract.route import Answer, Route
 from robot_brain.errors import InvalidRequestError, RobotBrainError
 from robot_brain.http import json_body
@@ -153,6 +154,8 @@ class _Document:
         # An answer to HEAD never has a body.
         if route.method != "HEAD" and (content := self._contents(route, answers, kinds, gateway)):
             found["content"] = content
+        if links := links_of(route.name, status):
+            found["links"] = links
         return found
 
     def _contents(

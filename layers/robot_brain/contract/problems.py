@@ -156,7 +156,7 @@ _HEADERS: dict[int, type] = {409: ConflictHeaders, 412: StateHeaders, 503: Unava
 _GATEWAY_HEADERS: dict[int, type] = {401: UnauthorizedHeaders}
 # The gateway's own messages, each with its reason.
 _GATEWAY_MESSAGES = {
-    400: ("Bad Request", "The path cannot be decoded."),
+    400: ("Bad Request", "The request cannot be read, for example because its path cannot be decoded."),
     401: ("Unauthorized", "In a deployment with AUTH=jwt, the token is missing, wrong or expired."),
     403: ("Forbidden", "In a deployment with AUTH=iam, the signature is missing or wrong, or IAM does not allow it."),
     404: ("Not Found", "The route does not exist, for example if the session id has an encoded slash."),
@@ -199,11 +199,11 @@ def example_of(kind: type[RobotBrainError], route: Route) -> RobotBrainError:
 
 def gateway_answers(route: Route) -> dict[int, tuple[str, str]]:
     """Return the message and the reason of each answer that the gateway can give on `route`, by status."""
-    possible = {429, 500, 503}
+    possible = {400, 429, 500, 503}
     if not route.is_open:
         possible |= {401, 403}
     if route.path_parameters:
-        possible |= {400, 404}
+        possible.add(404)
     if route.bodies:
         possible.add(413)
     return {status: _GATEWAY_MESSAGES[status] for status in sorted(possible)}
