@@ -29,9 +29,10 @@ def save(request: Request, caller: Caller, user_id: str) -> Response:
 
 def erase(request: Request, caller: Caller, user_id: str) -> Response:
     """Return 204 if all is erased, 202 if a repetition has to go on, or 200 with the counts of a dry run."""
-    if flag(request.query("dry_run"), "dry_run"):
+    is_dry_run, state = flag(request.query("dry_run"), "dry_run"), user_if_match(request.headers.get("if-match"))
+    if is_dry_run:
         return Response(200, erasures.count_user(caller, user_id, request.deadline), {"cache-control": "no-store"})
-    done = erasures.erase_user(caller, user_id, user_if_match(request.headers.get("if-match")), request.deadline)
+    done = erasures.erase_user(caller, user_id, state, request.deadline)
     return Response(204) if done else Response(202, headers={"retry-after": "1"})
 
 

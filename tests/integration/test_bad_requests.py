@@ -25,6 +25,7 @@ _FILES_STATUS = {
     "edit_session_remove_if_match": 400,
     "edit_user_content_type": 415,
     "edit_user_create_idempotency_key": 400,
+    "edit_user_erase_dry_run_if_match": 400,
     "edit_user_erase_if_match": 400,
     "edit_user_if_match": 400,
     "edit_user_not_json": 400,

@@ -8,30 +8,20 @@ client can repeat the request if an answer is lost. Without it such a change rai
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from asyncio import sleep
-from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any
 
 from robot_brain_client import calls
-from robot_brain_client.addresses import address
-from robot_brain_client.answers import Answer, Call
-from robot_brain_client.auth import Auth
+from robot_brain_client.answers import Answer
 from robot_brain_client.calls import Tag
-from robot_brain_client.errors import NotFoundError, NotSentError, OutcomeUnknownError
-from robot_brain_client.flows import Flow, Steps
-from robot_brain_client.retrying import ATTEMPT_SECONDS, PATIENCE_SECONDS, Attempts
-from robot_brain_client.async_transport import AsyncTransport
+from robot_brain_client.async_sender import AsyncSender
 
 if TYPE_CHECKING:
     from robot_brain_client import types
 
-Result = TypeVar("Result")
 _MOST_TURNS = 200
 
 
-class AsyncRobotBrain:
+class AsyncRobotBrain(AsyncSender):
     """The API at an address.
 
     Args:
@@ -41,37 +31,18 @@ class AsyncRobotBrain:
         patience: The seconds after which no attempt of a call begins.
     """
 
-    def __init__(
-        self, url: str, auth: Auth | None = None, timeout: float = ATTEMPT_SECONDS, patience: float = PATIENCE_SECONDS
-    ) -> None:
-        self._address = address(url)
-        self._transport = AsyncTransport(url, timeout)
-        self._auth = auth
-        self._patience = patience
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the idle connections."""
-        await self._transport.close()
-
     # Turns
 
     async def write(
-        self, session_id: str, turn: types.OneTurn, *, idempotency_key: str | None = None, if_match: Tag = None
+        self,
+        session_id: str,
+        body: types.OneTurn | types.Batch,
+        *,
+        idempotency_key: str | None = None,
+        if_match: Tag = None,
     ) -> Answer[types.Written]:
-        """Append a turn. Without a key it gets one of its own, so that a lost answer never doubles it."""
-        return await self._send(calls.write(session_id, turn, idempotency_key, if_match))
-
-    async def write_all(
-        self, session_id: str, batch: types.Batch, *, idempotency_key: str | None = None, if_match: Tag = None
-    ) -> Answer[types.Written]:
-        """Append up to 100 turns. Either all are written or no turn is."""
-        return await self._send(calls.write(session_id, batch, idempotency_key, if_match))
+        """Append a turn, or up to 100 turns as `messages`, all or none. Without a key it makes one for all attempts."""
+        return await self._send(calls.write(session_id, body, idempotency_key, if_match))
 
     async def replace(
         self, session_id: str, seq: int, turn: types.Replacement, *, if_match: Tag = None
@@ -169,12 +140,8 @@ class AsyncRobotBrain:
 
     async def export_user(self, user_id: str) -> AsyncIterator[types.Export]:
         """Read all that is held about a person, page by page."""
-        cursor = None
-        while True:
-            answer = await self._send(calls.export_user(user_id, cursor))
-            yield answer.body
-            if not (cursor := answer.body["page"]["cursor"]):
-                return
+        async for page in self._pages(calls.user_path(user_id) + "/export", {}):
+            yield page
 
     async def count_user(self, user_id: str) -> Answer[types.UserCounts]:
         """Count what an erasure of the person would erase."""
@@ -207,60 +174,3 @@ class AsyncRobotBrain:
     async def database_health(self) -> Answer[types.DatabaseHealth]:
         """Ask how the database is. 503 raises UnavailableError, whose `problem` is the report."""
         return await self._send(calls.get("/health/database", {}))
-
-    async def run(self, flow: Flow[Result]) -> Result:
-        """Send the calls of a flow, one after another, and return the flow's result."""
-        steps = Steps(flow)
-        while steps.call is not None:
-            try:
-                steps.answer(await self._send(steps.call))
-            except steps.errors as error:
-                steps.error(error)
-        return steps.result
-
-    async def _send(self, call: Call) -> Answer[Any]:
-        """Return the answer of a call, after as many attempts as it may have."""
-        attempts = Attempts(call, self._patience)
-        path = self._address.path + call.path
-        target = f"{path}?{urlencode(call.query, quote_via=quote, safe='-_.~')}" if call.query else path
-        while True:
-            signed = self._auth.headers(call, self._address.netloc, path) if self._auth else {}
-            try:
-                reply = await self._transport.send(call.method, target, call.headers | signed, call.body)
-            except (NotSentError, OutcomeUnknownError) as error:
-                pause = attempts.failure(error)
-            else:
-                answer = attempts.answer(reply)
-                if isinstance(answer, Answer):
-                    return answer
-                pause = answer
-            await sleep(pause)
-
-    async def _erase(self, call: Call) -> bool:
-        """Repeat an erasure until nothing is left. It returns False if a part is left after the patience."""
-        ends = monotonic() + self._patience
-        begun = False
-        while True:
-            try:
-                answer = await self._send(call)
-            except NotFoundError as error:
-                # An attempt without an answer, or the last step, erased it.
-                if begun or error.perhaps_done:
-                    return True
-                raise
-            if answer.status != 202:
-                return True
-            if monotonic() > ends:
-                return False
-            # The first step has met the condition.
-            begun, call = True, Call(call.method, call.path, repeatable=True)
-            await sleep(1.0)
-
-    async def _pages(self, path: str, query: dict[str, Any]) -> AsyncIterator[Any]:
-        """Read the pages of a list, until there is no cursor."""
-        cursor: str | None = None
-        while True:
-            answer = await self._send(calls.get(path, query | {"cursor": cursor}))
-            yield answer.body
-            if not (cursor := answer.body["page"]["cursor"]):
-                return

@@ -52,33 +52,33 @@ def create_user(body: Mapping[str, Any], key: str | None) -> Call:
 
 def replace_user(user_id: str, body: Mapping[str, Any], if_match: Tag) -> Call:
     """PUT /users/{user_id}."""
-    return _change("PUT", f"/users/{_part(user_id)}", if_match, body)
+    return _change("PUT", user_path(user_id), if_match, body)
 
 
 def patch_user(user_id: str, body: Mapping[str, Any], if_match: Tag) -> Call:
     """PATCH /users/{user_id}."""
-    return _change("PATCH", f"/users/{_part(user_id)}", if_match, body)
+    return _change("PATCH", user_path(user_id), if_match, body)
 
 
 def read_user(user_id: str, if_none_match: Tag = None) -> Call:
     """GET /users/{user_id}."""
     tag = _tag(if_none_match)
-    return get(f"/users/{_part(user_id)}", {}, {"if-none-match": tag} if tag else {})
-
-
-def export_user(user_id: str, cursor: str | None) -> Call:
-    """GET /users/{user_id}/export."""
-    return get(f"/users/{_part(user_id)}/export", {"cursor": cursor})
+    return get(user_path(user_id), {}, {"if-none-match": tag} if tag else {})
 
 
 def erase_user(user_id: str, if_match: Tag, dry_run: bool = False) -> Call:
     """DELETE /users/{user_id}."""
-    return _erase(f"/users/{_part(user_id)}", if_match, {"dry_run": dry_run or None})
+    return _erase(user_path(user_id), if_match, {"dry_run": dry_run or None})
 
 
 def get(path: str, query: Mapping[str, Any], headers: dict[str, str] | None = None) -> Call:
     """GET a path. It can always be repeated."""
     return Call("GET", path, _query(query), headers or {}, None, repeatable=True)
+
+
+def user_path(user_id: str) -> str:
+    """Return the path of a user."""
+    return f"/users/{_part(user_id)}"
 
 
 def _post(path: str, body: Mapping[str, Any], key: str | None, if_match: Tag) -> Call:

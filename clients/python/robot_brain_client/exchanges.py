@@ -125,7 +125,30 @@ def shortened(form: Form, turn: Mapping[str, Any], place: int, write: str) -> Co
     sides = [side for _, side in _SIDES if turn[side]]
     texts = {side: "" if side == sides[place] else turn[side] for _, side in _SIDES}
     items = {"items": turn["items"]} if "items" in turn else {}
-    return {**texts, **items, "metadata": {**metadata, _MEMBER: {"writes": writes[-_MOST_WRITES:]}}}
+    # The turn stays one of the form that made it.
+    ours = turn["metadata"].get(_MEMBER)
+    kept_form = ours if isinstance(ours, dict) else {}
+    return {**texts, **items, "metadata": {**metadata, _MEMBER: {**kept_form, "writes": writes[-_MOST_WRITES:]}}}
+
+
+def is_empty(turn: Mapping[str, Any]) -> bool:
+    """Whether an adapter emptied the turn. A turn of another client is never empty, whatever it holds."""
+    held = turn.get("items") or turn["user_message"] or turn["robot_response"]
+    return not held and isinstance(turn["metadata"].get(_MEMBER), dict)
+
+
+def may_grow(form: Form, turn: Mapping[str, Any]) -> bool:
+    """Whether the adapter may add items to a turn. The items of another client or framework would be lost."""
+    return is_ours(form, turn) or not turn.get("items")
+
+
+def one_text(content: Any) -> str | None:
+    """Return the text of a message's content: a string, or a list of parts of which one has a text."""
+    if isinstance(content, str):
+        return content
+    found = [part["text"] if isinstance(part, dict) and "text" in part else part for part in content or ()]
+    texts = [text for text in found if isinstance(text, str)]
+    return texts[0] if len(texts) == 1 else None
 
 
 def _stored(item: Item, texts: Mapping[str, str], side: str | None) -> Item:

@@ -18,7 +18,6 @@ Flow = Generator[Call, Answer[Any], Result]
 class Steps(Generic[Result]):
     """The state of a flow. `call` is the next call, None at the end. `result` is the flow's result then."""
 
-    errors = RobotBrainError
     result: Result
 
     def __init__(self, flow: Flow[Result]) -> None:

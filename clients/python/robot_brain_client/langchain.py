@@ -10,7 +10,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict, messages_from_dict
 
 from robot_brain_client.client import RobotBrain
-from robot_brain_client.exchanges import Form, Item, Role
+from robot_brain_client.exchanges import Form, Item, Role, one_text
 from robot_brain_client.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ _ROLES: dict[str, Role] = {"human": "user", "ai": "assistant"}
 
 
 def _text(item: Item) -> str | None:
-    content = item["data"].get("content")
-    if isinstance(content, str):
-        return content
-    texts = [part["text"] for part in content or () if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    return texts[0] if len(texts) == 1 else None
+    return one_text(item["data"].get("content"))
 
 
 def _made(role: Role, text: str) -> Item:

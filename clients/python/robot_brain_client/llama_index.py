@@ -11,15 +11,15 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from robot_brain_client.client import RobotBrain
 from robot_brain_client.errors import NotFoundError
-from robot_brain_client.exchanges import Form, Item, Role
+from robot_brain_client.exchanges import Form, Item, Role, one_text
 from robot_brain_client.transcript import Transcript
 
+_MOST_OPEN = 1_000
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant"}
 
 
 def _text(item: Item) -> str | None:
-    texts = [block["text"] for block in item.get("blocks", ()) if isinstance(block.get("text"), str)]
-    return texts[0] if len(texts) == 1 else None
+    return one_text(item.get("blocks"))
 
 
 def _stored(message: ChatMessage) -> Item:
@@ -34,6 +34,14 @@ def _made(role: Role, text: str) -> Item:
 FORM = Form("llama-index", lambda item: _ROLES.get(item["role"], "other"), _text, _made)
 
 
+class _Open:
+    """A session that was used, and the lock of its writers in this process."""
+
+    def __init__(self, key: str, personality: str) -> None:
+        self.transcript = Transcript(key, FORM, personality)
+        self.lock = threading.Lock()
+
+
 class RobotBrainChatStore(BaseChatStore):
     """The messages of all sessions. The asynchronous methods run in a thread.
 
@@ -44,7 +52,7 @@ class RobotBrainChatStore(BaseChatStore):
 
     personality: str = "assistant"
     _brain: RobotBrain = PrivateAttr()
-    _transcripts: dict[str, Transcript] = PrivateAttr(default_factory=dict)
+    _open: dict[str, _Open] = PrivateAttr(default_factory=dict)
     _lock: Any = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, brain: RobotBrain, **data: Any) -> None:
@@ -58,9 +66,9 @@ class RobotBrainChatStore(BaseChatStore):
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Replace all messages of a session: remove them, then store the new ones, in two requests."""
-        with self._lock:
-            self._brain.run(self._transcript(key).clear())
-            self._brain.run(self._transcript(key).append([_stored(message) for message in messages]))
+        with (session := self._session(key)).lock:
+            self._brain.run(session.transcript.clear())
+            self._brain.run(session.transcript.append([_stored(message) for message in messages]))
 
     def get_messages(self, key: str) -> list[ChatMessage]:
         """Return all messages of a session, oldest first."""
@@ -69,14 +77,16 @@ class RobotBrainChatStore(BaseChatStore):
 
     def add_message(self, key: str, message: ChatMessage) -> None:
         """Store a message."""
-        with self._lock:
-            self._brain.run(self._transcript(key).append([_stored(message)]))
+        with (session := self._session(key)).lock:
+            self._brain.run(session.transcript.append([_stored(message)]))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
-        """Erase a session and return its messages, None if there is no such session."""
-        with self._lock:
+        """Erase a session and return its messages, None if there is no such session.
+
+        A message that another process adds meanwhile is erased and not returned.
+        """
+        with self._session(key).lock:
             found = self.get_messages(key)
-            self._transcripts.pop(key, None)
             try:
                 self._brain.erase_session(key)
             except NotFoundError:
@@ -85,20 +95,26 @@ class RobotBrainChatStore(BaseChatStore):
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Remove the message at an index and return it, None if there is no such message."""
-        with self._lock:
-            return _message(self._brain.run(self._transcript(key).delete(idx)))
+        with (session := self._session(key)).lock:
+            return _message(self._brain.run(session.transcript.delete(idx)))
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
         """Remove the newest message and return it, None if there is no message."""
-        with self._lock:
-            return _message(self._brain.run(self._transcript(key).pop()))
+        with (session := self._session(key)).lock:
+            return _message(self._brain.run(session.transcript.pop()))
 
     def get_keys(self) -> list[str]:
         """Return the ids of all sessions, newest activity first."""
         return [session["id"] for session in self._brain.sessions(limit=100)]
 
-    def _transcript(self, key: str) -> Transcript:
-        return self._transcripts.setdefault(key, Transcript(key, FORM, self.personality))
+    def _session(self, key: str) -> _Open:
+        """Return what this process knows of a session. The session used least recently is forgotten."""
+        with self._lock:
+            session = self._open.pop(key) if key in self._open else _Open(key, self.personality)
+            self._open[key] = session
+            if len(self._open) > _MOST_OPEN:
+                del self._open[next(iter(self._open))]
+            return session
 
 
 def _message(item: Item | None) -> ChatMessage | None:

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from robot_brain_client.async_client import AsyncRobotBrain
-from robot_brain_client.exchanges import Form, Item, Role
+from robot_brain_client.exchanges import Form, Item, Role, one_text
 from robot_brain_client.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ def _role(item: Item) -> Role:
 
 
 def _text(item: Item) -> str | None:
-    content = item.get("content")
-    if isinstance(content, str):
-        return content
-    texts = [part["text"] for part in content or () if isinstance(part, dict) and isinstance(part.get("text"), str)]
-    return texts[0] if len(texts) == 1 else None
+    return one_text(item.get("content"))
 
 
 FORM = Form("openai-agents", _role, _text, lambda role, text: {"role": role, "content": text})

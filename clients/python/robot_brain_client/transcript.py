@@ -19,7 +19,18 @@ from robot_brain_client.errors import (
     PreconditionFailedError,
     RobotBrainError,
 )
-from robot_brain_client.exchanges import Exchange, Form, Item, chunks, content, exchange, parts, shortened
+from robot_brain_client.exchanges import (
+    Exchange,
+    Form,
+    Item,
+    chunks,
+    content,
+    exchange,
+    is_empty,
+    may_grow,
+    parts,
+    shortened,
+)
 from robot_brain_client.flows import Flow
 
 _MOST_TURNS = 200
@@ -147,7 +158,7 @@ class Transcript:
             yield from self._reread(self._turn["seq"] if self._turn else None)
         for _ in range(_RACES):
             turn = self._turn
-            if turn is None:
+            if turn is None or not may_grow(self._form, turn):
                 return chunks(items)
             found = exchange(self._form, turn)
             if write in found.writes:
@@ -181,7 +192,7 @@ class Transcript:
         elif seq is not None:
             yield from self._reread(None)
 
-    def _without(self, turn: dict[str, Any], place: int, write: str, state: calls.Tag = None) -> Flow[bool]:
+    def _without(self, turn: dict[str, Any], place: int, write: str, state: Answer[Any] | None = None) -> Flow[bool]:
         """Remove an item from a turn, which is read again without `state`. Returns False if another client was faster.
 
         Raises OutcomeUnknownError if an answer was lost and the turn, which would show the outcome, was removed since.
@@ -189,18 +200,18 @@ class Transcript:
         seq = turn["seq"]
         body = shortened(self._form, turn, place, write)
         if state is None:
-            state = yield from self._state_of(turn)
-            if state is None:
+            state = yield from self._at(seq)
+            if state is None or state.body["messages"][0] != turn:
                 return False
         try:
             yield calls.replace(self.session_id, seq, body, state)
         except (PreconditionFailedError, NotFoundError) as error:
-            found = yield from self._read_turn(seq)
+            found = yield from self._at(seq)
             if found is None and error.perhaps_done:
                 raise OutcomeUnknownError(
                     f"An answer was lost, and turn {seq} is gone: the item may be popped"
                 ) from error
-            if found is None or write not in exchange(self._form, found).writes:
+            if found is None or write not in exchange(self._form, found.body["messages"][0]).writes:
                 return False
         if not (body.get("items") or body["user_message"] or body["robot_response"]):
             yield from self._remove_empty()
@@ -209,32 +220,23 @@ class Transcript:
     def _remove_empty(self) -> Flow[None]:
         """Remove the newest turns if they are empty. Those that stay do no harm, because they have no item."""
         try:
-            answer = yield calls.read(self.session_id, {"limit": _MOST_TURNS})
+            answer = yield calls.read(self.session_id, {"limit": _POPPED_AT_ONCE})
             turns = answer.body["messages"]
             kept = len(turns)
-            while kept and not exchange(self._form, turns[kept - 1]).items:
+            while kept and is_empty(turns[kept - 1]):
                 kept -= 1
             if kept < len(turns):
                 yield calls.remove(self.session_id, turns[kept]["seq"] - 1, answer)
         except (PreconditionFailedError, NotFoundError, OutcomeUnknownError):
             return
 
-    def _state_of(self, turn: dict[str, Any]) -> Flow[Answer[Any] | None]:
-        """Return an answer with the session's state, None if the turn is not the same any more."""
-        try:
-            answer = yield calls.read(self.session_id, {"limit": 1, "after": turn["seq"] - 1})
-        except NotFoundError:
-            return None
-        return answer if answer.body["messages"][:1] == [turn] else None
-
-    def _read_turn(self, seq: int) -> Flow[dict[str, Any] | None]:
-        """Return a turn, None if it was removed."""
+    def _at(self, seq: int) -> Flow[Answer[Any] | None]:
+        """Return a page that begins with the turn, None if the turn was removed."""
         try:
             answer = yield calls.read(self.session_id, {"limit": 1, "after": seq - 1})
         except NotFoundError:
             return None
-        found: list[dict[str, Any]] = answer.body["messages"][:1]
-        return found[0] if found and found[0]["seq"] == seq else None
+        return answer if answer.body["messages"] and answer.body["messages"][0]["seq"] == seq else None
 
     def _page(self, limit: int, before: int | None = None) -> Flow[Any]:
         """Return a page of turns, None if there is no such session."""

@@ -30,7 +30,10 @@ def generated() -> dict[str, str]:
         },
         "docs/openapi.json": written(whole) + "\n",
         f"{CLIENT}/types.py": python_types(whole["components"]["schemas"]),
-        f"{CLIENT}/async_client.py": asynchronous((ROOT / CLIENT / "client.py").read_text()),
+        **{
+            f"{CLIENT}/async_{name}.py": asynchronous((ROOT / CLIENT / f"{name}.py").read_text())
+            for name in ("client", "sender")
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""Generate two files of the Python client: the types of bodies, and the asynchronous client from the other one."""
+"""Generate files of the Python client: the types of bodies, and the asynchronous client from the other one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 # What differs between the two clients, in this order.
 _ASYNCHRONOUS = (
     (r'^"""The client\.', '"""The client for asyncio, made from client.py by `make contract`.'),
+    (r"^\"\"\"How the client sends", '"""Made from sender.py by `make contract`: how the client for asyncio sends'),
     (r"\bRobotBrain\b", "AsyncRobotBrain"),
+    (r"\bSender\b", "AsyncSender"),
+    (r"robot_brain_client\.sender", "robot_brain_client.async_sender"),
     (r"from time import monotonic, sleep", "from asyncio import sleep\nfrom time import monotonic"),
     (r"robot_brain_client\.transport import Transport", "robot_brain_client.async_transport import AsyncTransport"),
     (r"\bTransport\(", "AsyncTransport("),

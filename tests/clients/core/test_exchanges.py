@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_brain_client.exchanges import Exchange, Form, Role, chunks, content, exchange, parts, shortened
+from robot_brain_client.exchanges import Exchange, Form, Role, chunks, content, exchange, one_text, parts, shortened
 
 
 def _role(item: dict[str, Any]) -> Role:
@@ -138,3 +138,18 @@ def test_other_metadata_and_items_of_another_client_stay_if_an_item_is_taken_out
         "items": [{"tool": 1}],
         "metadata": {"a": 1, "robot_brain_client": {"writes": ["w"]}},
     }
+
+
+@pytest.mark.parametrize(
+    ("content_", "text"),
+    [
+        ("a", "a"),
+        (["a"], "a"),
+        ([{"type": "text", "text": "a"}, {"type": "image_url"}], "a"),
+        (["a", {"type": "text", "text": "b"}], None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_text_of_a_content_is_its_only_text(content_: Any, text: str | None) -> None:
+    assert one_text(content_) == text

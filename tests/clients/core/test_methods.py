@@ -50,7 +50,7 @@ def test_a_turn_is_written_completed_read_edited_and_removed(call: Caller, api: 
 def test_an_iterator_reads_every_page_of_turns_and_sessions(call: Caller, api: str, session_id: str) -> None:
     for start in range(0, 450, 90):
         batch = {"messages": [turn(str(number)) for number in range(start, start + 90)]}
-        call(api, "write_all", session_id, batch)
+        call(api, "write", session_id, batch)
     assert [int(each["user_message"]) for each in call(api, "turns", session_id)] == list(range(450))
     assert [each["seq"] for each in call(api, "turns", session_id, after=440)] == list(range(441, 451))
     others = [f"{session_id}-{number}" for number in range(5)]

@@ -111,3 +111,23 @@ def test_several_poppers_get_each_item_once(api: str, session_id: str, every: in
     assert 24 - len(popped) <= len(unknown)
     if not every:
         assert not unknown
+
+
+def test_items_of_another_client_stay_if_an_adapter_adds_to_the_session(api: str, session_id: str) -> None:
+    plain = {"robot_personality": "g", "user_message": "cold?", "robot_response": "", "items": [{"tool": 1}]}
+    with RobotBrain(api) as brain:
+        brain.write(session_id, plain)  # type: ignore[arg-type]
+        brain.run(Transcript(session_id, FORM, "guide").append([{"role": "assistant", "content": "-3"}]))
+        assert next(turn.get("items", [])[:1] for turn in brain.turns(session_id)) == [{"tool": 1}]
+        items = brain.run(Transcript(session_id, FORM, "guide").read())
+    assert items == [{"role": "user", "content": "cold?"}, {"role": "assistant", "content": "-3"}]
+
+
+def test_a_turn_of_another_client_that_holds_items_alone_is_not_removed_by_a_pop(api: str, session_id: str) -> None:
+    plain = {"robot_personality": "g", "user_message": "", "robot_response": "", "items": [{"tool": 1}]}
+    with RobotBrain(api) as brain:
+        brain.run(Transcript(session_id, FORM, "guide").append([{"role": "user", "content": "cold?"}]))
+        brain.write(session_id, plain)  # type: ignore[arg-type]
+        popped = brain.run(Transcript(session_id, FORM, "guide").pop())
+        assert popped == {"role": "user", "content": "cold?"}
+        assert [{"tool": 1}] in [turn.get("items") for turn in brain.turns(session_id)]

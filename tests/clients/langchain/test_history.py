@@ -21,6 +21,7 @@ from tests.clients.documented import block
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
 
 TOOL_CALL = {"name": "temperature", "args": {"city": "Oslo"}, "id": "call_1", "type": "tool_call"}
+TURNS = int(os.environ.get("TURNS", "800"))
 USAGE: Any = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 MESSAGES: list[BaseMessage] = [
     SystemMessage("You know the weather."),
@@ -31,13 +32,6 @@ MESSAGES: list[BaseMessage] = [
     HumanMessage("Thanks"),
     AIMessage([{"type": "text", "text": "Welcome."}]),
 ]
-
-
-@pytest.fixture(params=[0, 2], ids=["plain", "lossy"])
-def relay(request: pytest.FixtureRequest, api: str) -> Iterator[LossyRelay]:
-    """The API, and the API of which each second answer to a change is lost."""
-    with lossy_relay(api, request.param) as relay:
-        yield relay
 
 
 @pytest.fixture
@@ -158,3 +152,19 @@ def test_the_code_of_the_document_runs(api: str, session_id: str, capsys: pytest
     assert names["history"].messages == [HumanMessage("Is it cold in Oslo?"), AIMessage("Yes, -3.")]
     names["brain"].close()
     assert "Yes, -3." in capsys.readouterr().out
+
+
+def test_what_eight_threads_store_comes_back_equal(api: str, session_id: str) -> None:
+    clients: list[RobotBrain] = []
+
+    def talk(part: int) -> None:
+        history = RobotBrainChatMessageHistory(f"{session_id}-{part}", clients[0])
+        wanted: list[BaseMessage] = []
+        for number in range(TURNS // 8):
+            wanted += [HumanMessage(f"q{number}"), AIMessage(f"a{number}")]
+            history.add_messages(wanted[-2:])
+        assert history.messages == wanted
+
+    with RobotBrain(api) as brain, ThreadPoolExecutor(8) as threads:
+        clients.append(brain)
+        list(threads.map(talk, range(8)))

@@ -25,6 +25,7 @@ def said(role: str, text: str, **more: Any) -> ChatMessage:
     return ChatMessage(role=MessageRole(role), content=text, additional_kwargs=more)
 
 
+TURNS = int(os.environ.get("TURNS", "800"))
 MESSAGES = [
     said("system", "You know the weather."),
     said("user", "Is it cold?"),
@@ -34,13 +35,6 @@ MESSAGES = [
     said("user", "Thanks"),
     said("assistant", "Welcome."),
 ]
-
-
-@pytest.fixture(params=[0, 2], ids=["plain", "lossy"])
-def relay(request: pytest.FixtureRequest, api: str) -> Iterator[LossyRelay]:
-    """The API, and the API of which each second answer to a change is lost."""
-    with lossy_relay(api, request.param) as relay:
-        yield relay
 
 
 @pytest.fixture
@@ -173,3 +167,18 @@ def test_the_code_of_the_document_runs(api: str, session_id: str) -> None:
     names["memory"].put(MESSAGES[1])
     assert names["store"].get_messages(session_id) == [MESSAGES[1]]
     names["brain"].close()
+
+
+def test_what_eight_threads_store_comes_back_equal(api: str, session_id: str) -> None:
+    stores: list[RobotBrainChatStore] = []
+
+    def talk(part: int) -> None:
+        store = stores[0]
+        wanted = [said("user", f"q{number}") for number in range(TURNS // 8)]
+        for message in wanted:
+            store.add_message(f"{session_id}-{part}", message)
+        assert store.get_messages(f"{session_id}-{part}") == wanted
+
+    with RobotBrain(api) as brain, ThreadPoolExecutor(8) as threads:
+        stores.append(RobotBrainChatStore(brain))
+        list(threads.map(talk, range(8)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from robot_brain_client import AsyncRobotBrain, OutcomeUnknownError
 from robot_brain_client.openai_agents import RobotBrainSession
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
 
+TURNS = int(os.environ.get("TURNS", "800"))
 Work = Callable[[AsyncRobotBrain], Coroutine[Any, Any, None]]
 
 
@@ -33,13 +35,6 @@ def call(name: str) -> list[dict[str, Any]]:
         {"type": "function_call", "id": "fc", "call_id": name, "name": "t", "arguments": "{}", "status": "completed"},
         {"type": "function_call_output", "call_id": name, "output": "-3"},
     ]
-
-
-@pytest.fixture(params=[0, 2], ids=["plain", "lossy"])
-def relay(request: pytest.FixtureRequest, api: str) -> Iterator[LossyRelay]:
-    """The API, and the API of which each second answer to a change is lost."""
-    with lossy_relay(api, request.param) as relay:
-        yield relay
 
 
 def run(url: str, work: Work) -> None:
@@ -245,3 +240,19 @@ def test_of_100_exchanges_with_lost_answers_each_is_stored_once(api: str, sessio
     with lossy_relay(api, every=2) as relay:
         run(relay.url, work)
     assert relay.lost > 250
+
+
+def test_what_eight_threads_store_comes_back_equal(api: str, session_id: str) -> None:
+    def talk(part: int) -> None:
+        async def work(brain: AsyncRobotBrain) -> None:
+            session = RobotBrainSession(f"{session_id}-{part}", brain)
+            wanted: list[Any] = []
+            for number in range(TURNS // 8):
+                wanted += [user(f"q{number}"), assistant(f"a{number}")]
+                await session.add_items(wanted[-2:])
+            assert await session.get_items() == wanted
+
+        run(api, work)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(talk, range(8)))
