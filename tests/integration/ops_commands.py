@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,12 @@ where datname = current_database() and application_name = 'robot-brain-backup'
 """
 
 
+def _hear_signals() -> None:
+    """Undo what a shell does for a command in the background, which ignores Ctrl-C, and what nohup does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def command(
     name: str, direct_url: str, file: Path, *options: str, stderr: int = subprocess.PIPE, **variables: str
@@ -40,6 +47,7 @@ def command(
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
+        preexec_fn=_hear_signals,
     )
     try:
         yield process

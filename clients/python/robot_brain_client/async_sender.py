@@ -1,4 +1,4 @@
-"""Made from sender.py by `make contract`: how the client for asyncio sends calls: signed, repeated if that is safe, one after another, page by page."""
+"""How the client for asyncio sends calls, made from sender.py by `make contract`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 # What differs between the two clients, in this order.
 _ASYNCHRONOUS = (
     (r'^"""The client\.', '"""The client for asyncio, made from client.py by `make contract`.'),
-    (r"^\"\"\"How the client sends", '"""Made from sender.py by `make contract`: how the client for asyncio sends'),
+    (
+        r"^\"\"\"How the client sends calls: .*",
+        '"""How the client for asyncio sends calls, made from sender.py by `make contract`."""',
+    ),
     (r"\bRobotBrain\b", "AsyncRobotBrain"),
     (r"\bSender\b", "AsyncSender"),
     (r"robot_brain_client\.sender", "robot_brain_client.async_sender"),
