@@ -1,7 +1,7 @@
 """Run the tests of the clients: `python -m tests.clients [openai_agents …]`, all environments without a name.
 
-Builds the client's wheel, installs it into the environment of each framework, starts one API as `make run` does, and
-runs the tests of each framework in its environment.
+Builds the client's wheel, installs it into the environment of each framework, starts one API as `make run` does and one
+whose database loses answers, and runs the tests of each framework in its environment.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.clients.conftest import ENVIRONMENTS
+from tests.clients.losing_database import losing_api
 from tests.e2e.local_stack import open_folder, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,9 +30,12 @@ def main(names: list[str]) -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="rb-clients-") as folder:
         wheel = build_wheel(Path(folder))
-        with open_folder() as state, running(state / "state") as api:
+        with open_folder() as state, running(state / "state") as api, losing_api() as losing:
+            variables = {"ROBOT_BRAIN_URL": api.url}
+            if losing is not None:
+                variables |= {"ROBOT_BRAIN_LOSING_URL": losing.url, "ROBOT_BRAIN_LOSING_COUNT": str(losing.count)}
             for name in names or ENVIRONMENTS:
-                if _run(name, api.url, wheel) != 0:
+                if _run(name, variables, wheel) != 0:
                     failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
@@ -45,7 +50,7 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def _run(name: str, url: str, wheel: Path) -> int:
+def _run(name: str, variables: Mapping[str, str], wheel: Path) -> int:
     """Run the tests of one environment."""
     home = ROOT / ".venv-clients" / name
     python = home / "bin" / "python" if (home / "bin" / "python").exists() else Path(sys.executable)
@@ -68,7 +73,7 @@ def _run(name: str, url: str, wheel: Path) -> int:
     return subprocess.run(
         [str(python), "-m", "pytest", *options, "--confcutdir=tests/clients", f"tests/clients/{name}"],
         cwd=ROOT,
-        env={**os.environ, "ROBOT_BRAIN_URL": url},
+        env={**os.environ, **variables},
         timeout=_RUN_SECONDS,
         check=False,
     ).returncode

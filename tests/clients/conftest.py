@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
 
 # The folders of tests that need packages of their own.
-ENVIRONMENTS = ("langchain", "llama_index", "openai_agents")
+ENVIRONMENTS = ("langchain", "llama_index", "openai_agents", "pydantic_ai", "schemathesis", "typescript")
 collect_ignore = [] if "ROBOT_BRAIN_URL" in os.environ else list(ENVIRONMENTS)
 
 
@@ -38,3 +40,25 @@ def relay(request: pytest.FixtureRequest, api: str) -> Iterator[LossyRelay]:
     """The API, and the API of which each second answer to a change is lost."""
     with lossy_relay(api, request.param) as relay:
         yield relay
+
+
+@dataclass(frozen=True)
+class Losing:
+    """The address of an API whose answers are lost, and how many were lost since the test began."""
+
+    url: str
+    lost: Callable[[], int]
+
+
+@pytest.fixture(params=["http", "database"])
+def losing(request: pytest.FixtureRequest, api: str) -> Iterator[Losing]:
+    """The API of which each second answer to a change is lost, or whose database loses answers after their COMMIT."""
+    if request.param == "http":
+        with lossy_relay(api, every=2) as relay:
+            yield Losing(relay.url, lambda: relay.lost)
+        return
+    if "ROBOT_BRAIN_LOSING_URL" not in os.environ:
+        pytest.skip("no PostgreSQL with PgBouncer here: install postgresql and pgbouncer")
+    count = Path(os.environ["ROBOT_BRAIN_LOSING_COUNT"])
+    before = int(count.read_text())
+    yield Losing(os.environ["ROBOT_BRAIN_LOSING_URL"], lambda: int(count.read_text() or 0) - before)

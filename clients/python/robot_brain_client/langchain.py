@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -51,7 +52,6 @@ class RobotBrainChatMessageHistory(BaseChatMessageHistory):
         self.session_id = session_id
         self._brain = brain
         self._async_brain = async_brain
-        self._personality = personality
         self._transcript = Transcript(session_id, FORM, personality)
         self._lock = threading.Lock()
 
@@ -74,10 +74,12 @@ class RobotBrainChatMessageHistory(BaseChatMessageHistory):
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Store messages."""
         if self._async_brain is None:
-            return await super().aadd_messages(messages)
-        # A transcript of its own, because the lock of threads must not wait in an event loop.
-        flow = Transcript(self.session_id, FORM, self._personality)
-        return await self._async_brain.run(flow.append([message_to_dict(message) for message in messages]))
+            await super().aadd_messages(messages)
+            return
+        # A copy, because the lock of threads must not wait in an event loop.
+        transcript = copy.copy(self._transcript)
+        await self._async_brain.run(transcript.append([message_to_dict(message) for message in messages]))
+        self._transcript = transcript
 
     def clear(self) -> None:
         """Remove all messages. The session and its user_metadata stay; `RobotBrain.erase_session` erases them."""
@@ -87,5 +89,8 @@ class RobotBrainChatMessageHistory(BaseChatMessageHistory):
     async def aclear(self) -> None:
         """Remove all messages. The session and its user_metadata stay."""
         if self._async_brain is None:
-            return await super().aclear()
-        return await self._async_brain.run(Transcript(self.session_id, FORM, self._personality).clear())
+            await super().aclear()
+            return
+        transcript = copy.copy(self._transcript)
+        await self._async_brain.run(transcript.clear())
+        self._transcript = transcript

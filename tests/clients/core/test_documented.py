@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import pytest
 
-from local.settings import ROOT
 from robot_brain_client import RobotBrain
 from tests.clients.documented import block
+from tests.clients.examples import example
 
 
 def test_the_code_of_the_document_runs(api: str, session_id: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,11 +19,7 @@ def test_the_code_of_the_document_runs(api: str, session_id: str, capsys: pytest
 
 
 def test_the_robot_without_a_framework_remembers(api: str, session_id: str) -> None:
-    spec = importlib.util.spec_from_file_location("robot", ROOT / "examples" / "robot.py")
-    assert spec is not None
-    assert spec.loader is not None
-    robot = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(robot)
+    robot = example("robot")
     with RobotBrain(api) as brain:
         assert robot.talk(brain, session_id, "Is it cold?") == "You asked 1 times. The first was: Is it cold?"
         assert robot.talk(brain, session_id, "And now?") == "You asked 2 times. The first was: Is it cold?"

@@ -17,6 +17,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from robot_brain_client import AsyncRobotBrain, RobotBrain
 from robot_brain_client.langchain import RobotBrainChatMessageHistory
+from tests.clients.conftest import Losing
 from tests.clients.documented import block
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
 
@@ -71,6 +72,39 @@ def test_the_asynchronous_methods_store_and_read_the_same(relay: LossyRelay, ses
                 assert len([turn async for turn in other.turns(session_id)]) == 3
                 await history.aclear()
                 assert await history.aget_messages() == []
+
+    asyncio.run(work())
+
+
+def test_the_asynchronous_methods_know_the_turn_that_they_wrote_last(api: str, session_id: str) -> None:
+    async def work(relay: LossyRelay) -> None:
+        with RobotBrain(relay.url) as brain:
+            async with AsyncRobotBrain(relay.url) as other:
+                history = RobotBrainChatMessageHistory(session_id, brain, async_brain=other)
+                for message in MESSAGES[1:5]:
+                    await history.aadd_messages([message])
+                assert [method for method, _ in relay.requests] == ["POST", "PUT", "PUT", "PUT"]
+
+    with lossy_relay(api, every=0) as relay:
+        asyncio.run(work(relay))
+
+
+def test_synchronous_and_asynchronous_methods_can_be_mixed_and_used_at_once(relay: LossyRelay, session_id: str) -> None:
+    async def work() -> None:
+        with RobotBrain(relay.url) as brain:
+            async with AsyncRobotBrain(relay.url) as other:
+                history = RobotBrainChatMessageHistory(session_id, brain, async_brain=other)
+                await history.aadd_messages(MESSAGES[:3])
+                history.add_messages(MESSAGES[3:])
+                assert await history.aget_messages() == MESSAGES
+                await history.aclear()
+                history.add_message(AIMessage("one"))
+                history.clear()
+                await history.aadd_messages([AIMessage("two")])
+                assert history.messages == [AIMessage("two")]
+                await asyncio.gather(*(history.aadd_messages([AIMessage(str(number))]) for number in range(10)))
+                texts = [message.text for message in history.messages]
+                assert sorted(texts) == sorted(["two", *map(str, range(10))])
 
     asyncio.run(work())
 
@@ -131,16 +165,16 @@ def test_a_chain_with_history_makes_a_full_turn_of_each_exchange(
         assert [method for method, _ in relay.requests if method != "GET"] == ["POST"] * 3
 
 
-def test_of_100_exchanges_by_threads_with_lost_answers_each_is_stored_once(api: str, session_id: str) -> None:
+def test_of_100_exchanges_by_threads_with_lost_answers_each_is_stored_once(losing: Losing, session_id: str) -> None:
     def talk(number: int) -> None:
         history = histories[number % 8]
         history.add_messages([HumanMessage(f"q{number}"), AIMessage(f"a{number}")])
 
-    with lossy_relay(api, every=2) as relay, RobotBrain(relay.url) as brain, ThreadPoolExecutor(8) as threads:
+    with RobotBrain(losing.url) as brain, ThreadPoolExecutor(8) as threads:
         histories = [RobotBrainChatMessageHistory(f"{session_id}-{part}", brain) for part in range(8)]
         list(threads.map(talk, range(100)))
         found = [turn for part in range(8) for turn in brain.turns(f"{session_id}-{part}")]
-    assert relay.lost > 50
+    assert losing.lost() > 0
     assert sorted((int(turn["user_message"][1:]), int(turn["robot_response"][1:])) for turn in found) == [
         (number, number) for number in range(100)
     ]

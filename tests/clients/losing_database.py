@@ -1,0 +1,70 @@
+"""The API with a database whose answers are lost now and then after their COMMIT, as when a network breaks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.local_stack import open_folder, running
+from tests.support.neon.stand_in import StandIn
+from tests.support.servers.authority import make_authority
+from tests.support.servers.binaries import MissingBinaryError
+from tests.support.servers.process import remove_folder, server_folder
+from tests.support.servers.stand_in import neon_stand_in
+
+# Between one lost answer and the next. A new connection takes several answers, and some have to succeed.
+_PAUSE_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class LosingApi:
+    """The address of the API, and a file with the number of answers that were lost."""
+
+    url: str
+    count: Path
+
+
+@contextlib.contextmanager
+def losing_api() -> Iterator[LosingApi | None]:
+    """Run `make run` with the stand-in for Neon as its database. None without PostgreSQL and PgBouncer."""
+    with contextlib.ExitStack() as stack:
+        folder = server_folder()
+        stack.callback(remove_folder, folder)
+        folder.chmod(0o755)
+        try:
+            stand_in = stack.enter_context(neon_stand_in(make_authority(folder)))
+        except MissingBinaryError as error:
+            print(f"no answers of the database are lost: {error}", flush=True)
+            yield None
+            return
+        state = stack.enter_context(open_folder())
+        count = state / "lost.txt"
+        count.write_text("0")
+        api = stack.enter_context(running(state / "state", DATABASE_URL=stand_in.url))
+        stack.enter_context(_losing(stand_in, count))
+        yield LosingApi(api.url, count)
+
+
+@contextlib.contextmanager
+def _losing(stand_in: StandIn, count: Path) -> Iterator[None]:
+    """Lose one answer after the other, each after a pause, until the end of the block."""
+    ended = threading.Event()
+
+    def lose() -> None:
+        lost = 0
+        while not ended.wait(_PAUSE_SECONDS):
+            if not stand_in.relay.to_come:
+                count.write_text(str(lost))
+                lost += 1
+                stand_in.relay.lose_answers()
+
+    thread = threading.Thread(target=lose, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
