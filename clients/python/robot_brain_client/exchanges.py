@@ -21,6 +21,8 @@ Content = dict[str, Any]
 _MOST_ITEMS = 200
 _MOST_BYTES = 250 * 1024
 _MOST_LEVELS = 48
+# What is nested deeper is stored as a text. Python's own JSON reads and writes about 1,000 levels.
+_MOST_LEVELS_OF_TEXT = 500
 _MOST_WRITES = 20
 _TEXT_KEYS = ("content", "text")
 _MEMBER = "robot_brain_client"
@@ -52,7 +54,9 @@ class Exchange:
     writes: list[str] = field(default_factory=list)
 
     def fits(self, items: Sequence[Item]) -> bool:
-        """Whether the turn has room for more items."""
+        """Whether the turn has room for more items. Raises ValueError if one is nested too deep."""
+        for item in items:
+            _levels(item)
         every = [*self.items, *items]
         return len(every) <= _MOST_ITEMS and len(json.dumps(every).encode()) <= _MOST_BYTES
 
@@ -153,9 +157,10 @@ def one_text(content: Any) -> str | None:
 
 def _stored(item: Item, texts: Mapping[str, str], side: str | None) -> Item:
     """Return an item as it is stored: JSON that jsonb can hold, with a reference in place of a text."""
+    levels = _levels(item)
     try:
         plain = json.dumps(item, ensure_ascii=False, allow_nan=False)
-        safe = _storable(plain) and "\\u0000" not in plain and _levels(item) <= _MOST_LEVELS
+        safe = _storable(plain) and "\\u0000" not in plain and levels <= _MOST_LEVELS
     except ValueError:
         safe = False
     referring = _referring(item, side, texts[side] if side else None)
@@ -197,7 +202,13 @@ def _storable(text: str) -> bool:
         return False
 
 
-def _levels(value: Any) -> int:
-    """Return how deep a value is nested."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_levels, inner), default=0)
+def _levels(item: Item) -> int:
+    """Return how deep an item is nested. Raises ValueError if it is too deep to be stored."""
+    level, count = [item], 0
+    while level:
+        count += 1
+        if count > _MOST_LEVELS_OF_TEXT:
+            raise ValueError(f"An item is nested deeper than {_MOST_LEVELS_OF_TEXT} levels")
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values]
+    return count

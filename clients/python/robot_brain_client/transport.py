@@ -64,8 +64,8 @@ class Transport:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, port = self._proxy or (self._address.hostname, self._address.port)
-        assert host is not None
+        place = self._proxy or self._address
+        host, port = place.hostname or "", place.port or (8080 if self._proxy else None)
         if self._tls:
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 host, port, timeout=self._timeout, context=self._tls
@@ -73,7 +73,7 @@ class Transport:
         else:
             connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
         if self._proxy and self._address.hostname:
-            connection.set_tunnel(self._address.hostname, self._address.port or 443)
+            connection.set_tunnel(self._address.hostname, self._address.port or 443, _authorization(self._proxy))
         try:
             connection.connect()
         except (OSError, http.client.HTTPException) as error:
@@ -98,14 +98,26 @@ def _is_open(connection: http.client.HTTPConnection) -> bool:
     return not poll.poll(0)
 
 
-def _proxy(parts: SplitResult) -> tuple[str, int] | None:
-    """Return the proxy that HTTPS_PROXY names, if NO_PROXY does not exclude the host."""
+def _proxy(address: SplitResult) -> SplitResult | None:
+    """Return the proxy that HTTPS_PROXY names, if NO_PROXY does not exclude the host. Raises ValueError for others."""
     if not (os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")):
         return None
     from urllib.request import getproxies, proxy_bypass
 
     url = getproxies().get("https")
-    if not url or proxy_bypass(parts.hostname or ""):
+    if not url or proxy_bypass(address.hostname or ""):
         return None
     proxy = urlsplit(url if "://" in url else f"http://{url}")
-    return unquote(proxy.hostname or ""), proxy.port or 8080
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise ValueError(f"HTTPS_PROXY has to be http://host:port, and has the scheme {proxy.scheme}")
+    return proxy
+
+
+def _authorization(proxy: SplitResult) -> dict[str, str]:
+    """Return the header with the user and the password of the proxy's URL."""
+    if proxy.username is None:
+        return {}
+    from base64 import b64encode
+
+    login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}

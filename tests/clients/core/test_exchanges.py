@@ -119,6 +119,23 @@ def test_numbers_that_are_no_json_and_deep_items_come_back() -> None:
     assert math.isnan(found[2]["nan"])
 
 
+def nested(levels: int) -> Any:
+    """Return a value with this many levels."""
+    value: Any = "end"
+    for _ in range(levels - 1):
+        value = {"x": value}
+    return value
+
+
+def test_items_of_500_levels_come_back_and_deeper_ones_are_refused_before_anything_is_sent() -> None:
+    items = [{"role": "user", "content": "x"}, nested(500)]
+    assert exchange(FORM, stored(content(FORM, Exchange(items, [])))).items == items
+    for levels in (501, 3_000, 100_000):
+        for refused in (content, lambda form, each: each.fits(each.items)):
+            with pytest.raises(ValueError, match="deeper than 500 levels"):
+                refused(FORM, Exchange([nested(levels)], []))
+
+
 def test_items_that_do_not_fit_into_a_turn_are_split() -> None:
     assert [len(part) for part in chunks([{"n": each} for each in range(450)])] == [200, 200, 50]
     assert [len(part) for part in chunks([{"t": "x" * 100_000}] * 5)] == [2, 2, 1]

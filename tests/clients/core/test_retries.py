@@ -188,3 +188,20 @@ def test_an_erasure_whose_answer_is_lost_is_done(call: Caller, api: str, session
         assert call(relay.url, "erase_session", session_id) is True
     with pytest.raises(NotFoundError):
         call(api, "erase_session", session_id)
+
+
+@pytest.mark.parametrize("method", ["erase_session", "erase_user"])
+def test_an_erasure_goes_on_until_nothing_is_left_and_its_condition_counts_once(call: Caller, method: str) -> None:
+    with scripted(Scripted(202), Scripted(0), Scripted(204)) as gateway:
+        assert call(gateway.url, method, "one", if_match='"3.a"') is True
+        assert [(each.method, each.headers.get("if-match")) for each in gateway.seen] == [
+            ("DELETE", '"3.a"'),
+            ("DELETE", None),
+            ("DELETE", None),
+        ]
+
+
+def test_an_erasure_that_patience_ends_is_false(call: Caller) -> None:
+    with scripted(Scripted(202)) as gateway:
+        assert call(gateway.url, "erase_user", "one", options={"patience": 0.1}) is False
+        assert len(gateway.seen) == 2
