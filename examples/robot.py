@@ -2,31 +2,23 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 from robot_brain_client import RobotBrain
+from robot_brain_client.types import StoredTurn
 
 
-def answer(memory: list[dict[str, str]]) -> str:
-    """Stand for your model: return the robot's response to these messages."""
-    questions = [message["content"] for message in memory if message["role"] == "user"]
-    return f"You asked {len(questions)} times. The first was: {questions[0]}"
+def answer(turns: Sequence[StoredTurn]) -> str:
+    """Stand for your model: return the robot's response to the last of these turns."""
+    return f"You asked {len(turns)} times. The first was: {turns[0]['user_message']}"
 
 
 def talk(brain: RobotBrain, session_id: str, question: str) -> str:
     """Answer one question. It is stored before the model works, and the answer after it."""
     asked = brain.write(session_id, {"robot_personality": "guide", "user_message": question, "robot_response": ""})
-    memory = []
-    for turn in brain.read(session_id, limit=20).body["messages"]:
-        memory.append({"role": "user", "content": turn["user_message"]})
-        if turn["robot_response"]:
-            memory.append({"role": "assistant", "content": turn["robot_response"]})
-    response = answer(memory)
-    brain.replace(
-        session_id,
-        asked.body["last_seq"],
-        {"user_message": question, "robot_response": response},
-        if_match=asked,
-    )
+    response = answer(brain.read(session_id, limit=20).body["messages"])
+    turn = {"user_message": question, "robot_response": response}
+    brain.replace(session_id, asked.body["last_seq"], turn, if_match=asked)
     return response
 
 

@@ -1,6 +1,6 @@
 """The tests of the client. Those of a framework run in an environment of their own: `make test-clients`.
 
-`python -m tests.clients` starts one API for all of them and sets ROBOT_BRAIN_URL.
+`python -m tests.clients` starts an API for each of them and sets ROBOT_BRAIN_URL.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pytest
 
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
 
-# The folders of tests that need packages of their own.
-ENVIRONMENTS = ("langchain", "llama_index", "openai_agents", "pydantic_ai", "schemathesis", "typescript")
+# The folders of tests that need packages of their own. The longest run begins first.
+ENVIRONMENTS = ("schemathesis", "openai_agents", "llama_index", "typescript", "langchain", "pydantic_ai")
 collect_ignore = [] if "ROBOT_BRAIN_URL" in os.environ else list(ENVIRONMENTS)
 
 
