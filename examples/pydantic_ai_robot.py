@@ -29,7 +29,7 @@ def role(message: Item) -> Role:
 
 
 def text(message: Item) -> str | None:
-    """Return the text of a message, None if it has none or several."""
+    """Return the text of a message, None unless there is exactly one."""
     found = [part["content"] for part in message["parts"] if part["part_kind"] in ("user-prompt", "text")]
     return one_text([each for content in found for each in (content if isinstance(content, list) else [content])])
 
