@@ -10,6 +10,6 @@ def address(url: str) -> SplitResult:
     parts = urlsplit(url.rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError(
-            f"Not the address of an API: {url!r}. Write it as https://…, as the output ApiUrl of the stack"
+            f"Not the address of an API: {url!r}. Write it as http://127.0.0.1:3000, or as the stack's output ApiUrl"
         )
     return parts

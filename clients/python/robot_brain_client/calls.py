@@ -108,7 +108,9 @@ def _bytes(body: Mapping[str, Any]) -> bytes:
 
 
 def _part(text: str) -> str:
-    """Return an id as a part of a path."""
+    """Return an id as a part of a path. Raises ValueError for one that would make another path."""
+    if text in ("", ".", "..") or "/" in text:
+        raise ValueError(f"An id is not empty, '.' or '..' and has no '/': {text!r}")
     return quote(text, safe="-_.~")
 
 

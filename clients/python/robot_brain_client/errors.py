@@ -39,11 +39,9 @@ class ProblemError(RobotBrainError):
         self.problem = problem
         self.headers = headers
         title = problem.get("title") or problem.get("message") or "no text"
-        parts = [f"{status} {title}"]
-        if detail := problem.get("detail"):
-            parts.append(str(detail))
-        parts += [f"{'.'.join(map(str, rule.get('loc', ())))} {rule.get('msg', '')}" for rule in self.broken_rules]
-        super().__init__(": ".join(parts))
+        rules = [f"{'.'.join(map(str, rule.get('loc', ())))} {rule.get('msg', '')}" for rule in self.broken_rules]
+        text = "; ".join(rules) or problem.get("detail")
+        super().__init__(f"{status} {title}: {text}" if text else f"{status} {title}")
 
     @property
     def broken_rules(self) -> list[dict[str, Any]]:

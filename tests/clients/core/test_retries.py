@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import pytest
 from robot_brain_client import (
     AsyncRobotBrain,
     ConflictError,
+    InvalidRequestError,
     NotFoundError,
     NotSentError,
     OutcomeUnknownError,
@@ -138,6 +140,46 @@ def test_without_a_server_the_error_says_that_nothing_was_sent(call: Caller) -> 
             call(url, "health", options={"patience": 0.5})
 
 
+def test_a_connection_that_never_comes_ends_the_attempts_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    attempts = Attempts(Call("GET", "/health", repeatable=True), patience=60)
+
+    def be_refused() -> None:
+        while True:
+            now[0] += attempts.failure(NotSentError("refused"))
+
+    with pytest.raises(NotSentError, match="refused"):
+        be_refused()
+    assert 0 < now[0] < 10
+
+
+def test_each_pause_is_logged(call: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "robot_brain_client")
+    with scripted(BUSY, Scripted(0), WRITTEN) as gateway:
+        call(gateway.url, "write", "s", TURN)
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records if "brain" in record.name]
+    assert [level for level, _ in lines] == ["DEBUG", "WARNING"]
+    assert lines[0][1].startswith("POST /sessions/s/messages: 503 Database waking. Sent again in ")
+
+
+def test_a_422_names_each_broken_rule(call: Caller, api: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        call(api, "write", "s", {"user_message": "Hello!"})
+    assert str(refused.value) == (
+        "422 Invalid request: body.robot_personality is missing; body.robot_response is missing"
+    )
+
+
+@pytest.mark.parametrize("wrong", ["", ".", "..", "team/ann"])
+def test_an_id_that_would_make_another_path_is_refused_before_anything_is_sent(call: Caller, wrong: str) -> None:
+    with scripted(Scripted(200, {})) as gateway:
+        for method in ("read", "erase_session", "erase_user", "export_user"):
+            with pytest.raises(ValueError, match="An id is not empty"):
+                call(gateway.url, method, wrong)
+        assert gateway.seen == []
+
+
 def _closed(gateway: ScriptedGateway, count: int) -> bool:
     return gateway.closed == count
 
@@ -203,5 +245,5 @@ def test_an_erasure_goes_on_until_nothing_is_left_and_its_condition_counts_once(
 
 def test_an_erasure_that_patience_ends_is_false(call: Caller) -> None:
     with scripted(Scripted(202)) as gateway:
-        assert call(gateway.url, "erase_user", "one", options={"patience": 0.1}) is False
-        assert len(gateway.seen) == 2
+        assert call(gateway.url, "erase_user", "one", options={"patience": 0}) is False
+        assert len(gateway.seen) == 1

@@ -66,7 +66,7 @@ def test_a_signed_request_as_it_is_sent_fits_the_rules_of_aws(monkeypatch: pytes
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     with scripted(Scripted(200, {"sessions": [], "page": {"cursor": None}})) as gateway:
         with RobotBrain(gateway.url, SigV4("eu-central-1")) as brain:
-            brain.write("a b/ü+", {"robot_personality": "g", "user_message": "ü", "robot_response": ""})
+            brain.write("a b:ü+", {"robot_personality": "g", "user_message": "ü", "robot_response": ""})
             assert list(brain.sessions(metadata={"a b": "c+d~ü"}, user_id="x y", limit=2)) == []
         for seen in gateway.seen:
             received = Received(seen.method, seen.target, seen.headers, seen.body)
