@@ -1,8 +1,9 @@
 """Servers and databases for every kind of test.
 
-A server starts when the first test needs it, and stops at the end of the run. `database` runs a test three times,
-each time with a migrated, empty database on another kind of server. `embedded_database` is one on the embedded server.
-`-k embedded` (or tls, pooled) selects a kind of server.
+A server starts when the first test needs it, and stops at the end of the run. `database` runs a test twice, with a
+migrated, empty database on each of two kinds of server: `embedded`, and `pooled`, which is PgBouncer before the
+distribution's server. The kind `tls` is that server alone, for tests that need another role or connection than the
+pooler gives. `embedded_database` is one on the embedded server. `-k embedded` (or tls, pooled) selects a kind.
 """
 
 import os
@@ -19,7 +20,7 @@ from tests.support.servers.pgbouncer import PgBouncer, start_pgbouncer
 from tests.support.servers.postgres import WITHOUT_JIT, Postgres, start_embedded, start_tls
 from tests.support.servers.process import remove_folder, server_folder
 
-KINDS = ("embedded", "tls", "pooled")
+KINDS = ("embedded", "pooled")
 
 
 def pytest_configure() -> None:

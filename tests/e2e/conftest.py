@@ -1,6 +1,8 @@
 """The bundles that SAM builds, once per run, and folders that the user of a server can enter."""
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +19,13 @@ from tests.support.servers.binaries import MissingBinaryError, debian_postgres, 
 @pytest.fixture(scope="session")
 def sam_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
     """Return the bundle for this machine's processor and signed callers, without SnapStart. It can run here."""
-    return _build(tmp_path_factory.mktemp("sam-bundle"), host_architecture(), "off", "iam")
+    return _build(tmp_path_factory, "sam-bundle", host_architecture(), "off", "iam")
 
 
 @pytest.fixture(scope="session")
 def arm_bundle(tmp_path_factory: pytest.TempPathFactory) -> SamBundle:
     """Return the bundle for arm64 and callers with tokens, with SnapStart: the other choice of each."""
-    return _build(tmp_path_factory.mktemp("arm-bundle"), "arm64", "on", "jwt")
+    return _build(tmp_path_factory, "arm-bundle", "arm64", "on", "jwt")
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +71,24 @@ def folder() -> Iterator[Path]:
         yield made
 
 
-def _build(folder: Path, architecture: str, snapstart: str, auth: str) -> SamBundle:
+def _build(factory: pytest.TempPathFactory, name: str, architecture: str, snapstart: str, auth: str) -> SamBundle:
+    """Return a copy of a bundle, which is built once for all processes of the run."""
     skip_without(find_sam)
     try:
         python313()
     except MissingBinaryError as missing:
         # Skip also in CI: Debian 12 has no package of Python 3.13. The workflows install it.
         pytest.skip(str(missing))
-    return build_bundle(folder, architecture, snapstart, auth)
+    own = factory.mktemp(name)
+    # Each process of a parallel run has a folder of its own in the run's.
+    shared = own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent
+    built, complete = shared / f"built-{name}", shared / f"built-{name}.done"
+    with (shared / f"built-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            shutil.rmtree(built, ignore_errors=True)
+            built.mkdir()
+            build_bundle(built, architecture, snapstart, auth)
+            complete.touch()
+    shutil.copytree(built, own, symlinks=True, dirs_exist_ok=True)
+    return SamBundle(own)

@@ -9,7 +9,7 @@ from robot_brain import environment
 from robot_brain.database.connection import LazyConnection, lazy_connection
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
-from tests.support.marks import without_pooler
+from tests.support.marks import every_kind, without_pooler
 from tests.support.servers.databases import APP, Database
 
 
@@ -47,6 +47,7 @@ def test_health_needs_no_database_and_no_settings(variables: dict[str, str]) -> 
         assert LazyConnection not in environment.current.objects
 
 
+@every_kind
 def test_bad_requests_and_health_open_no_connection(bundle: Bundle, database: Database) -> None:
     assert bundle.health().status == 200
     assert bundle.write("demo", "{").status == 400
@@ -57,6 +58,7 @@ def test_bad_requests_and_health_open_no_connection(bundle: Bundle, database: Da
     assert LazyConnection not in environment.current.objects
 
 
+@every_kind
 def test_one_connection_serves_every_request(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn()).status == 201
     assert bundle.write("demo", {}).status == 422
@@ -72,12 +74,14 @@ def test_one_connection_serves_every_request(bundle: Bundle, database: Database)
         assert len(server_processes(admin)) == 1
 
 
+@every_kind
 def test_the_health_report_shows_tls_and_the_pooler(bundle: Bundle, database: Database) -> None:
     report = bundle.database_health().json
     assert (report["tls"], report["pooled"]) == (database.kind != "embedded", database.kind == "pooled")
     assert report["environment"]["connections"] == {"opened": 1, "reused": 0, "retired": 0}
 
 
+@every_kind
 def test_a_connection_that_the_server_closed_is_replaced_without_an_error(bundle: Bundle, database: Database) -> None:
     assert bundle.write("demo", turn(1)).status == 201
     terminate(database)
@@ -98,6 +102,7 @@ def test_a_closed_connection_is_detected_before_a_call_is_sent(bundle: Bundle, d
     assert counters() == (2, 0, 1)
 
 
+@every_kind
 def test_a_connection_that_the_client_closed_is_replaced(bundle: Bundle) -> None:
     assert bundle.write("demo", turn()).status == 201
     connection = lazy_connection()._connection
@@ -107,6 +112,7 @@ def test_a_connection_that_the_client_closed_is_replaced(bundle: Bundle) -> None
     assert counters() == (2, 0, 1)
 
 
+@every_kind
 def test_an_idle_connection_is_replaced_after_db_idle_timeout(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url, "DB_IDLE_TIMEOUT": "1"}) as functions:
         for _ in range(3):
@@ -115,6 +121,7 @@ def test_an_idle_connection_is_replaced_after_db_idle_timeout(database: Database
         assert counters() == (3, 0, 2)
 
 
+@every_kind
 def test_a_connection_is_reused_after_errors_of_a_request(bundle: Bundle) -> None:
     key = {"idempotency-key": "k"}
     assert bundle.write("demo", turn(1), key).status == 201

@@ -15,7 +15,7 @@ from tests.integration.edge import assert_problem
 from tests.support.aws import moto_server, secrets_manager
 from tests.support.bundle import Bundle, Reply, deployed, turn
 from tests.support.log_lines import logged
-from tests.support.marks import over_tcp
+from tests.support.marks import every_kind, over_tcp
 from tests.support.servers.authority import make_authority
 from tests.support.servers.databases import APP, Database, create_database, drop_database
 from tests.support.servers.failing import refuses_connections
@@ -112,6 +112,7 @@ def test_an_answer_about_a_server_that_is_away_has_retry_after(tmp_path: Path, a
                 assert str(port) not in (reply.body or "")
 
 
+@every_kind
 def test_a_server_that_refused_a_login_is_used_once_it_accepts_logins(database: Database) -> None:
     with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions:
         admin.execute(f"alter role {APP} nologin".encode())
@@ -123,6 +124,7 @@ def test_a_server_that_refused_a_login_is_used_once_it_accepts_logins(database: 
         wait_until_it_answers(functions)
 
 
+@every_kind
 def test_a_login_without_rights_is_refused_and_the_log_says_so(database: Database) -> None:
     with database.admin() as admin, deployed({"DATABASE_URL": database.app_url}) as functions, logged() as lines:
         admin.execute("revoke usage on schema robot_brain_api from robot_brain_app")
@@ -133,6 +135,7 @@ def test_a_login_without_rights_is_refused_and_the_log_says_so(database: Databas
         assert functions.write("demo", turn()).status == 201
 
 
+@every_kind
 def test_the_log_about_a_database_without_the_schema_names_a_backup_and_make_migrate(database: Database) -> None:
     name = f"{database.name}_empty"
     with database.postgres.admin() as admin:
@@ -152,6 +155,7 @@ def test_the_log_about_a_database_without_the_schema_names_a_backup_and_make_mig
             drop_database(admin, name)
 
 
+@every_kind
 def test_an_unexpected_error_of_the_database_is_a_500(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin:
         admin.execute("drop table robot_brain.uncounted cascade")
@@ -165,6 +169,7 @@ def test_an_unexpected_error_of_the_database_is_a_500(bundle: Bundle, database: 
     assert "MARKED-4711" not in str(line)
 
 
+@every_kind
 def test_without_time_left_no_connection_is_opened(database: Database) -> None:
     with deployed({"DATABASE_URL": database.app_url}) as functions:
         functions.context.milliseconds = 400
@@ -175,6 +180,7 @@ def test_without_time_left_no_connection_is_opened(database: Database) -> None:
         assert functions.write("demo", turn()).json["message_count"] == 1
 
 
+@every_kind
 def test_settings_that_cannot_be_read_give_a_500_without_the_password(database: Database) -> None:
     with deployed({"DATABASE_URL": "postgresql://u:MARKED-4711@[x/d"}) as functions, logged() as lines:
         reply = functions.read("demo")
@@ -194,6 +200,7 @@ def secret(text: str) -> Iterator[tuple[dict[str, str], Any, str]]:
         yield {"DATABASE_SECRET_ARN": arn, "DB_IDLE_TIMEOUT": "1", **keys}, client, arn
 
 
+@every_kind
 def test_a_secret_is_fetched_once_for_two_connections(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with secret(database.app_url) as (environment, client, arn), deployed(environment) as functions:
@@ -204,6 +211,7 @@ def test_a_secret_is_fetched_once_for_two_connections(database: Database, monkey
         assert opened() == 2
 
 
+@every_kind
 def test_a_missing_secret_gives_a_503_without_retry_after(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", raising=False)
     with (

@@ -14,7 +14,7 @@ from robot_brain.database.connection import lazy_connection
 from tests.integration.edge import assert_problem
 from tests.support.bundle import Bundle, deployed, turn
 from tests.support.log_lines import logged
-from tests.support.marks import without_pooler
+from tests.support.marks import every_kind, without_pooler
 from tests.support.neon.relay import FaultRelay
 from tests.support.servers.databases import APP, Database
 
@@ -53,6 +53,7 @@ def turns(database: Database) -> int:
         return int(row[0])
 
 
+@every_kind
 def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> None:
     with relayed(database) as (functions, relay), logged() as lines:
         assert functions.write("demo", turn(1)).status == 201
@@ -69,6 +70,7 @@ def test_a_call_to_a_silent_server_ends_at_the_deadline(database: Database) -> N
         assert (lazy_connection().opened, lazy_connection().retired) == (2, 1)
 
 
+@every_kind
 def test_a_call_to_a_server_that_reads_nothing_ends_at_the_deadline(database: Database) -> None:
     """The send buffer is full, so even the message that ends a connection could not be sent."""
     with relayed(database) as (functions, relay):
@@ -83,6 +85,7 @@ def test_a_call_to_a_server_that_reads_nothing_ends_at_the_deadline(database: Da
         assert functions.read("demo").json["session"]["message_count"] == 1
 
 
+@every_kind
 def test_a_connection_that_died_during_a_freeze_causes_no_error(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +106,7 @@ def test_a_connection_that_died_during_a_freeze_causes_no_error(
         assert turns(database) == 2
 
 
+@every_kind
 def test_a_write_whose_answer_was_lost_is_not_written_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +206,7 @@ def test_a_server_that_stays_read_only_gives_database_away(bundle: Bundle, datab
     assert bundle.write("demo", turn()).status == 201
 
 
+@every_kind
 @pytest.mark.parametrize(("sqlstate", "last_status"), [("40001", 409), ("40P01", 409), ("23514", 409), ("XX000", 500)])
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_call_that_postgresql_aborted_is_retried_as_a_whole(

@@ -12,11 +12,8 @@ from tests.integration.migrations import finish, migrating
 from tests.integration.months import WRITE, turns
 from tests.integration.yoyo import migrate_with_yoyo
 from tests.support.figures import compare
-from tests.support.marks import two_versions
 from tests.support.servers.gate import wait_for_pid
 from tests.support.servers.postgres import Postgres
-
-pytestmark = two_versions
 
 TENANTS = ("blue", "red")
 REFRESH = "select robot_brain_api.refresh_stats(), robot_brain_api.refresh_view()"

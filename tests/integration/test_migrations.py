@@ -21,6 +21,7 @@ from tests.integration.migrations import (
     migrating,
     recorded,
 )
+from tests.support.marks import every_version
 from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.failing import never_answers
 from tests.support.servers.gate import gate_in, wait_for_pid
@@ -52,6 +53,7 @@ def whole(cluster: Postgres) -> tuple[list[tuple[int, int]], list[str]]:
             drop_database(main, name)
 
 
+@every_version
 def test_an_empty_database_gets_every_file_and_a_second_migration_applies_no_file(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
@@ -71,6 +73,7 @@ def test_the_command_prints_the_applied_files_and_then_that_it_has_nothing_to_do
         assert finish(process) == []
 
 
+@every_version
 def test_two_processes_at_once_apply_each_file_once_and_both_succeed(
     admin: psycopg.Connection, direct_url: str
 ) -> None:
@@ -132,6 +135,7 @@ def test_a_database_can_migrate_while_another_one_makes_the_shared_roles(
     assert migrate(direct_url) == (FILES if end_of_the_first == "is killed" else [])
 
 
+@every_version
 # The fraction of the statements after which the kill comes.
 @pytest.mark.parametrize("moment", [0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
 def test_a_killed_migration_leaves_whole_transactions_and_no_work_for_an_operator(

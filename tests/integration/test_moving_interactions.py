@@ -14,7 +14,6 @@ from tests.integration.migrations import FILES, recorded
 from tests.integration.months import INTERACTING, WRITE, month_name, repeated, turns
 from tests.integration.moving import ROWS, build_stops, interactions, kill_at, stops_in
 from tests.integration.yoyo import migrate_with_yoyo
-from tests.support.marks import two_versions
 from tests.support.servers.databases import create_database
 from tests.support.servers.postgres import MIGRATOR, Postgres, start_embedded
 from tests.support.waiting import wait_until
@@ -72,7 +71,6 @@ def older_functions_writing(cluster: Postgres, name: str) -> Iterator[list[int]]
     assert failures == []
 
 
-@two_versions
 def test_interactions_move_once_in_spite_of_kills_while_the_older_functions_write(
     cluster: Postgres, admin: psycopg.Connection, older: str
 ) -> None:
@@ -134,7 +132,6 @@ def _answers(server: Postgres) -> bool:
     return True
 
 
-@two_versions
 def test_moved_interactions_lie_in_the_months_of_the_turns_or_in_the_default_partition(
     admin: psycopg.Connection, older: str
 ) -> None:
@@ -154,7 +151,6 @@ def test_moved_interactions_lie_in_the_months_of_the_turns_or_in_the_default_par
     assert left == (2,), "only the rows at infinity have no month"
 
 
-@two_versions
 def test_a_recount_fails_and_changes_no_figure_until_all_interactions_have_moved(
     admin: psycopg.Connection, older: str
 ) -> None:

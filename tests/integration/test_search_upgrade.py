@@ -16,7 +16,6 @@ from robot_brain.database.failures import while_calling
 from tests.integration.earlier_commits import before_the_first, checked_out
 from tests.integration.migrations import finish, migrating
 from tests.integration.user_rows import fill as store
-from tests.support.marks import two_versions
 from tests.support.search_calls import (
     Connection,
     Place,
@@ -136,7 +135,6 @@ def through(clients: list[Client], work: Callable[[], object]) -> None:
             each.result(120)
 
 
-@two_versions
 def test_each_turn_from_before_during_and_after_an_upgrade_is_found_once(
     admin: Connection, direct_url: str, app_url: str
 ) -> None:

@@ -12,12 +12,9 @@ from ops.migrate import migrate, plan
 from tests.integration.catalogue import catalogue
 from tests.integration.migrations import FILES, PROCESS_ENDED, killed_at, recorded
 from tests.integration.yoyo import migrate_with_yoyo
-from tests.support.marks import two_versions
 from tests.support.servers.databases import create_database, drop_database
 from tests.support.servers.gate import gate_in, wait_for_pid
 from tests.support.servers.postgres import Postgres
-
-pytestmark = two_versions
 
 BASE = FILES[0]
 AFTER_BASE = FILES[1:]

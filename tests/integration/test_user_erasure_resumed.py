@@ -13,7 +13,6 @@ from tests.integration.refresh_state import make_old
 from tests.integration.user_rows import Connection, fill, step, stored
 from tests.support.bundle import Bundle, turn
 from tests.support.figures import compare, keep_history
-from tests.support.marks import on_both_versions
 from tests.support.servers.databases import Database
 
 USER = "kim-4711"
@@ -69,7 +68,6 @@ def sessions_of_user(admin: Connection) -> int:
     return int(row[0])
 
 
-@on_both_versions
 @pytest.mark.parametrize(
     "goes_on", [by_refresh, by_reader, by_session, by_removal, by_user, by_itself], ids=lambda each: each.__name__
 )

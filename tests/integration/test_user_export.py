@@ -9,7 +9,6 @@ from tests.integration.exported import Written, content, exported, pages, size
 from tests.integration.months import make_months
 from tests.integration.user_rows import TURNS, Connection
 from tests.support.bundle import Bundle, Json
-from tests.support.marks import on_both_versions
 from tests.support.servers.databases import Database
 
 USER = "kim"
@@ -92,7 +91,6 @@ def check(found: list[Json], written: Written) -> None:
         assert content(each) == content(written.turns[each["session_id"], each["seq"]])
 
 
-@on_both_versions
 def test_an_export_is_equal_to_what_was_written(bundle: Bundle, database: Database) -> None:
     with database.admin() as admin, database.app() as app:
         written = write_all(admin, app)
@@ -111,7 +109,6 @@ def test_an_export_is_equal_to_what_was_written(bundle: Bundle, database: Databa
         assert [page["user"] for page in found] == [person] * len(found)
 
 
-@on_both_versions
 def test_a_page_of_the_longest_names_and_ids_fits_into_an_answer(bundle: Bundle, database: Database) -> None:
     """The bound of a small turn counts its names and ids, which are escaped, too."""
     user = "😀" * 255
