@@ -22,7 +22,7 @@ from tests.support.servers.postgres import WITHOUT_JIT, Postgres, start_embedded
 
 @pytest.fixture(scope="session", params=["distribution", "embedded18"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """The PostgreSQL versions that are migrated: the distribution's (15 on Debian 12) and 18. `every_version` adds 16."""
+    """The PostgreSQL versions that are migrated: the distribution's (15 on Debian 12) and 18; also 16 by a mark."""
     if request.param == "distribution":
         skip_without(debian_postgres)
         server = start_tls(request.getfixturevalue("authority"), WITHOUT_JIT)
