@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     broken = sum(bool(result.broken) for result in results)
     entries = sum(result.verified for result in results)
     print(
-        f"Entries verified: {entries} (tenants: {len(results)}). "
+        f"Entries verified: {entries} (chains: {len(results)}). "
         f"Not chained yet: {sum(result.unchained for result in results)}."
     )
     _print_comparison(options.heads, kept, sum(len(result.noted) for result in results))
@@ -89,7 +89,7 @@ def _print_comparison(file: str, kept: Heads | None, noted: int) -> None:
     if kept is None:
         print("Not compared with kept heads.")
         return
-    print(f"Compared with the heads of {file} (tenants: {len(kept)}).{f' Breaks noted there: {noted}.' * (noted > 0)}")
+    print(f"Compared with the heads of {file} (chains: {len(kept)}).{f' Breaks noted there: {noted}.' * (noted > 0)}")
 
 
 def _save(path: Path, results: Sequence[Result]) -> None:

@@ -30,7 +30,7 @@ def trail(database: Database) -> Database:
 
 def test_a_trail_that_is_right_exits_with_0_and_says_what_is_not_chained_yet(trail: Database) -> None:
     fill(trail, ["local"], 2)
-    assert command(trail.direct_url) == (0, ["Entries verified: 7 (tenants: 3). Not chained yet: 2.", ALONE], "")
+    assert command(trail.direct_url) == (0, ["Entries verified: 7 (chains: 3). Not chained yet: 2.", ALONE], "")
 
 
 def test_a_broken_trail_exits_with_1_names_each_first_broken_entry_and_saves_no_heads(
@@ -46,7 +46,7 @@ def test_a_broken_trail_exits_with_1_names_each_first_broken_entry_and_saves_no_
     assert lines == [
         f"'local': entry 2 (id {ids['local']}) was changed",
         f"'other': entry 2 (id {ids['other']}) was changed",
-        "Entries verified: 5 (tenants: 3). Not chained yet: 0.",
+        "Entries verified: 5 (chains: 3). Not chained yet: 0.",
         ALONE,
         f"Broken chains: 2. The heads were not saved. {HELP}",
     ]
@@ -56,11 +56,11 @@ def test_a_broken_trail_exits_with_1_names_each_first_broken_entry_and_saves_no_
 def test_saved_heads_find_a_tenant_that_is_gone(trail: Database, tmp_path: Path) -> None:
     saved = str(tmp_path / "heads")
     assert command(trail.direct_url, "--save", saved) == (
-        0, ["Entries verified: 7 (tenants: 3). Not chained yet: 0.", ALONE, f"Saved the heads to {saved}."], "",
+        0, ["Entries verified: 7 (chains: 3). Not chained yet: 0.", ALONE, f"Saved the heads to {saved}."], "",
     )  # fmt: skip
-    compared = f"Compared with the heads of {saved} (tenants: 3)."
+    compared = f"Compared with the heads of {saved} (chains: 3)."
     assert command(trail.direct_url, "--heads", saved) == (
-        0, ["Entries verified: 7 (tenants: 3). Not chained yet: 0.", compared], "",
+        0, ["Entries verified: 7 (chains: 3). Not chained yet: 0.", compared], "",
     )  # fmt: skip
     for table in ("audit_logs", "audit_heads"):
         tamper(trail, f"delete from robot_brain.{table} where tenant_id = 'other'")
@@ -69,7 +69,7 @@ def test_saved_heads_find_a_tenant_that_is_gone(trail: Database, tmp_path: Path)
         1,
         [
             f"'other': entry 1 is missing, and the kept head is entry {ENTRIES}",
-            "Entries verified: 4 (tenants: 3). Not chained yet: 0.",
+            "Entries verified: 4 (chains: 3). Not chained yet: 0.",
             compared,
             f"Broken chains: 1. {HELP}",
         ],
@@ -81,7 +81,7 @@ def test_without_a_chained_entry_there_are_no_heads_to_save(database: Database, 
     status, lines, errors = command(database.direct_url, "--save", str(saved))
     assert (status, errors) == (0, "")
     assert lines == [
-        "Entries verified: 0 (tenants: 1). Not chained yet: 1.",
+        "Entries verified: 0 (chains: 1). Not chained yet: 1.",
         ALONE,
         "No entry is chained yet, so there are no heads to save.",
     ]
@@ -119,7 +119,7 @@ def test_a_noted_break_lets_heads_be_saved_and_compared_and_hides_no_other_break
     first, second = tmp_path / "first", tmp_path / "second"
     tamper(trail, "delete from robot_brain.audit_logs where tenant_id = 'local' and n = 2")
     line = "'local': entry 2 is missing"
-    entries = "Entries verified: {} (tenants: 3). Not chained yet: 0."
+    entries = "Entries verified: {} (chains: 3). Not chained yet: 0."
     assert command(trail.direct_url, "--save", str(first), "--force") == (
         1,
         [
@@ -133,7 +133,7 @@ def test_a_noted_break_lets_heads_be_saved_and_compared_and_hides_no_other_break
     )
     fill(trail, ["local"], 2)
     chained(trail)
-    compared = "Compared with the heads of {} (tenants: 3). Breaks noted there: 1."
+    compared = "Compared with the heads of {} (chains: 3). Breaks noted there: 1."
     assert command(trail.direct_url, "--heads", str(first), "--save", str(second)) == (
         0, [entries.format(7), compared.format(first), f"Saved the heads to {second}. Breaks noted there: 1."], "",
     )  # fmt: skip
@@ -151,7 +151,7 @@ def test_ten_breaks_of_a_tenant_are_named_and_the_others_counted(trail: Database
     status, lines, _ = command(trail.direct_url)
     assert status == 1
     assert [line.split(" (")[0] for line in lines[:10]] == [f"'local': entry {n}" for n in range(2, 21, 2)]
-    assert lines[10:12] == ["'local': more breaks: 6", "Entries verified: 21 (tenants: 3). Not chained yet: 0."]
+    assert lines[10:12] == ["'local': more breaks: 6", "Entries verified: 21 (chains: 3). Not chained yet: 0."]
 
 
 def test_a_late_entry_is_named_and_breaks_nothing(trail: Database) -> None:
@@ -161,7 +161,7 @@ def test_a_late_entry_is_named_and_breaks_nothing(trail: Database) -> None:
         " values ('local', 'sessions', 's', 'ERASE', '2026-01-01')",
     )
     line = "'local': entries over an hour older than the one before: 1, first: {}"
-    last = "Entries verified: {} (tenants: 3). Not chained yet: {}."
+    last = "Entries verified: {} (chains: 3). Not chained yet: {}."
     assert command(trail.direct_url) == (0, [line.format("not chained yet"), last.format(7, 1), ALONE], "")
     chained(trail)
     assert command(trail.direct_url) == (0, [line.format("entry 4"), last.format(8, 0), ALONE], "")
@@ -183,7 +183,7 @@ def test_make_passes_on_the_files_of_the_heads(trail: Database, tmp_path: Path) 
         assert out.splitlines()[-1] == (
             f"Saved the heads to {saved}."
             if variable == "SAVE"
-            else f"Compared with the heads of {saved} (tenants: 3)."
+            else f"Compared with the heads of {saved} (chains: 3)."
         )
     assert {tenant: head.n for tenant, head in read_heads(saved).items()} == {"*": 1, "local": 3, "other": 3}
 
