@@ -9,7 +9,7 @@ type Turn = components["schemas"]["StoredTurn"];
 // The functions say `detail`, the gateway says `message`.
 type Answered<T> = { data?: T; error?: { detail?: string; message?: string }; response: Response };
 const PASSING = [409, 412, 429, 500, 502, 503, 504];
-const [ATTEMPTS, PAGE, MOST_NEW] = [15, 200, 100];
+const [ATTEMPTS, PAGE, MOST_NEW, MOST_BYTES] = [15, 200, 100, 2 * 1024 * 1024];
 
 export class Memory {
   private readonly api;
@@ -53,7 +53,7 @@ export class Memory {
       header = { "If-Match": (await done(this.api.DELETE("/sessions/{session_id}/messages", { params }))).etag };
     }
     while (wanted.length) {
-      const part = wanted.splice(0, MOST_NEW).map((turn) => ({ robot_personality: this.personality, ...turn }));
+      const part = wanted.splice(0, fitting(wanted)).map((turn) => ({ robot_personality: this.personality, ...turn }));
       const call = this.api.POST("/sessions/{session_id}/messages", { params: { path, header }, body: { messages: part } });
       header = { "If-Match": (await done(call)).etag };
     }
@@ -69,8 +69,9 @@ export class Memory {
       const { data, etag } = await done(answer);
       turns.push(...data.messages);
       first ||= etag;
-      if (data.messages.length < PAGE) return { turns, etag: first };
-      after = turns[turns.length - 1].seq;
+      // A page may be shorter than its limit, so that the answer does not get too large.
+      if (!data.messages.length || data.page.after === data.session.last_seq) return { turns, etag: first };
+      after = data.page.after ?? 0;
     }
   }
 }
@@ -85,6 +86,16 @@ function unchanged(turns: Turn[], messages: UIMessage[]): [number, number] {
   }
   const grows = kept > 0 && place < messages.length && messages[place].role !== "user";
   return grows ? [kept - 1, place - last] : [kept, place];
+}
+
+// How many of these turns one request can have.
+function fitting(turns: object[]): number {
+  let count = 0;
+  for (let bytes = 0; count < Math.min(turns.length, MOST_NEW); count++) {
+    bytes += Buffer.byteLength(JSON.stringify(turns[count]));
+    if (count && bytes > MOST_BYTES) break;
+  }
+  return count;
 }
 
 async function done<T>(call: Answered<T> | Promise<Answered<T>>): Promise<{ data: T; etag: string }> {

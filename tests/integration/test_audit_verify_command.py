@@ -181,9 +181,7 @@ def test_make_passes_on_the_files_of_the_heads(trail: Database, tmp_path: Path) 
         out, errors = outputs_of(process)
         assert process.returncode == 0, errors
         assert out.splitlines()[-1] == (
-            f"Saved the heads to {saved}."
-            if variable == "SAVE"
-            else f"Compared with the heads of {saved} (chains: 3)."
+            f"Saved the heads to {saved}." if variable == "SAVE" else f"Compared with the heads of {saved} (chains: 3)."
         )
     assert {tenant: head.n for tenant, head in read_heads(saved).items()} == {"*": 1, "local": 3, "other": 3}
 

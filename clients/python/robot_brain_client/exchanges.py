@@ -17,6 +17,9 @@ Role = Literal["user", "assistant", "other"]
 Content = dict[str, Any]
 """The content of a turn, as in the body of a PUT."""
 
+# A request has at most 100 new turns and 4 MiB, and less if the gateway has to escape much of it.
+_MOST_NEW = 100
+_MOST_NEW_BYTES = 2 * 1024 * 1024
 # The service's limits are 200 items, together 256 KiB as stored, 64 levels, and 256 KiB of UTF-8 for a text.
 _MOST_ITEMS = 200
 _MOST_BYTES = 250 * 1024
@@ -80,6 +83,20 @@ def chunks(items: Sequence[Item]) -> list[list[Item]]:
         if found[-1] and not Exchange(found[-1]).fits([item]):
             found.append([])
         found[-1].append(item)
+    return found
+
+
+def batches(turns: Sequence[list[Item]]) -> list[list[list[Item]]]:
+    """Split new turns so that each part fits into a request."""
+    found: list[list[list[Item]]] = []
+    room = 0
+    for turn in turns:
+        size = len(json.dumps(turn))
+        if not found or len(found[-1]) == _MOST_NEW or size > room:
+            found.append([])
+            room = _MOST_NEW_BYTES
+        found[-1].append(turn)
+        room -= size
     return found
 
 

@@ -23,6 +23,7 @@ from robot_brain_client.exchanges import (
     Exchange,
     Form,
     Item,
+    batches,
     chunks,
     content,
     exchange,
@@ -34,7 +35,6 @@ from robot_brain_client.exchanges import (
 from robot_brain_client.flows import Flow
 
 _MOST_TURNS = 200
-_MOST_NEW = 100
 # The newest turn may be empty, so a pop reads a few.
 _POPPED_AT_ONCE = 5
 # Other writers of the session can come between a read and a PUT this often.
@@ -57,9 +57,8 @@ class Transcript:
         if before:
             rest = yield from self._continue(before)
             turns = [*rest, *turns]
-        whole = [part for turn in turns for part in chunks(turn)]
-        for start in range(0, len(whole), _MOST_NEW):
-            yield from self._begin(whole[start : start + _MOST_NEW])
+        for batch in batches([part for turn in turns for part in chunks(turn)]):
+            yield from self._begin(batch)
 
     def read(self, limit: int | None = None) -> Flow[list[Item]]:
         """Return the newest `limit` items, or all, oldest first."""

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_brain_client.exchanges import Exchange, Form, Role, chunks, content, exchange, one_text, parts, shortened
+from robot_brain_client.exchanges import (
+    Exchange,
+    Form,
+    Role,
+    batches,
+    chunks,
+    content,
+    exchange,
+    one_text,
+    parts,
+    shortened,
+)
 
 
 def _role(item: dict[str, Any]) -> Role:
@@ -139,6 +150,12 @@ def test_items_of_500_levels_come_back_and_deeper_ones_are_refused_before_anythi
 def test_items_that_do_not_fit_into_a_turn_are_split() -> None:
     assert [len(part) for part in chunks([{"n": each} for each in range(450)])] == [200, 200, 50]
     assert [len(part) for part in chunks([{"t": "x" * 100_000}] * 5)] == [2, 2, 1]
+
+
+def test_turns_that_do_not_fit_into_a_request_are_split() -> None:
+    assert [len(part) for part in batches([[{"n": each}] for each in range(250)])] == [100, 100, 50]
+    assert [len(part) for part in batches([[{"t": "x" * 240_000}]] * 20)] == [8, 8, 4]
+    assert batches([]) == []
 
 
 def test_the_ids_of_the_last_twenty_writes_are_kept() -> None:

@@ -35,6 +35,14 @@ def test_an_exchange_with_a_tool_is_one_full_turn_and_three_requests(api: str, s
     assert (turn["user_message"], turn["robot_response"], len(turn["items"])) == ("cold?", "Yes, -3.", 4)
 
 
+def test_more_than_a_request_and_a_page_can_have_comes_back_equal(api: str, session_id: str) -> None:
+    items = [{"role": role, "content": f"{n}{'x' * 120_000}"} for n in range(40) for role in ("user", "assistant")]
+    with lossy_relay(api, every=3) as relay, RobotBrain(relay.url) as brain:
+        brain.run(Transcript(session_id, FORM, "guide").append(items))
+        assert brain.run(Transcript(session_id, FORM, "guide").read()) == items
+        assert len(list(brain.turns(session_id))) == 40
+
+
 @pytest.mark.parametrize("every", [0, 2])
 def test_a_transcript_is_a_list_whatever_answers_are_lost(api: str, session_id: str, every: int) -> None:
     seed = secrets.randbits(32)

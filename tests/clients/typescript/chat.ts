@@ -102,6 +102,15 @@ const checks: Record<string, () => Promise<void>> = {
     assert.deepEqual(await memory.load(chat), messages);
   },
 
+  // More than a request may have and more than a page can have.
+  async large() {
+    const messages = [...Array(80).keys()].map((number) =>
+      text(`m${number}`, number % 2 ? "assistant" : "user", `${number} ${"x".repeat(120_000)}`),
+    );
+    await memory.save(chat, messages);
+    assert.deepEqual(await memory.load(chat), messages);
+  },
+
   async too_large_is_an_error_that_says_why() {
     const picture: UIMessage = { id: "u", role: "user", parts: [{ type: "file", mediaType: "image/png", url: "x".repeat(300_000) }] };
     await assert.rejects(memory.save(chat, [picture]), { status: 422 });
