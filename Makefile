@@ -94,7 +94,7 @@ check: .venv/test .venv-sam/done  ## Check format, lint, types, imports, words, 
 	@.venv/bin/squawk sql/from_yoyo.sql sql/migrations/*.sql
 	@.venv/bin/squawk --exclude=require-lock-timeout,require-statement-timeout,ban-drop-function sql/functions/*/*.sql
 	@$(RUN) -m pytest -q tests/e2e/test_sam_validate.py -k accepts
-	@$(RUN) -m pytest -q tests/unit
+	@$(RUN) -m pytest -q -n 2 --dist loadfile tests/unit
 
 format: .venv/test  ## Rewrite the Python files as `check` wants them
 	@$(RUN) -m ruff format .

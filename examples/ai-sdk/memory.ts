@@ -9,7 +9,7 @@ type Turn = components["schemas"]["StoredTurn"];
 // The functions say `detail`, the gateway says `message`.
 type Answered<T> = { data?: T; error?: { detail?: string; message?: string }; response: Response };
 const PASSING = [409, 412, 429, 500, 502, 503, 504];
-const [ATTEMPTS, PAGE, MOST_NEW, MOST_BYTES] = [15, 200, 100, 2 * 1024 * 1024];
+const [PATIENCE_MS, PAGE, MOST_NEW, MOST_BYTES] = [60_000, 200, 100, 2 * 1024 * 1024];
 
 export class Memory {
   private readonly api;
@@ -105,12 +105,13 @@ async function done<T>(call: Answered<T> | Promise<Answered<T>>): Promise<{ data
 }
 
 async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  const ends = Date.now() + PATIENCE_MS;
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       const { status } = error as { status?: number };
-      if (attempt === ATTEMPTS || (status !== undefined && !PASSING.includes(status))) throw error;
+      if (Date.now() > ends || (status !== undefined && !PASSING.includes(status))) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 100 * 2 ** Math.min(attempt, 5)));
     }
   }

@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.e2e.local_stack import open_folder, running
 from tests.support.neon.stand_in import StandIn
@@ -19,12 +18,12 @@ from tests.support.servers.stand_in import neon_stand_in
 _PAUSE_SECONDS = 0.3
 
 
-@dataclass(frozen=True)
+@dataclass
 class LosingApi:
-    """The address of the API, and a file with the number of answers that were lost."""
+    """The address of the API, and the number of answers that its database has lost."""
 
     url: str
-    count: Path
+    lost: int = 0
 
 
 @contextlib.contextmanager
@@ -41,24 +40,22 @@ def losing_api() -> Iterator[LosingApi | None]:
             yield None
             return
         state = stack.enter_context(open_folder())
-        count = state / "lost.txt"
-        count.write_text("0")
-        api = stack.enter_context(running(state / "state", DATABASE_URL=stand_in.url))
-        stack.enter_context(_losing(stand_in, count))
-        yield LosingApi(api.url, count)
+        api = LosingApi(stack.enter_context(running(state / "state", DATABASE_URL=stand_in.url)).url)
+        stack.enter_context(_losing(stand_in, api))
+        yield api
 
 
 @contextlib.contextmanager
-def _losing(stand_in: StandIn, count: Path) -> Iterator[None]:
+def _losing(stand_in: StandIn, api: LosingApi) -> Iterator[None]:
     """Lose one answer after the other, each after a pause, until the end of the block."""
     ended = threading.Event()
 
     def lose() -> None:
-        lost = 0
+        waits = 0
         while not ended.wait(_PAUSE_SECONDS):
             if not stand_in.relay.to_come:
-                count.write_text(str(lost))
-                lost += 1
+                api.lost += waits
+                waits = 1
                 stand_in.relay.lose_answers()
 
     thread = threading.Thread(target=lose, daemon=True)

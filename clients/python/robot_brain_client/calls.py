@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_members
 from typing import Any
 from urllib.parse import quote
 
@@ -74,6 +75,11 @@ def erase_user(user_id: str, if_match: Tag, dry_run: bool = False) -> Call:
 def get(path: str, query: Mapping[str, Any], headers: dict[str, str] | None = None) -> Call:
     """GET a path. It can always be repeated."""
     return Call("GET", path, _query(query), headers or {}, None, repeatable=True)
+
+
+def once(call: Call) -> Call:
+    """Return the call as one that is not repeated while its outcome is unknown."""
+    return replace_members(call, repeatable=False)
 
 
 def user_path(user_id: str) -> str:

@@ -1,8 +1,8 @@
 """A session as a list of a framework's items: append, read, pop, clear. Each is a flow of calls.
 
 A write is saved as it happens: a POST at the user's item, then a PUT with the tag of the own last write. Each write
-leaves its id in the turn's metadata. So if an answer is lost, the next read shows whether the write was done, and no
-item is stored twice or removed twice.
+leaves its id in the turn's metadata. So if an answer is lost, a read shows whether the write was done, and no item is
+stored twice or removed twice. A change is not repeated before that read, because a repeat could not show it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from robot_brain_client import calls
-from robot_brain_client.answers import Answer
+from robot_brain_client.calls import once
 from robot_brain_client.errors import (
     NotFoundError,
     OutcomeUnknownError,
@@ -27,12 +27,11 @@ from robot_brain_client.exchanges import (
     chunks,
     content,
     exchange,
-    is_empty,
     may_grow,
     parts,
-    shortened,
 )
 from robot_brain_client.flows import Flow
+from robot_brain_client.removing import TRIED_AGAIN, counted, without
 
 _MOST_TURNS = 200
 # The newest turn may be empty, so a pop reads a few.
@@ -90,7 +89,7 @@ class Transcript:
                 return None
             for turn in reversed(answer.body["messages"]):
                 if items := exchange(self._form, turn).items:
-                    if (yield from self._without(turn, len(items) - 1, write, answer)):
+                    if (yield from without(self.session_id, self._form, turn, len(items) - 1, write, answer)):
                         return items[-1]
                     before = None
                     break
@@ -102,15 +101,17 @@ class Transcript:
     def clear(self) -> Flow[None]:
         """Remove all turns. The session itself stays."""
         self._turn = None
+        unknown = 0
         for _ in range(_RACES):
             try:
                 answer = yield calls.read(self.session_id, {"limit": 1})
                 if not answer.body["session"]["message_count"]:
                     return
-                yield calls.remove(self.session_id, 0, answer)
+                yield once(calls.remove(self.session_id, 0, answer))
             except NotFoundError:
                 return
-            except PreconditionFailedError:
+            except (PreconditionFailedError, OutcomeUnknownError) as error:
+                unknown = counted(unknown, error)
                 continue
             return
         raise OutcomeUnknownError(f"Other clients kept writing to session {self.session_id}: clear it again")
@@ -130,7 +131,7 @@ class Transcript:
             for turn in pages:
                 items = exchange(self._form, turn).items
                 if 0 <= place < len(items):
-                    if (yield from self._without(turn, place, write)):
+                    if (yield from without(self.session_id, self._form, turn, place, write)):
                         return items[place]
                     break
                 place -= len(items)
@@ -155,6 +156,7 @@ class Transcript:
         write = uuid.uuid4().hex
         if self._turn is None or self._etag is None:
             yield from self._reread(self._turn["seq"] if self._turn else None)
+        unknown = 0
         for _ in range(_RACES):
             turn = self._turn
             if turn is None or not may_grow(self._form, turn):
@@ -167,13 +169,14 @@ class Transcript:
             metadata = {name: value for name, value in turn["metadata"].items() if name != "robot_brain_client"}
             body = content(self._form, Exchange([*found.items, *items], [*found.writes, write]), metadata)
             try:
-                answer = yield calls.replace(self.session_id, turn["seq"], body, self._etag)
-            except (PreconditionFailedError, NotFoundError):
+                answer = yield once(calls.replace(self.session_id, turn["seq"], body, self._etag))
+            except RobotBrainError as error:
+                self._turn = None
+                if not isinstance(error, TRIED_AGAIN):
+                    raise
+                unknown = counted(unknown, error)
                 yield from self._reread(turn["seq"])
                 continue
-            except RobotBrainError:
-                self._turn = None
-                raise
             self._turn, self._etag = {**turn, **body}, answer.etag
             return []
         raise OutcomeUnknownError(f"Other clients kept changing session {self.session_id}: add the items again")
@@ -190,52 +193,6 @@ class Transcript:
             self._turn, self._etag = answer.body["messages"][0], answer.etag
         elif seq is not None:
             yield from self._reread(None)
-
-    def _without(self, turn: dict[str, Any], place: int, write: str, state: Answer[Any] | None = None) -> Flow[bool]:
-        """Remove an item from a turn, which is read again without `state`. Returns False if another client was faster.
-
-        Raises OutcomeUnknownError if an answer was lost and the turn, which would show the outcome, was removed since.
-        """
-        seq = turn["seq"]
-        body = shortened(self._form, turn, place, write)
-        if state is None:
-            state = yield from self._at(seq)
-            if state is None or state.body["messages"][0] != turn:
-                return False
-        try:
-            yield calls.replace(self.session_id, seq, body, state)
-        except (PreconditionFailedError, NotFoundError) as error:
-            found = yield from self._at(seq)
-            if found is None and error.perhaps_done:
-                raise OutcomeUnknownError(
-                    f"An answer was lost, and turn {seq} is gone: the item may be popped"
-                ) from error
-            if found is None or write not in exchange(self._form, found.body["messages"][0]).writes:
-                return False
-        if not (body.get("items") or body["user_message"] or body["robot_response"]):
-            yield from self._remove_empty()
-        return True
-
-    def _remove_empty(self) -> Flow[None]:
-        """Remove the newest turns if they are empty. Those that stay do no harm, because they have no item."""
-        try:
-            answer = yield calls.read(self.session_id, {"limit": _POPPED_AT_ONCE})
-            turns = answer.body["messages"]
-            kept = len(turns)
-            while kept and is_empty(turns[kept - 1]):
-                kept -= 1
-            if kept < len(turns):
-                yield calls.remove(self.session_id, turns[kept]["seq"] - 1, answer)
-        except (PreconditionFailedError, NotFoundError, OutcomeUnknownError):
-            return
-
-    def _at(self, seq: int) -> Flow[Answer[Any] | None]:
-        """Return a page that begins with the turn, None if the turn was removed."""
-        try:
-            answer = yield calls.read(self.session_id, {"limit": 1, "after": seq - 1})
-        except NotFoundError:
-            return None
-        return answer if answer.body["messages"] and answer.body["messages"][0]["seq"] == seq else None
 
     def _page(self, limit: int, before: int | None = None) -> Flow[Any]:
         """Return a page of turns, None if there is no such session."""

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from robot_brain_client import OutcomeUnknownError, RobotBrain
+from robot_brain_client.answers import Answer, Call
+from robot_brain_client.flows import Flow, Steps
 from robot_brain_client.transcript import Transcript
 from tests.clients.core.test_exchanges import FORM
 from tests.clients.lossy_relay import LossyRelay, lossy_relay
@@ -33,6 +35,42 @@ def test_an_exchange_with_a_tool_is_one_full_turn_and_three_requests(api: str, s
         assert [method for method, _ in relay.requests] == ["POST", "PUT", "PUT"]
         [turn] = brain.turns(session_id)
     assert (turn["user_message"], turn["robot_response"], len(turn["items"])) == ("cold?", "Yes, -3.", 4)
+
+
+def test_a_change_without_an_answer_is_looked_up_before_it_is_sent_again(api: str, session_id: str) -> None:
+    """A repeat with a tag that its own first attempt made old can be unknown again and again."""
+    with lossy_relay(api, every=2) as relay, RobotBrain(relay.url) as brain:
+        transcript = Transcript(session_id, FORM, "guide")
+        brain.run(transcript.append([{"role": "user", "content": "cold?"}]))
+        brain.run(transcript.append([{"call": 1}]))
+        assert [method for method, _ in relay.requests] == ["POST", "PUT", "GET"]
+        assert brain.run(transcript.read()) == [{"role": "user", "content": "cold?"}, {"call": 1}]
+        relay.requests.clear()
+        relay.changes += 1
+        assert brain.run(transcript.pop()) == {"call": 1}
+        assert [method for method, _ in relay.requests] == ["GET", "PUT", "GET"]
+
+
+def test_an_attempt_that_still_runs_is_repeated_in_the_same_state_and_done_once(api: str, session_id: str) -> None:
+    """The first attempt is a 504 that was not done yet, so the turn shows nothing of it."""
+    with RobotBrain(api) as brain:
+        transcript = Transcript(session_id, FORM, "guide")
+        brain.run(transcript.append([{"role": "user", "content": "cold?"}]))
+        for flow, wanted in ((transcript.append([{"call": 1}]), None), (transcript.pop(), {"call": 1})):
+            steps, sent = Steps(flow), 0
+            while steps.call is not None:
+                sent += steps.call.method == "PUT"
+                if steps.call.method == "PUT" and sent == 1:
+                    steps.error(OutcomeUnknownError("504"))
+                else:
+                    steps.answer(brain.run(one(steps.call)))
+            assert (steps.result, sent) == (wanted, 2)
+        assert brain.run(transcript.read()) == [{"role": "user", "content": "cold?"}]
+
+
+def one(call: Call) -> Flow[Answer[Any]]:
+    """Send one call."""
+    return (yield call)
 
 
 def test_more_than_a_request_and_a_page_can_have_comes_back_equal(api: str, session_id: str) -> None:

