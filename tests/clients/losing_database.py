@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import psycopg
 
 from tests.e2e.local_stack import open_folder, running
 from tests.support.neon.stand_in import StandIn
@@ -14,8 +17,10 @@ from tests.support.servers.binaries import MissingBinaryError
 from tests.support.servers.process import remove_folder, server_folder
 from tests.support.servers.stand_in import neon_stand_in
 
-# Between one lost answer and the next. A new connection takes several answers, and some have to succeed.
-_PAUSE_SECONDS = 0.3
+# Between one lost answer and the next: this, and the time of so many new connections. A new connection takes several
+# answers, which must come also on a busy machine.
+_PAUSE_SECONDS = 0.15
+_CONNECTIONS = 4
 
 
 @dataclass
@@ -51,12 +56,16 @@ def _losing(stand_in: StandIn, api: LosingApi) -> Iterator[None]:
     ended = threading.Event()
 
     def lose() -> None:
-        waits = 0
-        while not ended.wait(_PAUSE_SECONDS):
-            if not stand_in.relay.to_come:
-                api.lost += waits
-                waits = 1
-                stand_in.relay.lose_answers()
+        while not ended.is_set():
+            began = time.monotonic()
+            psycopg.connect(stand_in.url).close()
+            if ended.wait(_PAUSE_SECONDS + _CONNECTIONS * (time.monotonic() - began)):
+                return
+            stand_in.relay.lose_answers()
+            while stand_in.relay.to_come:
+                if ended.wait(0.01):
+                    return
+            api.lost += 1
 
     thread = threading.Thread(target=lose, daemon=True)
     thread.start()
