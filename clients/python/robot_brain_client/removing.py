@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from robot_brain_client import calls
@@ -10,21 +11,22 @@ from robot_brain_client.calls import once
 from robot_brain_client.errors import NotFoundError, OutcomeUnknownError, PreconditionFailedError, RobotBrainError
 from robot_brain_client.exchanges import Form, exchange, is_empty, shortened
 from robot_brain_client.flows import Flow
+from robot_brain_client.retrying import PATIENCE_SECONDS
 
-# After so many attempts without an answer, each of up to 30 s, the error is the caller's.
-_MOST_UNKNOWN = 4
 # The newest turns that are looked at.
 _NEWEST = 5
 # After these a read shows what to do.
 TRIED_AGAIN = (PreconditionFailedError, NotFoundError, OutcomeUnknownError)
 
 
-def counted(unknown: int, error: RobotBrainError) -> int:
-    """Count the attempts without an answer. Raises the error if there were too many."""
-    unknown += isinstance(error, OutcomeUnknownError)
-    if unknown > _MOST_UNKNOWN:
+def first_unknown(first: float | None, error: RobotBrainError) -> float | None:
+    """Return when the first attempt got no answer. Raises the error if that is a minute ago."""
+    if not isinstance(error, OutcomeUnknownError):
+        return first
+    now = time.monotonic()
+    if first is not None and now - first > PATIENCE_SECONDS:
         raise error
-    return unknown
+    return now if first is None else first
 
 
 def without(
@@ -40,15 +42,15 @@ def without(
         state = yield from _at(session_id, seq)
         if state is None or state.body["messages"][0] != turn:
             return False
-    unknown = 0
+    unknown: float | None = None
     while True:
         try:
             yield once(calls.replace(session_id, seq, body, state))
             break
         except TRIED_AGAIN as error:
-            unknown = counted(unknown, error)
+            unknown = first_unknown(unknown, error)
             found = yield from _at(session_id, seq)
-            if found is None and unknown:
+            if found is None and unknown is not None:
                 raise OutcomeUnknownError(
                     f"An answer was lost, and turn {seq} is gone: the item may be popped"
                 ) from error

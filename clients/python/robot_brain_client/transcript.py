@@ -31,13 +31,13 @@ from robot_brain_client.exchanges import (
     parts,
 )
 from robot_brain_client.flows import Flow
-from robot_brain_client.removing import TRIED_AGAIN, counted, without
+from robot_brain_client.removing import TRIED_AGAIN, first_unknown, without
 
 _MOST_TURNS = 200
 # The newest turn may be empty, so a pop reads a few.
 _POPPED_AT_ONCE = 5
 # Other writers of the session can come between a read and a PUT this often.
-_RACES = 50
+_RACES = 100
 
 
 class Transcript:
@@ -101,7 +101,7 @@ class Transcript:
     def clear(self) -> Flow[None]:
         """Remove all turns. The session itself stays."""
         self._turn = None
-        unknown = 0
+        unknown: float | None = None
         for _ in range(_RACES):
             try:
                 answer = yield calls.read(self.session_id, {"limit": 1})
@@ -111,7 +111,7 @@ class Transcript:
             except NotFoundError:
                 return
             except (PreconditionFailedError, OutcomeUnknownError) as error:
-                unknown = counted(unknown, error)
+                unknown = first_unknown(unknown, error)
                 continue
             return
         raise OutcomeUnknownError(f"Other clients kept writing to session {self.session_id}: clear it again")
@@ -156,7 +156,7 @@ class Transcript:
         write = uuid.uuid4().hex
         if self._turn is None or self._etag is None:
             yield from self._reread(self._turn["seq"] if self._turn else None)
-        unknown = 0
+        unknown: float | None = None
         for _ in range(_RACES):
             turn = self._turn
             if turn is None or not may_grow(self._form, turn):
@@ -174,7 +174,7 @@ class Transcript:
                 self._turn = None
                 if not isinstance(error, TRIED_AGAIN):
                     raise
-                unknown = counted(unknown, error)
+                unknown = first_unknown(unknown, error)
                 yield from self._reread(turn["seq"])
                 continue
             self._turn, self._etag = {**turn, **body}, answer.etag

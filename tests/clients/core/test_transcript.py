@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -65,6 +66,33 @@ def test_an_attempt_that_still_runs_is_repeated_in_the_same_state_and_done_once(
                 else:
                     steps.answer(brain.run(one(steps.call)))
             assert (steps.result, sent) == (wanted, 2)
+        assert brain.run(transcript.read()) == [{"role": "user", "content": "cold?"}]
+
+
+@pytest.mark.parametrize("kind", ["append", "pop"])
+def test_attempts_without_an_answer_end_after_a_minute(
+    api: str, session_id: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, sent = [time.monotonic()], list[Call]()
+    with RobotBrain(api) as brain:
+        transcript = Transcript(session_id, FORM, "guide")
+        brain.run(transcript.append([{"role": "user", "content": "cold?"}]))
+        steps = Steps(transcript.append([{"call": 1}]) if kind == "append" else transcript.pop())
+
+        def drive() -> None:
+            while steps.call is not None:
+                if steps.call.method != "PUT":
+                    steps.answer(brain.run(one(steps.call)))
+                    continue
+                sent.append(steps.call)
+                now[0] += 10
+                monkeypatch.setattr("robot_brain_client.removing.time.monotonic", lambda: now[0])
+                steps.error(OutcomeUnknownError("504"))
+
+        with pytest.raises(OutcomeUnknownError, match="504"):
+            drive()
+        monkeypatch.undo()
+        assert len(sent) == 8
         assert brain.run(transcript.read()) == [{"role": "user", "content": "cold?"}]
 
 
