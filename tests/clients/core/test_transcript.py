@@ -53,7 +53,7 @@ def test_a_change_without_an_answer_is_looked_up_before_it_is_sent_again(api: st
 
 
 def test_an_attempt_that_still_runs_is_repeated_in_the_same_state_and_done_once(api: str, session_id: str) -> None:
-    """The first attempt is a 504 that was not done yet, so the turn shows nothing of it."""
+    """The first attempt is a 504 that was not done yet, so the turn does not show it."""
     with RobotBrain(api) as brain:
         transcript = Transcript(session_id, FORM, "guide")
         brain.run(transcript.append([{"role": "user", "content": "cold?"}]))
