@@ -29,7 +29,7 @@ export class Memory {
     return turns.flatMap(messagesOf) as M[];
   }
 
-  // Make the stored messages equal to these. Each attempt reads what is stored, so nothing is stored twice.
+  // Store what is new or changed in these messages. Each attempt reads what is stored, so nothing is stored twice.
   async save(chat: string, messages: UIMessage[]): Promise<void> {
     const plain: UIMessage[] = JSON.parse(JSON.stringify(messages));
     await repeated(() => this.write(chat, plain));
@@ -39,17 +39,23 @@ export class Memory {
     const { turns, etag: read } = await this.read(chat);
     const path = { session_id: chat };
     let header = { "If-Match": read };
-    const [kept, place] = unchanged(turns, messages);
+    const ids = new Set(messages.map(({ id }) => id));
+    // What another page wrote meanwhile is not among these messages. It stays.
+    const known = turns.filter((turn) => messagesOf(turn).some(({ id }) => ids.has(id)));
+    const [kept, place] = unchanged(known, messages);
     const wanted = exchanges(messages.slice(place)).map(contentOf);
-    const replaced = turns.slice(kept, kept + wanted.length);
-    const [surplus] = turns.slice(kept + wanted.length);
+    const replaced = known.slice(kept, kept + wanted.length);
+    // After an edited question or another answer the chat ends there.
+    const edited = replaced.length > 0 && !begins(messagesOf(replaced[0]), messages.slice(place));
+    const last = replaced.at(-1)?.seq ?? 0;
+    const surplus = edited && turns.some(({ seq }) => seq > last);
     for (const { seq } of replaced) {
       const [body] = wanted.splice(0, 1);
       const call = this.api.PUT("/sessions/{session_id}/messages/{seq}", { params: { path: { ...path, seq }, header }, body });
       header = { "If-Match": (await done(call)).etag };
     }
     if (surplus) {
-      const params = { path, query: { after: surplus.seq - 1 }, header };
+      const params = { path, query: { after: last }, header };
       header = { "If-Match": (await done(this.api.DELETE("/sessions/{session_id}/messages", { params }))).etag };
     }
     while (wanted.length) {
@@ -81,11 +87,15 @@ function unchanged(turns: Turn[], messages: UIMessage[]): [number, number] {
   let [kept, place, last] = [0, 0, 0];
   for (const turn of turns) {
     const stored = messagesOf(turn);
-    if (!stored.every((message, index) => isDeepStrictEqual(message, messages[place + index]))) break;
+    if (!begins(stored, messages.slice(place))) break;
     [kept, place, last] = [kept + 1, place + stored.length, stored.length];
   }
   const grows = kept > 0 && place < messages.length && messages[place].role !== "user";
   return grows ? [kept - 1, place - last] : [kept, place];
+}
+
+function begins(stored: UIMessage[], messages: UIMessage[]): boolean {
+  return stored.every((message, index) => isDeepStrictEqual(message, messages[index]));
 }
 
 // How many of these turns one request can have.

@@ -69,8 +69,17 @@ const checks: Record<string, () => Promise<void>> = {
     await memory.save(chat, edited);
     assert.deepEqual(await memory.load(chat), edited);
     assert.equal((await turns()).length, 1);
+  },
+
+  async two_pages_keep_the_messages_of_each_other() {
+    const [other, mine, answered] = [text("u2", "user", "other"), text("u3", "user", "mine"), text("a3", "assistant", "yes")];
+    await memory.save(chat, [question, answer]);
+    await memory.save(chat, [question, answer, other]);
+    await memory.save(chat, [question, answer, mine]);
+    await memory.save(chat, [question, answer, mine, answered]);
+    assert.deepEqual(await memory.load(chat), [question, answer, other, mine, answered]);
     await memory.save(chat, []);
-    assert.deepEqual(await memory.load(chat), []);
+    assert.equal((await memory.load(chat)).length, 5);
   },
 
   async an_edited_text_is_what_the_chat_shows() {
